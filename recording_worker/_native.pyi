@@ -1,0 +1,112 @@
+"""The native decode core; sources in `_native/`."""
+
+from collections.abc import Sequence
+
+REASONS: dict[str, int]
+"""The reason codes the core can give, name → code, for the test that holds them against `reasons.Reason`."""
+
+SIMDJSON_IMPLEMENTATION: str
+"""The instruction set simdjson chose on this machine, such as "icelake" or "haswell"."""
+
+class ConsoleLog:
+    """One console event of a message."""
+
+    level: str
+    """"info", "warn" or "error"."""
+    message: str
+    timestamp: float
+    """Milliseconds since 1970."""
+
+class Decoder:
+    """Decodes batches of message values; keeps its buffers from one batch to the next. Not for two threads at once."""
+
+    def __init__(
+        self,
+        *,
+        max_decompressed_bytes: int = 67_108_864,
+        max_timestamp_diff_ms: int = 604_800_000,
+        max_batch_bytes: int = 134_217_728,
+    ) -> None: ...
+    def decode(
+        self,
+        values: Sequence[bytes | None],
+        content_encodings: Sequence[str | None],
+        session_id_headers: Sequence[str | None],
+        distinct_id_headers: Sequence[str | None],
+        timestamps_ms: Sequence[int],
+        now_ms: int | None,
+        dispositions: bytearray,
+        reasons: bytearray,
+    ) -> DecodedBatch:
+        """Decode the rows whose disposition is 0, with the GIL released, and set their disposition and reason.
+
+        All sequences have one entry a row. `now_ms` is the clock, or None where each message's own
+        timestamp counts as now. Decoding stops once the lines of the batch pass `max_batch_bytes`
+        (after at least one row): `DecodedBatch.rows` says how many rows were decided.
+        Raises ValueError if lengths differ, MemoryError if there is no memory.
+        """
+
+class DecodedBatch:
+    """What one decode call found. Row numbers are those of the call. Keeps its bytes alive while any block uses them."""
+
+    rows: int
+    """How many rows were decided; fewer than given where `max_batch_bytes` was reached."""
+    encodings: dict[str, int]
+    """Messages by how the value was encoded: "plain", "gzip", "lz4", "zstd" (rows that got as far)."""
+    uncompressed_bytes: int
+    """Bytes of all values after decompression."""
+    invalid_items: int
+    """Items left out as no event: not an object, or no valid timestamp."""
+    invalid_utf8: int
+    """Messages in which invalid UTF-8 was replaced by U+FFFD."""
+    def session_id(self, row: int) -> str: ...
+    def distinct_id(self, row: int) -> str: ...
+    def event_count(self, row: int) -> int: ...
+    def line_bytes(self, row: int) -> int:
+        """Bytes of the row's lines, as they go into a block."""
+    def lines(self, row: int) -> bytes:
+        """The row's block lines (a copy): `["<window_id>",<event>]\\n` each. For tests and debugging."""
+    def timestamps(self, row: int) -> tuple[float, float]:
+        """The smallest and largest event timestamp, ms since 1970. Also for rows dropped for these timestamps."""
+    def console_logs(self, row: int) -> list[ConsoleLog]:
+        """The row's console events, in order; an empty list for most rows."""
+
+class SessionBlock:
+    """The lines of one session in one session batch, and the counters of DESIGN §7 over them."""
+
+    def __init__(self) -> None: ...
+    def record(self, decoded: DecodedBatch, row: int, offset: int) -> int:
+        """Add the row's lines, which came from source offset `offset`. Returns their bytes. No bytes are copied."""
+    distinct_id: str
+    """Of the first message."""
+    size: int
+    """Bytes of all lines, uncompressed."""
+    event_count: int
+    message_count: int
+    first_offset: int
+    last_offset: int
+    first_timestamp: float
+    last_timestamp: float
+    first_url: str | None
+    urls: list[str]
+    click_count: int
+    keypress_count: int
+    mouse_activity_count: int
+    has_full_snapshot: bool
+    snapshot_source: str
+    """Of the first message that says; "web" where none does; at most 1,000 characters."""
+    snapshot_library: str | None
+    def active_milliseconds(self) -> int: ...
+    def messages(self) -> list[tuple[int, int]]:
+        """(source offset, line count) of each recorded message, in the order recorded."""
+
+class LineBuffer:
+    """The lines of several blocks one after the other; readable through the buffer protocol."""
+
+    segments: bytes
+    """Per block (offset, length), two native uint64: what `zstandard.BufferWithSegments` takes."""
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+def gather(blocks: Sequence[SessionBlock]) -> LineBuffer:
+    """Copy the lines of the blocks into one buffer, with the GIL released."""

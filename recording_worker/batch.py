@@ -1,0 +1,167 @@
+"""MessageBatch: one poll's messages as columns, and what the steps decide about each row.
+
+Rows are never removed or reordered. A step sets a row's disposition and reason;
+later steps skip rows that are not ok. A bad message is data, not an exception.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from recording_worker.reasons import Reason
+
+if TYPE_CHECKING:
+    from recording_worker._native import DecodedBatch
+    from recording_worker.teams.service import Team
+
+Headers = list[tuple[str, bytes]]
+"""A message's headers as they came: (key, value) in order, keys may repeat."""
+
+
+class Disposition(IntEnum):
+    """Where a message ends. Every message ends in exactly one."""
+
+    OK = 0
+    DROP = 1
+    REDIRECT = 2
+    DLQ = 3
+
+
+class Message(NamedTuple):
+    """One Kafka record, wherever it came from."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    """Kafka timestamp in ms since 1970, or -1 where the record has none."""
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class OutputRecord(NamedTuple):
+    """One record to be produced together with the offsets of the partition it came from."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    timestamp_ms: int
+    """Timestamp to produce with; 0 lets the broker's clock decide."""
+    as_it_came: bool = False
+    """Whether key and value are an input message passed on untouched (DLQ, overflow), not JSON of ours."""
+
+
+@dataclass(slots=True)
+class IngestionWarning:
+    """Something the team's users should know about what they sent."""
+
+    row: int
+    type: str
+    details: dict[str, object]
+    debounce_key: str = ""
+
+
+class MessageBatch:
+    """One poll's messages: the input columns, and the columns the steps fill.
+
+    All columns have one entry a row. `dispositions` and `reasons` hold the codes of
+    `Disposition` and `Reason`, one byte a row; the native core writes into them directly.
+    """
+
+    __slots__ = (
+        "content_encodings",
+        "decoded",
+        "dispositions",
+        "distinct_id_headers",
+        "errors",
+        "event_names",
+        "event_uuids",
+        "headers",
+        "keys",
+        "lib_versions",
+        "offsets",
+        "partitions",
+        "reasons",
+        "records",
+        "session_id_headers",
+        "teams",
+        "timestamps_ms",
+        "tokens",
+        "topic",
+        "values",
+        "warnings",
+    )
+
+    def __init__(self, topic: str, messages: Sequence[Message]) -> None:
+        rows = len(messages)
+        self.topic = topic
+        # what came in
+        self.partitions: list[int] = [m.partition for m in messages]
+        self.offsets: list[int] = [m.offset for m in messages]
+        self.timestamps_ms: list[int] = [m.timestamp_ms for m in messages]
+        self.keys: list[bytes | None] = [m.key for m in messages]
+        self.values: list[bytes | None] = [m.value for m in messages]
+        self.headers: list[Headers] = [m.headers for m in messages]
+        # what was decided
+        self.dispositions = bytearray(rows)
+        self.reasons = bytearray(rows)
+        self.errors: dict[int, tuple[str, str]] = {}
+        """Row → (step, error text) of rows that did not end as ok; the text is for people."""
+        # parse_headers: str, or None where the message has no such header
+        self.tokens: list[str | None] = [None] * rows
+        self.session_id_headers: list[str | None] = [None] * rows
+        self.distinct_id_headers: list[str | None] = [None] * rows
+        self.event_names: list[str | None] = [None] * rows
+        self.event_uuids: list[str | None] = [None] * rows
+        self.lib_versions: list[str | None] = [None] * rows
+        self.content_encodings: list[str | None] = [None] * rows
+        # parse_session_recording_message
+        self.decoded: DecodedBatch | None = None
+        # resolve_team
+        self.teams: list[Team | None] = [None] * rows
+        # what leaves with the offsets of this batch: (partition, record)
+        self.warnings: list[IngestionWarning] = []
+        self.records: list[tuple[int, OutputRecord]] = []
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def ok_rows(self) -> Iterator[int]:
+        """The rows no step has ended yet, in order."""
+        for row, disposition in enumerate(self.dispositions):
+            if not disposition:
+                yield row
+
+    def end(self, row: int, disposition: Disposition, reason: Reason, step: str, error: str = "") -> None:
+        """End a row: it gets its one disposition, and later steps skip it."""
+        self.dispositions[row] = disposition
+        self.reasons[row] = reason
+        self.errors[row] = (step, error)
+
+    def message(self, row: int) -> Message:
+        """The row as it came in."""
+        return Message(
+            self.partitions[row],
+            self.offsets[row],
+            self.timestamps_ms[row],
+            self.keys[row],
+            self.values[row],
+            self.headers[row],
+        )
+
+    def cut(self, rows: int) -> list[Message]:
+        """Keep the first `rows` rows; return the others, undecided, to be the start of the next batch.
+
+        For the one step that has to bound its memory: what a poll decompresses to is not
+        known before it is decompressed.
+        """
+        rest = [self.message(row) for row in range(rows, len(self))]
+        for name in self.__slots__:
+            column = getattr(self, name)
+            if isinstance(column, (list, bytearray)) and name not in ("warnings", "records"):
+                del column[rows:]
+        for row in [row for row in self.errors if row >= rows]:
+            del self.errors[row]
+        return rest

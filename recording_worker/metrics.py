@@ -1,0 +1,62 @@
+"""The metric catalogue: every metric's name, labels and meaning, once.
+
+In `recording-worker run` the processes share them through prometheus-client's
+multi-process mode, so the environment variable PROMETHEUS_MULTIPROC_DIR must be
+set before this module is first imported. Increments are per batch, not per message.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram, Summary
+
+PREFIX = "recording_worker"
+
+MESSAGES = Counter(
+    f"{PREFIX}_messages", "Messages by where they ended and why.", ["disposition", "reason"]
+)
+PARTITION_MESSAGES = Counter(f"{PREFIX}_partition_messages", "Messages by source partition.", ["partition"])
+ENCODED_MESSAGES = Counter(
+    f"{PREFIX}_encoded_messages", "Messages by the encoding of the value.", ["encoding"]
+)
+MESSAGE_BYTES = Summary(f"{PREFIX}_message_bytes", "Size of message values as carried, bytes.")
+BATCH_MESSAGES = Histogram(
+    f"{PREFIX}_batch_messages", "Messages in a poll.", buckets=(1, 5, 10, 50, 100, 250, 500, 750, 1000)
+)
+BATCH_KIB = Histogram(
+    f"{PREFIX}_batch_kib", "Size of a poll's message values as carried, KiB.",
+    buckets=(1, 16, 64, 256, 1024, 4096, 16384, 65536, 262144),
+)
+STEP_SECONDS = Counter(f"{PREFIX}_step_seconds", "Time spent in each step, seconds.", ["step"])
+UNCOMPRESSED_BYTES = Counter(f"{PREFIX}_uncompressed_bytes", "Bytes of values after decompression.")
+EVENTS = Counter(f"{PREFIX}_events", "Events recorded into session batches.")
+INVALID_ITEMS = Counter(f"{PREFIX}_invalid_items", "Snapshot items left out as no event.")
+INVALID_UTF8 = Counter(f"{PREFIX}_invalid_utf8_messages", "Messages in which invalid UTF-8 was replaced.")
+EVENTS_DISCARDED = Counter(
+    f"{PREFIX}_events_discarded", "Events taken out of a session batch again, by why.", ["reason"]
+)
+WARNINGS = Counter(f"{PREFIX}_ingestion_warnings", "Ingestion warnings produced, by type.", ["type"])
+
+FLUSHES = Counter(f"{PREFIX}_flushes", "Flushed session batches, by why they were flushed.", ["reason"])
+FLUSH_SECONDS = Histogram(
+    f"{PREFIX}_flush_seconds", "Time a flush took, compression to delivery, seconds.",
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+FLUSHED_SESSIONS = Counter(f"{PREFIX}_flushed_sessions", "Sessions (blocks) written.")
+FLUSHED_EVENTS = Counter(f"{PREFIX}_flushed_events", "Events written.")
+FLUSHED_BYTES = Counter(f"{PREFIX}_flushed_bytes", "Bytes of batch files written.")
+FLUSH_FAILURES = Counter(f"{PREFIX}_flush_failures", "Flushes that failed.")
+
+SESSIONS_HANDLED = Gauge(
+    f"{PREFIX}_sessions_handled", "Sessions in the session batches now.", multiprocess_mode="livesum"
+)
+SESSIONS_REVOKED = Gauge(
+    f"{PREFIX}_sessions_revoked",
+    "Sessions discarded with revoked partitions; back to 0 once recording goes on.",
+    multiprocess_mode="livesum",
+)
+BATCH_BYTES = Gauge(
+    f"{PREFIX}_session_batch_bytes", "Raw bytes in the session batches now.", multiprocess_mode="livesum"
+)
+
+WORKERS = Gauge(f"{PREFIX}_workers", "Worker processes running.", multiprocess_mode="livesum")
+WORKER_RESTARTS = Counter(f"{PREFIX}_worker_restarts", "Workers started again, by why they ended.", ["reason"])
+# Lag by partition is served by the supervisor from the workers' progress (supervisor/ops_server.py).
+LAG = f"{PREFIX}_lag_messages"

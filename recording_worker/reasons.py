@@ -1,0 +1,40 @@
+"""Why a message did not end as ok, in one place.
+
+The codes are what the columns of a MessageBatch hold and what the native core
+returns (`_native/reason.hpp`; `tests/native/test_reasons.py` holds the two
+against each other). The labels are what metrics, DLQ headers and summaries show.
+"""
+
+from enum import IntEnum
+
+
+class Reason(IntEnum):
+    """A reason code; `label` is its name in metrics, DLQ headers and summaries."""
+
+    NONE = 0
+
+    # the native core (parse_session_recording_message): DECODE-CONTRACT, in the order of the checks
+    MESSAGE_VALUE_OR_TIMESTAMP_IS_EMPTY = 1
+    INVALID_COMPRESSED_DATA = 2
+    PAYLOAD_TOO_LARGE = 3
+    INVALID_JSON = 4
+    INVALID_MESSAGE_PAYLOAD = 5
+    RECEIVED_NON_SNAPSHOT_MESSAGE = 6
+    SESSION_ID_HEADER_BODY_MISMATCH = 7
+    DISTINCT_ID_HEADER_BODY_MISMATCH = 8
+    MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS = 9
+    MESSAGE_TIMESTAMP_DIFF_TOO_LARGE = 10
+
+    # the other steps
+    NO_TOKEN_IN_HEADER = 32
+    EVENT_DROPPED_BY_RESTRICTION = 33
+    REDIRECTED_BY_RESTRICTION = 34
+    OVERFLOW_FORCED = 35
+    HEADER_TOKEN_PRESENT_TEAM_MISSING_OR_DISABLED = 36
+    TEAM_MISSING_RETENTION_PERIOD = 37
+    SESSION_EVENT_LIMIT = 38
+    WORKER_CRASHED = 39
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()

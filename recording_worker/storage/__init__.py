@@ -1,0 +1,1 @@
+"""Where batch files go: one module a backend."""
