@@ -1,0 +1,24 @@
+"""Team and TeamService: what the steps ask about a token."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+RETENTION_DAYS = {"30d": 30, "90d": 90, "1y": 365, "5y": 1825}
+"""Retention periods and their length in days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """A team that takes recordings."""
+
+    id: int
+    console_logs: bool
+    retention: str | None
+    """A key of RETENTION_DAYS, or None where the team has no valid period."""
+
+
+class TeamService(Protocol):
+    """Resolves tokens. Look-ups never block: a store refreshes in the background."""
+
+    def get(self, token: str) -> Team | None:
+        """The team of a token, or None where no team has it or recordings are off for it."""
