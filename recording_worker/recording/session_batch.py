@@ -47,7 +47,19 @@ class PartitionBatch:
     next_offset: int = 0
     """The offset to go on from once this batch is delivered."""
     messages: int = 0
+    """Messages read, whatever their disposition."""
+    discarded_messages: int = 0
+    """Messages that were recorded and taken out again, their session being over the event limit."""
+    discarded_events: int = 0
     raw_bytes: int = 0
+
+    def drop_over_limit(self, key: tuple[int, str]) -> None:
+        """Take a session out of this batch and keep it out."""
+        block = self.sessions.pop(key).block
+        self.over_limit.add(key)
+        self.discarded_messages += block.message_count
+        self.discarded_events += block.event_count
+        self.raw_bytes -= block.size
 
 
 class SessionBatchRecorder:
@@ -80,36 +92,96 @@ class SessionBatchRecorder:
         """Partition → the offset to go on from once this batch is delivered."""
         return {number: partition.next_offset for number, partition in self.partitions.items()}
 
-    def record(self, batch: MessageBatch, row: int) -> SessionRecorder | None:
-        """Add a row's events to its session; None where that puts the session over its event limit.
+    def record(self, batch: MessageBatch, row: int) -> bool:
+        """Add a row's events to its session; False where the session passed its event limit.
 
-        Then the session is taken out of this batch, with what was recorded of it before, and stays out.
+        Then the session stays out of this batch, and what was recorded of it before is taken out again.
         """
         decoded, team = batch.decoded, batch.teams[row]
         assert decoded is not None
         assert team is not None
         assert team.retention is not None
-        partition = self._partition(batch.partitions[row])
+        number = batch.partitions[row]
+        partition = self.partition(number)
         key = (team.id, decoded.session_id(row))
         if key in partition.over_limit:
-            return None
+            return False
         session = partition.sessions.get(key)
         if session is None:
-            session = SessionRecorder(team.id, key[1], batch.partitions[row], team.retention)
-            partition.sessions[key] = session
+            session = partition.sessions[key] = SessionRecorder(team.id, key[1], number, team.retention)
         limit = self._max_events_per_session
         if limit is not None and session.block.event_count + decoded.event_count(row) > limit:
-            partition.raw_bytes -= session.block.size
-            partition.over_limit.add(key)
-            del partition.sessions[key]
-            return session  # type: ignore[return-value]
+            partition.drop_over_limit(key)
+            return False
         partition.raw_bytes += session.block.record(decoded, row, batch.offsets[row])
         if team.console_logs:
             session.console_logs.record(decoded.console_logs(row))
-        return session
+        return True
 
-    def _partition(self, number: int) -> PartitionBatch:
+    def take(self, batch: MessageBatch) -> None:
+        """Take over what leaves with the batch's offsets, and move the offsets past its rows."""
+        for number, record in batch.records:
+            partition = self.partition(number)
+            partition.records.append(record)
+            partition.raw_bytes += len(record.value or b"")
+        for number, offset in zip(batch.partitions, batch.offsets, strict=True):
+            partition = self.partition(number)
+            partition.messages += 1
+            partition.next_offset = max(partition.next_offset, offset + 1)
+
+    def partition(self, number: int) -> PartitionBatch:
         partition = self.partitions.get(number)
         if partition is None:
             partition = self.partitions[number] = PartitionBatch()
         return partition
+
+
+class SessionBatchManager:
+    """Holds the current session batch, and says when it is due."""
+
+    def __init__(
+        self, topic: str, clock: Clock, max_bytes: int, max_age: float, max_events_per_session: int | None
+    ) -> None:
+        self._topic = topic
+        self._clock = clock
+        self._max_bytes = max_bytes
+        self._max_age = max_age
+        self._max_events_per_session = max_events_per_session
+        self._current: SessionBatchRecorder | None = None
+
+    @property
+    def current(self) -> SessionBatchRecorder:
+        """The session batch that takes messages; begun when first asked for."""
+        if self._current is None:
+            self._current = SessionBatchRecorder(self._topic, self._max_events_per_session, self._clock.monotonic())
+        return self._current
+
+    @property
+    def is_empty(self) -> bool:
+        return self._current is None or not self._current.partitions
+
+    @property
+    def raw_bytes(self) -> int:
+        return 0 if self._current is None else self._current.raw_bytes
+
+    def due(self) -> FlushReason | None:
+        """Why the current batch should be flushed now, or None."""
+        if self._current is None or self.is_empty:
+            return None
+        if self._current.raw_bytes >= self._max_bytes:
+            return FlushReason.SIZE
+        if self._clock.monotonic() - self._current.started >= self._max_age:
+            return FlushReason.AGE
+        return None
+
+    def swap(self) -> SessionBatchRecorder:
+        """Hand over the current batch; the next message begins a new one."""
+        batch, self._current = self.current, None
+        return batch
+
+    def discard_partitions(self, partitions: Iterable[int]) -> int:
+        """Forget what the current batch holds of these partitions; returns how many sessions that were."""
+        if self._current is None:
+            return 0
+        dropped = [self._current.partitions.pop(number, None) for number in partitions]
+        return sum(len(partition.sessions) for partition in dropped if partition is not None)
