@@ -13,6 +13,7 @@ from recording_worker.reasons import Reason
 
 if TYPE_CHECKING:
     from recording_worker._native import DecodedBatch
+    from recording_worker.recording.session_batch import SessionBatchRecorder
     from recording_worker.teams.service import Team
 
 Headers = list[tuple[str, bytes]]
@@ -85,6 +86,7 @@ class MessageBatch:
         "partitions",
         "reasons",
         "records",
+        "session_batch",
         "session_id_headers",
         "teams",
         "timestamps_ms",
@@ -121,6 +123,8 @@ class MessageBatch:
         self.decoded: DecodedBatch | None = None
         # resolve_team
         self.teams: list[Team | None] = [None] * rows
+        # obtain_batch
+        self.session_batch: SessionBatchRecorder | None = None
         # what leaves with the offsets of this batch: (partition, record)
         self.warnings: list[IngestionWarning] = []
         self.records: list[tuple[int, OutputRecord]] = []

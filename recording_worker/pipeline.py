@@ -1,9 +1,30 @@
-"""The pipeline: the steps a batch of messages goes through, in order."""
+"""The pipeline: the steps a batch of messages goes through, in order; nothing else."""
 
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
+from recording_worker import metrics
+from recording_worker._native import Decoder
 from recording_worker.batch import Message, MessageBatch
+from recording_worker.clock import Clock
+from recording_worker.ingestion_warnings import HandleIngestionWarnings
+from recording_worker.recording.session_batch import SessionBatchManager
+from recording_worker.restrictions.service import RestrictionService
+from recording_worker.results import HandleResults
+from recording_worker.settings import Settings
+from recording_worker.steps.apply_restrictions import ApplyRestrictions
+from recording_worker.steps.collect_batch_metrics import CollectBatchMetrics
+from recording_worker.steps.flush_batch import FlushBatch, FlushThread
+from recording_worker.steps.obtain_batch import ObtainBatch
+from recording_worker.steps.parse_headers import ParseHeaders
+from recording_worker.steps.parse_session_recording_message import ParseSessionRecordingMessage
+from recording_worker.steps.record_session_event import RecordSessionEvent
+from recording_worker.steps.resolve_team import ResolveTeam
+from recording_worker.steps.track_lib_version import TrackLibVersion
+from recording_worker.teams.service import TeamService
+
+_DAY_MS = 86_400_000
 
 
 class Step(Protocol):
@@ -19,11 +40,52 @@ class Pipeline:
     """Runs the steps over batches, and times each step."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
-        self._steps = steps
+        self._steps = [(step, metrics.STEP_SECONDS.labels(step.name)) for step in steps]
 
     def run(self, batch: MessageBatch) -> list[Message]:
         """Run all steps; returns the messages the batch was cut by, which are to be the start of the next batch.
 
         An empty batch is run as well: it lets the session batch be flushed by its age.
         """
-        raise NotImplementedError
+        rest: list[Message] = []
+        for step, seconds in self._steps:
+            started = time.perf_counter()
+            step.run(batch)
+            if batch.decoded is not None and batch.decoded.rows < len(batch):
+                rest = batch.cut(batch.decoded.rows)
+            seconds.inc(time.perf_counter() - started)
+        return rest
+
+
+def build_pipeline(
+    settings: Settings,
+    *,
+    teams: TeamService,
+    restrictions: RestrictionService,
+    manager: SessionBatchManager,
+    flusher: FlushThread,
+    clock: Clock,
+    offline: bool = False,
+) -> Pipeline:
+    """The worker's pipeline. `offline`: each message's Kafka timestamp counts as now, instead of the clock."""
+    now = None if offline else clock
+    decoder = Decoder(
+        max_decompressed_bytes=settings.max_decompressed_bytes,
+        max_timestamp_diff_ms=round(settings.max_timestamp_diff_days * _DAY_MS),
+        max_batch_bytes=settings.max_decoded_bytes,
+    )
+    return Pipeline(
+        [
+            CollectBatchMetrics(),
+            ParseHeaders(),
+            ApplyRestrictions(restrictions, consumes_overflow=settings.consumes_overflow),
+            ParseSessionRecordingMessage(decoder, now, settings.max_timestamp_diff_days),
+            ResolveTeam(teams),
+            ObtainBatch(manager),
+            TrackLibVersion(),
+            RecordSessionEvent(),
+            HandleResults(settings.dlq_topic, settings.overflow_topic),
+            HandleIngestionWarnings(settings.warnings_topic, teams, settings.warning_debounce_seconds, now),
+            FlushBatch(manager, flusher),
+        ]
+    )

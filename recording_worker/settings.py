@@ -186,6 +186,13 @@ def load_settings(flags: dict[str, Any], config: Path | None) -> Settings:
 
 
 __all__ = [
-    "Codec", "ConfigError", "Delivery", "GroupProtocol", "Settings", "StartFrom", "TomlConfigSettingsSource",
-    "ValidationError", "load_settings",
+    "Codec",
+    "ConfigError",
+    "Delivery",
+    "GroupProtocol",
+    "Settings",
+    "StartFrom",
+    "TomlConfigSettingsSource",
+    "ValidationError",
+    "load_settings",
 ]

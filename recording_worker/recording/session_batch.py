@@ -10,7 +10,6 @@ from recording_worker._native import SessionBlock
 from recording_worker.batch import MessageBatch, OutputRecord
 from recording_worker.clock import Clock
 from recording_worker.recording.console_logs import ConsoleLogRecorder
-from recording_worker.teams.service import Team
 
 
 class FlushReason(StrEnum):
@@ -81,6 +80,15 @@ class SessionBatchRecorder:
     @property
     def session_count(self) -> int:
         return sum(len(partition.sessions) for partition in self.partitions.values())
+
+    @property
+    def discarded_messages(self) -> int:
+        """Messages that were recorded and taken out again, their session being over the event limit."""
+        return sum(partition.discarded_messages for partition in self.partitions.values())
+
+    @property
+    def discarded_events(self) -> int:
+        return sum(partition.discarded_events for partition in self.partitions.values())
 
     def sessions(self) -> Iterable[SessionRecorder]:
         """All sessions, partition by partition, in the order they were first seen."""
@@ -164,11 +172,20 @@ class SessionBatchManager:
     def raw_bytes(self) -> int:
         return 0 if self._current is None else self._current.raw_bytes
 
+    @property
+    def session_count(self) -> int:
+        return 0 if self._current is None else self._current.session_count
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the current batch has reached its size, so that nothing more may be read into it."""
+        return self.raw_bytes >= self._max_bytes
+
     def due(self) -> FlushReason | None:
         """Why the current batch should be flushed now, or None."""
         if self._current is None or self.is_empty:
             return None
-        if self._current.raw_bytes >= self._max_bytes:
+        if self.is_full:
             return FlushReason.SIZE
         if self._clock.monotonic() - self._current.started >= self._max_age:
             return FlushReason.AGE

@@ -1,0 +1,53 @@
+"""Restrictions from a TOML file."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from recording_worker.restrictions.service import Restriction, Rule, TokenRules, rules_by_token
+from recording_worker.toml_file import read_toml
+
+
+class _RestrictionTable(BaseModel):
+    """A `[[restriction]]` table."""
+
+    model_config = ConfigDict(extra="forbid", strict=False)
+
+    type: Restriction
+    token: str = Field(min_length=1)
+    distinct_ids: list[str] = []
+    session_ids: list[str] = []
+    event_names: list[str] = []
+    event_uuids: list[str] = []
+
+
+class _RestrictionFile(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    restriction: list[_RestrictionTable] = []
+
+
+def load_restrictions(path: Path) -> list[Rule]:
+    """The rules of a TOML file of `[[restriction]]` tables. Raises ConfigError naming file and key."""
+    return [
+        Rule(
+            table.type,
+            table.token,
+            frozenset(table.distinct_ids),
+            frozenset(table.session_ids),
+            frozenset(table.event_names),
+            frozenset(table.event_uuids),
+        )
+        for table in read_toml(path, _RestrictionFile).restriction
+    ]
+
+
+class StaticRestrictions:
+    """Rules that stay as they are while the process runs."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._by_token = rules_by_token(rules)
+
+    def current(self) -> Mapping[str, TokenRules]:
+        return self._by_token

@@ -1,0 +1,55 @@
+"""handle_results: what becomes of each message, by its disposition: counted, and sent on where it has to be."""
+
+from collections import Counter
+
+from recording_worker import metrics
+from recording_worker.batch import Disposition, MessageBatch, OutputRecord
+from recording_worker.reasons import Reason
+
+
+class HandleResults:
+    """Reads dispositions and reasons; adds the DLQ and overflow records, and counts every row once.
+
+    The records leave with the offsets of the session batch, so a message is never acknowledged
+    before its DLQ or overflow record is.
+    """
+
+    name = "handle_results"
+
+    def __init__(self, dlq_topic: str, overflow_topic: str) -> None:
+        self._dlq_topic = dlq_topic
+        self._overflow_topic = overflow_topic
+
+    def run(self, batch: MessageBatch) -> None:
+        for row, disposition in enumerate(batch.dispositions):
+            if disposition == Disposition.DLQ:
+                batch.records.append((batch.partitions[row], self._dlq_record(batch, row)))
+            elif disposition == Disposition.REDIRECT:
+                batch.records.append((batch.partitions[row], self._overflow_record(batch, row)))
+        for (disposition, reason), count in Counter(zip(batch.dispositions, batch.reasons, strict=True)).items():
+            label = Disposition(disposition).name.lower()
+            metrics.MESSAGES.labels(label, Reason(reason).label if reason else "").inc(count)
+        for partition, count in Counter(batch.partitions).items():
+            metrics.PARTITION_MESSAGES.labels(partition).inc(count)
+
+    def _dlq_record(self, batch: MessageBatch, row: int) -> OutputRecord:
+        """The message as it came, and headers that say why, where and whence."""
+        step, error = batch.errors[row]
+        why = {
+            "dlq-reason": Reason(batch.reasons[row]).label,
+            "dlq-step": step,
+            "dlq-topic": batch.topic,
+            "dlq-partition": str(batch.partitions[row]),
+            "dlq-offset": str(batch.offsets[row]),
+            "dlq-timestamp": str(batch.timestamps_ms[row]),
+            "dlq-error": error,
+        }
+        headers = [*batch.headers[row], *((key, text.encode()) for key, text in why.items())]
+        return OutputRecord(self._dlq_topic, batch.keys[row], batch.values[row], headers, 0, as_it_came=True)
+
+    def _overflow_record(self, batch: MessageBatch, row: int) -> OutputRecord:
+        message = batch.message(row)
+        timestamp_ms = max(message.timestamp_ms, 0)
+        return OutputRecord(
+            self._overflow_topic, message.key, message.value, message.headers, timestamp_ms, as_it_came=True
+        )
