@@ -3,25 +3,35 @@
 A setting is a field here, and by that a flag (`--max-batch-bytes`), an environment
 variable (`RECORDING_WORKER_MAX_BATCH_BYTES`) and a key of the TOML file
 (`max_batch_bytes`). A flag beats the environment, which beats the file, which
-beats the default.
+beats the default. An empty environment variable counts as not set.
 """
 
+import difflib
 import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from recording_worker.errors import ConfigError
 
 ENV_PREFIX = "RECORDING_WORKER_"
+CONFIG_VARIABLE = f"{ENV_PREFIX}CONFIG"
 MIB = 1024 * 1024
 
 
@@ -52,15 +62,52 @@ class GroupProtocol(StrEnum):
     CONSUMER = "consumer"
 
 
+class LogLevel(StrEnum):
+    """The least serious messages that are logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+_BYTE_SIZE = TypeAdapter(ByteSize)
+
+
+def _parse_size(value: object) -> object:
+    """`64MiB` and the like, as bytes."""
+    return int(_BYTE_SIZE.validate_python(value)) if isinstance(value, str) else value
+
+
+def _dotted_keys(value: object) -> dict[str, str | int | float | bool]:
+    """A TOML table of librdkafka properties, its keys quoted ("security.protocol") or not (security.protocol)."""
+    if not isinstance(value, dict):
+        raise ValueError("must be a table of librdkafka properties")
+    flat: dict[str, str | int | float | bool] = {}
+    for key, entry in value.items():
+        if isinstance(entry, dict):
+            flat.update(_dotted_keys({f"{key}.{rest}": deeper for rest, deeper in entry.items()}))
+        elif isinstance(entry, str | int | float):
+            flat[key] = entry
+        else:
+            raise ValueError(f"{key} must be a text, a number, true or false")
+    return flat
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
 PositiveInt = Annotated[int, Field(gt=0)]
-PositiveSeconds = Annotated[float, Field(gt=0)]
-Properties = dict[str, str | int | float | bool]
+PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Bytes = Annotated[int, BeforeValidator(_parse_size), Field(gt=0)]
+Properties = Annotated[dict[str, str | int | float | bool], BeforeValidator(_dotted_keys)]
 
 
-class Settings(BaseSettings):
-    """The worker's settings. Frozen; made by `load_settings`."""
+class Settings(BaseModel):
+    """The worker's settings. Frozen and picklable; made by `load_settings`."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     # Kafka
     bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port, separated by commas.")
@@ -80,15 +127,9 @@ class Settings(BaseSettings):
     overflow_topic: str = Field(
         "session_recording_snapshot_item_overflow", description="Topic for messages redirected by restrictions."
     )
-    kafka: Properties = Field(
-        default_factory=dict, description="librdkafka properties of every client (TOML table [kafka])."
-    )
-    kafka_consumer: Properties = Field(
-        default_factory=dict, description="librdkafka properties of the consumers (TOML table [kafka_consumer])."
-    )
-    kafka_producer: Properties = Field(
-        default_factory=dict, description="librdkafka properties of the producers (TOML table [kafka_producer])."
-    )
+    kafka: Properties = Field({}, repr=False, description="librdkafka properties of every client.")
+    kafka_consumer: Properties = Field({}, repr=False, description="librdkafka properties of the consumers.")
+    kafka_producer: Properties = Field({}, repr=False, description="librdkafka properties of the producers.")
 
     # teams and restrictions
     teams: Path | None = Field(None, description="TOML file of teams ([[team]] tables: id, token, retention, …).")
@@ -96,7 +137,7 @@ class Settings(BaseSettings):
     restrictions: Path | None = Field(None, description="TOML file of restrictions ([[restriction]] tables).")
 
     # what is accepted
-    max_decompressed_bytes: PositiveInt = Field(64 * MIB, description="Largest message after decompression, bytes.")
+    max_decompressed_bytes: Bytes = Field(64 * MIB, description="Largest message after decompression.")
     max_timestamp_diff_days: PositiveSeconds = Field(
         7.0, description="Drop messages whose first or last event is this many days or more from now."
     )
@@ -113,7 +154,7 @@ class Settings(BaseSettings):
     storage_prefix: str = Field("blocks", description="First part of every batch file's key.")
     codec: Codec = Field(Codec.ZSTD, description="Compression of blocks: zstd (indexed files) or snappy.")
     zstd_level: Annotated[int, Field(ge=-7, le=19)] = Field(3, description="zstd compression level.")
-    max_batch_bytes: PositiveInt = Field(100 * MIB, description="Flush when a batch holds this many raw bytes.")
+    max_batch_bytes: Bytes = Field(100 * MIB, description="Flush when a batch holds this many raw bytes.")
     max_batch_age: PositiveSeconds = Field(10.0, description="Flush when a batch is this old, seconds.")
 
     # processes
@@ -122,8 +163,8 @@ class Settings(BaseSettings):
     )
     poll_messages: PositiveInt = Field(500, description="Most messages a poll takes.")
     poll_timeout: PositiveSeconds = Field(0.2, description="Longest wait of a poll, seconds.")
-    fetch_queue_bytes: PositiveInt = Field(64 * MIB, description="Fetched but unread bytes a worker may hold.")
-    max_decoded_bytes: PositiveInt = Field(
+    fetch_queue_bytes: Bytes = Field(64 * MIB, description="Fetched but unread bytes a worker may hold.")
+    max_decoded_bytes: Bytes = Field(
         128 * MIB, description="Decoded bytes of one poll a worker may hold; the rest of the poll waits."
     )
     drain_deadline: PositiveSeconds = Field(20.0, description="Longest flush on revoke and on stop, seconds.")
@@ -135,15 +176,9 @@ class Settings(BaseSettings):
     )
     ops_host: str = Field("127.0.0.1", description="Address of the ops server (/metrics, /healthz, /readyz, /).")
     ops_port: Annotated[int, Field(ge=0, le=65535)] = Field(9600, description="Port of the ops server; 0 takes any.")
-    log_level: str = Field("info", description="debug, info, warning or error.")
+    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
+        LogLevel.INFO, description="Least serious log messages shown.")
     log_json: bool = Field(False, description="Log JSON lines instead of text.")
-
-    @field_validator("log_level")
-    @classmethod
-    def _known_log_level(cls, value: str) -> str:
-        if value.lower() not in ("debug", "info", "warning", "error"):
-            raise ValueError("must be debug, info, warning or error")
-        return value.lower()
 
     @field_validator("storage")
     @classmethod
@@ -165,34 +200,93 @@ class Settings(BaseSettings):
         """Whether this worker reads the overflow topic, and so must not redirect to it."""
         return self.topic == self.overflow_topic
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings, env_settings)
+
+TABLES = frozenset({"kafka", "kafka_consumer", "kafka_producer"})
+"""The settings that are tables of the TOML file, and neither flag nor environment variable."""
+
+SCALARS = tuple(name for name in Settings.model_fields if name not in TABLES)
+"""The settings that are flags, environment variables and keys of the TOML file."""
 
 
-def load_settings(flags: dict[str, Any], config: Path | None) -> Settings:
-    """Settings from flags, environment and an optional TOML file; raises ConfigError naming what is wrong.
+def flag_of(name: str) -> str:
+    """The flag of a setting: `--max-batch-bytes`."""
+    return "--" + name.replace("_", "-")
 
-    `flags` holds only what the user gave. The text of the error is one line a problem.
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting: `RECORDING_WORKER_MAX_BATCH_BYTES`."""
+    return ENV_PREFIX + name.upper()
+
+
+def load_settings(flags: Mapping[str, Any], config: Path | None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from flags, environment and an optional TOML file.
+
+    `flags` holds only what the user gave; `environ` is the process's environment unless given.
+    Raises ConfigError, whose text has one line a problem: where the value came from, and what is wrong.
     """
-    raise NotImplementedError  # the helper on the command line fills this in; see the module docstring
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    problems: list[str] = []
+    if config is not None:
+        for key, value in _read_toml(config).items():
+            if key in Settings.model_fields:
+                values[key], sources[key] = value, f"{key} in {config}"
+            else:
+                problems.append(f"{config}: {key} is not a setting{_suggestion(key, Settings.model_fields)}")
+    for name in SCALARS:
+        if variable := environ.get(variable_of(name)):
+            values[name], sources[name] = variable, variable_of(name)
+        if name in flags:
+            values[name], sources[name] = flags[name], flag_of(name)
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        problems += [_describe(problem, sources) for problem in error.errors()]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return settings
 
 
-__all__ = [
-    "Codec",
-    "ConfigError",
-    "Delivery",
-    "GroupProtocol",
-    "Settings",
-    "StartFrom",
-    "TomlConfigSettingsSource",
-    "ValidationError",
-    "load_settings",
-]
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """A line for each environment variable that looks like a setting and is none.
+
+    They are worth a warning, not an error: Kubernetes itself sets `RECORDING_WORKER_SERVICE_HOST`
+    and the like in every pod beside a service of that name. Those are left out here.
+    """
+    known = {CONFIG_VARIABLE, *map(variable_of, SCALARS)}
+    return [
+        f"{name} is not a setting{_suggestion(name, known)}"
+        for name in sorted(environ)
+        if name.startswith(ENV_PREFIX) and name not in known and not _KUBERNETES_VARIABLE.search(name)
+    ]
+
+
+_KUBERNETES_VARIABLE = re.compile(r"_SERVICE_(HOST|PORT\w*)$|_PORT(_\d+_(TCP|UDP|SCTP)\w*)?$")
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"can't read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _describe(problem: ErrorDetails, sources: Mapping[str, str]) -> str:
+    """One line for a person: where the value came from, and what is wrong with it."""
+    text = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    if not problem["loc"]:  # about several settings together
+        named = [source for name, source in sources.items() if re.search(rf"\b{name}\b", text)]
+        return f"{text} (given: {', '.join(named)})"
+    name = str(problem["loc"][0])
+    given = "" if name in TABLES else f" (got {str(problem['input'])!r})"  # a table may hold a password
+    return f"{sources[name]}: {text[:1].lower()}{text[1:]}{given}"
