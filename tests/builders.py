@@ -1,0 +1,93 @@
+"""Small messages and events for tests: each is valid unless the test says otherwise."""
+
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recording_worker.batch import Headers, Message, MessageBatch
+
+NOW_MS = 1_795_000_000_000
+TOPIC = "recordings"
+
+
+def event(timestamp: float = NOW_MS, type: int = 3, **data: Any) -> dict[str, Any]:  # noqa: A002 rrweb's name
+    """An rrweb event; without data a mouse move."""
+    return {"type": type, "timestamp": timestamp, "data": data or {"source": 1, "positions": []}}
+
+
+def value(
+    events: Sequence[Any] | None = None,
+    *,
+    session_id: str = "session-1",
+    distinct_id: str = "user-1",
+    window_id: str = "window-1",
+    properties: Mapping[str, Any] | None = None,
+) -> bytes:
+    """A plain message value."""
+    all_properties = {
+        "$session_id": session_id,
+        "$window_id": window_id,
+        "$snapshot_items": [event()] if events is None else list(events),
+        "$snapshot_source": "web",
+        "$lib": "web",
+        **(properties or {}),
+    }
+    data = json.dumps({"event": "$snapshot_items", "properties": all_properties})
+    return json.dumps({"distinct_id": distinct_id, "data": data, "token": "token-1"}).encode()
+
+
+def headers(**given: str | None) -> Headers:
+    """The headers capture sends; give one as None to leave it out. Underscores stand for themselves."""
+    wanted: dict[str, str | None] = {
+        "token": "token-1",
+        "distinct_id": "user-1",
+        "session_id": "session-1",
+        "event": "$snapshot_items",
+        "uuid": "uuid-1",
+        "lib_version": "1.255.0",
+    } | given
+    return [(key, text.encode()) for key, text in wanted.items() if text is not None]
+
+
+def message(
+    offset: int = 0,
+    partition: int = 0,
+    *,
+    value: bytes | None = value(),
+    headers: Headers | None = None,
+    timestamp_ms: int = NOW_MS,
+    key: bytes | None = b"session-1",
+) -> Message:
+    return Message(partition, offset, timestamp_ms, key, value, _DEFAULT_HEADERS if headers is None else headers)
+
+
+_DEFAULT_HEADERS = headers()
+
+
+def session_message(offset: int, session_id: str, events: Sequence[Any] | None = None, partition: int = 0) -> Message:
+    """A gzipped message of one session, with the headers that go with it."""
+    return message(
+        offset,
+        partition,
+        value=gzip.compress(value(events, session_id=session_id)),
+        headers=headers(session_id=session_id),
+        key=session_id.encode(),
+    )
+
+
+def batch(*messages: Message) -> MessageBatch:
+    return MessageBatch(TOPIC, messages)
+
+
+class FakeClock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self, now_ms: int = NOW_MS) -> None:
+        self.ms = now_ms
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def monotonic(self) -> float:
+        return self.ms / 1000

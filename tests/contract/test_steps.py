@@ -1,0 +1,206 @@
+"""What every step of the pipeline keeps to, whatever it does."""
+
+from collections.abc import Callable
+
+import pytest
+
+from recording_worker._native import Decoder
+from recording_worker.batch import Disposition, MessageBatch
+from recording_worker.ingestion_warnings import HandleIngestionWarnings
+from recording_worker.pipeline import Pipeline, Step, build_pipeline
+from recording_worker.reasons import Reason
+from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
+from recording_worker.restrictions.service import Restriction, Rule
+from recording_worker.restrictions.static import StaticRestrictions
+from recording_worker.results import HandleResults
+from recording_worker.settings import Settings
+from recording_worker.steps.apply_restrictions import ApplyRestrictions
+from recording_worker.steps.collect_batch_metrics import CollectBatchMetrics
+from recording_worker.steps.flush_batch import FlushBatch
+from recording_worker.steps.obtain_batch import ObtainBatch
+from recording_worker.steps.parse_headers import ParseHeaders
+from recording_worker.steps.parse_session_recording_message import ParseSessionRecordingMessage
+from recording_worker.steps.record_session_event import RecordSessionEvent
+from recording_worker.steps.resolve_team import ResolveTeam
+from recording_worker.steps.track_lib_version import TrackLibVersion
+from recording_worker.teams.service import Team
+from recording_worker.teams.static import StaticTeams
+from tests.builders import NOW_MS, FakeClock, batch, event, headers, message, value
+
+
+class KeepingFlusher:
+    """A flush thread that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.busy = False
+        self.submitted: list[tuple[SessionBatchRecorder, FlushReason]] = []
+
+    def raise_if_failed(self) -> None:
+        """Nothing fails here."""
+
+    def submit(self, session_batch: SessionBatchRecorder, reason: FlushReason) -> None:
+        self.submitted.append((session_batch, reason))
+
+
+CLOCK = FakeClock()
+TEAMS = StaticTeams({"token-1": Team(1, True, "30d"), "no-retention": Team(2, True, None)})
+RESTRICTIONS = StaticRestrictions(
+    [
+        Rule(Restriction.DROP_EVENT, "dropped"),
+        Rule(Restriction.REDIRECT_TO_DLQ, "to-dlq"),
+        Rule(Restriction.FORCE_OVERFLOW, "overflow"),
+    ]
+)
+
+
+def new_manager() -> SessionBatchManager:
+    return SessionBatchManager("recordings", CLOCK, 1 << 30, 10.0, 5)
+
+
+STEPS: dict[str, tuple[Callable[[SessionBatchManager], Step], set[Disposition]]] = {
+    "collect_batch_metrics": (lambda _: CollectBatchMetrics(), set()),
+    "parse_headers": (lambda _: ParseHeaders(), {Disposition.DLQ}),
+    "apply_restrictions": (
+        lambda _: ApplyRestrictions(RESTRICTIONS, consumes_overflow=False),
+        {Disposition.DROP, Disposition.REDIRECT, Disposition.DLQ},
+    ),
+    "parse_session_recording_message": (
+        lambda _: ParseSessionRecordingMessage(Decoder(), CLOCK, 7.0),
+        {Disposition.DLQ, Disposition.DROP},
+    ),
+    "resolve_team": (lambda _: ResolveTeam(TEAMS), {Disposition.DROP}),
+    "obtain_batch": (ObtainBatch, set()),
+    "track_lib_version": (lambda _: TrackLibVersion(), set()),
+    "record_session_event": (lambda _: RecordSessionEvent(), {Disposition.DROP}),
+    "handle_results": (lambda _: HandleResults("dlq", "overflow"), set()),
+    "handle_ingestion_warnings": (lambda _: HandleIngestionWarnings("warnings", TEAMS, 3600, CLOCK), set()),
+    "flush_batch": (lambda manager: FlushBatch(manager, KeepingFlusher()), set()),
+}
+ORDER = list(STEPS)
+
+
+def mixed_batch() -> MessageBatch:
+    """Rows that end in every disposition, by every step that may end one, and rows that stay ok."""
+    return batch(
+        message(0),
+        message(1, headers=headers(token=None)),
+        message(2, headers=headers(token="dropped")),
+        message(3, headers=headers(token="to-dlq")),
+        message(4, headers=headers(token="overflow")),
+        message(5, value=b"not json"),
+        message(6, value=value([])),
+        message(7, headers=headers(token="unknown")),
+        message(8, headers=headers(token="no-retention")),
+        message(9, value=value([event(NOW_MS - 10**10)])),
+        message(10, headers=headers(lib_version="1.2.3")),
+        message(11, value=value([event()] * 9, session_id="many"), headers=headers(session_id="many")),
+        message(12, value=None),
+    )
+
+
+def run_before(name: str, rows: MessageBatch, manager: SessionBatchManager) -> Step:
+    """Run the steps before `name`; returns that step."""
+    for earlier in ORDER[: ORDER.index(name)]:
+        STEPS[earlier][0](manager).run(rows)
+    return STEPS[name][0](manager)
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_the_step_is_named_after_what_it_does(name: str) -> None:
+    assert STEPS[name][0](new_manager()).name == name
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_an_empty_batch_stays_empty(name: str) -> None:
+    rows, manager = batch(), new_manager()
+    run_before(name, rows, manager).run(rows)
+    assert len(rows) == 0
+    assert manager.is_empty
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_rows_stay_as_they_came_and_an_ended_row_stays_ended(name: str) -> None:
+    rows, manager = mixed_batch(), new_manager()
+    came = [rows.message(row) for row in range(len(rows))]
+    step = run_before(name, rows, manager)
+    before = [(rows.dispositions[row], rows.reasons[row], rows.errors.get(row)) for row in range(len(rows))]
+    step.run(rows)
+    assert [rows.message(row) for row in range(len(rows))] == came
+    for row, (disposition, reason, error) in enumerate(before):
+        if disposition:
+            assert (rows.dispositions[row], rows.reasons[row], rows.errors[row]) == (disposition, reason, error)
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_the_step_ends_rows_only_as_it_may_and_says_why(name: str) -> None:
+    rows, manager = mixed_batch(), new_manager()
+    step = run_before(name, rows, manager)
+    before = bytes(rows.dispositions)
+    step.run(rows)
+    ended = [row for row in range(len(rows)) if rows.dispositions[row] and not before[row]]
+    assert {Disposition(rows.dispositions[row]) for row in ended} == STEPS[name][1]
+    for row in ended:
+        assert rows.reasons[row] != Reason.NONE
+        assert rows.errors[row][0] == name
+        assert rows.errors[row][1]
+
+
+def test_every_row_ends_in_exactly_one_disposition_and_offsets_pass_all_of_them() -> None:
+    rows, flusher = mixed_batch(), KeepingFlusher()
+    manager = new_manager()
+    pipeline = pipeline_of(manager, flusher)
+    assert pipeline.run(rows) == []
+    assert {row for row in range(13) if not rows.dispositions[row]} == {0, 10}
+    assert {row for row in range(13) if rows.dispositions[row]} == set(rows.errors)
+    assert manager.current.offsets == {0: 13}
+    by_topic = [record.topic for _, record in rows.records]
+    assert by_topic.count("session_recording_snapshot_item_dlq") == 4
+    assert by_topic.count("session_recording_snapshot_item_overflow") == 1
+    assert by_topic.count("clickhouse_ingestion_warnings") == 3
+
+
+def test_a_due_batch_waits_for_the_flush_in_flight_and_an_empty_poll_flushes_it() -> None:
+    flusher, manager = KeepingFlusher(), new_manager()
+    pipeline = pipeline_of(manager, flusher)
+    pipeline.run(batch(message(0)))
+    CLOCK.ms += 20_000
+    try:
+        flusher.busy = True
+        pipeline.run(batch())
+        assert flusher.submitted == []
+        flusher.busy = False
+        pipeline.run(batch())
+        ((session_batch, reason),) = flusher.submitted
+        assert (session_batch.offsets, reason) == ({0: 1}, FlushReason.AGE)
+        pipeline.run(batch())
+        assert len(flusher.submitted) == 1
+    finally:
+        CLOCK.ms = NOW_MS
+
+
+def test_what_a_poll_decodes_to_is_bounded_and_the_rest_comes_first_next_time() -> None:
+    settings = Settings(any_token=True, max_decoded_bytes=1_000)
+    manager, flusher = new_manager(), KeepingFlusher()
+    pipeline = build_pipeline(
+        settings, teams=TEAMS, restrictions=RESTRICTIONS, manager=manager, flusher=flusher, clock=CLOCK
+    )
+    waiting = [message(n, value=value([event()] * 2)) for n in range(30)]
+    seen: list[int] = []
+    while waiting:
+        rows = batch(*waiting)
+        waiting = pipeline.run(rows)
+        assert len(rows) >= 1
+        seen += rows.offsets
+    assert seen == list(range(30))
+    assert manager.current.offsets == {0: 30}
+
+
+def pipeline_of(manager: SessionBatchManager, flusher: KeepingFlusher) -> Pipeline:
+    return build_pipeline(
+        Settings(any_token=True),
+        teams=TEAMS,
+        restrictions=RESTRICTIONS,
+        manager=manager,
+        flusher=flusher,
+        clock=CLOCK,
+    )

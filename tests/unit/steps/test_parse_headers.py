@@ -1,0 +1,44 @@
+import pytest
+
+from recording_worker.batch import Disposition
+from recording_worker.reasons import Reason
+from recording_worker.steps.parse_headers import ParseHeaders
+from tests.builders import batch, headers, message
+
+
+def test_fills_the_columns() -> None:
+    rows = batch(message(headers=[*headers(), ("content-encoding", b"lz4"), ("now", b"2026")]))
+    ParseHeaders().run(rows)
+    assert rows.tokens == ["token-1"]
+    assert rows.session_id_headers == ["session-1"]
+    assert rows.distinct_id_headers == ["user-1"]
+    assert rows.event_names == ["$snapshot_items"]
+    assert rows.event_uuids == ["uuid-1"]
+    assert rows.lib_versions == ["1.255.0"]
+    assert rows.content_encodings == ["lz4"]
+    assert rows.dispositions == b"\0"
+
+
+@pytest.mark.parametrize("given", [headers(token=None), headers(token=""), headers(token="\0"), []])
+def test_no_token_goes_to_the_dlq(given: list[tuple[str, bytes]]) -> None:
+    rows = batch(message(headers=given))
+    ParseHeaders().run(rows)
+    assert rows.dispositions[0] == Disposition.DLQ
+    assert rows.reasons[0] == Reason.NO_TOKEN_IN_HEADER
+
+
+def test_session_and_distinct_id_may_be_missing() -> None:
+    rows = batch(message(headers=headers(session_id=None, distinct_id=None)))
+    ParseHeaders().run(rows)
+    assert rows.session_id_headers == [None]
+    assert rows.distinct_id_headers == [None]
+    assert rows.dispositions == b"\0"
+
+
+def test_nul_is_removed_invalid_utf8_replaced_and_the_last_of_two_counts() -> None:
+    rows = batch(
+        message(headers=[("to\0ken", b"fir\0st"), ("token", b"a\0b\xff"), ("distinct_id", b"\xf0\x9f\x98\x80")])
+    )
+    ParseHeaders().run(rows)
+    assert rows.tokens == ["ab\ufffd"]
+    assert rows.distinct_id_headers == ["\U0001f600"]

@@ -1,0 +1,69 @@
+import gzip
+
+from recording_worker._native import Decoder
+from recording_worker.batch import Disposition, MessageBatch
+from recording_worker.reasons import Reason
+from recording_worker.steps.parse_headers import ParseHeaders
+from recording_worker.steps.parse_session_recording_message import ParseSessionRecordingMessage
+from tests.builders import NOW_MS, FakeClock, batch, event, headers, message, value
+
+DAY_MS = 86_400_000
+
+
+def parsed(rows: MessageBatch, *, clock: FakeClock | None = None, max_batch_bytes: int = 1 << 27) -> MessageBatch:
+    ParseHeaders().run(rows)
+    step = ParseSessionRecordingMessage(Decoder(max_batch_bytes=max_batch_bytes), clock, 7.0)
+    step.run(rows)
+    return rows
+
+
+def test_good_rows_are_decoded_and_bad_rows_explained() -> None:
+    rows = parsed(
+        batch(
+            message(0),
+            message(1, value=gzip.compress(value())[:-3]),
+            message(2, headers=headers(session_id="other")),
+            message(3, value=None),
+            message(4, headers=headers(token=None)),
+        ),
+        clock=FakeClock(),
+    )
+    assert list(rows.dispositions) == [Disposition.OK] + [Disposition.DLQ] * 4
+    assert list(rows.reasons) == [
+        Reason.NONE,
+        Reason.INVALID_COMPRESSED_DATA,
+        Reason.SESSION_ID_HEADER_BODY_MISMATCH,
+        Reason.MESSAGE_VALUE_OR_TIMESTAMP_IS_EMPTY,
+        Reason.NO_TOKEN_IN_HEADER,
+    ]
+    assert rows.decoded is not None
+    assert rows.decoded.session_id(0) == "session-1"
+    assert rows.errors[1][0] == "parse_session_recording_message"
+    assert rows.errors[4][0] == "parse_headers"
+
+
+def test_a_message_without_an_event_is_dropped_with_a_warning() -> None:
+    rows = parsed(batch(message(value=value([{"timestamp": 0}, "no event"]))), clock=FakeClock())
+    assert list(rows.dispositions) == [Disposition.DROP]
+    assert [warning.type for warning in rows.warnings] == ["message_contained_no_valid_rrweb_events"]
+
+
+def test_events_far_from_now_are_dropped_with_how_far() -> None:
+    events = [event(NOW_MS - 8 * DAY_MS), event(NOW_MS + DAY_MS)]
+    rows = parsed(batch(message(value=value(events))), clock=FakeClock())
+    assert list(rows.reasons) == [Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE]
+    (warning,) = rows.warnings
+    assert warning.type == "message_timestamp_diff_too_large"
+    assert warning.details == {"startDiffDays": 8.0, "endDiffDays": 1.0, "thresholdDays": 7.0}
+
+
+def test_offline_the_messages_own_timestamp_is_now() -> None:
+    old = message(value=value([event(1_600_000_000_000)]), timestamp_ms=1_600_000_000_000)
+    new = message(1, value=value([event(1_600_000_000_000)]))
+    assert list(parsed(batch(old, new)).dispositions) == [Disposition.OK, Disposition.DROP]
+
+
+def test_decoding_stops_at_its_memory_limit() -> None:
+    rows = parsed(batch(*(message(n) for n in range(5))), clock=FakeClock(), max_batch_bytes=150)
+    assert rows.decoded is not None
+    assert 1 <= rows.decoded.rows < 5

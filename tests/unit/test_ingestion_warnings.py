@@ -1,0 +1,56 @@
+import orjson
+
+from recording_worker.batch import Disposition, IngestionWarning
+from recording_worker.ingestion_warnings import Debouncer, HandleIngestionWarnings
+from recording_worker.reasons import Reason
+from recording_worker.steps.parse_headers import ParseHeaders
+from recording_worker.teams.service import Team
+from recording_worker.teams.static import StaticTeams
+from tests.builders import FakeClock, batch, headers, message
+
+TEAMS = StaticTeams({"token-1": Team(7, console_logs=True, retention="30d")})
+
+
+def warned(step: HandleIngestionWarnings, token: str = "token-1", key: str = "") -> list[dict[str, object]]:
+    rows = batch(message(partition=4, headers=headers(token=token)))
+    ParseHeaders().run(rows)
+    rows.end(0, Disposition.DROP, Reason.MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS, "some_step")
+    rows.warnings.append(IngestionWarning(0, "a_warning", {"answer": 42}, debounce_key=key))
+    step.run(rows)
+    assert all(partition == 4 and record.topic == "warnings" for partition, record in rows.records)
+    return [orjson.loads(record.value or b"") for _, record in rows.records]
+
+
+def test_the_record_names_the_team_even_of_a_row_that_was_dropped() -> None:
+    step = HandleIngestionWarnings("warnings", TEAMS, 3600, FakeClock(1_795_000_000_123))
+    assert warned(step) == [
+        {
+            "team_id": 7,
+            "source": "recording-worker",
+            "type": "a_warning",
+            "details": '{"answer":42}',
+            "timestamp": "2026-11-18 11:06:40.123",
+        }
+    ]
+
+
+def test_without_a_team_there_is_nobody_to_warn() -> None:
+    assert warned(HandleIngestionWarnings("warnings", TEAMS, 3600, FakeClock()), token="unknown") == []
+
+
+def test_a_warning_passes_once_an_hour_per_team_type_and_key() -> None:
+    clock = FakeClock()
+    step = HandleIngestionWarnings("warnings", TEAMS, 3600, clock)
+    assert len(warned(step, key="1.7.3")) == 1
+    assert len(warned(step, key="1.7.3")) == 0
+    assert len(warned(step, key="1.7.4")) == 1
+    clock.ms += 3_599_999
+    assert len(warned(step, key="1.7.3")) == 0
+    clock.ms += 1
+    assert len(warned(step, key="1.7.3")) == 1
+
+
+def test_the_debouncer_remembers_a_bounded_number_of_keys() -> None:
+    debouncer = Debouncer(3600, capacity=2)
+    assert [debouncer.passes((1, "type", key), 0) for key in "abcab"] == [True] * 5
+    assert not debouncer.passes((1, "type", "b"), 1)

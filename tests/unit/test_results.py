@@ -1,0 +1,44 @@
+from recording_worker.batch import Disposition
+from recording_worker.reasons import Reason
+from recording_worker.results import HandleResults
+from tests.builders import TOPIC, batch, headers, message
+
+STEP = HandleResults("the-dlq", "the-overflow")
+
+
+def test_a_dlq_record_is_the_message_as_it_came_with_why_and_whence() -> None:
+    rows = batch(message(0), message(7, 3, value=b"\xffbroken", key=None, timestamp_ms=123))
+    rows.end(1, Disposition.DLQ, Reason.INVALID_JSON, "parse_session_recording_message", "the value is not JSON")
+    STEP.run(rows)
+    ((partition, record),) = rows.records
+    assert partition == 3
+    assert (record.topic, record.key, record.value, record.as_it_came) == ("the-dlq", None, b"\xffbroken", True)
+    assert record.headers[: len(headers())] == headers()
+    assert dict(record.headers[len(headers()) :]) == {
+        "dlq-reason": b"invalid_json",
+        "dlq-step": b"parse_session_recording_message",
+        "dlq-topic": TOPIC.encode(),
+        "dlq-partition": b"3",
+        "dlq-offset": b"7",
+        "dlq-timestamp": b"123",
+        "dlq-error": b"the value is not JSON",
+    }
+
+
+def test_an_overflow_record_is_the_message_as_it_came() -> None:
+    rows = batch(message(5, 2))
+    rows.end(0, Disposition.REDIRECT, Reason.OVERFLOW_FORCED, "apply_restrictions")
+    STEP.run(rows)
+    ((partition, record),) = rows.records
+    source = rows.message(0)
+    assert partition == 2
+    assert record.topic == "the-overflow"
+    assert (record.key, record.value, record.headers) == (source.key, source.value, source.headers)
+    assert record.timestamp_ms == source.timestamp_ms
+
+
+def test_dropped_and_ok_rows_leave_no_record() -> None:
+    rows = batch(message(0), message(1))
+    rows.end(0, Disposition.DROP, Reason.EVENT_DROPPED_BY_RESTRICTION, "apply_restrictions")
+    STEP.run(rows)
+    assert rows.records == []

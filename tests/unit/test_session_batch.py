@@ -1,0 +1,144 @@
+from recording_worker._native import Decoder
+from recording_worker.batch import Message, MessageBatch, OutputRecord
+from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
+from recording_worker.steps.parse_headers import ParseHeaders
+from recording_worker.steps.parse_session_recording_message import ParseSessionRecordingMessage
+from recording_worker.steps.resolve_team import ResolveTeam
+from recording_worker.teams.service import Team
+from recording_worker.teams.static import StaticTeams
+from tests.builders import NOW_MS, TOPIC, FakeClock, batch, event, session_message
+
+TEAM = Team(1, console_logs=True, retention="30d")
+CONSOLE = {"plugin": "rrweb/console@1", "payload": {"level": "warn", "payload": ["careful"]}}
+
+
+def decoded(*messages: Message, team: Team = TEAM) -> MessageBatch:
+    rows = batch(*messages)
+    for step in (
+        ParseHeaders(),
+        ParseSessionRecordingMessage(Decoder(), FakeClock(), 7.0),
+        ResolveTeam(StaticTeams({"token-1": team})),
+    ):
+        step.run(rows)
+    assert not any(rows.dispositions)
+    return rows
+
+
+def recorder(limit: int | None = None) -> SessionBatchRecorder:
+    return SessionBatchRecorder(TOPIC, limit, started=0.0)
+
+
+def record_all(session_batch: SessionBatchRecorder, rows: MessageBatch) -> list[bool]:
+    recorded = [session_batch.record(rows, row) for row in range(len(rows))]
+    session_batch.take(rows)
+    return recorded
+
+
+def test_messages_gather_per_session_and_offsets_move_past_them() -> None:
+    session_batch = recorder()
+    rows = decoded(session_message(4, "a"), session_message(5, "b"), session_message(6, "a"))
+    assert record_all(session_batch, rows) == [True] * 3
+    assert [(session.session_id, session.block.message_count) for session in session_batch.sessions()] == [
+        ("a", 2),
+        ("b", 1),
+    ]
+    assert session_batch.offsets == {0: 7}
+    assert session_batch.raw_bytes == sum(session.block.size for session in session_batch.sessions()) > 0
+
+
+def test_one_session_id_of_two_teams_is_two_sessions() -> None:
+    session_batch = recorder()
+    record_all(session_batch, decoded(session_message(0, "a")))
+    record_all(session_batch, decoded(session_message(1, "a"), team=Team(2, console_logs=False, retention="1y")))
+    assert [(session.team_id, session.retention) for session in session_batch.sessions()] == [(1, "30d"), (2, "1y")]
+
+
+def test_a_session_keeps_the_retention_it_began_with() -> None:
+    session_batch = recorder()
+    record_all(session_batch, decoded(session_message(0, "a")))
+    record_all(session_batch, decoded(session_message(1, "a"), team=Team(1, console_logs=True, retention="5y")))
+    assert [session.retention for session in session_batch.sessions()] == ["30d"]
+
+
+def test_console_logs_are_counted_each_and_stored_once_a_message_where_capture_is_on() -> None:
+    logs = [event(NOW_MS + n, 6, **CONSOLE) for n in range(3)]
+    on, off = recorder(), recorder()
+    record_all(on, decoded(session_message(0, "a", logs), session_message(1, "a", logs)))
+    record_all(off, decoded(session_message(0, "a", logs), team=Team(1, console_logs=False, retention="30d")))
+    (session,) = on.sessions()
+    assert session.console_logs.counts == {"info": 0, "warn": 6, "error": 0}
+    assert [(entry.level, entry.message, entry.timestamp) for entry in session.console_logs.entries] == [
+        ("warn", "careful", NOW_MS)
+    ] * 2
+    (session,) = off.sessions()
+    assert session.console_logs.counts == {"info": 0, "warn": 0, "error": 0}
+
+
+def test_a_session_over_its_event_limit_is_taken_out_and_stays_out() -> None:
+    session_batch = recorder(limit=3)
+    two = [event(), event()]
+    rows = decoded(
+        session_message(0, "a", two),
+        session_message(1, "b", two),
+        session_message(2, "a", two),
+        session_message(3, "a", [event()]),
+    )
+    assert record_all(session_batch, rows) == [True, True, False, False]
+    assert [session.session_id for session in session_batch.sessions()] == ["b"]
+    assert (session_batch.discarded_messages, session_batch.discarded_events) == (1, 2)
+    assert session_batch.raw_bytes == next(iter(session_batch.sessions())).block.size
+    assert session_batch.offsets == {0: 4}
+
+
+def manager(max_bytes: int = 1_000_000, max_age: float = 10.0) -> tuple[SessionBatchManager, FakeClock]:
+    clock = FakeClock()
+    return SessionBatchManager(TOPIC, clock, max_bytes, max_age, None), clock
+
+
+def test_due_by_size() -> None:
+    sessions, _ = manager(max_bytes=400)
+    assert sessions.due() is None
+    record_all(sessions.current, decoded(session_message(0, "a")))
+    assert sessions.due() is None
+    record_all(sessions.current, decoded(session_message(1, "a", [event()] * 10)))
+    assert sessions.due() is FlushReason.SIZE
+    assert sessions.is_full
+
+
+def test_due_by_age_of_what_it_holds() -> None:
+    sessions, clock = manager(max_age=10)
+    clock.ms += 60_000
+    assert sessions.due() is None
+    record_all(sessions.current, decoded(session_message(0, "a")))
+    clock.ms += 9_999
+    assert sessions.due() is None
+    clock.ms += 1
+    assert sessions.due() is FlushReason.AGE
+
+
+def test_records_alone_make_a_batch_due() -> None:
+    sessions, _ = manager(max_bytes=100)
+    rows = batch()
+    rows.records.append((3, OutputRecord("dlq", None, b"x" * 100, [], 0, as_it_came=True)))
+    sessions.current.take(rows)
+    assert sessions.due() is FlushReason.SIZE
+
+
+def test_swap_begins_anew() -> None:
+    sessions, _ = manager()
+    record_all(sessions.current, decoded(session_message(0, "a")))
+    full = sessions.swap()
+    assert full.session_count == 1
+    assert sessions.is_empty
+    assert sessions.current.batch_id != full.batch_id
+
+
+def test_discarding_a_partition_drops_just_its_sessions_records_and_offsets() -> None:
+    sessions, _ = manager()
+    rows = decoded(session_message(0, "a", partition=0), session_message(8, "b", partition=1))
+    rows.records.append((0, OutputRecord("dlq", None, b"x", [], 0, as_it_came=True)))
+    record_all(sessions.current, rows)
+    assert sessions.discard_partitions([0, 5]) == 1
+    assert [session.session_id for session in sessions.current.sessions()] == ["b"]
+    assert sessions.current.offsets == {1: 9}
+    assert sessions.raw_bytes == next(iter(sessions.current.sessions())).block.size

@@ -1,0 +1,100 @@
+"""Teams and restrictions from TOML files, and every token as a team."""
+
+from pathlib import Path
+
+import pytest
+
+from recording_worker.errors import ConfigError
+from recording_worker.restrictions.service import Restriction, Rule
+from recording_worker.restrictions.static import load_restrictions
+from recording_worker.teams.any_token import AnyTokenTeams
+from recording_worker.teams.service import Team
+from recording_worker.teams.static import load_teams
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "file.toml"
+    path.write_text(text)
+    return path
+
+
+def test_teams(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+        [[team]]
+        id = 1
+        token = "phc_a"
+        retention = "1y"
+        console_logs = false
+
+        [[team]]
+        id = 2
+        token = "phc_b"
+        """,
+    )
+    assert load_teams(path) == {"phc_a": Team(1, False, "1y"), "phc_b": Team(2, True, None)}
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("team = 3", "team: Input should be a valid list"),
+        ("[[team]]\nid = 1", "team.0.token: Field required"),
+        ('[[team]]\nid = 1\ntoken = "a"\nretention = "7d"', "team.0.retention: Input should be '30d'"),
+        ('[[team]]\nid = 0\ntoken = "a"', "team.0.id: Input should be greater than 0"),
+        ('[[team]]\nid = 1\ntoken = "a"\n[[team]]\nid = 2\ntoken = "a"', "token 'a' stands in two"),
+        ('[[team]]\nid = 1\ntoken = "a"\ncolour = 1', "team.0.colour: Extra inputs are not permitted"),
+        ("[[team", "not a TOML file"),
+        ("a = '\udcff'", "not a TOML file"),
+    ],
+)
+def test_a_broken_team_file_is_named_with_what_is_wrong(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "teams.toml"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(ConfigError) as raised:
+        load_teams(path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert complaint in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"teams\.toml: No such file or directory"):
+        load_teams(tmp_path / "teams.toml")
+
+
+def test_restrictions(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+        [[restriction]]
+        type = "drop_event"
+        token = "phc_a"
+
+        [[restriction]]
+        type = "force_overflow"
+        token = "phc_b"
+        distinct_ids = ["x", "y"]
+        session_ids = ["s"]
+        """,
+    )
+    assert load_restrictions(path) == [
+        Rule(Restriction.DROP_EVENT, "phc_a"),
+        Rule(Restriction.FORCE_OVERFLOW, "phc_b", distinct_ids=frozenset({"x", "y"}), session_ids=frozenset({"s"})),
+    ]
+
+
+def test_an_unknown_restriction_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, '[[restriction]]\ntype = "forbid"\ntoken = "a"')
+    with pytest.raises(ConfigError, match=r"restriction\.0\.type: Input should be 'drop_event'"):
+        load_restrictions(path)
+
+
+def test_any_token_is_a_team_with_a_stable_id() -> None:
+    teams = AnyTokenTeams()
+    team = teams.get("phc_a")
+    assert team == Team(id=teams.get("phc_a").id, console_logs=True, retention="30d")  # type: ignore[union-attr]
+    assert team is not None
+    assert team.id == 970_087_411
+    assert teams.get("phc_b") != team
