@@ -39,15 +39,15 @@ def value(
 
 def headers(**given: str | None) -> Headers:
     """The headers capture sends; give one as None to leave it out. Underscores stand for themselves."""
-    wanted: dict[str, str | None] = {
+    defaults: dict[str, str | None] = {
         "token": "token-1",
         "distinct_id": "user-1",
         "session_id": "session-1",
         "event": "$snapshot_items",
         "uuid": "uuid-1",
         "lib_version": "1.255.0",
-    } | given
-    return [(key, text.encode()) for key, text in wanted.items() if text is not None]
+    }
+    return [(key, text.encode()) for key, text in {**defaults, **given}.items() if text is not None]
 
 
 def message(
