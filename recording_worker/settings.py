@@ -177,7 +177,8 @@ class Settings(BaseModel):
     ops_host: str = Field("127.0.0.1", description="Address of the ops server (/metrics, /healthz, /readyz, /).")
     ops_port: Annotated[int, Field(ge=0, le=65535)] = Field(9600, description="Port of the ops server; 0 takes any.")
     log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
-        LogLevel.INFO, description="Least serious log messages shown.")
+        LogLevel.INFO, description="Least serious log messages shown."
+    )
     log_json: bool = Field(False, description="Log JSON lines instead of text.")
 
     @field_validator("storage")

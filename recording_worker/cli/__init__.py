@@ -1,1 +1,88 @@
-"""TODO."""
+"""The command line: one file a command, imported when it is asked for.
+
+So `--help` is quick, and `run` can set PROMETHEUS_MULTIPROC_DIR before prometheus_client is imported.
+"""
+
+import sys
+from importlib import import_module
+
+import click
+
+from recording_worker import __version__
+from recording_worker.errors import ConfigError, WorkerError
+
+COMMANDS = {
+    "run": "The service: read recordings from Kafka, write batch files.",
+    "ingest": "The same for files of messages, without Kafka.",
+    "produce": "Send files of messages to Kafka.",
+    "demo": "See it all at work on this machine, on made-up traffic.",
+    "blocks": "List what batch files hold.",
+    "export": "Write one session's events as JSON lines.",
+}
+"""The commands in the order they are listed, and what each is for; `recording_worker.cli.{name}` holds each."""
+
+EXIT_INTERRUPTED = 130
+
+
+class _Commands(click.Group):
+    """A group that imports a command's module only when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(__version__, prog_name="recording-worker")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Reads session recordings (rrweb events) from Kafka and writes them to storage as batch files.
+
+    \b
+    A first look, needing nothing but this machine:
+      recording-worker demo
+    \b
+    Each command explains itself:
+      recording-worker run --help
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main() -> None:
+    """The command `recording-worker`: exits with 0, or says in one line what went wrong."""
+    sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
+    try:
+        return cli.main(prog_name="recording-worker", standalone_mode=False) or 0
+    except click.Abort:  # Ctrl-C
+        return EXIT_INTERRUPTED
+    except click.ClickException as error:
+        hint = f" (see '{error.ctx.command_path} --help')" if isinstance(error, click.UsageError) and error.ctx else ""
+        _print_error(error.format_message() + hint)
+        return ConfigError.exit_code
+    except WorkerError as error:
+        _print_error(str(error))
+        return error.exit_code
+
+
+def _print_error(text: str) -> None:
+    """One line on standard error for each problem."""
+    for line in text.splitlines():
+        click.echo(f"recording-worker: error: {line}", err=True)

@@ -1,0 +1,74 @@
+"""`recording-worker ingest`: message files to a folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from recording_worker.cli.options import (
+    MESSAGE_FILES_HELP,
+    SETTINGS_HELP,
+    message_files,
+    settings_from,
+    settings_options,
+)
+
+_SETTINGS = (
+    "teams",
+    "any_token",
+    "restrictions",
+    "max_decompressed_bytes",
+    "max_timestamp_diff_days",
+    "max_events_per_session_per_batch",
+    "codec",
+    "zstd_level",
+    "max_batch_bytes",
+    "workers",
+)
+
+
+@click.command(
+    epilog=f"""\b
+Examples:
+  recording-worker ingest dump.jsonl.zst --out recordings --any-token
+  recording-worker ingest part-*.jsonl.zst --out recordings --teams teams.toml --workers 8
+  recording-worker blocks recordings/blocks
+
+{MESSAGE_FILES_HELP}
+
+\b
+What is in the folder afterwards:
+  blocks/{{retention}}/…   the batch files
+  topics/{{topic}}.jsonl   what would go to Kafka: metadata, console logs, warnings, DLQ, overflow
+  summary.json           the figures that are printed
+
+{SETTINGS_HELP}"""
+)
+@message_files
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder to write; new or empty. It appears when all is done, or not at all.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, and nothing else.")
+@settings_options(_SETTINGS)
+def ingest(files: tuple[Path, ...], out: Path, as_json: bool, config: Path | None, **flags: Any) -> None:
+    """Take FILES of messages through the worker's pipeline into a folder, without Kafka.
+
+    For backfills and first runs. Each file is a partition, each line number an offset, and "now" is each
+    message's own timestamp. --workers are at most one a file.
+    """
+    settings = settings_from(config, flags)
+    from recording_worker.cli.output import print_figures, progress_bar, sigterm_ends
+    from recording_worker.ingest.run import ingest as run_ingest
+
+    size = sum(path.stat().st_size for path in files)
+    with sigterm_ends(), progress_bar("reading", size) as report:
+        summary = run_ingest(settings, files, out, report)
+    if as_json:
+        click.echo(json.dumps(summary))
+    else:
+        print_figures(f"Written to {out}", summary)

@@ -1,0 +1,100 @@
+"""Options made from the settings, so that each setting's name, meaning and default are written once."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin
+
+import click
+from pydantic import ByteSize
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from recording_worker.settings import (
+    CONFIG_VARIABLE,
+    ENV_PREFIX,
+    Settings,
+    flag_of,
+    load_settings,
+    unknown_variables,
+)
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+SETTINGS_HELP = f"""\b
+Each of these settings is also an environment variable and a key of the TOML file:
+  --max-batch-bytes 64MiB    {ENV_PREFIX}MAX_BATCH_BYTES=64MiB    max_batch_bytes = "64MiB"
+A flag beats the environment, which beats the file."""
+
+MESSAGE_FILES_HELP = """\b
+A file of messages is JSON lines, plain or zstd, a line a message:
+  {"partition_key": "…", "timestamp_ms": 1795461715292, "headers": [["token", "…"], …], "value_b64": "…"}"""
+
+message_files = click.argument(
+    "files",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+)
+"""The argument FILE…: message files that are there."""
+
+_METAVARS = {int: "N", float: "NUMBER", Path: "FILE", str: "TEXT"}
+
+
+def settings_options(names: Iterable[str]) -> Callable[[Command], Command]:
+    """Gives a command `--config` and an option for each named setting, all without a value unless given."""
+
+    def decorate(command: Command) -> Command:
+        for name in reversed(list(names)):
+            command = _option(name, Settings.model_fields[name])(command)
+        return click.option(
+            "--config",
+            type=click.Path(path_type=Path),
+            envvar=CONFIG_VARIABLE,
+            metavar="FILE",
+            help="TOML file of settings; its tables [kafka], [kafka_consumer] and [kafka_producer]"
+            " take any librdkafka property.",
+        )(command)
+
+    return decorate
+
+
+def settings_from(config: Path | None, flags: Mapping[str, Any]) -> Settings:
+    """The settings, from the options the user gave, the environment and the file; warns of stray variables."""
+    for line in unknown_variables(os.environ):
+        click.echo(f"recording-worker: warning: {line}", err=True)
+    return load_settings({name: value for name, value in flags.items() if value is not None}, config)
+
+
+def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
+    flag = flag_of(name)
+    text = f"{field.description}{_shown_default(name, field)}"
+    kind = _plain_type(field.annotation)
+    if kind is bool:
+        return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        choice = click.Choice([member.value for member in kind], case_sensitive=False)
+        return click.option(flag, name, type=choice, default=None, help=text)
+    metavar = "SIZE" if name.endswith("_bytes") else "DIR" if name.endswith("_dir") else _METAVARS[kind]
+    return click.option(flag, name, type=str, default=None, metavar=metavar, help=text)
+
+
+def _plain_type(annotation: Any) -> Any:
+    """The type a setting has when it is set: `int` of `Annotated[int, …] | None`."""
+    if get_origin(annotation) is UnionType or type(None) in get_args(annotation):
+        annotation = next(part for part in get_args(annotation) if part is not type(None))
+    return get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
+
+
+def _shown_default(name: str, field: FieldInfo) -> str:
+    default = field.default
+    if default in (PydanticUndefined, None, False):
+        return ""
+    if name.endswith("_bytes"):
+        default = ByteSize(default).human_readable().replace(".0", "")
+    elif isinstance(default, float):
+        default = f"{default:g}"
+    return f"  [default: {default}]"

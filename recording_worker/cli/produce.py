@@ -1,0 +1,74 @@
+"""`recording-worker produce`: message files to Kafka."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from recording_worker.cli.options import MESSAGE_FILES_HELP, message_files, settings_from, settings_options
+from recording_worker.errors import WorkerError
+
+_BOOT_TIMEOUT = 8.0
+
+
+@click.command(
+    epilog=f"""\b
+Examples:
+  recording-worker produce dump.jsonl.zst --topic recordings --bootstrap-servers kafka:9092
+  recording-worker produce dump.jsonl.zst --rate 100
+
+{MESSAGE_FILES_HELP}"""
+)
+@message_files
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Messages a second, at most.")
+@click.option(
+    "--follow-group",
+    metavar="GROUP",
+    help="Let no partition hold more than 4 MiB that this consumer group has not committed:"
+    " for the embedded broker, which keeps 5 MiB a partition. Messages over 2 MiB are refused then.",
+)
+@settings_options(("bootstrap_servers", "topic"))
+def produce(
+    files: tuple[Path, ...], rate: float | None, follow_group: str | None, config: Path | None, **flags: Any
+) -> None:
+    """Send FILES of messages to a Kafka topic: key, value, headers and timestamp as they are in the file.
+
+    The key decides the partition, as with Java clients. Ends when the brokers have acknowledged
+    everything; exit code 1 if they refused any of it.
+    """
+    settings = settings_from(config, flags)
+    from recording_worker.cli.output import print_figures, progress_bar, sigterm_ends
+    from recording_worker.kafka.clients import check_broker
+    from recording_worker.kafka.consumer import consumer_config
+    from recording_worker.kafka.feeder import Feeder, GroupFollower
+    from recording_worker.kafka.file_source import read_messages
+
+    check_broker(consumer_config(settings), settings.topic, _BOOT_TIMEOUT)
+    feeder = Feeder(settings, rate=rate, follow=GroupFollower(settings, follow_group) if follow_group else None)
+    started = time.monotonic()
+    size = 0
+    with sigterm_ends(), progress_bar("sending", sum(path.stat().st_size for path in files)) as report:
+        for path in files:
+            for message in read_messages(path, 0, lambda read: report(read, 0)):
+                try:
+                    feeder.send(message)
+                except WorkerError as error:
+                    raise WorkerError(f"{path}:{message.offset + 1}: {error}") from None
+                size += len(message.value or b"")
+                report(0, 1)
+        feeder.finish()
+    seconds = time.monotonic() - started
+    print_figures(
+        f"Sent to {settings.topic}",
+        {
+            "messages": feeder.acknowledged,
+            "refused": dict(feeder.failures),
+            "value_bytes": size,
+            "seconds": round(seconds, 3),
+            "messages_per_second": round(feeder.sent / seconds),
+        },
+    )
+    if failed := feeder.failures.total():
+        reason = feeder.failures.most_common(1)[0][0]
+        raise WorkerError(f"{failed} of {feeder.sent} messages were not taken by Kafka, most because: {reason}")

@@ -1,0 +1,117 @@
+"""One ingest worker's part: its files through the pipeline, into one folder."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from math import inf
+from pathlib import Path
+
+from recording_worker.batch import Message, MessageBatch
+from recording_worker.clock import SystemClock
+from recording_worker.ingest.counts import IngestCounts
+from recording_worker.ingest.topics import TopicFiles
+from recording_worker.kafka.file_source import read_messages
+from recording_worker.pipeline import Pipeline, build_pipeline
+from recording_worker.recording.flush import Flusher
+from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
+from recording_worker.restrictions import open_restrictions
+from recording_worker.settings import Settings
+from recording_worker.storage.local import LocalStorage
+from recording_worker.teams import open_teams
+
+
+@dataclass(frozen=True, slots=True)
+class IngestJob:
+    """What one worker is to do. Crosses to a spawned process, so it is picklable."""
+
+    settings: Settings
+    files: list[tuple[int, Path]]
+    """(partition, path), in order."""
+    folder: Path
+    """Where batch files are written until all is done."""
+    final_folder: Path
+    """Where they will be then: what their URLs name."""
+    topics_folder: Path
+    """This worker's own folder for what would go to Kafka; made by the worker."""
+
+
+def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
+    """Do the job; `report` is told (bytes read from files, messages done) since it was last told.
+
+    Session batches are flushed by size and at the end, never by age, so the same files make the same
+    blocks every time. Raises WorkerError.
+    """
+    settings, counts, clock = job.settings, IngestCounts(), SystemClock()
+    manager = _CountingManager(
+        settings.topic, clock, settings.max_batch_bytes, inf, settings.max_events_per_session_per_batch
+    )
+    topics = TopicFiles(job.topics_folder, settings.metadata_topic)
+    storage = LocalStorage(job.folder, url_root=job.final_folder)
+    flusher = Flusher(storage, topics, settings=settings, clock=clock, on_flushed=counts.flushed)
+    try:
+        pipeline = build_pipeline(
+            settings,
+            teams=open_teams(settings),
+            restrictions=open_restrictions(settings),
+            manager=manager,
+            flusher=flusher,
+            clock=clock,
+            offline=True,
+        )
+        for batch in _run_batches(job, pipeline, report):
+            counts.read(batch)
+            if manager.is_full:
+                _flush(manager, flusher, FlushReason.SIZE)
+        if not manager.is_empty:
+            _flush(manager, flusher, FlushReason.STOP)
+        flusher.wait()
+        flusher.raise_if_failed()
+    finally:
+        flusher.close()
+        topics.close()
+    counts.sessions = topics.sessions
+    counts.discarded = manager.discarded_messages
+    return counts
+
+
+class _CountingManager(SessionBatchManager):
+    """Counts the messages that the event limit took out of the session batches handed over."""
+
+    discarded_messages = 0
+
+    def swap(self) -> SessionBatchRecorder:
+        session_batch = super().swap()
+        self.discarded_messages += session_batch.discarded_messages
+        return session_batch
+
+
+def _flush(manager: SessionBatchManager, flusher: Flusher, reason: FlushReason) -> None:
+    """Flush once the flush in flight is done: so it does not depend on its pace how messages fall into batches."""
+    flusher.wait()
+    flusher.raise_if_failed()
+    flusher.submit(manager.swap(), reason)
+
+
+def _run_batches(job: IngestJob, pipeline: Pipeline, report: Callable[[int, int], None]) -> Iterator[MessageBatch]:
+    """The files' messages, as batches that the pipeline has run."""
+    settings = job.settings
+    read: list[int] = []
+    messages = chain.from_iterable(read_messages(path, partition, read.append) for partition, path in job.files)
+    rest: list[Message] = []
+    while polled := rest + _poll(messages, settings.poll_messages - len(rest), settings.fetch_queue_bytes):
+        batch = MessageBatch(settings.topic, polled)
+        rest = pipeline.run(batch)
+        yield batch
+        report(sum(read), len(batch))
+        read.clear()
+
+
+def _poll(messages: Iterator[Message], most: int, most_bytes: int) -> list[Message]:
+    """The next messages, as many as a poll takes; fewer where their values come to `most_bytes`."""
+    polled: list[Message] = []
+    for message in islice(messages, most):
+        polled.append(message)
+        most_bytes -= len(message.value or b"")
+        if most_bytes <= 0:
+            break
+    return polled

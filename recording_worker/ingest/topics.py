@@ -1,0 +1,67 @@
+"""TopicFiles: what would go to Kafka, as files of JSON lines."""
+
+import base64
+from pathlib import Path
+from typing import BinaryIO
+
+import orjson
+
+from recording_worker.batch import OutputRecord
+from recording_worker.errors import FlushError
+from recording_worker.recording.flush import FlushedBatch
+
+
+class TopicFiles:
+    """A delivery that appends each record to `{topic}.jsonl` in a folder.
+
+    A line is `{"key": str | null, "headers": [[str, str], …], "value": … , "value_b64": str | null}`: `value` is
+    JSON of ours, `value_b64` the bytes of a record that is passed on as it came. Bytes that are not UTF-8
+    become U+FFFD in `key` and `headers`.
+    """
+
+    def __init__(self, folder: Path, metadata_topic: str) -> None:
+        self._folder = folder
+        self._metadata_topic = metadata_topic
+        self._files: dict[str, BinaryIO] = {}
+        self.sessions: set[tuple[int, str]] = set()
+        """(team id, session id) of all block metadata seen."""
+        folder.mkdir()
+
+    def deliver(self, flushed: FlushedBatch) -> None:
+        for record in flushed.records:
+            self._append(record.topic, _line(record))
+            if record.topic == self._metadata_topic and record.value is not None and not record.as_it_came:
+                metadata = orjson.loads(record.value)
+                self.sessions.add((metadata["team_id"], metadata["session_id"]))
+
+    def close(self) -> None:
+        """Write what is buffered."""
+        try:
+            for file in self._files.values():
+                file.close()
+        except OSError as error:
+            raise FlushError(f"can't write topics: {error.strerror}") from error
+
+    def _append(self, topic: str, line: bytes) -> None:
+        try:
+            if topic not in self._files:
+                self._files[topic] = (self._folder / f"{topic}.jsonl").open("ab")
+            self._files[topic].write(line)
+        except OSError as error:
+            raise FlushError(f"can't write topic {topic}: {error.strerror}") from error
+
+
+def _line(record: OutputRecord) -> bytes:
+    value: object = None
+    value_b64 = None
+    if record.value is not None and record.as_it_came:
+        value_b64 = base64.b64encode(record.value).decode()
+    elif record.value is not None:
+        value = orjson.Fragment(record.value)
+    line = {
+        "key": None if record.key is None else record.key.decode(errors="replace"),
+        "headers": [[key, text.decode(errors="replace")] for key, text in record.headers],
+        "value": value,
+        "value_b64": value_b64,
+    }
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,178 @@
+"""Feeder: puts messages into a topic as they are, no faster than asked, or than a group gets on with them."""
+
+import logging
+import time
+from collections import Counter, defaultdict, deque
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Message as KafkaMessage
+
+from recording_worker.batch import Message
+from recording_worker.errors import WorkerError
+from recording_worker.kafka.clients import as_config_error
+from recording_worker.kafka.consumer import consumer_config
+from recording_worker.kafka.producer import producer_config
+from recording_worker.settings import Settings
+
+MIB = 1024 * 1024
+
+LARGEST_FOLLOWED = 2 * MIB
+"""Bytes of the largest message that is sent while a group is followed: the embedded broker loses larger ones."""
+
+_MOST_OUTSTANDING = 4 * MIB
+"""Bytes a partition may hold that the group has not committed: the embedded broker keeps 5 MiB."""
+_RECORD_OVERHEAD = 100
+_LOOK_EVERY = 0.1
+_PATIENCE = 30.0
+_QUIET = logging.Logger("quiet", level=logging.CRITICAL + 1)
+"""For librdkafka's own lines: what matters of them comes as an error."""
+
+
+class Feeder:
+    """Sends messages to `settings.topic`, their key deciding the partition as Java clients do it.
+
+    `rate` is in messages a second. With `follow` a message waits while the group has too much before it.
+    """
+
+    def __init__(self, settings: Settings, *, rate: float | None = None, follow: "GroupFollower | None" = None) -> None:
+        config = {"partitioner": "murmur2_random", **producer_config(settings), "error_cb": lambda _: None}
+        try:
+            self._producer = Producer(config, logger=_QUIET)
+        except KafkaException as problem:
+            raise as_config_error(problem) from problem
+        self._topic = settings.topic
+        self._rate = rate
+        self._follow = follow
+        self._started = time.monotonic()
+        self._unacknowledged = 0
+        self.sent = 0
+        """Messages handed over to be sent."""
+        self.acknowledged = 0
+        self.failures: Counter[str] = Counter()
+        """Messages the broker did not take, by why."""
+
+    def send(self, message: Message) -> None:
+        """Send a message when it may be. Raises WorkerError where it is too large for a group to be followed."""
+        size = _size(message)
+        if self._rate is not None:
+            self._serve_until(self._started + self.sent / self._rate)
+        if self._follow is not None:
+            self._wait_for_group(self._follow, size)
+        self.sent += 1
+        self._unacknowledged += size
+        while True:
+            try:
+                self._producer.produce(
+                    self._topic,
+                    key=message.key,
+                    value=message.value,
+                    headers=[*message.headers],
+                    timestamp=max(message.timestamp_ms, 0),
+                    on_delivery=lambda error, sent: self._on_delivery(error, sent, size),
+                )
+            except BufferError:
+                self._producer.poll(0.1)
+            except KafkaException as problem:
+                self._fail(problem.args[0], size)
+                break
+            else:
+                break
+        self._producer.poll(0)
+
+    def finish(self) -> None:
+        """Wait until every message is acknowledged or has failed."""
+        self._producer.flush()
+
+    def _serve_until(self, moment: float) -> None:
+        while (left := moment - time.monotonic()) > 0:
+            self._producer.poll(min(left, 0.1))
+
+    def _wait_for_group(self, group: "GroupFollower", size: int) -> None:
+        if size > LARGEST_FOLLOWED:
+            raise WorkerError(
+                f"a message of {size:,} bytes is too large to be sent while a group is followed"
+                f" (at most {LARGEST_FOLLOWED:,})"
+            )
+        while not group.has_room(self._unacknowledged + size):
+            self._producer.poll(0.02)
+            group.look()
+
+    def _on_delivery(self, error: KafkaError | None, sent: KafkaMessage, size: int) -> None:
+        if error is not None:
+            self._fail(error, size)
+            return
+        self._unacknowledged -= size
+        self.acknowledged += 1
+        if self._follow is not None:
+            partition, offset = sent.partition(), sent.offset()
+            assert partition is not None
+            assert offset is not None
+            self._follow.add(partition, offset, size)
+
+    def _fail(self, error: KafkaError, size: int) -> None:
+        self._unacknowledged -= size
+        self.failures[error.str()] += 1
+
+
+class GroupFollower:
+    """How much of what was sent a consumer group has not committed yet."""
+
+    def __init__(self, settings: Settings, group: str) -> None:
+        config = consumer_config(settings.model_copy(update={"group_id": group})) | {"error_cb": lambda _: None}
+        try:
+            self._consumer = Consumer(config, logger=_QUIET)
+        except KafkaException as problem:
+            raise as_config_error(problem) from problem
+        self._group = group
+        self._topic = settings.topic
+        self._sent: defaultdict[int, deque[tuple[int, int]]] = defaultdict(deque)
+        """Partition → (offset, bytes) of the messages that are not committed yet."""
+        self._outstanding: Counter[int] = Counter()
+        self._looked = self._seen = time.monotonic()
+
+    def add(self, partition: int, offset: int, size: int) -> None:
+        """A message is in the topic."""
+        self._sent[partition].append((offset, size))
+        self._outstanding[partition] += size
+
+    def has_room(self, size: int) -> bool:
+        """Whether every partition can take this many bytes more."""
+        return max(self._outstanding.values(), default=0) + size <= _MOST_OUTSTANDING
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the group has committed all messages that were added."""
+        return not any(self._sent.values())
+
+    def look(self) -> None:
+        """Ask for the group's committed offsets, if the last look is not too recent.
+
+        Raises WorkerError when they could not be had for 30 seconds.
+        """
+        now = time.monotonic()
+        if now - self._looked < _LOOK_EVERY:
+            return
+        self._looked = now
+        wanted = [TopicPartition(self._topic, partition) for partition, sent in self._sent.items() if sent]
+        try:
+            committed = self._consumer.committed(wanted, timeout=5) if wanted else []
+        except KafkaException as problem:
+            if now - self._seen > _PATIENCE:
+                raise WorkerError(f"can't read the offsets of group {self._group}: {problem.args[0].str()}") from None
+            return
+        self._seen = now
+        for found in committed:
+            self._forget_below(found.partition, found.offset)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _forget_below(self, partition: int, offset: int) -> None:
+        sent = self._sent[partition]
+        while sent and sent[0][0] < offset:
+            self._outstanding[partition] -= sent.popleft()[1]
+
+
+def _size(message: Message) -> int:
+    headers = sum(len(key) + len(value) for key, value in message.headers)
+    return len(message.key or b"") + len(message.value or b"") + headers + _RECORD_OVERHEAD
