@@ -1,0 +1,98 @@
+"""The batch file: names, index and trailer, all but the compression of its blocks. See docs/batch-files.md.
+
+A batch file of codec zstd is a sequence of zstd frames, one a block, and one zstd skippable frame that
+holds the index: JSON, followed by a trailer of 16 bytes by which a reader finds it from the end of the
+file. A batch file of codec snappy is its blocks and nothing else.
+"""
+
+import hashlib
+import re
+import struct
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import orjson
+
+INDEX_VERSION = 1
+MAGIC = b"RWBATCH1"
+"""Last bytes of a batch file. The digit changes with the layout of the trailer."""
+TRAILER = struct.Struct("<II8s")
+"""Length of the index JSON, its CRC-32, MAGIC; little endian."""
+SKIPPABLE_MAGIC = 0x184D2A57
+FRAME_HEADER = struct.Struct("<II")
+"""Of a zstd skippable frame: magic number, length of what follows; little endian."""
+FILE_NAME = re.compile(r"[0-9a-f]{4}-[0-9]+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""What the last part of a batch file's key looks like."""
+
+
+@dataclass(slots=True)
+class BlockEntry:
+    """What the index says about one block: one session's events of one source partition."""
+
+    team_id: int
+    session_id: str
+    distinct_id: str
+    source: str
+    """Where the offsets count: `{topic}/{partition}`, or a name given to an input file. Equal (source, offset)
+    is the same message, wherever it turns up."""
+    partition: int
+    first_offset: int
+    last_offset: int
+    messages: list[tuple[int, int]]
+    """(source offset, line count) of each message, in the order of its lines in the block."""
+    events: int
+    """Events, and so lines, in the block."""
+    first_timestamp: float
+    """The smallest event timestamp, milliseconds since 1970."""
+    last_timestamp: float
+    has_full_snapshot: bool
+    size: int
+    """Bytes of the lines, uncompressed."""
+    start: int = 0
+    """Where the block begins in the file, bytes."""
+    length: int = 0
+    """Bytes of the block in the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchIndex:
+    """The index of one batch file."""
+
+    version: int
+    batch_id: str
+    codec: str
+    retention: str
+    created_ms: int
+    """Milliseconds since 1970 (UTC) when the batch was flushed."""
+    blocks: list[BlockEntry]
+
+
+def file_key(prefix: str, retention: str, created_ms: int, batch_id: str) -> str:
+    """The key of a batch file: `{prefix}/{retention}/{4 hex of a hash}-{utc ms}-{batch_id}`.
+
+    Retention first, so that a life-cycle rule can expire it; the hash spreads names over an object
+    store's partitions.
+    """
+    spread = hashlib.blake2b(batch_id.encode(), digest_size=2).hexdigest()
+    return "/".join(filter(None, (prefix.strip("/"), retention, f"{spread}-{created_ms}-{batch_id}")))
+
+
+def place(blocks: Iterable[BlockEntry], lengths: Iterable[int]) -> None:
+    """Set where each block lies in a file that holds them one after the other."""
+    start = 0
+    for block, length in zip(blocks, lengths, strict=True):
+        block.start, block.length = start, length
+        start += length
+
+
+def index_frame(index: BatchIndex) -> bytes:
+    """The skippable frame that ends a batch file."""
+    text = orjson.dumps(index)
+    header = FRAME_HEADER.pack(SKIPPABLE_MAGIC, len(text) + TRAILER.size)
+    return header + text + TRAILER.pack(len(text), zlib.crc32(text), MAGIC)
+
+
+def block_url(file_url: str, block: BlockEntry) -> str:
+    """The URL of a block: that of its file, and the range of its bytes, first and last inclusive."""
+    return f"{file_url}?range=bytes={block.start}-{block.start + block.length - 1}"
