@@ -2,12 +2,16 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from recording_worker.cli.options import MESSAGE_FILES_HELP, message_files, settings_from, settings_options
 from recording_worker.errors import WorkerError
+
+if TYPE_CHECKING:
+    from recording_worker.batch import Message
+    from recording_worker.kafka.feeder import Feeder
 
 _BOOT_TIMEOUT = 8.0
 
@@ -49,14 +53,15 @@ def produce(
     started = time.monotonic()
     size = 0
     with sigterm_ends(), progress_bar("sending", sum(path.stat().st_size for path in files)) as report:
-        for path in files:
-            for message in read_messages(path, 0, lambda read: report(read, 0)):
-                try:
-                    feeder.send(message)
-                except WorkerError as error:
-                    raise WorkerError(f"{path}:{message.offset + 1}: {error}") from None
-                size += len(message.value or b"")
-                report(0, 1)
+        try:
+            for path in files:
+                for message in read_messages(path, 0, lambda read: report(read, 0)):
+                    _send(feeder, message, path)
+                    size += len(message.value or b"")
+                    report(0, 1)
+        except WorkerError:
+            feeder.finish()  # what is before a bad line is sent
+            raise
         feeder.finish()
     seconds = time.monotonic() - started
     print_figures(
@@ -72,3 +77,10 @@ def produce(
     if failed := feeder.failures.total():
         reason = feeder.failures.most_common(1)[0][0]
         raise WorkerError(f"{failed} of {feeder.sent} messages were not taken by Kafka, most because: {reason}")
+
+
+def _send(feeder: "Feeder", message: "Message", path: Path) -> None:
+    try:
+        feeder.send(message)
+    except WorkerError as error:
+        raise WorkerError(f"{path}:{message.offset + 1}: {error}") from None
