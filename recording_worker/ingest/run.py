@@ -84,9 +84,9 @@ def _run_jobs(jobs: Sequence[IngestJob], report: Report) -> list[IngestCounts]:
                     finished.append(counts)
                     pending.pop(ready).join()
     finally:
-        for process in pending.values():
-            process.kill()
-            process.join()
+        for left in pending.values():
+            left.kill()
+            left.join()
     return finished
 
 

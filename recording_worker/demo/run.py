@@ -1,0 +1,126 @@
+"""run_demo: broker, service and traffic on this machine; then what came out against what went in."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from recording_worker.demo.outputs import Recorded, TopicReader, dropped_of_metrics, recorded_in
+from recording_worker.demo.service import Service, prepare_folder
+from recording_worker.demo.traffic import OK, Outcome, traffic
+from recording_worker.errors import WorkerError
+from recording_worker.kafka.embedded import EmbeddedBroker
+from recording_worker.kafka.feeder import Feeder, GroupFollower
+from recording_worker.settings import Settings
+
+_SEED = 1
+_PARTITIONS_A_WORKER = 4
+_OUTPUT_PARTITIONS = 4
+_FLUSH_SECONDS = 1.0
+_SETTLE_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class DemoResult:
+    """What went in and what came out."""
+
+    produced: Counter[Outcome]
+    came_out: Counter[Outcome]
+    produced_events: int
+    """Events that were to be recorded."""
+    recorded: Recorded
+    value_bytes: int
+    seconds: float
+    """From the first message sent to the last one committed."""
+
+    @property
+    def adds_up(self) -> bool:
+        return self.produced == self.came_out and self.produced_events == self.recorded.events
+
+
+def run_demo(seconds: float, workers: int, folder: Path, say: Callable[[str], None]) -> DemoResult:
+    """Send traffic for some seconds and see it through; `say` is told what goes on. Raises WorkerError."""
+    folder = folder.resolve()
+    prepare_folder(folder)
+    with EmbeddedBroker() as broker:
+        settings = Settings(
+            bootstrap_servers=broker.bootstrap_servers,
+            group_id="demo",
+            workers=workers,
+            max_batch_age=_FLUSH_SECONDS,
+        )
+        _create_topics(broker, settings)
+        say(f"embedded broker at {broker.bootstrap_servers}")
+        with Service(folder, settings.model_dump(mode="json", include=_DEMO_SETTINGS)) as service:
+            say(f"recording-worker run --config {service.config}  (its log: {service.log})")
+            service.wait_until_ready()
+            say(f"{workers} workers ready; sending traffic for {seconds:g} s")
+            return _run(seconds, settings, service, say)
+
+
+_DEMO_SETTINGS = {"bootstrap_servers", "group_id", "workers", "max_batch_age"}
+
+
+def _create_topics(broker: EmbeddedBroker, settings: Settings) -> None:
+    broker.create_topic(settings.topic, _PARTITIONS_A_WORKER * settings.workers)
+    for topic in (
+        settings.metadata_topic,
+        settings.console_logs_topic,
+        settings.warnings_topic,
+        settings.dlq_topic,
+        settings.overflow_topic,
+    ):
+        broker.create_topic(topic, _OUTPUT_PARTITIONS)
+
+
+class _WatchedGroup(GroupFollower):
+    """The service's group; whoever waits for it learns if the service has ended."""
+
+    def __init__(self, settings: Settings, service: Service) -> None:
+        super().__init__(settings, settings.group_id)
+        self._service = service
+
+    def look(self) -> None:
+        self._service.check()
+        super().look()
+
+
+def _run(seconds: float, settings: Settings, service: Service, say: Callable[[str], None]) -> DemoResult:
+    produced: Counter[Outcome] = Counter()
+    events = value_bytes = 0
+    reader = TopicReader(settings.bootstrap_servers, settings.dlq_topic, settings.overflow_topic)
+    group = _WatchedGroup(settings, service)
+    feeder = Feeder(settings, follow=group)
+    started = time.monotonic()
+    for planned in traffic(_SEED, now_ms=time.time_ns() // 1_000_000):
+        if time.monotonic() - started >= seconds:
+            break
+        feeder.send(planned.message)
+        reader.read()
+        produced[planned.outcome] += 1
+        events += planned.events
+        value_bytes += len(planned.message.value or b"")
+    _settle(feeder, group)
+    took = time.monotonic() - started
+    drops = dropped_of_metrics(service.metrics())
+    say("all of it is committed; stopping the service")
+    service.stop()
+    reader.read_to_end()
+    recorded = recorded_in(service.blocks)
+    came_out = Counter({OK: len(recorded.messages) + recorded.repeated}) + drops + reader.outcomes
+    return DemoResult(produced, came_out, events, recorded, value_bytes, took)
+
+
+def _settle(feeder: Feeder, group: GroupFollower) -> None:
+    """Wait until everything is in the topic, and committed by the group. Raises WorkerError."""
+    feeder.finish()
+    if feeder.failures:
+        raise WorkerError(f"the embedded broker refused messages: {dict(feeder.failures)}")
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while not group.is_done:
+        if time.monotonic() > deadline:
+            raise WorkerError(f"the service has not committed everything within {_SETTLE_SECONDS:.0f} s")
+        time.sleep(0.1)
+        group.look()
+    group.close()

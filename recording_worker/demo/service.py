@@ -1,0 +1,138 @@
+"""Service: `recording-worker run` as a process of the demo, set up by files in the demo's folder."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from recording_worker.demo.traffic import RESTRICTIONS, TEAMS
+from recording_worker.errors import ConfigError, WorkerError
+from recording_worker.settings import ENV_PREFIX
+
+_CONFIG, _TEAMS, _RESTRICTIONS, _LOG = "recording-worker.toml", "teams.toml", "restrictions.toml", "worker.log"
+_BLOCKS = "blocks"
+_MARK = "# Written by `recording-worker demo`: it may take this folder for its next run.\n"
+_READY_SECONDS = 60.0
+_STOP_SECONDS = 60.0
+_ANY_PORT = 0
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the demo's folder, or clear that of an earlier demo. Raises ConfigError where it holds anything else."""
+    config = folder / _CONFIG
+    try:
+        if config.is_file() and config.read_text().startswith(_MARK):
+            shutil.rmtree(folder / _BLOCKS, ignore_errors=True)
+            for name in (_CONFIG, _TEAMS, _RESTRICTIONS, _LOG):
+                (folder / name).unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        if left := next(folder.iterdir(), None):
+            raise ConfigError(f"{folder} holds {left.name}, which is not of an earlier demo: give another folder")
+        config.write_text(_MARK)
+    except OSError as error:
+        raise ConfigError(f"can't write {folder}: {error.strerror}") from None
+
+
+class Service:
+    """The service, running from `__enter__` on; killed on exit if it was not stopped before."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
+        self.blocks = folder / _BLOCKS
+        self.log = folder / _LOG
+        self.config = folder / _CONFIG
+        self._port = _free_port()
+        files = {"storage_dir": folder, "teams": folder / _TEAMS, "restrictions": folder / _RESTRICTIONS}
+        (folder / _TEAMS).write_text(TEAMS)
+        (folder / _RESTRICTIONS).write_text(RESTRICTIONS)
+        self.config.write_text(_MARK + _toml({**settings, **files, "ops_port": self._port}))
+
+    def __enter__(self) -> Self:
+        # the demo's settings are those in its folder, whatever the environment says
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "recording_worker", "run", "--config", str(self.config)],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()  # the workers end with their supervisor
+            self._process.wait()
+
+    def check(self) -> None:
+        """Raises WorkerError if the service has ended."""
+        code = self._process.poll()
+        if code is not None:
+            last = self.log.read_text(errors="replace").strip().splitlines()[-1:]
+            raise WorkerError(f"the service ended with exit code {code}: {' '.join(last)} (all of it: {self.log})")
+
+    def wait_until_ready(self) -> None:
+        """Wait until its workers have their partitions. Raises WorkerError."""
+        deadline = time.monotonic() + _READY_SECONDS
+        while not self._is_ready():
+            self.check()
+            if time.monotonic() > deadline:
+                raise WorkerError(f"the service was not ready within {_READY_SECONDS:.0f} s: see {self.log}")
+            time.sleep(0.1)
+
+    def metrics(self) -> list[Metric]:
+        """What /metrics says."""
+        with self._open("/metrics") as response:
+            return list(text_string_to_metric_families(response.read().decode()))
+
+    def stop(self) -> None:
+        """SIGTERM, and wait until it has flushed, committed and gone. Raises WorkerError where it does not."""
+        self._process.terminate()
+        try:
+            code = self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise WorkerError(f"the service did not stop within {_STOP_SECONDS:.0f} s: see {self.log}") from None
+        if code:
+            raise WorkerError(f"the service stopped with exit code {code}: see {self.log}")
+
+    def _is_ready(self) -> bool:
+        try:
+            with self._open("/readyz"):
+                return True
+        except urllib.error.URLError:
+            return False
+
+    def _open(self, path: str) -> "urllib.response.addinfourl":
+        opened = urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=5)
+        assert isinstance(opened, urllib.response.addinfourl)
+        return opened
+
+
+def _toml(settings: Mapping[str, object]) -> str:
+    def value(setting: object) -> str:
+        plain = setting if isinstance(setting, bool | int | float) else str(setting)
+        return json.dumps(plain, ensure_ascii=False)
+
+    return "".join(f"{name} = {value(setting)}\n" for name, setting in settings.items())
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", _ANY_PORT))
+        port = probe.getsockname()[1]
+        assert isinstance(port, int)
+        return port
