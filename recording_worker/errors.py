@@ -1,16 +1,30 @@
-"""The exceptions of the worker: faults, never bad data (bad data is a disposition)."""
+"""The exceptions of the worker: faults, never bad data (bad data is a disposition). And the exit codes.
+
+| exit code | meaning |
+|---|---|
+| 0 | all is done; after a signal: what was read is flushed and committed |
+| 1 | a fault, or a second signal: uncommitted messages are read again by the next run |
+| 2 | what the user asked for is wrong: a flag, a setting, a file, a folder |
+| 3 | the supervisor or a worker can't start: broker, topic, storage, port |
+"""
 
 
 class WorkerError(Exception):
     """A fault that stops the worker without committing. Its text is shown to the operator as one line."""
 
+    exit_code = 1
+
 
 class ConfigError(WorkerError):
-    """What the user asked for is wrong: a setting, a file, a folder. Exit code 2."""
+    """What the user asked for is wrong: a setting, a file, a folder. No respawn."""
+
+    exit_code = 2
 
 
 class BootError(WorkerError):
-    """A worker or the supervisor can't start (broker unreachable, storage unusable). Exit code 3: no respawn."""
+    """A worker or the supervisor can't start (broker unreachable, storage unusable). No respawn."""
+
+    exit_code = 3
 
 
 class FlushError(WorkerError):

@@ -68,5 +68,6 @@ BATCH_BYTES = Gauge(
 
 WORKERS = Gauge(f"{PREFIX}_workers", "Worker processes running.", multiprocess_mode="livesum")
 WORKER_RESTARTS = Counter(f"{PREFIX}_worker_restarts", "Workers started again, by why they ended.", ["reason"])
-# Lag by partition is served by the supervisor from the workers' progress (supervisor/ops_server.py).
+# These two are served by the supervisor from the workers' progress (supervisor/ops_server.py).
 LAG = f"{PREFIX}_lag_messages"
+PARTITIONS_STOPPED = f"{PREFIX}_partitions_stopped"

@@ -1,1 +1,1 @@
-"""TODO."""
+"""A worker process: reads the partitions it was given, runs the pipeline over them, and flushes what it recorded."""

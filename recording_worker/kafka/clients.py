@@ -1,0 +1,87 @@
+"""What every Kafka client is configured with, and the check that there is a broker and a topic to begin with."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException
+
+from recording_worker.errors import BootError, ConfigError
+from recording_worker.settings import Properties, Settings
+
+log = structlog.get_logger()
+
+LIBRDKAFKA_LOGGER = logging.getLogger("librdkafka")
+"""Where the clients' own log lines go."""
+
+_OURS = {
+    "bootstrap.servers": "set bootstrap_servers instead",
+    "group.id": "set group_id instead",
+    "group.protocol": "set group_protocol instead",
+    "partition.assignment.strategy": "the supervisor needs cooperative-sticky",
+    "enable.auto.commit": "offsets are committed once their messages are stored",
+    "enable.auto.offset.store": "offsets are committed once their messages are stored",
+    "enable.partition.eof": "it is not an error here",
+}
+"""Properties the user can't set, and what to tell them."""
+
+
+def client_config(
+    settings: Settings, role: str, *, defaults: Mapping[str, Any], ours: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The configuration of a client: `defaults`, the user's properties over them, and `ours` above all.
+
+    `role` is "consumer" or "producer": whose properties of the user's apply beside those of every client.
+    Raises ConfigError where the user sets what is ours.
+    """
+    return {
+        "client.id": "recording-worker",
+        "error_cb": _log_error,
+        **defaults,
+        **_user_properties(settings, role),
+        "bootstrap.servers": settings.bootstrap_servers,
+        **ours,
+    }
+
+
+def _user_properties(settings: Settings, role: str) -> Properties:
+    tables: dict[str, Properties] = {"kafka": settings.kafka, f"kafka_{role}": getattr(settings, f"kafka_{role}")}
+    for table, properties in tables.items():
+        for name in properties.keys() & _OURS.keys():
+            raise ConfigError(f"[{table}] {name} can't be set: {_OURS[name]}")
+    return {name: value for properties in tables.values() for name, value in properties.items()}
+
+
+def _log_error(error: KafkaError) -> None:
+    """librdkafka's news about its connections: it goes on trying by itself."""
+    log.warning("kafka", error=error.str())
+
+
+def as_config_error(problem: KafkaException) -> ConfigError:
+    """What librdkafka says of a configuration it does not take."""
+    return ConfigError(f"Kafka client configuration: {problem.args[0].str()}")
+
+
+def check_broker(config: Mapping[str, Any], topic: str, timeout: float) -> None:
+    """Whether a broker answers and has the topic. Raises BootError saying what is wrong, ConfigError.
+
+    `config` is a consumer's.
+    """
+    errors: list[str] = []
+    quiet = logging.Logger("quiet", level=logging.CRITICAL)  # one clear line, not one a connection attempt
+    probe = {**config, "error_cb": lambda error: errors.append(error.str())}
+    try:
+        consumer = Consumer(probe, logger=quiet)
+    except KafkaException as problem:
+        raise as_config_error(problem) from problem
+    try:
+        found = consumer.list_topics(topic, timeout=timeout).topics[topic]
+    except KafkaException as problem:
+        consumer.poll(0)  # lets librdkafka tell its errors, which say more than the time-out
+        cause = errors[0] if errors else problem.args[0].str()
+        raise BootError(f"no Kafka broker reachable at {config['bootstrap.servers']}: {cause}") from problem
+    finally:
+        consumer.close()
+    if found.error is not None:
+        raise BootError(f"topic {topic} can't be read: {found.error.str()}")

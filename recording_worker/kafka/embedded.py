@@ -1,0 +1,104 @@
+"""EmbeddedBroker: librdkafka's mock cluster, for the demo and the tests, on a real TCP port.
+
+It comes with the confluent-kafka wheel and needs no install. It keeps 5 MiB a partition and drops the
+oldest silently, so a producer has to wait for its consumers; and its transactions mean nothing.
+"""
+
+import ctypes
+import ctypes.util
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import confluent_kafka
+
+from recording_worker.errors import WorkerError
+
+ALL_BROKERS = -1
+
+_PRODUCER = 0
+_ERROR_TEXT_BYTES = 512
+
+
+class EmbeddedBroker:
+    """A Kafka cluster inside this process; other processes connect to `bootstrap_servers`."""
+
+    def __init__(self, brokers: int = 1) -> None:
+        self._lib = _librdkafka()
+        error = ctypes.create_string_buffer(_ERROR_TEXT_BYTES)
+        conf = self._lib.rd_kafka_conf_new()
+        self._lib.rd_kafka_conf_set(conf, b"log_level", b"0", error, _ERROR_TEXT_BYTES)
+        self._client = self._lib.rd_kafka_new(_PRODUCER, conf, error, _ERROR_TEXT_BYTES)
+        if not self._client:
+            raise WorkerError(f"embedded broker: {error.value.decode()}")
+        self._cluster = self._lib.rd_kafka_mock_cluster_new(self._client, brokers)
+        self._lib.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
+        self.bootstrap_servers: str = self._lib.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the brokers; what they held is gone."""
+        if self._cluster:
+            self._lib.rd_kafka_mock_cluster_destroy(self._cluster)
+            self._lib.rd_kafka_destroy(self._client)
+            self._cluster = None
+
+    def create_topic(self, name: str, partitions: int, replication: int = 1) -> None:
+        self._check(self._lib.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, replication))
+
+    def push_request_errors(self, api_key: int, errors: Sequence[int]) -> None:
+        """Fail the next requests of a kind (Kafka's API key: 0 Produce, 1 Fetch, 8 OffsetCommit, …), one error each.
+
+        Errors are Kafka's codes; -195 (`_TRANSPORT`) makes the broker close the connection.
+        """
+        codes = (ctypes.c_int * len(errors))(*errors)
+        self._lib.rd_kafka_mock_push_request_errors_array(self._cluster, api_key, len(errors), codes)
+
+    def set_down(self, broker: int = ALL_BROKERS) -> None:
+        """Drop the connections of a broker and take no new ones."""
+        self._check(self._lib.rd_kafka_mock_broker_set_down(self._cluster, broker))
+
+    def set_up(self, broker: int = ALL_BROKERS) -> None:
+        self._check(self._lib.rd_kafka_mock_broker_set_up(self._cluster, broker))
+
+    def _check(self, code: int) -> None:
+        if code:
+            raise WorkerError(f"embedded broker: {self._lib.rd_kafka_err2str(code).decode()}")
+
+
+def _librdkafka() -> ctypes.CDLL:
+    """The librdkafka that confluent-kafka runs on: the one bundled in its wheel, else the system's."""
+    site = Path(confluent_kafka.__file__).parent
+    bundled = [*site.parent.glob("confluent_kafka.libs/librdkafka*"), *site.glob(".dylibs/librdkafka*")]
+    name = str(bundled[0]) if bundled else ctypes.util.find_library("rdkafka")
+    if name is None:
+        raise WorkerError("embedded broker: librdkafka not found beside confluent-kafka, nor on the system")
+    lib = ctypes.CDLL(name)
+    pointer, integer, text = ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p
+    signatures: dict[str, tuple[type | None, list[type]]] = {
+        "rd_kafka_conf_new": (pointer, []),
+        "rd_kafka_conf_set": (integer, [pointer, text, text, text, ctypes.c_size_t]),
+        "rd_kafka_new": (pointer, [integer, pointer, text, ctypes.c_size_t]),
+        "rd_kafka_destroy": (None, [pointer]),
+        "rd_kafka_err2str": (text, [integer]),
+        "rd_kafka_mock_cluster_new": (pointer, [pointer, integer]),
+        "rd_kafka_mock_cluster_destroy": (None, [pointer]),
+        "rd_kafka_mock_cluster_bootstraps": (text, [pointer]),
+        "rd_kafka_mock_topic_create": (integer, [pointer, text, integer, integer]),
+        "rd_kafka_mock_group_initial_rebalance_delay_ms": (None, [pointer, ctypes.c_int32]),
+        "rd_kafka_mock_broker_set_down": (integer, [pointer, ctypes.c_int32]),
+        "rd_kafka_mock_broker_set_up": (integer, [pointer, ctypes.c_int32]),
+        "rd_kafka_mock_push_request_errors_array": (None, [pointer, ctypes.c_int16, ctypes.c_size_t, pointer]),
+    }
+    for function, (result, arguments) in signatures.items():
+        getattr(lib, function).restype = result
+        getattr(lib, function).argtypes = arguments
+    return lib

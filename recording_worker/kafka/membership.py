@@ -1,0 +1,172 @@
+"""GroupMember: the supervisor's part in the consumer group. It owns partitions and commits; it fetches nothing."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import structlog
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
+
+from recording_worker.errors import WorkerError
+from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config
+from recording_worker.kafka.offsets import OffsetStore
+from recording_worker.settings import GroupProtocol, Settings, StartFrom
+
+log = structlog.get_logger()
+
+_REQUEST_TIMEOUT = 5.0
+
+_NOT_NOW = frozenset(
+    {
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.STALE_MEMBER_EPOCH,
+        KafkaError._NO_OFFSET,  # noqa: SLF001 - public, though named so
+    }
+)
+"""What a commit is answered while the group is rebalanced: no error, it is tried again."""
+
+_NEVER = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED})
+
+
+def member_config(settings: Settings) -> dict[str, Any]:
+    """The configuration of the supervisor's consumer. Raises ConfigError."""
+    ours: dict[str, Any] = {
+        "group.id": settings.group_id,
+        "group.protocol": settings.group_protocol.value,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "queued.max.messages.kbytes": 1024,
+        "fetch.max.bytes": 1024 * 1024,
+    }
+    if settings.group_protocol is GroupProtocol.CLASSIC:
+        ours["partition.assignment.strategy"] = "cooperative-sticky"
+    return client_config(
+        settings,
+        "consumer",
+        # a drain holds up polling, and that must not cost the membership
+        defaults={"max.poll.interval.ms": max(300_000, round(settings.drain_deadline * 2_000))},
+        ours=ours,
+    )
+
+
+class Owner(Protocol):
+    """Who is told about the partitions. Called from `poll` and `close` only."""
+
+    def on_assign(self, partitions: list[int]) -> None:
+        """These are ours now."""
+
+    def on_revoke(self, partitions: list[int]) -> None:
+        """These are given back when this returns. Offsets may still be committed."""
+
+    def on_lost(self, partitions: list[int]) -> None:
+        """These are somebody else's already; nothing of them may be committed."""
+
+
+class GroupMember:
+    """The group membership of this host: a consumer that keeps all its partitions paused."""
+
+    def __init__(self, settings: Settings, owner: Owner, offsets: OffsetStore) -> None:
+        self._topic = settings.topic
+        self._start_from = settings.start_from
+        self._owner = owner
+        self._offsets = offsets
+        self._committing = False
+        config = member_config(settings) | {"on_commit": self._on_commit}
+        try:
+            self._consumer = Consumer(config, logger=LIBRDKAFKA_LOGGER)
+        except KafkaException as problem:
+            raise as_config_error(problem) from problem
+
+    def join(self) -> None:
+        self._consumer.subscribe(
+            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    def poll(self, timeout: float = 0) -> None:
+        """Take part in the group: calls the owner. Raises WorkerError where membership is over."""
+        message = self._consumer.poll(timeout)
+        error = message.error() if message is not None else None
+        if error is None:
+            return
+        if error.fatal() or error.code() in _NEVER:
+            raise WorkerError(f"Kafka group member: {error.str()}")
+        log.warning("kafka group member", error=error.str())
+
+    def start_offsets(self, partitions: Iterable[int]) -> dict[int, tuple[int | None, int]]:
+        """Partition → (committed offset or None, where to begin where there is none).
+
+        Asks the broker and waits for it. Raises KafkaException where it does not answer.
+        """
+        starts: dict[int, tuple[int | None, int]] = {}
+        asked = [TopicPartition(self._topic, partition) for partition in partitions]
+        for at in self._consumer.committed(asked, timeout=_REQUEST_TIMEOUT):
+            if at.error is not None:
+                raise KafkaException(at.error)
+            if at.offset != OFFSET_INVALID:
+                starts[at.partition] = (at.offset, at.offset)
+            else:
+                low, high = self._consumer.get_watermark_offsets(at, timeout=_REQUEST_TIMEOUT)
+                starts[at.partition] = (None, low if self._start_from is StartFrom.EARLIEST else high)
+        return starts
+
+    def commit_soon(self) -> None:
+        """Send the pending offsets, unless a commit is under way. The answer comes in with a later `poll`."""
+        pending = self._offsets.pending()
+        if not pending or self._committing:
+            return
+        try:
+            self._consumer.commit(offsets=self._positions(pending), asynchronous=True)
+            self._committing = True
+        except KafkaException as problem:
+            self._note(problem.args[0])
+
+    def commit_now(self) -> None:
+        """Send the pending offsets and wait for the answer; for the moment before partitions are given back."""
+        pending = self._offsets.pending()
+        if not pending:
+            return
+        try:
+            answer = self._consumer.commit(offsets=self._positions(pending), asynchronous=False)
+        except KafkaException as problem:
+            self._note(problem.args[0])
+        else:
+            self._take_answer(answer)
+
+    def close(self) -> None:
+        """Leave the group: calls the owner's `on_revoke` for what is left."""
+        self._consumer.close()
+
+    def _positions(self, offsets: Mapping[int, int]) -> list[TopicPartition]:
+        return [TopicPartition(self._topic, partition, offset) for partition, offset in offsets.items()]
+
+    def _on_commit(self, error: KafkaError | None, answer: list[TopicPartition]) -> None:
+        self._committing = False
+        if error is not None:
+            self._note(error)
+        else:
+            self._take_answer(answer)
+
+    def _take_answer(self, answer: list[TopicPartition]) -> None:
+        self._offsets.committed({at.partition: at.offset for at in answer if at.error is None})
+        for at in answer:
+            if at.error is not None:
+                self._note(at.error)
+
+    def _note(self, error: KafkaError) -> None:
+        """A commit failed: its offsets stay pending. Raises WorkerError where trying again is no use."""
+        if error.fatal() or error.code() in _NEVER:
+            raise WorkerError(f"offsets can't be committed: {error.str()}")
+        report = log.debug if error.code() in _NOT_NOW else log.warning
+        report("commit refused, its offsets are kept and tried again", error=error.str())
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        consumer.incremental_assign(partitions)
+        consumer.pause(partitions)
+        self._owner.on_assign([at.partition for at in partitions])
+
+    def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._owner.on_revoke([at.partition for at in partitions])
+
+    def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._owner.on_lost([at.partition for at in partitions])

@@ -1,0 +1,51 @@
+"""Logs: structlog to stderr, as text or as JSON lines. One call a process sets them up."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from recording_worker.settings import LogLevel
+
+LIBRDKAFKA = "librdkafka"
+"""Name of the standard logger that Kafka clients are given (their `logger` argument)."""
+
+
+def configure_logs(level: LogLevel, *, as_json: bool, **bound: Any) -> None:
+    """Set up this process's logs; `bound` (such as `worker=3`) goes into every line.
+
+    What libraries log through the standard library comes out the same way, from warnings up.
+    """
+
+    def bind(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        return {**bound, **event}
+
+    numeric = logging.getLevelNamesMapping()[level.upper()]
+    render: list[Processor] = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        if as_json
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    )
+    structlog.configure(
+        processors=[
+            bind,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(numeric),
+        # one write a line, so that the lines of several processes don't mix
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=max(numeric, logging.WARNING), handlers=[_ToStructlog()], force=True)
+
+
+class _ToStructlog(logging.Handler):
+    """Hands records of the standard library's logging on to structlog."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger(logger=record.name)
+        log.log(record.levelno, record.getMessage(), exc_info=record.exc_info)

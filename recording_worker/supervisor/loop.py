@@ -1,0 +1,62 @@
+"""run_supervisor: the entry point of `recording-worker run`."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from recording_worker.clock import SystemClock
+from recording_worker.errors import BootError, ConfigError, WorkerError
+from recording_worker.logs import configure_logs
+from recording_worker.settings import Settings
+
+log = structlog.get_logger()
+
+_METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def run_supervisor(settings: Settings) -> int:
+    """Run the service until a signal ends it; returns the exit code (see `errors`).
+
+    Raises ConfigError or BootError where it can't start, nor would another try help.
+
+    `prometheus_client` must not be imported in this process before: it decides on its import whether
+    processes share their metrics, and they do so through a folder made here.
+    """
+    configure_logs(settings.log_level, as_json=settings.log_json, worker="supervisor")
+    with _shared_metrics():
+        # these import the metrics
+        from recording_worker.supervisor.ops_server import OpsApp, OpsServer
+        from recording_worker.supervisor.supervisor import Supervisor
+
+        clock = SystemClock()
+        try:
+            supervisor = Supervisor(settings, clock)
+            ops = OpsServer(OpsApp(lambda: supervisor.status, clock), settings.ops_host, settings.ops_port)
+            try:
+                return supervisor.run()
+            finally:
+                ops.close()
+        except (ConfigError, BootError):
+            raise
+        except WorkerError as error:
+            log.error("stopped by a fault", error=str(error))
+        except Exception:
+            log.exception("stopped by a fault")
+        return WorkerError.exit_code
+
+
+@contextmanager
+def _shared_metrics() -> Iterator[None]:
+    """A fresh folder for the metrics of this process and of the workers, which inherit the variable that names it."""
+    if "prometheus_client" in sys.modules:
+        raise RuntimeError("prometheus_client was imported before run_supervisor: its metrics would not be shared")
+    with tempfile.TemporaryDirectory(prefix="recording-worker-metrics-") as folder:
+        os.environ[_METRICS_DIR] = folder
+        try:
+            yield
+        finally:
+            del os.environ[_METRICS_DIR]

@@ -1,0 +1,230 @@
+"""WorkerPool: the worker processes. Starts them, hears them, notices which are dead or stuck."""
+
+import multiprocessing
+import os
+import random
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+import structlog
+
+from recording_worker.clock import Clock
+from recording_worker.settings import Settings
+from recording_worker.supervisor.control import (
+    BootFailed,
+    Channel,
+    Flushed,
+    FromWorker,
+    Progress,
+    Ready,
+    SupervisorChannel,
+    ToWorker,
+)
+
+log = structlog.get_logger()
+
+_FIRST_DELAY = 0.5
+_LONGEST_DELAY = 30.0
+_STABLE_SECONDS = 60.0
+"""A worker that lived this long starts with the first delay again."""
+_DUMP_SECONDS = 1.0
+"""Time a stuck worker gets to write its stacks."""
+
+WorkerMain = Callable[[Settings, int, Connection, int], None]
+"""A worker's entry point: settings, worker number, its end of the pipe, the supervisor's process id."""
+
+
+def respawn_delay(failures: int, jitter: Callable[[], float] = random.random) -> float:
+    """Seconds to wait before a worker that failed this often in a row is started again: doubling, ± 50 %."""
+    return min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** max(0, failures - 1)) * (0.5 + jitter())
+
+
+@dataclass(slots=True)
+class Slot:
+    """The place of a worker, and the process in it, if there is one."""
+
+    worker: int
+    process: BaseProcess | None = None
+    channel: SupervisorChannel | None = None
+    ready: bool = False
+    started: float = 0.0
+    heard: float = 0.0
+    """When it last said anything."""
+    flushing_since: float | None = None
+    """When the flush in flight was first heard of."""
+    failures: int = 0
+    """Ends in a row that came too soon."""
+    start_at: float = 0.0
+    stuck_since: float | None = None
+    """When it was told to dump its stacks."""
+
+    @property
+    def last_progress(self) -> float:
+        """When it last got anywhere: a loop that turns does not help a flush that hangs."""
+        return self.heard if self.flushing_since is None else min(self.heard, self.flushing_since)
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid if self.process is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerExit:
+    """A worker process that ended."""
+
+    worker: int
+    pid: int
+    code: int
+    """Exit code; negative for the signal that killed it."""
+    was_stuck: bool
+    last_words: list[FromWorker]
+    """What it had said and nobody had heard yet."""
+    restart_delay: float
+    """Seconds until another is started in its place."""
+
+    @property
+    def reason(self) -> str:
+        """For the metric of restarts."""
+        if self.was_stuck:
+            return "stuck"
+        return "killed" if self.code < 0 else "failed"
+
+    def __str__(self) -> str:
+        how = signal.Signals(-self.code).name if self.code < 0 else f"exit code {self.code}"
+        return f"{how}, after it was stuck" if self.was_stuck else how
+
+
+class WorkerPool:
+    """As many workers as the settings say, each in its slot. Everything is called from the supervisor's loop."""
+
+    def __init__(self, settings: Settings, worker_main: WorkerMain, clock: Clock) -> None:
+        self._settings = settings
+        self._main = worker_main
+        self._clock = clock
+        # never forked: librdkafka runs threads
+        self._context = multiprocessing.get_context("spawn")
+        self.slots = [Slot(worker) for worker in range(settings.workers)]
+
+    @property
+    def ready(self) -> set[int]:
+        """Workers that take partitions."""
+        return {slot.worker for slot in self.slots if slot.ready}
+
+    @property
+    def alive(self) -> set[int]:
+        return {slot.worker for slot in self.slots if slot.process is not None}
+
+    def spawn_missing(self) -> None:
+        """Start a worker in each empty slot whose delay is over."""
+        for slot in self.slots:
+            if slot.process is None and self._clock.monotonic() >= slot.start_at:
+                self._spawn(slot)
+
+    def wait(self, timeout: float) -> Iterator[tuple[int, FromWorker]]:
+        """What the workers say, in order; waits up to `timeout` seconds. Raises the error of a worker that can't start.
+
+        Returns early when a worker ends.
+        """
+        waitables: list[Connection | int] = []
+        for slot in self.slots:
+            if slot.process is not None and slot.channel is not None:
+                waitables += [slot.process.sentinel, slot.channel.connection]
+        wait(waitables, timeout)
+        for slot in self.slots:
+            yield from self._hear(slot)
+
+    def reap(self) -> list[WorkerExit]:
+        """The workers that ended. Their slots are filled again after a delay."""
+        return [
+            self._empty(slot) for slot in self.slots if slot.process is not None and slot.process.exitcode is not None
+        ]
+
+    def send(self, worker: int, message: ToWorker) -> None:
+        """Tell a worker; one that has stopped reading is killed, and its partitions go on when it is back."""
+        slot = self.slots[worker]
+        if slot.channel is not None and not slot.channel.try_send(message):
+            log.error("worker does not read its orders", worker=worker, pid=slot.pid)
+            slot.stuck_since = self._clock.monotonic()
+            self._kill(slot)
+
+    def kill_stuck(self) -> None:
+        """Workers without progress past the deadline: have them dump their stacks, then kill them."""
+        now, deadline = self._clock.monotonic(), self._settings.progress_deadline
+        for slot in self.slots:
+            if slot.process is None:
+                continue
+            if slot.stuck_since is not None:
+                if now - slot.stuck_since >= _DUMP_SECONDS:
+                    self._kill(slot)
+            elif now - slot.last_progress > deadline:
+                silent = round(now - slot.heard, 1)
+                log.error("worker is stuck", worker=slot.worker, pid=slot.pid, silent_seconds=silent)
+                slot.stuck_since = now
+                if slot.ready:  # before that it does not know the signal yet
+                    os.kill(slot.process.pid or 0, signal.SIGUSR1)
+
+    def kill_all(self) -> None:
+        """Kill whoever is left, and wait for their ends."""
+        for slot in self.slots:
+            if slot.process is not None:
+                self._kill(slot)
+                slot.process.join()
+
+    def _spawn(self, slot: Slot) -> None:
+        ours, theirs = self._context.Pipe()
+        slot.process = self._context.Process(
+            target=self._main,
+            args=(self._settings, slot.worker, theirs, os.getpid()),
+            name=f"recording-worker {slot.worker}",
+        )
+        slot.process.start()
+        theirs.close()  # so that its end is gone when the worker is
+        slot.channel = Channel(ours)
+        slot.started = slot.heard = self._clock.monotonic()
+        log.info("worker started", worker=slot.worker, pid=slot.pid)
+
+    def _hear(self, slot: Slot) -> Iterator[tuple[int, FromWorker]]:
+        if slot.channel is None:
+            return
+        try:
+            for message in slot.channel.receive():
+                slot.heard = self._clock.monotonic()
+                match message:
+                    case Ready():
+                        slot.ready = True
+                    case BootFailed(error):
+                        raise error
+                    case Flushed() | Progress(flushing=False):
+                        slot.flushing_since = None
+                    case Progress() if slot.flushing_since is None:
+                        slot.flushing_since = slot.heard
+                yield slot.worker, message
+        except EOFError:
+            slot.ready = False  # it is about to be reaped
+
+    def _empty(self, slot: Slot) -> WorkerExit:
+        process, now = slot.process, self._clock.monotonic()
+        assert process is not None
+        assert slot.channel is not None
+        last_words = [message for _, message in self._hear(slot)]
+        failures = 1 if now - slot.started >= _STABLE_SECONDS else slot.failures + 1
+        delay = respawn_delay(failures)
+        end = WorkerExit(
+            worker=slot.worker,
+            pid=process.pid or 0,
+            code=process.exitcode or 0,
+            was_stuck=slot.stuck_since is not None,
+            last_words=last_words,
+            restart_delay=delay,
+        )
+        slot.channel.close()
+        process.close()
+        self.slots[slot.worker] = Slot(slot.worker, failures=failures, start_at=now + delay)
+        return end
+
+    def _kill(self, slot: Slot) -> None:
+        if slot.process is not None and slot.process.exitcode is None:
+            slot.process.kill()

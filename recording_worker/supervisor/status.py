@@ -1,0 +1,50 @@
+"""Status: what the supervisor shows of itself, as of one turn of its loop."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionStatus:
+    """One owned partition."""
+
+    number: int
+    worker: int | None
+    """Who reads it, or None while nobody does."""
+    committed: int | None
+    position: int | None
+    """Next offset to read."""
+    high: int | None
+    """The log's end."""
+    stopped: str
+
+    @property
+    def lag(self) -> int | None:
+        """Messages between the committed offset and the log's end, or None while that is not known."""
+        if self.high is None or self.committed is None:
+            return None
+        return max(0, self.high - self.committed)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """One worker's slot."""
+
+    number: int
+    pid: int | None
+    state: str
+    """ "running", "starting", or "waiting" for its next start."""
+    restarts: int
+    last_flush: str
+    """Of the last flush: when, and how much. Empty where there was none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The supervisor as of `at`."""
+
+    at: float
+    """Monotonic seconds: a loop that hangs is known by it."""
+    not_ready: str
+    """Why this host does not record now; empty where it does."""
+    workers: tuple[WorkerStatus, ...] = ()
+    partitions: tuple[PartitionStatus, ...] = ()

@@ -1,0 +1,105 @@
+"""A worker process from its start to its exit."""
+
+import ctypes
+import faulthandler
+import os
+import signal
+import sys
+from multiprocessing.connection import Connection
+
+import structlog
+
+from recording_worker.clock import SystemClock
+from recording_worker.errors import BootError, ConfigError, WorkerError
+from recording_worker.kafka.consumer import PartitionConsumer
+from recording_worker.kafka.producer import RecordProducer
+from recording_worker.logs import configure_logs
+from recording_worker.pipeline import build_pipeline
+from recording_worker.recording.flush import Flusher
+from recording_worker.recording.session_batch import SessionBatchManager
+from recording_worker.restrictions import open_restrictions
+from recording_worker.settings import Settings
+from recording_worker.storage import open_storage
+from recording_worker.supervisor.control import BootFailed, Channel, Ready, WorkerChannel
+from recording_worker.teams import open_teams
+from recording_worker.worker.delivery import AtLeastOnceDelivery
+from recording_worker.worker.holdings import Holdings
+from recording_worker.worker.loop import Worker
+
+log = structlog.get_logger()
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(settings: Settings, number: int, connection: Connection, supervisor: int) -> None:
+    """The entry point of the process. Exits with the codes of `errors`.
+
+    Signals that a terminal or an init system sends to the whole group are left to the supervisor, which
+    tells the workers what to do.
+    """
+    _die_with(supervisor)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)  # the supervisor asks a stuck worker for its stacks
+    configure_logs(settings.log_level, as_json=settings.log_json, worker=number)
+    channel: WorkerChannel = Channel(connection)
+    try:
+        worker = _boot(settings, channel)
+    except (ConfigError, BootError) as error:
+        channel.send(BootFailed(error))
+        sys.exit(error.exit_code)
+    channel.send(Ready())
+    try:
+        worker.run()
+    except (EOFError, BrokenPipeError):
+        os._exit(1)  # the supervisor is gone: nobody commits what we do
+    except WorkerError as error:
+        log.error("worker failed", error=str(error))
+        sys.exit(error.exit_code)
+    except Exception:
+        log.exception("worker failed")
+        sys.exit(WorkerError.exit_code)
+
+
+def _boot(settings: Settings, channel: WorkerChannel) -> Worker:
+    """Put the worker together. Raises ConfigError and BootError."""
+    clock = SystemClock()
+    storage = open_storage(settings)
+    storage.check()
+    holdings = Holdings()
+    delivery = AtLeastOnceDelivery(RecordProducer(settings), holdings, channel)
+    flusher = Flusher(storage, delivery, settings=settings, clock=clock)
+    manager = SessionBatchManager(
+        settings.topic,
+        clock,
+        settings.max_batch_bytes,
+        settings.max_batch_age,
+        settings.max_events_per_session_per_batch,
+    )
+    pipeline = build_pipeline(
+        settings,
+        teams=open_teams(settings),
+        restrictions=open_restrictions(settings),
+        manager=manager,
+        flusher=flusher,
+        clock=clock,
+    )
+    return Worker(
+        settings,
+        channel=channel,
+        consumer=PartitionConsumer(settings),
+        pipeline=pipeline,
+        manager=manager,
+        flusher=flusher,
+        holdings=holdings,
+        clock=clock,
+    )
+
+
+def _die_with(supervisor: int) -> None:
+    """Be killed when the supervisor dies: a worker nobody commits for must not go on writing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != supervisor:  # it died before the line above
+        os._exit(1)
