@@ -1,1 +1,1 @@
-"""TODO."""
+"""Reading batch files back: from the files alone, without Kafka and without metadata."""

@@ -1,10 +1,31 @@
 """Flusher: writes a session batch to storage and hands its records and offsets to the delivery, beside consuming."""
 
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from queue import SimpleQueue
 from typing import Protocol
 
+import orjson
+
+from recording_worker import metrics
+from recording_worker._native import LineBuffer, gather
 from recording_worker.batch import OutputRecord
-from recording_worker.recording.session_batch import FlushReason
+from recording_worker.clock import Clock
+from recording_worker.recording.batch_file import (
+    INDEX_VERSION,
+    BatchIndex,
+    BlockEntry,
+    block_url,
+    file_key,
+    index_frame,
+    place,
+)
+from recording_worker.recording.compression import block_compressor
+from recording_worker.recording.metadata import block_metadata, console_log_values
+from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder, SessionRecorder
+from recording_worker.settings import Codec, Settings
+from recording_worker.storage.base import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +40,16 @@ class FlushedBatch:
     offsets: dict[int, int]
     """Partition → the offset to go on from."""
     sessions: int
+    """Sessions, and so blocks, in the files."""
     messages: int
     """Messages whose events are in the files."""
     events: int
     raw_bytes: int
+    """Bytes of the lines in the files, uncompressed."""
     bytes_written: int
+    """Bytes of the files."""
     seconds: float = 0.0
+    """How long the flush took, compression to delivery; 0 until it is delivered."""
 
 
 class Delivery(Protocol):
@@ -36,3 +61,185 @@ class Delivery(Protocol):
         Called on the flush thread. Raises FlushError, or AssignmentLostError where the partitions
         are not ours any more.
         """
+
+
+@dataclass(slots=True)
+class _PendingFile:
+    """All that is known of a batch file before its blocks are compressed; what it came from can be freed."""
+
+    retention: str
+    lines: LineBuffer
+    entries: list[BlockEntry]
+    metadata: list[dict[str, object]]
+
+
+class Flusher:
+    """Flushes session batches on a thread of its own, one at a time.
+
+    A flush that fails stops the flusher for good: no later batch may move the offsets past the one that
+    was lost. The thread does not keep the process from exiting.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        delivery: Delivery,
+        *,
+        settings: Settings,
+        clock: Clock,
+        on_flushed: Callable[[FlushedBatch], None] | None = None,
+        source_of: Callable[[int], str] | None = None,
+    ) -> None:
+        """`on_flushed` is called on the flush thread once a batch is delivered.
+
+        `source_of` names the source of a partition in the index: equal (source, offset) must be the same
+        message for ever. Without it that is `{topic}/{partition}`, as is right for a Kafka topic.
+        """
+        self._storage = storage
+        self._delivery = delivery
+        self._settings = settings
+        self._clock = clock
+        self._on_flushed = on_flushed
+        self._source_of = source_of
+        self._compressor = block_compressor(settings.codec, settings.zstd_level)
+        self._inbox: SimpleQueue[tuple[SessionBatchRecorder, FlushReason] | None] = SimpleQueue()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._fault: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="flush", daemon=True)
+        self._thread.start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a flush is in flight."""
+        return not self._idle.is_set()
+
+    def submit(self, session_batch: SessionBatchRecorder, reason: FlushReason) -> None:
+        """Hand a batch to the flush thread, which empties it. Raises RuntimeError where a flush is in flight.
+
+        Raises the fault of an earlier flush.
+        """
+        if self.busy:
+            raise RuntimeError("a flush is in flight")
+        self.raise_if_failed()
+        self._idle.clear()
+        self._inbox.put((session_batch, reason))
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until no flush is in flight, at most `timeout` seconds; returns whether that is so."""
+        return self._idle.wait(timeout)
+
+    def raise_if_failed(self) -> None:
+        """Raise what a flush failed with, if one did."""
+        if self._fault is not None:
+            raise self._fault
+
+    def close(self) -> None:
+        """End the thread, after the flush in flight. Raises nothing: see `raise_if_failed`."""
+        self._inbox.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (job := self._inbox.get()) is not None:
+            try:
+                self._flush(*job)
+            except Exception as fault:  # noqa: BLE001 - raised again on the thread that asked for the flush
+                metrics.FLUSH_FAILURES.inc()
+                self._fault = fault
+            finally:
+                del job
+                self._idle.set()
+
+    def _flush(self, session_batch: SessionBatchRecorder, reason: FlushReason) -> None:
+        started, created_ms = self._clock.monotonic(), self._clock.now_ms()
+        flushed, files = self._take(session_batch, reason)
+        bytes_written = sum(self._store(file, flushed, created_ms) for file in files)
+        flushed = replace(flushed, bytes_written=bytes_written)
+        self._delivery.deliver(flushed)
+        flushed = replace(flushed, seconds=self._clock.monotonic() - started)
+        metrics.FLUSHES.labels(reason).inc()
+        metrics.FLUSH_SECONDS.observe(flushed.seconds)
+        metrics.FLUSHED_SESSIONS.inc(flushed.sessions)
+        metrics.FLUSHED_EVENTS.inc(flushed.events)
+        metrics.FLUSHED_BYTES.inc(flushed.bytes_written)
+        if self._on_flushed is not None:
+            self._on_flushed(flushed)
+
+    def _take(self, batch: SessionBatchRecorder, reason: FlushReason) -> tuple[FlushedBatch, list[_PendingFile]]:
+        """Take out of the batch all that is needed and empty it, so that the decoded bytes it holds are freed."""
+        sessions = list(batch.sessions())
+        records = [record for partition in batch.partitions.values() for record in partition.records]
+        for session in sessions:
+            key = session.session_id.encode()
+            records.extend(
+                OutputRecord(self._settings.console_logs_topic, key, value, [], 0)
+                for value in console_log_values(session, batch.batch_id)
+            )
+        files = [self._gather(batch, retention, group) for retention, group in _by_retention(sessions).items()]
+        flushed = FlushedBatch(
+            batch_id=batch.batch_id,
+            topic=batch.topic,
+            reason=reason,
+            records=records,
+            offsets=batch.offsets,
+            sessions=len(sessions),
+            messages=sum(session.block.message_count for session in sessions),
+            events=sum(session.block.event_count for session in sessions),
+            raw_bytes=sum(len(file.lines) for file in files),
+            bytes_written=0,
+        )
+        batch.partitions.clear()
+        return flushed, files
+
+    def _gather(self, batch: SessionBatchRecorder, retention: str, sessions: list[SessionRecorder]) -> _PendingFile:
+        return _PendingFile(
+            retention,
+            gather([session.block for session in sessions]),
+            [self._entry(batch.topic, session) for session in sessions],
+            [block_metadata(session, batch.batch_id, self._settings.codec) for session in sessions],
+        )
+
+    def _entry(self, topic: str, session: SessionRecorder) -> BlockEntry:
+        block, partition = session.block, session.partition
+        return BlockEntry(
+            team_id=session.team_id,
+            session_id=session.session_id,
+            distinct_id=block.distinct_id,
+            source=f"{topic}/{partition}" if self._source_of is None else self._source_of(partition),
+            partition=partition,
+            first_offset=block.first_offset,
+            last_offset=block.last_offset,
+            messages=block.messages(),
+            events=block.event_count,
+            first_timestamp=block.first_timestamp,
+            last_timestamp=block.last_timestamp,
+            has_full_snapshot=block.has_full_snapshot,
+            size=block.size,
+        )
+
+    def _store(self, file: _PendingFile, flushed: FlushedBatch, created_ms: int) -> int:
+        """Compress and write one file, and add its metadata to the batch's records. Returns its bytes."""
+        settings = self._settings
+        parts = self._compressor.compress(file.lines)
+        del file.lines
+        place(file.entries, map(len, parts))
+        if settings.codec is Codec.ZSTD:
+            index = BatchIndex(
+                INDEX_VERSION, flushed.batch_id, settings.codec, file.retention, created_ms, file.entries
+            )
+            parts.append(memoryview(index_frame(index)))
+        url = self._storage.write(
+            file_key(settings.storage_prefix, file.retention, created_ms, flushed.batch_id), parts
+        )
+        for entry, metadata in zip(file.entries, file.metadata, strict=True):
+            metadata["block_url"] = block_url(url, entry)
+            key, value = entry.session_id.encode(), orjson.dumps(metadata)
+            flushed.records.append(OutputRecord(settings.metadata_topic, key, value, [], 0))
+        return sum(map(len, parts))
+
+
+def _by_retention(sessions: list[SessionRecorder]) -> dict[str, list[SessionRecorder]]:
+    groups: dict[str, list[SessionRecorder]] = {}
+    for session in sessions:
+        groups.setdefault(session.retention, []).append(session)
+    return groups

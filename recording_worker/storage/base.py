@@ -15,5 +15,5 @@ class Storage(Protocol):
     def write(self, key: str, parts: Sequence[Part]) -> str:
         """Store the parts, one after the other, as one file; return its URL (no range). May block on the device.
 
-        `key` is a path with forward slashes below the backend's root. Raises FlushError.
+        `key` is a path with forward slashes below the backend's root; nothing is overwritten. Raises FlushError.
         """

@@ -1,0 +1,103 @@
+"""LocalStorage: batch files in a folder."""
+
+import errno
+import logging
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from recording_worker.errors import ConfigError, FlushError
+from recording_worker.storage.base import Part
+
+TRANSIENT = frozenset({errno.EAGAIN, errno.EBUSY, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
+"""What may pass by itself, on network file systems above all. A full disk and a lack of rights do not."""
+ATTEMPTS = 4
+
+log = logging.getLogger(__name__)
+
+
+class LocalStorage:
+    """Writes each file under a hidden name in its own folder, and renames it once it is on the disk.
+
+    `url_root` is what the URLs name instead of `root`, for a root that will be renamed.
+    """
+
+    def __init__(self, root: Path, url_root: Path | None = None) -> None:
+        self._root = root.resolve()
+        self._url_root = self._root if url_root is None else url_root.resolve()
+
+    def check(self) -> None:
+        """Make the folder, and prove that it can be written. Raises ConfigError."""
+        probe = _hidden(self._root / "check")
+        try:
+            _make_folder(self._root)
+            _write_file(probe, [b"check"])
+            probe.unlink()
+        except OSError as error:
+            raise ConfigError(f"can't write to the storage folder {self._root}: {error.strerror}") from error
+
+    def write(self, key: str, parts: Sequence[Part]) -> str:
+        """Store the parts as one file; returns its file:// URL. Never overwrites. Raises FlushError.
+
+        What may pass by itself is tried again, a few times within seconds.
+        """
+        path = self._root / key
+        retrying = Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, OSError) and error.errno in TRANSIENT),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_random_exponential(multiplier=0.2, max=2),
+            before_sleep=before_sleep_log(log, logging.WARNING),
+            reraise=True,
+        )
+        try:
+            retrying(_write_whole, path, parts)
+        except OSError as error:
+            raise FlushError(f"can't write {path}: {error.strerror}") from error
+        return (self._url_root / key).as_uri()
+
+
+def _write_whole(path: Path, parts: Sequence[Part]) -> None:
+    """Write a file so that it is there whole or not at all, also after a crash of the machine."""
+    _make_folder(path.parent)
+    temporary = _hidden(path)
+    try:
+        _write_file(temporary, parts)
+        if path.exists():  # names are unique by their batch id: this finds a bug, not a race
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _hidden(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
+def _write_file(path: Path, parts: Sequence[Part]) -> None:
+    """Write a new file through to the disk."""
+    with path.open("xb") as file:
+        file.writelines(parts)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and its parents where they are missing, through to the disk."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
