@@ -37,9 +37,7 @@ def test_as_few_partitions_move_as_balance_allows(
 
 
 @given(partition_sets, worker_sets, currents)
-def test_a_balanced_assignment_stays_as_it_is(
-    partitions: set[int], workers: set[int], current: dict[int, int]
-) -> None:
+def test_a_balanced_assignment_stays_as_it_is(partitions: set[int], workers: set[int], current: dict[int, int]) -> None:
     assigned = assign_partitions(partitions, workers, current)
     assert assign_partitions(partitions, workers, assigned) == assigned
 

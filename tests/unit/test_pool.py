@@ -1,0 +1,120 @@
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import pytest
+
+from recording_worker.clock import SystemClock
+from recording_worker.errors import BootError
+from recording_worker.settings import Settings
+from recording_worker.supervisor.control import FromWorker, Released, Stop
+from recording_worker.supervisor.pool import WorkerExit, WorkerMain, WorkerPool, respawn_delay
+from tests.unit import fake_workers
+
+
+class PoolOf(Protocol):
+    def __call__(self, worker_main: WorkerMain, progress_deadline: float = ...) -> WorkerPool: ...
+
+
+@pytest.fixture
+def pool_of() -> Iterator[PoolOf]:
+    pools: list[WorkerPool] = []
+
+    def make(worker_main: WorkerMain, progress_deadline: float = 60) -> WorkerPool:
+        settings = Settings(workers=2, progress_deadline=progress_deadline)
+        pools.append(WorkerPool(settings, worker_main, SystemClock()))
+        return pools[-1]
+
+    yield make
+    for pool in pools:
+        pool.kill_all()
+        pool.reap()
+
+
+def until(pool: WorkerPool, done: Callable[[], bool], seconds: float = 20) -> list[FromWorker]:
+    heard: list[FromWorker] = []
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        heard += [message for _, message in pool.wait(0.05)]
+    return heard
+
+
+def ends_of(pool: WorkerPool, number: int) -> list[WorkerExit]:
+    ends: list[WorkerExit] = []
+
+    def reaped() -> bool:
+        pool.kill_stuck()
+        ends.extend(pool.reap())
+        return len(ends) >= number
+
+    until(pool, reaped)
+    return ends
+
+
+def test_workers_start_obey_and_end(pool_of: PoolOf) -> None:
+    pool = pool_of(fake_workers.obedient)
+    pool.spawn_missing()
+    assert pool.alive == {0, 1}
+    until(pool, lambda: pool.ready == {0, 1})
+    for worker in (0, 1):
+        pool.send(worker, Stop())
+    ends = ends_of(pool, 2)
+    assert {end.worker: end.code for end in ends} == {0: 0, 1: 0}
+    assert pool.alive == pool.ready == set()
+
+
+def test_the_last_words_of_a_worker_are_heard(pool_of: PoolOf) -> None:
+    pool = pool_of(fake_workers.obedient)
+    pool.spawn_missing()
+    until(pool, lambda: pool.ready == {0, 1})
+    pool.send(0, Stop())
+    slot = pool.slots[0]
+    assert slot.process is not None
+    slot.process.join(10)
+    [end] = pool.reap()
+    assert end.last_words == [Released(())]
+
+
+def test_a_worker_that_cannot_boot_says_why(pool_of: PoolOf) -> None:
+    pool = pool_of(fake_workers.cannot_boot)
+    pool.spawn_missing()
+    with pytest.raises(BootError, match="no storage"):
+        until(pool, lambda: False)
+
+
+def test_dead_workers_are_started_again_after_a_growing_delay(pool_of: PoolOf) -> None:
+    pool = pool_of(fake_workers.dies)
+    pool.spawn_missing()
+    ends = {end.worker: end for end in ends_of(pool, 2)}
+    assert (ends[0].reason, str(ends[0])) == ("failed", "exit code 1")
+    assert (ends[1].reason, str(ends[1])) == ("killed", "SIGKILL")
+    assert 0.25 <= ends[0].restart_delay <= 0.75
+    pool.spawn_missing()
+    assert pool.alive == set(), "not yet"
+    time.sleep(0.8)
+    pool.spawn_missing()
+    assert pool.alive == {0, 1}
+    assert all(end.restart_delay >= 0.5 for end in ends_of(pool, 2)), "the second time in a row"
+
+
+def test_a_silent_worker_dumps_its_stacks_and_is_killed(pool_of: PoolOf, capfd: pytest.CaptureFixture[str]) -> None:
+    pool = pool_of(fake_workers.hangs, progress_deadline=0.5)
+    pool.spawn_missing()
+    until(pool, lambda: pool.ready == {0, 1})
+    ends = ends_of(pool, 2)
+    assert {(end.reason, end.code) for end in ends} == {("stuck", -9)}
+    assert "in hangs" in capfd.readouterr().err
+
+
+def test_a_flush_that_hangs_is_no_progress_though_the_loop_turns(pool_of: PoolOf) -> None:
+    pool = pool_of(fake_workers.flush_hangs, progress_deadline=0.5)
+    pool.spawn_missing()
+    until(pool, lambda: pool.ready == {0, 1})
+    assert {end.reason for end in ends_of(pool, 2)} == {"stuck"}
+
+
+def test_delays_double_up_to_a_limit_and_are_jittered() -> None:
+    assert [respawn_delay(failures, lambda: 0.5) for failures in (1, 2, 3, 4, 20)] == [0.5, 1, 2, 4, 30]
+    assert respawn_delay(1, lambda: 0.0) == 0.25
+    assert respawn_delay(1, lambda: 1.0) == 0.75
