@@ -1,14 +1,25 @@
 """`recording-worker demo`: the whole of it on one machine."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from recording_worker.batch import Disposition
 from recording_worker.errors import WorkerError
 
 if TYPE_CHECKING:
     from recording_worker.demo.run import DemoResult
+
+
+_NAMES = {
+    Disposition.OK: "recorded",
+    Disposition.DROP: "dropped",
+    Disposition.REDIRECT: "redirected",
+    Disposition.DLQ: "DLQ",
+}
+_WIDTH = 100
 
 
 @click.command(
@@ -43,48 +54,63 @@ def demo(seconds: float, workers: int, out: Path) -> None:
     it, sends it made-up recordings of a small shop, bad messages among them, and checks that each one
     came out where it should: produced = recorded + dropped + DLQ + redirected.
     """
-    from recording_worker.cli.output import sigterm_ends
+    from recording_worker.cli.output import progress_bar, signals_end
     from recording_worker.demo.run import run_demo
 
-    with sigterm_ends():
-        result = run_demo(seconds, workers, out, lambda text: click.echo(f"demo: {text}"))
-    _print_result(result, out)
+    with signals_end(), progress_bar("sending", seconds) as report:
+        result = run_demo(seconds, workers, out, lambda text: click.echo(f"demo: {text}"), report)
+    _print_outcomes(result)
+    _print_figures(result)
     if not result.adds_up:
         raise WorkerError("what came out is not what went in: see the table above")
+    click.echo("PASS: each message came out where it should.")
+    _print_what_next(result, out)
 
 
-def _print_result(result: "DemoResult", out: Path) -> None:
+def _print_outcomes(result: "DemoResult") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("", "produced", "came out", "", title="What became of each message", title_justify="left")
+    def add(name: str, reason: str, produced: int, came_out: int) -> None:
+        verdict = "✓" if produced == came_out else "MISMATCH"
+        table.add_row(name, reason, f"{produced:,}", f"{came_out:,}", verdict)
+
+    table = Table(title="What became of each message", title_justify="left")
+    for heading in ("", "reason"):
+        table.add_column(heading)
+    for heading in ("produced", "came out"):
+        table.add_column(heading, justify="right")
+    table.add_column()
     for outcome in sorted(result.produced | result.came_out):
-        name = outcome.disposition.name.lower().replace("ok", "recorded")
-        label = f"{name}: {outcome.reason.label}" if outcome.reason else name
-        row = (result.produced[outcome], result.came_out[outcome])
-        table.add_row(label, *(f"{count:,}" for count in row), "✓" if row[0] == row[1] else "MISMATCH")
-    events = (result.produced_events, result.recorded.events)
+        reason = outcome.reason.label if outcome.reason else ""
+        add(_NAMES[outcome.disposition], reason, result.produced[outcome], result.came_out[outcome])
     table.add_section()
-    for label, row in (
-        ("all messages", (result.produced.total(), result.came_out.total())),
-        ("events in batch files", events),
-    ):
-        table.add_row(label, *(f"{count:,}" for count in row), "✓" if row[0] == row[1] else "MISMATCH")
-    for column in table.columns[1:3]:
-        column.justify = "right"
-    Console().print(table)
-    recorded, mib = result.recorded, result.value_bytes / 2**20
+    add("all messages", "", result.produced.total(), result.came_out.total())
+    add("their events", "", result.produced_events, result.recorded.events)
+    console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH
+    console.print(table)
+
+
+def _print_figures(result: "DemoResult") -> None:
+    recorded, seconds = result.recorded, result.seconds
+    mib = result.value_bytes / 2**20
     click.echo(
-        f"{result.produced.total() / result.seconds:,.0f} messages/s, {recorded.events / result.seconds:,.0f} events/s,"
-        f" {mib / result.seconds:.1f} MiB/s as carried, over {result.seconds:.1f} s;"
-        f" {len(recorded.sessions):,} sessions in {recorded.files} files"
+        f"{result.produced.total() / seconds:,.0f} messages/s, {recorded.events / seconds:,.0f} events/s and"
+        f" {mib / seconds:,.1f} MiB/s as carried, over {seconds:.1f} s"
     )
-    click.echo(f"{'PASS: each message came out where it should.' if result.adds_up else 'FAIL'}")
-    if recorded.sessions:
-        session = recorded.sessions.most_common(1)[0][0]
-        click.echo(
-            "\nHave a look:\n"
-            f"  recording-worker blocks {out}/blocks\n"
-            f"  recording-worker export {out}/blocks --session {session} | head\n"
-            f"  zstd -dc {out}/blocks/*/* | wc -l"
-        )
+    click.echo(f"{len(recorded.sessions):,} sessions in {recorded.blocks:,} blocks of {recorded.files:,} files")
+    if recorded.repeated:
+        click.echo(f"{recorded.repeated:,} messages were recorded more than once; readers know them by their offsets")
+
+
+def _print_what_next(result: "DemoResult", out: Path) -> None:
+    session = result.recorded.sessions.most_common(1)[0][0]
+    blocks = shlex.quote(f"{out}/blocks")
+    click.echo(
+        "\nHave a look:\n"
+        f"  recording-worker blocks {blocks}\n"
+        f"  recording-worker export {blocks} --session {session} | head\n"
+        f"  zstd -dc {blocks}/*/* | wc -l"
+    )

@@ -62,11 +62,10 @@ def ingest(files: tuple[Path, ...], out: Path, as_json: bool, config: Path | Non
     message's own timestamp. --workers are at most one a file.
     """
     settings = settings_from(config, flags)
-    from recording_worker.cli.output import print_figures, progress_bar, sigterm_ends
+    from recording_worker.cli.output import files_progress_bar, print_figures, signals_end
     from recording_worker.ingest.run import ingest as run_ingest
 
-    size = sum(path.stat().st_size for path in files)
-    with sigterm_ends(), progress_bar("reading", size) as report:
+    with signals_end(), files_progress_bar("reading", files) as report:
         summary = run_ingest(settings, files, out, report)
     if as_json:
         click.echo(json.dumps(summary))

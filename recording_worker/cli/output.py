@@ -1,39 +1,50 @@
-"""What the commands print: progress on a terminal, tables of figures; and how they stop on SIGTERM."""
+"""What the commands print: progress on a terminal, tables of figures; and how they end before their time."""
 
+import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-EXIT_SIGTERM = 128 + signal.SIGTERM
+EXIT_SIGPIPE = 128 + signal.SIGPIPE
 
 
 @contextmanager
-def progress_bar(title: str, total_bytes: int) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error, if that is a terminal; told by (bytes done, messages done) since last."""
-    columns = (
-        TextColumn(title),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TextColumn("{task.fields[messages]:,} messages"),
-        TimeRemainingColumn(),
-    )
+def progress_bar(title: str, total: float, *columns: ProgressColumn) -> Iterator[Callable[[float, int], None]]:
+    """A progress bar on standard error, if that is a terminal.
+
+    What it yields is told (how much of `total` was done, how many messages) since it was last told.
+    """
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(title, total=total_bytes, messages=0)
+    shown = (TextColumn(title), BarColumn(), *columns, TextColumn("{task.fields[messages]:,} messages"))
+    with Progress(
+        *shown,
+        console=console,
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task(title, total=total, messages=0)
         messages = 0
 
-        def report(done_bytes: int, done_messages: int) -> None:
+        def report(done: float, done_messages: int) -> None:
             nonlocal messages
             messages += done_messages
-            progress.update(task, advance=done_bytes, messages=messages)
+            progress.update(task, advance=done, messages=messages)
 
         yield report
+
+
+def files_progress_bar(title: str, files: Iterable[Path]) -> AbstractContextManager[Callable[[float, int], None]]:
+    """A progress bar by the bytes of these files."""
+    total = sum(path.stat().st_size for path in files)
+    return progress_bar(title, total, DownloadColumn(binary_units=True), TimeRemainingColumn())
 
 
 def print_figures(title: str, figures: Mapping[str, object]) -> None:
@@ -51,17 +62,30 @@ def print_figures(title: str, figures: Mapping[str, object]) -> None:
 
 
 @contextmanager
-def sigterm_ends() -> Iterator[None]:
-    """SIGTERM ends what runs here like Ctrl-C does, so that it cleans up behind itself."""
+def pipe_safe() -> Iterator[None]:
+    """Ends quietly, as command line tools do, when whoever reads standard output has had enough (`… | head`)."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # what is still buffered must not fail again when Python flushes at its exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_SIGPIPE)
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        sys.exit(EXIT_SIGTERM)
 
-    before = signal.signal(signal.SIGTERM, stop)
+@contextmanager
+def signals_end() -> Iterator[None]:
+    """SIGTERM and SIGHUP end what runs here as Ctrl-C does, so that it cleans up behind itself."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _words(name: str) -> str:

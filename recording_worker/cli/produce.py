@@ -42,7 +42,7 @@ def produce(
     everything; exit code 1 if they refused any of it.
     """
     settings = settings_from(config, flags)
-    from recording_worker.cli.output import print_figures, progress_bar, sigterm_ends
+    from recording_worker.cli.output import files_progress_bar, print_figures, signals_end
     from recording_worker.kafka.clients import check_broker
     from recording_worker.kafka.consumer import consumer_config
     from recording_worker.kafka.feeder import Feeder, GroupFollower
@@ -52,7 +52,7 @@ def produce(
     feeder = Feeder(settings, rate=rate, follow=GroupFollower(settings, follow_group) if follow_group else None)
     started = time.monotonic()
     size = 0
-    with sigterm_ends(), progress_bar("sending", sum(path.stat().st_size for path in files)) as report:
+    with signals_end(), files_progress_bar("sending", files) as report:
         try:
             for path in files:
                 for message in read_messages(path, 0, lambda read: report(read, 0)):

@@ -85,15 +85,18 @@ def dropped_of_metrics(families: Iterable[Metric]) -> Counter[Outcome]:
 class Recorded:
     """What batch files hold, by their own indexes."""
 
-    messages: set[tuple[str, int]] = field(default_factory=set)
-    """(source, offset) of each recorded message."""
+    messages: dict[tuple[str, int], int] = field(default_factory=dict)
+    """(source, offset) of each recorded message → its events."""
     repeated: int = 0
     """Further copies of messages that are recorded more than once."""
-    events: int = 0
     blocks: int = 0
     files: int = 0
     sessions: Counter[str] = field(default_factory=Counter)
     """Session id → events."""
+
+    @property
+    def events(self) -> int:
+        return sum(self.messages.values())
 
 
 def recorded_in(folder: Path) -> Recorded:
@@ -103,12 +106,10 @@ def recorded_in(folder: Path) -> Recorded:
         if isinstance(blocks, BatchFileError):
             raise blocks
         recorded.files += 1
-        for block in blocks:
-            entry = block.entry
-            before = len(recorded.messages)
-            recorded.messages.update((entry.source, offset) for offset, _ in entry.messages)
-            recorded.repeated += len(entry.messages) - (len(recorded.messages) - before)
-            recorded.blocks += 1
-            recorded.events += entry.events
+        recorded.blocks += len(blocks)
+        for entry in (block.entry for block in blocks):
             recorded.sessions[entry.session_id] += entry.events
+            for offset, lines in entry.messages:
+                recorded.repeated += (entry.source, offset) in recorded.messages
+                recorded.messages[entry.source, offset] = lines
     return recorded

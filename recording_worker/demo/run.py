@@ -14,6 +14,10 @@ from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.feeder import Feeder, GroupFollower
 from recording_worker.settings import Settings
 
+Report = Callable[[float, int], None]
+"""Is told (seconds, messages sent) since it was last told."""
+
+_DEMO_SETTINGS = {"bootstrap_servers", "group_id", "workers", "max_batch_age"}
 _SEED = 1
 _PARTITIONS_A_WORKER = 4
 _OUTPUT_PARTITIONS = 4
@@ -39,7 +43,7 @@ class DemoResult:
         return self.produced == self.came_out and self.produced_events == self.recorded.events
 
 
-def run_demo(seconds: float, workers: int, folder: Path, say: Callable[[str], None]) -> DemoResult:
+def run_demo(seconds: float, workers: int, folder: Path, say: Callable[[str], None], report: Report) -> DemoResult:
     """Send traffic for some seconds and see it through; `say` is told what goes on. Raises WorkerError."""
     folder = folder.resolve()
     prepare_folder(folder)
@@ -56,10 +60,7 @@ def run_demo(seconds: float, workers: int, folder: Path, say: Callable[[str], No
             say(f"recording-worker run --config {service.config}  (its log: {service.log})")
             service.wait_until_ready()
             say(f"{workers} workers ready; sending traffic for {seconds:g} s")
-            return _run(seconds, settings, service, say)
-
-
-_DEMO_SETTINGS = {"bootstrap_servers", "group_id", "workers", "max_batch_age"}
+            return _run(seconds, settings, service, say, report)
 
 
 def _create_topics(broker: EmbeddedBroker, settings: Settings) -> None:
@@ -86,15 +87,19 @@ class _WatchedGroup(GroupFollower):
         super().look()
 
 
-def _run(seconds: float, settings: Settings, service: Service, say: Callable[[str], None]) -> DemoResult:
+def _run(
+    seconds: float, settings: Settings, service: Service, say: Callable[[str], None], report: Report
+) -> DemoResult:
     produced: Counter[Outcome] = Counter()
     events = value_bytes = 0
     reader = TopicReader(settings.bootstrap_servers, settings.dlq_topic, settings.overflow_topic)
     group = _WatchedGroup(settings, service)
     feeder = Feeder(settings, follow=group)
-    started = time.monotonic()
+    started = now = time.monotonic()
     for planned in traffic(_SEED, now_ms=time.time_ns() // 1_000_000):
-        if time.monotonic() - started >= seconds:
+        before, now = now, time.monotonic()
+        report(now - before, 1)
+        if now - started >= seconds:
             break
         feeder.send(planned.message)
         reader.read()
@@ -108,7 +113,7 @@ def _run(seconds: float, settings: Settings, service: Service, say: Callable[[st
     service.stop()
     reader.read_to_end()
     recorded = recorded_in(service.blocks)
-    came_out = Counter({OK: len(recorded.messages) + recorded.repeated}) + drops + reader.outcomes
+    came_out = Counter({OK: len(recorded.messages)}) + drops + reader.outcomes
     return DemoResult(produced, came_out, events, recorded, value_bytes, took)
 
 

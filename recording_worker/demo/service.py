@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPResponse
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,7 +26,7 @@ _CONFIG, _TEAMS, _RESTRICTIONS, _LOG = "recording-worker.toml", "teams.toml", "r
 _BLOCKS = "blocks"
 _MARK = "# Written by `recording-worker demo`: it may take this folder for its next run.\n"
 _READY_SECONDS = 60.0
-_STOP_SECONDS = 60.0
+_STOP_SECONDS = 30.0
 _ANY_PORT = 0
 
 
@@ -46,7 +47,7 @@ def prepare_folder(folder: Path) -> None:
 
 
 class Service:
-    """The service, running from `__enter__` on; killed on exit if it was not stopped before."""
+    """The service, running from `__enter__` on; stopped on exit if it was not before."""
 
     def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
         self.blocks = folder / _BLOCKS
@@ -68,6 +69,7 @@ class Service:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # Ctrl-C is for the demo, which tells the service to stop
             )
         return self
 
@@ -75,8 +77,12 @@ class Service:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._process.poll() is None:
-            self._process.kill()  # the workers end with their supervisor
-            self._process.wait()
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_SECONDS)
+            finally:
+                self._process.kill()  # the workers end with their supervisor
+                self._process.wait()
 
     def check(self) -> None:
         """Raises WorkerError if the service has ended."""
@@ -116,9 +122,9 @@ class Service:
         except urllib.error.URLError:
             return False
 
-    def _open(self, path: str) -> "urllib.response.addinfourl":
+    def _open(self, path: str) -> HTTPResponse:
         opened = urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=5)
-        assert isinstance(opened, urllib.response.addinfourl)
+        assert isinstance(opened, HTTPResponse)
         return opened
 
 

@@ -11,7 +11,8 @@ _FULL_SNAPSHOT, _INCREMENTAL, _META, _CUSTOM, _PLUGIN = 2, 3, 4, 5, 6
 _MUTATION, _MOUSE_MOVE, _MOUSE_INTERACTION, _SCROLL, _VIEWPORT_RESIZE, _INPUT = 0, 1, 2, 3, 4, 5
 _MOUSE_UP, _MOUSE_DOWN, _CLICK = 0, 1, 2
 _WIDTH, _HEIGHT = 1280, 800
-_SCREENFUL_OF_ACTIONS = (4, 14)
+_MOST_PAGES = 7
+_ACTIONS_A_PAGE = (6, 24)
 _TYPED = ("teapot", "Ada Example", "12 Long Lane", "ada@example.org", "zum Geburtstag 🎂", "お茶")
 _CONSOLE = {
     "log": ['"basket updated"', '{"items":3,"total":"42.50"}'],
@@ -31,9 +32,9 @@ class Visitor:
 
     def events(self) -> Iterator[Event]:
         """All events of the visit."""
-        for path in ["/", *self._random.choices(PATHS, k=self._random.randrange(1, 4))]:
+        for path in ["/", *self._random.choices(PATHS, k=self._random.randrange(1, _MOST_PAGES))]:
             yield from self._load(path)
-            for _ in range(self._random.randint(*_SCREENFUL_OF_ACTIONS)):
+            for _ in range(self._random.randint(*_ACTIONS_A_PAGE)):
                 yield from self._random.choices(*self._actions())[0]()
 
     def _actions(self) -> tuple[list[Callable[[], Iterator[Event]]], list[int]]:
