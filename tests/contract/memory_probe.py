@@ -1,0 +1,63 @@
+"""A process that decodes and tells what memory that took: `python -m tests.contract.memory_probe WHAT FILE`.
+
+Prints one JSON object; sizes in MiB.
+"""
+
+import json
+import resource
+import sys
+from pathlib import Path
+
+from recording_worker import _native
+from tests.builders import NOW_MS
+
+MIB = 1 << 20
+
+
+def resident() -> float:
+    """What the process holds now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / MIB
+
+
+def peak() -> float:
+    """The most it ever held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def decode(decoder: _native.Decoder, values: list[bytes]) -> tuple[_native.DecodedBatch, bytearray]:
+    rows = len(values)
+    nothing = [None] * rows
+    reasons = bytearray(rows)
+    decoded = decoder.decode(values, nothing, nothing, nothing, [NOW_MS] * rows, None, bytearray(rows), reasons)
+    return decoded, reasons
+
+
+def one(value: bytes) -> dict[str, object]:
+    """Decode a giant, then small messages with the same decoder."""
+    decoder = _native.Decoder()
+    before = resident()
+    decoded, reasons = decode(decoder, [value])
+    result: dict[str, object] = {"before": before, "peak": peak(), "reason": reasons[0]}
+    result["line_bytes"] = 0 if reasons[0] else decoded.line_bytes(0)
+    del decoded
+    for _ in range(1_000):
+        decode(decoder, [b"{}"] * 10)
+    return result | {"after": resident()}
+
+
+def many(value: bytes) -> dict[str, object]:
+    """Decode the same message a million times."""
+    decoder = _native.Decoder()
+    values = [value] * 1_000
+    for _ in range(100):
+        decode(decoder, values)
+    before = resident()
+    for _ in range(900):
+        _, reasons = decode(decoder, values)
+    return {"before": before, "after": resident(), "peak": peak(), "reason": reasons[0]}
+
+
+if __name__ == "__main__":
+    probe = {"one": one, "many": many}[sys.argv[1]]
+    print(json.dumps(probe(Path(sys.argv[2]).read_bytes())))

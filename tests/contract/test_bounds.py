@@ -1,0 +1,163 @@
+"""Truncation at every byte, and bombs in every codec."""
+
+import zlib
+from collections.abc import Callable
+
+import lz4.block
+import pytest
+import zstandard
+
+from recording_worker.batch import Disposition
+from recording_worker.reasons import Reason
+from tests.decoders import Decode, assert_same, decode_native, decode_reference
+from tests.inputs import (
+    ENCODED,
+    EVENT,
+    Input,
+    event_text,
+    gzip_member,
+    gzip_value,
+    plain_value,
+    zstd_value,
+)
+
+MIB = 1 << 20
+CAP = 64 * MIB
+OK = (Disposition.OK, Reason.NONE)
+TOO_LARGE = (Disposition.DLQ, Reason.PAYLOAD_TOO_LARGE)
+
+SMALL = {
+    "one-event": plain_value([event_text("1")], properties={"$window_id": None, "$lib": None}),
+    "escapes": plain_value([event_text('"\\u0000\\ud83d\\\\\\" é😀 \\ud83d\\ude00"'), "{}", EVENT]),
+    "spaced": plain_value("[\n" + EVENT.replace(",", " ,\n\t") + "\n]"),
+}
+"""Messages of some hundred bytes."""
+
+
+@pytest.mark.parametrize("way", ENCODED)
+@pytest.mark.parametrize("message", SMALL)
+def test_truncated_at_every_byte(decode: Decode, message: str, way: str) -> None:
+    """A message cut short is never ok, and what it gets depends on its encoding alone."""
+    whole = ENCODED[way](SMALL[message])
+    assert whole.value is not None
+    rows = [whole._replace(value=whole.value[:end]) for end in range(len(whole.value) + 1)]
+    ends = [row.end for row in decode(rows).rows]
+    cut = Reason.INVALID_JSON if way == "plain" else Reason.INVALID_COMPRESSED_DATA
+    expected = [(Disposition.DLQ, cut)] * len(whole.value)
+    expected[0] = (Disposition.DLQ, Reason.MESSAGE_VALUE_OR_TIMESTAMP_IS_EMPTY)
+    if way in ("gzip", "zstd"):  # too short to be known by its magic bytes
+        magic = 2 if way == "gzip" else 4
+        expected[1:magic] = [(Disposition.DLQ, Reason.INVALID_JSON)] * (magic - 1)
+    assert ends == [*expected, OK]
+
+
+@pytest.mark.parametrize("way", ENCODED)
+def test_truncated_at_every_byte_from_the_start(way: str) -> None:
+    """Also without its first bytes the native decoder gives a message what the reference gives it."""
+    whole = ENCODED[way](SMALL["escapes"])
+    assert whole.value is not None
+    rows = [whole._replace(value=whole.value[start:]) for start in range(len(whole.value) + 1)]
+    assert_same(decode_native(rows), decode_reference(rows))
+
+
+def test_text_truncated_at_every_byte_inside_each_encoding() -> None:
+    """Well compressed, but cut before."""
+    for plain in SMALL.values():
+        rows = [encode(plain[:end]) for end in range(1, len(plain), 3) for encode in ENCODED.values()]
+        native = decode_native(rows)
+        assert_same(native, decode_reference(rows))
+        assert {row.reason for row in native.rows} == {Reason.INVALID_JSON}
+
+
+def test_several_members_or_frames_truncated_at_every_byte() -> None:
+    plain = SMALL["one-event"]
+    parts = plain[:50], plain[50:150], b"", plain[150:]
+    members = b"".join(gzip_member(part, name=b"n", extra=b"e", comment=b"c", header_crc=True) for part in parts)
+    frames = b"".join(zstd_value(part) for part in parts) + b"\x5a\x2a\x4d\x18\x02\x00\x00\x00ab"
+    for value, header in ((members + b"trailing", None), (members, "gzip"), (frames, None), (frames, "zstd")):
+        rows = [Input(value[:end], header) for end in range(len(value) + 1)]
+        native = decode_native(rows)
+        assert_same(native, decode_reference(rows))
+        assert native.rows[-1].end == OK
+
+
+# bombs
+
+
+def spaces(count: int, compress: Callable[[bytes], bytes]) -> bytes:
+    """Many blanks, compressed piece by piece."""
+    return b"".join(compress(b" " * min(MIB, count - at)) for at in range(0, count, MIB))
+
+
+def lz4_of_spaces(count: int) -> bytes:
+    """A message behind which `count` blanks stand, as an lz4 value: the blanks are one match of the longest kind."""
+    size = len(plain_value()) + count
+    return size.to_bytes(4, "little") + _lz4_sequence(plain_value() + b" ", count - 6) + b"\x50" + b" " * 5
+
+
+def _lz4_sequence(literals: bytes, match: int) -> bytes:
+    """One lz4 sequence: literals, then the last of them repeated `match` times."""
+
+    def length(count: int) -> bytes:
+        return b"\xff" * (count // 255) + bytes([count % 255])
+
+    assert len(literals) >= 15
+    assert match >= 19
+    return b"\xff" + length(len(literals) - 15) + literals + b"\x01\x00" + length(match - 19)
+
+
+def gzip_of_spaces(count: int) -> bytes:
+    """A message behind which `count` blanks stand, as one gzip member."""
+    deflate = zlib.compressobj(level=1, wbits=31)
+    return deflate.compress(plain_value()) + spaces(count, deflate.compress) + deflate.flush()
+
+
+def zstd_of_spaces(count: int) -> bytes:
+    """A message behind which `count` blanks stand, as one zstd frame."""
+    stream = zstandard.ZstdCompressor(level=1).compressobj()
+    return stream.compress(plain_value()) + spaces(count, stream.compress) + stream.flush()
+
+
+BOMBS: dict[str, Callable[[int], Input]] = {
+    "plain": lambda count: Input(plain_value() + b" " * count),
+    "gzip": lambda count: Input(gzip_of_spaces(count)),
+    "zstd": lambda count: Input(zstd_of_spaces(count)),
+    "lz4": lambda count: Input(lz4_of_spaces(count), "lz4"),
+}
+
+
+@pytest.mark.parametrize("codec", BOMBS)
+def test_cap_of_a_small_decoder(decode: Decode, codec: str) -> None:
+    room = 100_000 - len(plain_value())
+    rows = [BOMBS[codec](room + more) for more in (-1, 0, 1, 100_000, 5_000_000)]
+    batch = decode(rows, max_decompressed_bytes=100_000)
+    assert [row.end for row in batch.rows] == [OK, OK, TOO_LARGE, TOO_LARGE, TOO_LARGE]
+
+
+@pytest.mark.parametrize("codec", BOMBS)
+def test_cap_of_64_mib(codec: str) -> None:
+    room = CAP - len(plain_value())
+    batch = decode_native([BOMBS[codec](room), BOMBS[codec](room + 1), Input(plain_value())])
+    assert [row.end for row in batch.rows] == [OK, TOO_LARGE, OK]
+    assert batch.rows[0].events == [EVENT]
+    assert batch.uncompressed_bytes == CAP + len(plain_value())
+
+
+def test_bombs_of_a_gibibyte() -> None:
+    """Sixteen times the cap; the frames and members of a bomb are the same one, repeated."""
+    member, frame = gzip_value(b" " * CAP), zstd_value(b" " * CAP)
+    rows = [
+        Input(gzip_value(plain_value()) + 16 * member),
+        Input(zstd_value(plain_value()) + 16 * frame),
+        Input(lz4_of_spaces(16 * CAP), "lz4"),
+    ]
+    assert [row.end for row in decode_native(rows).rows] == [TOO_LARGE] * 3
+
+
+def test_the_lz4_bomb_is_right() -> None:
+    """The hand-made block is what liblz4 takes for one."""
+    value = lz4_of_spaces(100_000)
+    assert (
+        lz4.block.decompress(value[4:], uncompressed_size=len(plain_value()) + 100_000)
+        == plain_value() + b" " * 100_000
+    )

@@ -1,0 +1,359 @@
+"""The rules the counters follow, each by examples."""
+
+import pytest
+
+from recording_worker.batch import Disposition
+from tests.builders import NOW_MS
+from tests.decoders import Decode
+from tests.inputs import Input, event_text, plain_value
+from tests.reference.counters import BlockCounters, ConsoleLog
+
+
+def block_of(decode: Decode, *events: str) -> BlockCounters:
+    """The block of one message of these events."""
+    batch = decode([Input(plain_value(events))])
+    assert batch.rows[0].disposition == Disposition.OK
+    return batch.blocks["session-1"]
+
+
+def numbers_around(*numbers: str) -> list[str]:
+    """JSON values that are one of the numbers, and others that are not quite."""
+    near = ["-1", "0", "true", "false", "null", '"2"', "[2]", "{}", "2.5", "1e999", "18446744073709551618", "8", "10"]
+    return [*numbers, *near]
+
+
+THREES = ["3", "3.0", "3e0", "30e-1", "0.3E1", "3.00000000000000000001"]
+"""Spellings of the number 3."""
+
+
+@pytest.mark.parametrize("event_type", numbers_around(*THREES))
+def test_click_is_type_3_source_2_and_a_click_interaction(decode: Decode, event_type: str) -> None:
+    block = block_of(decode, event_text('{"source":2,"type":2}', type=event_type))
+    assert block.click_count == (event_type in THREES)
+
+
+@pytest.mark.parametrize("interaction", [str(number) for number in range(12)] + ["2.0", '"2"', "true", "null", "[]"])
+def test_click_interactions(decode: Decode, interaction: str) -> None:
+    block = block_of(decode, event_text(f'{{"source":2,"type":{interaction}}}'))
+    assert block.click_count == (interaction in ("2", "3", "4", "9", "2.0"))
+    assert block.mouse_activity_count == 1
+
+
+@pytest.mark.parametrize("source", [*(str(number) for number in range(20)), "5.0", "true", '"5"', "null", "[5]", "5.5"])
+def test_sources(decode: Decode, source: str) -> None:
+    block = block_of(decode, event_text(f'{{"source":{source},"type":2}}'))
+    assert block.click_count == (source == "2")
+    assert block.keypress_count == (source in ("5", "5.0"))
+    assert block.mouse_activity_count == (source in ("1", "2", "6"))
+    assert block.active_milliseconds == (source in ("1", "2", "3", "4", "5", "5.0", "6", "7", "12"))
+
+
+@pytest.mark.parametrize("event_type", ["2", "4", "5", "6", "null", '"3"', None])
+def test_sources_count_in_incremental_events_only(decode: Decode, event_type: str | None) -> None:
+    block = block_of(decode, *(event_text(f'{{"source":{source},"type":2}}', type=event_type) for source in range(13)))
+    assert (block.click_count, block.keypress_count, block.mouse_activity_count) == (0, 0, 0)
+    assert block.active_milliseconds == 0
+
+
+@pytest.mark.parametrize(
+    "data", [None, "null", '"source"', "[2,2]", '[{"source":2,"type":2}]', '{"payload":{"source":2,"type":2}}', "2"]
+)
+def test_source_is_a_member_of_data(decode: Decode, data: str | None) -> None:
+    block = block_of(decode, event_text(data, source="2", type="3"))
+    assert (block.click_count, block.mouse_activity_count, block.active_milliseconds) == (0, 0, 0)
+
+
+def test_last_of_repeated_keys_counts(decode: Decode) -> None:
+    block = block_of(
+        decode,
+        event_text('{"source":5,"source":2,"type":2,"type":1}'),
+        event_text('{"source":2,"type":2},"data":{"type":2}'),
+        event_text('{"source":2,"type":2},"data":null'),
+        event_text('null,"data":{"source":2,"type":2}'),
+        event_text('{"source":2,"type":2}', type='3,"type":4'),
+        event_text('{"href":"a","href":5}', type="4"),
+        event_text('{"payload":{"href":"b"},"payload":{}}', type="4"),
+        event_text('{"href":"c"},"data":{"payload":{"href":"d"}}', type="4"),
+    )
+    assert (block.click_count, block.keypress_count, block.mouse_activity_count) == (1, 0, 2)
+    assert block.urls == ["d"]
+
+
+@pytest.mark.parametrize(
+    ("event_type", "full"), [("2", True), ("2.0", True), ("20e-1", True), ("3", False), ('"2"', False)]
+)
+def test_full_snapshot(decode: Decode, event_type: str, full: bool) -> None:
+    assert block_of(decode, event_text('"packed"', type=event_type)).has_full_snapshot is full
+
+
+# urls
+
+
+@pytest.mark.parametrize("event_type", ["2", "3", "4", "5", "6", "null", None])
+def test_url_of_any_type(decode: Decode, event_type: str | None) -> None:
+    block = block_of(decode, event_text('{"href":"https://a.test/"}', type=event_type))
+    assert (block.first_url, block.urls) == ("https://a.test/", ["https://a.test/"])
+
+
+@pytest.mark.parametrize(
+    ("data", "url"),
+    [
+        ('{"href":"a","payload":{"href":"b"}}', "a"),
+        ('{"payload":{"href":"b"},"href":"a"}', "a"),
+        ('{"payload":{"href":"b"}}', "b"),
+        ('{"href":"","payload":{"href":"b"}}', "b"),
+        ('{"href":null,"payload":{"href":"b"}}', "b"),
+        ('{"href":1,"payload":{"href":"b"}}', "b"),
+        ('{"href":["a"],"payload":{"href":"b"}}', "b"),
+        ('{"href":"","payload":{"href":""}}', None),
+        ('{"payload":{"href":1}}', None),
+        ('{"payload":["href","b"]}', None),
+        ('{"payload":[{"href":"b"}]}', None),
+        ('{"payload":"href"}', None),
+        ('{"payload":{"payload":{"href":"b"}}}', None),
+        ('{"node":{"href":"b"}}', None),
+        ('[{"href":"a"}]', None),
+        ('"href"', None),
+        (None, None),
+        ('{"\\u0068ref":"a"}', "a"),
+        ('{"href":"\\u00e9\\ud83d\\ude00\\n\\u0000"}', "é😀\n\0"),
+        ('{"href":"\\ud83d"}', "\ufffd"),
+        ('{"href":" "}', " "),
+    ],
+)
+def test_url_is_data_href_else_payload_href(decode: Decode, data: str | None, url: str | None) -> None:
+    block = block_of(decode, event_text(data, type="4"))
+    assert (block.first_url, block.urls) == (url, [] if url is None else [url])
+
+
+@pytest.mark.parametrize(
+    ("tag", "event_type", "left_out"),
+    [
+        ('"$json_ld"', "5", True),
+        ('"\\u0024json_ld"', "5.0", True),
+        ('"$json_ld "', "5", False),
+        ('"$url_changed"', "5", False),
+        ('["$json_ld"]', "5", False),
+        ('"$json_ld"', "4", False),
+        ('"$json_ld"', "null", False),
+    ],
+)
+def test_url_of_json_ld_is_left_out(decode: Decode, tag: str, event_type: str, left_out: bool) -> None:
+    for data in (f'{{"tag":{tag},"href":"a"}}', f'{{"payload":{{"href":"a"}},"tag":{tag}}}'):
+        assert block_of(decode, event_text(data, type=event_type)).urls == ([] if left_out else ["a"])
+
+
+@pytest.mark.parametrize("character", ["a", "é", "漢", "😀"])
+@pytest.mark.parametrize("length", [4_095, 4_096, 4_097, 10_000])
+def test_url_is_cut_to_4096_characters(decode: Decode, character: str, length: int) -> None:
+    block = block_of(decode, event_text(f'{{"href":"{character * length}"}}', type="4"))
+    assert block.first_url == character * min(length, 4_096)
+
+
+def test_urls_are_distinct_after_the_cut(decode: Decode) -> None:
+    long = "x" * 4_096
+    block = block_of(
+        decode, *(event_text(f'{{"href":"{url}"}}') for url in ("b", "a", "b", long + "1", long + "2", "a"))
+    )
+    assert block.urls == ["b", "a", long]
+
+
+def test_at_most_25_urls(decode: Decode) -> None:
+    block = block_of(decode, *(event_text(f'{{"href":"u{number % 40}"}}') for number in range(80)))
+    assert block.first_url == "u0"
+    assert block.urls == [f"u{number}" for number in range(25)]
+
+
+def test_urls_and_counts_of_several_messages(decode: Decode) -> None:
+    first = plain_value([event_text(f'{{"source":5,"href":"u{number}"}}') for number in range(20)])
+    second = plain_value([event_text(f'{{"source":5,"href":"u{number}"}}') for number in range(10, 40)])
+    block = decode([Input(first), Input(second)]).blocks["session-1"]
+    assert block.urls == [f"u{number}" for number in range(25)]
+    assert block.keypress_count == 50
+    assert block.messages == [(0, 20), (1, 30)]
+    assert (block.event_count, block.message_count, block.first_offset, block.last_offset) == (50, 2, 0, 1)
+
+
+# activity
+
+
+@pytest.mark.parametrize(
+    ("events", "milliseconds"),
+    [
+        ([(0, False)], 0),
+        ([(0, True)], 1),
+        ([(0, True), (0, True)], 1),
+        ([(0, True), (100, True)], 100),
+        ([(0, True), (100, False)], 100),
+        ([(0, False), (100, True)], 1),
+        ([(0, False), (100, True), (300, False)], 200),
+        ([(0, True), (5_000, False)], 5_000),
+        ([(0, True), (5_001, False)], 1),
+        ([(0, True), (5_000, True), (10_000, True)], 10_000),
+        ([(0, True), (5_001, True)], 2),
+        ([(0, True), (5_001, True), (5_100, False)], 100),
+        ([(0, True), (3_000, False), (6_000, False)], 3_000),
+        ([(0, True), (3_000, False), (6_000, False), (6_500, True), (7_000, True)], 3_500),
+        ([(0, False), (1, False), (9_000, False)], 0),
+        ([(0, True), (6_000, False), (6_100, False), (20_000, False), (20_001, True)], 2),
+        ([(7_000, True), (0, True), (6_500, False), (3_000, False), (6_000, False)], 3_001),
+        ([(100, True), (0, False), (50, True)], 50),
+    ],
+    ids=str,
+)
+def test_active_milliseconds(decode: Decode, events: list[tuple[int, bool]], milliseconds: int) -> None:
+    texts = [event_text(f'{{"source":{1 if active else 0}}}', timestamp=str(NOW_MS + at)) for at, active in events]
+    assert block_of(decode, *texts).active_milliseconds == milliseconds
+    split = decode([Input(plain_value([text])) for text in texts]).blocks["session-1"]
+    assert split.active_milliseconds == milliseconds
+
+
+def test_activity_of_all_windows_of_a_session_counts_together(decode: Decode) -> None:
+    rows = [
+        Input(plain_value([event_text(timestamp=str(NOW_MS + at))], properties={"$window_id": f'"{window}"'}))
+        for at, window in ((0, "a"), (8_000, "a"), (4_000, "b"))
+    ]
+    block = decode(rows).blocks["session-1"]
+    assert block.active_milliseconds == 8_000
+    assert (block.first_timestamp, block.last_timestamp) == (NOW_MS, NOW_MS + 8_000)
+
+
+# source and library
+
+
+def test_source_and_library_are_of_the_first_message_that_says(decode: Decode) -> None:
+    says: list[tuple[str | None, str | None]] = [(None, None), (None, '"l1"'), ('"mobile"', None), ('"web"', '"l2"')]
+    rows = [Input(plain_value(properties={"$snapshot_source": source, "$lib": lib})) for source, lib in says]
+    block = decode(rows).blocks["session-1"]
+    assert (block.snapshot_source, block.snapshot_library) == ("mobile", "l1")
+    block = decode(rows[:1]).blocks["session-1"]
+    assert (block.snapshot_source, block.snapshot_library) == ("web", None)
+
+
+@pytest.mark.parametrize("character", ["a", "漢", "😀"])
+def test_source_is_cut_to_1000_characters(decode: Decode, character: str) -> None:
+    for length in (999, 1_000, 1_001, 5_000):
+        value = plain_value(properties={"$snapshot_source": f'"{character * length}"'})
+        assert decode([Input(value)]).blocks["session-1"].snapshot_source == character * min(length, 1_000)
+
+
+def test_distinct_id_is_of_the_first_message(decode: Decode) -> None:
+    rows = [Input(plain_value(envelope={"distinct_id": f'"user-{number}"'})) for number in (3, 1, 2)]
+    assert decode(rows).blocks["session-1"].distinct_id == "user-3"
+
+
+# console
+
+
+def console_event(payload: str, timestamp: int = NOW_MS) -> str:
+    return event_text(f'{{"plugin":"rrweb/console@1","payload":{payload}}}', type="6", timestamp=str(timestamp))
+
+
+def console_of(decode: Decode, *events: str) -> list[ConsoleLog]:
+    [outcome] = decode([Input(plain_value(events))]).rows
+    assert outcome.disposition == Disposition.OK
+    return list(outcome.console_logs)
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        ('"warn"', "warn"),
+        ('"countReset"', "warn"),
+        ('"error"', "error"),
+        ('"assert"', "error"),
+        ('"info"', "info"),
+        ('"log"', "info"),
+        ('"debug"', "info"),
+        ('"trace"', "info"),
+        ('"WARN"', "info"),
+        ('"warn "', "info"),
+        ('"\\u0077arn"', "warn"),
+        ('""', "info"),
+        ("null", "info"),
+        ("1", "info"),
+        ('["error"]', "info"),
+        ('"error","level":"warn"', "warn"),
+        ('"error","level":null', "info"),
+    ],
+)
+def test_console_level(decode: Decode, level: str, expected: str) -> None:
+    logs = console_of(decode, console_event(f'{{"level":{level},"payload":["text"]}}'))
+    assert logs == [ConsoleLog(expected, "text", NOW_MS)]
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        ("[]", ""),
+        ('["a"]', "a"),
+        ('["a","b"]', "a b"),
+        ('["a",1,null,true,{"x":"y"},["z"],"b"]', "a b"),
+        ('["\\"quoted\\"","b c"]', '"quoted" b c'),
+        ('["","a",""]', " a "),
+        ('["\\ud83d","\\ud83d\\ude00","\\u0000"]', "\ufffd 😀 \0"),
+        ('"a"', ""),
+        ("null", ""),
+        ('{"0":"a"}', ""),
+        ('[["a"]]', ""),
+        ('["a"],"payload":["b"]', "b"),
+        ('["a"],"payload":null', ""),
+    ],
+)
+def test_console_message_is_the_strings_of_the_payload(decode: Decode, payload: str, message: str) -> None:
+    logs = console_of(decode, console_event(f'{{"level":"log","payload":{payload}}}'))
+    assert logs == [ConsoleLog("info", message, NOW_MS)]
+
+
+@pytest.mark.parametrize("payload", ["{}", "null", '"text"', '["text"]', "1", '{"level":"log"}'])
+def test_console_event_without_a_message(decode: Decode, payload: str) -> None:
+    assert console_of(decode, console_event(payload)) == [ConsoleLog("info", "", NOW_MS)]
+
+
+@pytest.mark.parametrize("character", ["a", "é", "漢", "😀"])
+def test_console_strings_are_cut_to_2999_characters_each(decode: Decode, character: str) -> None:
+    lengths = (2_998, 2_999, 3_000, 9_000)
+    strings = ",".join(f'"{character * length}"' for length in lengths)
+    [log] = console_of(decode, console_event(f'{{"level":"log","payload":[{strings}]}}'))
+    assert log.message == " ".join(character * min(length, 2_999) for length in lengths)
+
+
+@pytest.mark.parametrize(
+    ("event_type", "plugin", "is_console"),
+    [
+        ("6", '"rrweb/console@1"', True),
+        ("6.0", '"rrweb\\/console@1"', True),
+        ("6", '"rrweb/console@2"', False),
+        ("6", '"rrweb/network@1"', False),
+        ("6", '["rrweb/console@1"]', False),
+        ("6", "null", False),
+        ("5", '"rrweb/console@1"', False),
+        ('"6"', '"rrweb/console@1"', False),
+        ("6", '"rrweb/network@1","plugin":"rrweb/console@1"', True),
+        ("6", '"rrweb/console@1","plugin":"rrweb/network@1"', False),
+    ],
+)
+def test_console_is_type_6_of_the_console_plugin(
+    decode: Decode, event_type: str, plugin: str, is_console: bool
+) -> None:
+    payload = '{"level":"warn","payload":["a"]}'
+    for data in (f'{{"plugin":{plugin},"payload":{payload}}}', f'{{"payload":{payload},"plugin":{plugin}}}'):
+        logs = console_of(decode, event_text(data, type=event_type))
+        assert logs == ([ConsoleLog("warn", "a", NOW_MS)] if is_console else [])
+
+
+def test_console_events_stay_in_order_and_are_not_merged(decode: Decode) -> None:
+    events = [
+        console_event(f'{{"level":"{level}","payload":["x"]}}', NOW_MS + at)
+        for at, level in ((9, "log"), (3, "warn"), (9, "log"))
+    ]
+    assert console_of(decode, *events) == [
+        ConsoleLog("info", "x", NOW_MS + 9),
+        ConsoleLog("warn", "x", NOW_MS + 3),
+        ConsoleLog("info", "x", NOW_MS + 9),
+    ]
+
+
+def test_console_events_of_left_out_items_do_not_count(decode: Decode) -> None:
+    left_out = event_text('{"plugin":"rrweb/console@1","payload":{"payload":["x"]}}', type="6", timestamp="0")
+    assert console_of(decode, left_out, event_text()) == []

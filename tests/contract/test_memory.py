@@ -1,0 +1,97 @@
+"""Memory: bounded by the cap whatever a message is made of, given back after a giant, and never leaked.
+
+Each case runs in a process of its own. Messages come gzipped, so that what is measured is the decoder's own.
+"""
+
+import json
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from recording_worker.reasons import Reason
+from tests.builders import NOW_MS
+from tests.inputs import EVENT, data_text, envelope_text, event_text, plain_value
+
+CAP = 64 << 20
+MAX_PEAK = 512
+"""MiB a worker may take for any single message."""
+
+TINY_EVENT = f'{{"timestamp":{NOW_MS}}}'
+
+
+def filled(text: str, unit: str, size: int = CAP) -> bytes:
+    """The text with as many units as fit in place of the word HERE, and blanks behind, up to `size` bytes."""
+    head, tail = text.split("HERE")
+    count = (size - len(head) - len(tail)) // len(unit)
+    return f"{head}{unit * count}{tail}".ljust(size).encode()
+
+
+def message(*items: str, window_id: str = "w") -> str:
+    return plain_value(items, {"$window_id": json.dumps(window_id)}).decode()
+
+
+def escaped(text: str) -> str:
+    """The text as it stands in the envelope's string."""
+    return json.dumps(text)[1:-1]
+
+
+CONSOLE = event_text('{"plugin":"rrweb/console@1","payload":{"payload":[HERE""]}}', type="6")
+NUMBERS_EVENT, STRING_EVENT = event_text("[HERE1]"), event_text('"HERE"')
+ENVELOPE = envelope_text(data_text(), {"x": "[HERE1]"})
+
+GIANTS: dict[str, tuple[Callable[[], bytes], Reason]] = {
+    "blanks": (lambda: plain_value().ljust(CAP), Reason.NONE),
+    "over-the-cap": (lambda: plain_value().ljust(16 * CAP), Reason.PAYLOAD_TOO_LARGE),
+    "envelope-of-numbers": (lambda: filled(ENVELOPE, "1,"), Reason.NONE),
+    "envelope-of-arrays": (lambda: filled(ENVELOPE, "[],"), Reason.NONE),
+    "items-of-numbers": (lambda: filled(message("HERE" + EVENT), "1,"), Reason.NONE),
+    "items-of-arrays": (lambda: filled(message("HERE" + EVENT), "[],"), Reason.NONE),
+    "items-of-objects": (
+        lambda: filled(message("HERE{}"), "{},"),
+        Reason.MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS,
+    ),
+    "tiny-events": (lambda: filled(message("HERE" + EVENT), escaped(TINY_EVENT + ",")), Reason.NONE),
+    "event-of-numbers": (lambda: filled(message(NUMBERS_EVENT), "1,"), Reason.NONE),
+    "event-of-escapes": (lambda: filled(message(STRING_EVENT), escaped("\\u0000")), Reason.NONE),
+    "event-of-line-breaks": (lambda: filled(message(NUMBERS_EVENT), escaped("1,\n")), Reason.NONE),
+    "console-of-strings": (lambda: filled(message(CONSOLE), escaped('"a",')), Reason.NONE),
+    "window-id-in-every-line": (
+        lambda: filled(message("HERE" + EVENT, window_id="w" * (4 << 20)), escaped(TINY_EVENT + ","), 8 << 20),
+        Reason.PAYLOAD_TOO_LARGE,
+    ),
+}
+"""Messages of 64 MiB after decompression, but for two."""
+
+
+def run_probe(what: str, value: bytes, folder: Path) -> dict[str, float]:
+    file = folder / "value"
+    file.write_bytes(value)
+    command = [sys.executable, "-m", "tests.contract.memory_probe", what, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    result: dict[str, float] = json.loads(done.stdout)
+    return result
+
+
+def gzipped(plain: bytes) -> bytes:
+    deflate = zlib.compressobj(level=1, wbits=31)
+    return deflate.compress(plain) + deflate.flush()
+
+
+@pytest.mark.parametrize("name", GIANTS)
+def test_peak_of_any_single_message(name: str, tmp_path: Path) -> None:
+    build, reason = GIANTS[name]
+    result = run_probe("one", gzipped(build()), tmp_path)
+    assert Reason(int(result["reason"])) == reason
+    assert result["peak"] < MAX_PEAK
+    assert result["after"] < result["before"] + 64
+
+
+def test_a_million_decodes_leak_nothing(tmp_path: Path) -> None:
+    result = run_probe("many", gzipped(plain_value([EVENT, "{}"])), tmp_path)
+    assert Reason(int(result["reason"])) == Reason.NONE
+    assert result["after"] < result["before"] + 4

@@ -1,0 +1,75 @@
+"""For whatever comes in, the native decoder gives what the reference gives."""
+
+import random
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recording_worker.reasons import Reason
+from tests.builders import NOW_MS
+from tests.decoders import assert_same, decode_native, decode_reference
+from tests.inputs import Input
+from tests.property import generate
+from tests.property.mutate import damage, damage_value
+
+clocks = st.sampled_from([None, NOW_MS, NOW_MS + 604_797_500])
+
+
+@given(st.lists(generate.rows, min_size=1, max_size=5), clocks)
+def test_messages(rows: list[Input], now_ms: int | None) -> None:
+    """Messages valid or nearly so, in a batch."""
+    assert_same(decode_native(rows, now_ms), decode_reference(rows, now_ms))
+
+
+@given(st.lists(generate.any_rows, min_size=1, max_size=5), clocks)
+def test_any_bytes(rows: list[Input], now_ms: int | None) -> None:
+    """Bytes that were never a message."""
+    assert_same(decode_native(rows, now_ms), decode_reference(rows, now_ms))
+
+
+@given(generate.rows, generate.chances)
+def test_damaged_values(row: Input, chance: random.Random) -> None:
+    """A generated message with damage to its bytes as carried."""
+    damaged = damage_value(row, chance)
+    assert_same(decode_native([damaged]), decode_reference([damaged]))
+
+
+@given(generate.plains, generate.chances)
+def test_damaged_texts(plain: bytes, chance: random.Random) -> None:
+    """A generated message with damage to its text."""
+    damaged = Input(damage(plain, chance))
+    assert_same(decode_native([damaged]), decode_reference([damaged]))
+
+
+@given(st.lists(generate.rows, min_size=1, max_size=3), st.integers(0, 2_000))
+def test_cap(rows: list[Input], cap: int) -> None:
+    """A small cap: what is larger after decompression is too large, and the rest is as it was."""
+    assert_same(decode_native(rows, max_decompressed_bytes=cap), decode_reference(rows, max_decompressed_bytes=cap))
+
+
+@given(st.lists(generate.rows, min_size=1, max_size=6), generate.chances)
+def test_order_and_company_change_nothing(rows: list[Input], chance: random.Random) -> None:
+    """A message gets the same in any batch, at any place in it."""
+    order = list(range(len(rows)))
+    chance.shuffle(order)
+    batch = decode_native(rows).rows
+    shuffled = decode_native([rows[index] for index in order]).rows
+    assert shuffled == tuple(batch[index] for index in order)
+    assert batch == tuple(decode_native([row]).rows[0] for row in rows)
+
+
+def test_many_messages_from_a_seed() -> None:
+    """As above, many more, without what lets hypothesis shrink them; and what is generated must be of all kinds."""
+    generator = generate.Generator(random.Random(20_260_102))
+    ends: Counter[Reason] = Counter()
+    for _ in range(4 * settings().max_examples):
+        rows = [generator.row() for _ in range(8)]
+        reference = decode_reference(rows)
+        assert_same(decode_native(rows), reference)
+        ends.update(row.reason for row in reference.rows)
+    assert set(ends) >= set(list(Reason)[: Reason.NO_TOKEN_IN_HEADER]) - {
+        Reason.MESSAGE_VALUE_OR_TIMESTAMP_IS_EMPTY,
+        Reason.PAYLOAD_TOO_LARGE,
+    }
+    assert ends[Reason.NONE] > ends.total() / 4

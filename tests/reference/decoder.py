@@ -1,0 +1,199 @@
+"""decode_message: what becomes of one message, by the rows of the decoder's contract, in their order.
+
+Where the contract leaves room, this takes it by the letter:
+- A Kafka timestamp is missing where it is negative; 0 is a timestamp.
+- A content-encoding header that is there and is none of "lz4", "zstd", "gzip", spelt so, is unknown; also "".
+- The cap holds for a plain value as well, and a text of exactly the cap is not too large.
+- A `null` is present and not a string. A header that is there but empty is present.
+- Strings that leave the decoder (ids, urls, console messages) carry U+FFFD for a lone surrogate, and are compared
+  with the headers in that form.
+- Items are counted as invalid only in messages that get as far as the items.
+- A text that nests too deep is `invalid_json`, be it the envelope or `data`.
+- The first and last timestamp are the smallest and the largest.
+"""
+
+from dataclasses import dataclass, field
+
+from recording_worker.batch import Disposition
+from recording_worker.reasons import Reason
+from tests.reference import jsontext
+from tests.reference.decompress import CorruptError, TooLargeError, decompress, encoding_of
+from tests.reference.jsontext import JsonObject, JsonValue, Number, replace_surrogates
+
+MAX_DECOMPRESSED_BYTES = 64 * 1024 * 1024
+MAX_TIMESTAMP_DIFF_MS = 7 * 24 * 60 * 60 * 1000
+MAX_TIMESTAMP = 8.64e15
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event that is passed on."""
+
+    text: str
+    """As it stands in `data`."""
+    value: JsonObject
+    timestamp: float
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What became of a message, and as much of what it held as was reached."""
+
+    disposition: Disposition = Disposition.OK
+    reason: Reason = Reason.NONE
+    encoding: str | None = None
+    uncompressed_bytes: int = 0
+    invalid_utf8: bool = False
+    invalid_items: int = 0
+    distinct_id: str | None = None
+    session_id: str | None = None
+    window_id: str | None = None
+    snapshot_source: str | None = None
+    snapshot_library: str | None = None
+    events: list[Event] = field(default_factory=list)
+    first_timestamp: float | None = None
+    last_timestamp: float | None = None
+
+
+class _EndError(Exception):
+    """The message ends here."""
+
+    def __init__(self, disposition: Disposition, reason: Reason) -> None:
+        self.disposition = disposition
+        self.reason = reason
+
+
+def decode_message(
+    value: bytes | None,
+    content_encoding: str | None,
+    session_id_header: str | None,
+    distinct_id_header: str | None,
+    timestamp_ms: int,
+    now_ms: int | None,
+    *,
+    max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES,
+    max_timestamp_diff_ms: int = MAX_TIMESTAMP_DIFF_MS,
+) -> Decoded:
+    """Decode one message; `now_ms` None takes the message's own timestamp as now."""
+    decoded = Decoded()
+    try:
+        if not value or timestamp_ms < 0:
+            raise _dlq(Reason.MESSAGE_VALUE_OR_TIMESTAMP_IS_EMPTY)
+        text = _text(decoded, value, content_encoding, max_decompressed_bytes)
+        data = _data_of_envelope(decoded, text)
+        items, at = _items_of_data(decoded, data)
+        if session_id_header is not None and session_id_header != decoded.session_id:
+            raise _dlq(Reason.SESSION_ID_HEADER_BODY_MISMATCH)
+        if distinct_id_header is not None and distinct_id_header != decoded.distinct_id:
+            raise _dlq(Reason.DISTINCT_ID_HEADER_BODY_MISMATCH)
+        _take_events(decoded, items, data, at)
+        now = timestamp_ms if now_ms is None else now_ms
+        for timestamp in (decoded.first_timestamp, decoded.last_timestamp):
+            assert timestamp is not None
+            if abs(timestamp - now) >= max_timestamp_diff_ms:
+                raise _EndError(Disposition.DROP, Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)
+    except _EndError as end:
+        decoded.disposition, decoded.reason = end.disposition, end.reason
+    return decoded
+
+
+def _dlq(reason: Reason) -> _EndError:
+    return _EndError(Disposition.DLQ, reason)
+
+
+def _text(decoded: Decoded, value: bytes, content_encoding: str | None, cap: int) -> str:
+    """The text of a value: decompressed, and with each invalid UTF-8 sequence as U+FFFD."""
+    try:
+        encoding = encoding_of(value, content_encoding)
+        plain = decompress(value, encoding, cap)
+    except CorruptError:
+        raise _dlq(Reason.INVALID_COMPRESSED_DATA) from None
+    except TooLargeError:
+        raise _dlq(Reason.PAYLOAD_TOO_LARGE) from None
+    decoded.encoding = encoding
+    decoded.uncompressed_bytes = len(plain)
+    try:
+        return plain.decode()
+    except UnicodeDecodeError:
+        decoded.invalid_utf8 = True
+        return plain.decode(errors="replace")
+
+
+def _data_of_envelope(decoded: Decoded, text: str) -> str:
+    """The text of `data`; sets distinct_id."""
+    try:
+        envelope = jsontext.parse(text.removeprefix("\ufeff"))
+    except (jsontext.NotJsonError, jsontext.TooDeepError):
+        raise _dlq(Reason.INVALID_JSON) from None
+    if not isinstance(envelope, dict):
+        raise _dlq(Reason.INVALID_MESSAGE_PAYLOAD)
+    distinct_id, data = envelope.get("distinct_id"), envelope.get("data")
+    if not isinstance(distinct_id, str) or not isinstance(data, str):
+        raise _dlq(Reason.INVALID_MESSAGE_PAYLOAD)
+    decoded.distinct_id = replace_surrogates(distinct_id)
+    return replace_surrogates(data).removeprefix("\ufeff")
+
+
+def _items_of_data(decoded: Decoded, data: str) -> tuple[list[JsonValue], int]:
+    """The items, and where their array begins in `data`; sets what the properties say."""
+    try:
+        body = jsontext.parse(data)
+    except jsontext.TooDeepError:
+        raise _dlq(Reason.INVALID_JSON) from None
+    except jsontext.NotJsonError:
+        raise _not_a_snapshot() from None
+    if not isinstance(body, dict) or body.get("event") != "$snapshot_items":
+        raise _not_a_snapshot()
+    properties = body.get("properties")
+    if not isinstance(properties, dict):
+        raise _not_a_snapshot()
+    items, session_id = properties.get("$snapshot_items"), properties.get("$session_id")
+    if not isinstance(items, list) or not isinstance(session_id, str) or not session_id:
+        raise _not_a_snapshot()
+    decoded.session_id = replace_surrogates(session_id)
+    decoded.window_id = _optional_string(properties, "$window_id")
+    decoded.snapshot_source = _optional_string(properties, "$snapshot_source")
+    decoded.snapshot_library = _optional_string(properties, "$lib")
+    at = jsontext.skip_space(data, 0)
+    for key in ("properties", "$snapshot_items"):
+        at = jsontext.last_member(data, at, key)
+    return items, at
+
+
+def _not_a_snapshot() -> _EndError:
+    return _dlq(Reason.RECEIVED_NON_SNAPSHOT_MESSAGE)
+
+
+def _optional_string(properties: JsonObject, key: str) -> str | None:
+    if key not in properties:
+        return None
+    value = properties[key]
+    if not isinstance(value, str):
+        raise _not_a_snapshot()
+    return replace_surrogates(value)
+
+
+def _take_events(decoded: Decoded, items: list[JsonValue], data: str, at: int) -> None:
+    """Take the items that are events, and count the others."""
+    slices = list(jsontext.elements(data, at))
+    for item, (start, end) in zip(items, slices, strict=True):
+        timestamp = _timestamp(item)
+        if timestamp is None:
+            decoded.invalid_items += 1
+        else:
+            assert isinstance(item, dict)
+            decoded.events.append(Event(data[start:end], item, timestamp))
+    if not decoded.events:
+        raise _EndError(Disposition.DROP, Reason.MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS)
+    decoded.first_timestamp = min(event.timestamp for event in decoded.events)
+    decoded.last_timestamp = max(event.timestamp for event in decoded.events)
+
+
+def _timestamp(item: JsonValue) -> float | None:
+    """The timestamp of an item, or None where the item is no event."""
+    if not isinstance(item, dict):
+        return None
+    timestamp = item.get("timestamp")
+    if not isinstance(timestamp, Number) or not 0 < timestamp.double <= MAX_TIMESTAMP:
+        return None
+    return timestamp.double
