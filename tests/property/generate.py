@@ -68,7 +68,8 @@ class Generator:
         return self._one(*NUMBERS)
 
     def scalar(self) -> str:
-        return self._chance.choice([self.string, self.number, lambda: self._one("null", "true", "false")])()
+        kinds: list[Text] = [self.string, self.number, lambda: self._one("null", "true", "false")]
+        return self._chance.choice(kinds)()
 
     def value(self, depth: int = 0) -> str:
         kind = self._chance.randrange(6)

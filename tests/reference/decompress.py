@@ -11,6 +11,8 @@ import zstandard
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+MAX_ZSTD_WINDOW = 1 << 31
+"""The largest window the library knows; how large a one a frame asks for makes it neither corrupt nor too large."""
 
 
 class CorruptError(ValueError):
@@ -102,7 +104,7 @@ def unlz4(value: bytes, cap: int) -> bytes:
         raise CorruptError("no lz4 size prefix")
     size, block = int.from_bytes(value[:4], "little"), value[4:]
     if size > cap:
-        if lz4_block_size(block) > cap:
+        if lz4_block_size(block) == size:
             raise TooLargeError
         raise CorruptError("lz4 size prefix does not match")
     try:
@@ -115,28 +117,37 @@ def unlz4(value: bytes, cap: int) -> bytes:
 
 
 def lz4_block_size(block: bytes) -> int:
-    """What a block decompresses to by the lengths of its sequences, as far as it can be read."""
+    """What a block decompresses to by the lengths of its sequences, without doing it. Raises CorruptError."""
     size = at = 0
 
     def length(nibble: int) -> int:
         nonlocal at
         total = nibble
-        while nibble == 15 and at < len(block):
+        while nibble == 15:
             total += block[at]
             at += 1
             if block[at - 1] != 255:
                 break
         return total
 
-    while at < len(block):
-        token = block[at]
-        at += 1
-        literals = length(token >> 4)
-        size += min(literals, len(block) - at)
-        at += literals + 2
-        if at > len(block):
-            break
-        size += length(token & 15) + 4
+    try:
+        while True:
+            token = block[at]
+            at += 1
+            literals = length(token >> 4)
+            at += literals
+            size += literals
+            if at >= len(block):
+                break
+            offset = block[at] | block[at + 1] << 8
+            if not 0 < offset <= size:
+                raise CorruptError("lz4 offset before the start")
+            at += 2
+            size += length(token & 15) + 4
+    except IndexError:
+        raise CorruptError("truncated lz4 block") from None
+    if at > len(block):
+        raise CorruptError("truncated lz4 block")
     return size
 
 
@@ -145,7 +156,7 @@ def unzstd(value: bytes, cap: int) -> bytes:
     out = b""
     rest = value
     while rest:
-        frame = zstandard.ZstdDecompressor().decompressobj()
+        frame = zstandard.ZstdDecompressor(max_window_size=MAX_ZSTD_WINDOW).decompressobj()
         try:
             while rest and not frame.eof:
                 out += frame.decompress(rest[:256])
