@@ -34,8 +34,10 @@ class LocalStorage:
         probe = _hidden(self._root / "check")
         try:
             _make_folder(self._root)
-            _write_file(probe, [b"check"])
-            probe.unlink()
+            try:
+                _write_file(probe, [b"check"])
+            finally:
+                probe.unlink(missing_ok=True)
         except OSError as error:
             raise ConfigError(f"can't write to the storage folder {self._root}: {error.strerror}") from error
 
@@ -90,6 +92,8 @@ def _make_folder(folder: Path) -> None:
     """Make a folder and its parents where they are missing, through to the disk."""
     if folder.is_dir():
         return
+    if folder.exists():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
     _sync_folder(folder.parent)

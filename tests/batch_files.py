@@ -1,0 +1,95 @@
+"""Batch files for tests, made of given lines without the native core."""
+
+import json
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import uuid_utils
+
+from recording_worker.recording.batch_file import (
+    INDEX_VERSION,
+    BatchIndex,
+    BlockEntry,
+    file_key,
+    index_frame,
+    place,
+)
+from recording_worker.recording.compression import ZstdBlocks
+from tests.builders import NOW_MS
+
+if TYPE_CHECKING:
+    from recording_worker._native import LineBuffer
+
+Messages = Sequence[tuple[int, Sequence[bytes]]]
+"""Source offset and lines, without line breaks, of each message."""
+
+
+class Lines(bytes):
+    """What the native core's gather gives, as far as compression needs it."""
+
+    segments: bytes
+
+
+def line_buffer(blocks: Sequence[bytes]) -> "LineBuffer":
+    lines = Lines(b"".join(blocks))
+    segments, start = [], 0
+    for block in blocks:
+        segments.append(struct.pack("=QQ", start, len(block)))
+        start += len(block)
+    lines.segments = b"".join(segments)
+    return cast("LineBuffer", lines)
+
+
+def line(timestamp: float, window_id: str = "w", **data: Any) -> bytes:
+    """A block line, without its line break."""
+    return json.dumps([window_id, {"type": 3, "timestamp": timestamp, "data": data}]).encode()
+
+
+def block(
+    messages: Messages, session_id: str = "session-1", team_id: int = 1, source: str = "recordings/0"
+) -> tuple[BlockEntry, bytes]:
+    """A block of these messages, and its lines."""
+    lines = b"".join(text + b"\n" for _, texts in messages for text in texts)
+    entry = BlockEntry(
+        team_id=team_id,
+        session_id=session_id,
+        distinct_id="user-1",
+        source=source,
+        partition=0,
+        first_offset=messages[0][0],
+        last_offset=messages[-1][0],
+        messages=[(offset, len(texts)) for offset, texts in messages],
+        events=lines.count(b"\n"),
+        first_timestamp=float(NOW_MS),
+        last_timestamp=float(NOW_MS),
+        has_full_snapshot=False,
+        size=len(lines),
+    )
+    return entry, lines
+
+
+def batch_file(blocks: Sequence[tuple[BlockEntry, bytes]], **index: Any) -> bytes:
+    """The content of a batch file."""
+    frames = ZstdBlocks(3).compress(line_buffer([lines for _, lines in blocks]))
+    entries = [entry for entry, _ in blocks]
+    place(entries, map(len, frames))
+    given: dict[str, Any] = {
+        "version": INDEX_VERSION,
+        "batch_id": str(uuid_utils.uuid7()),
+        "codec": "zstd",
+        "retention": "30d",
+        "created_ms": NOW_MS,
+        "blocks": entries,
+        **index,
+    }
+    return b"".join(frames) + index_frame(BatchIndex(**given))
+
+
+def write_batch_file(folder: Path, *blocks: tuple[BlockEntry, bytes]) -> Path:
+    """Write a batch file below a folder, under a name like the worker's."""
+    path = folder / file_key("blocks", "30d", NOW_MS, str(uuid_utils.uuid7()))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(batch_file(blocks))
+    return path

@@ -1,0 +1,98 @@
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import cramjam
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recording_worker.reading.index import Block, LocalFile, read_index
+from recording_worker.recording.batch_file import FILE_NAME, TRAILER, block_url, file_key
+from recording_worker.recording.compression import SnappyBlocks, ZstdBlocks, block_compressor
+from recording_worker.settings import Codec
+from tests.batch_files import Messages, batch_file, block, line, line_buffer, write_batch_file
+
+BATCH_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+
+lines = st.binary(max_size=200).map(lambda text: text.replace(b"\n", b" "))
+messages = st.tuples(st.integers(0, 2**63 - 1), st.lists(lines, min_size=1, max_size=5))
+blocks = st.tuples(st.lists(messages, min_size=1, max_size=5), st.text(min_size=1, max_size=40))
+
+
+def zstd(path: Path, *options: str) -> bytes:
+    """What the plain zstd command makes of a file."""
+    return subprocess.run(["zstd", *options, path], check=True, capture_output=True).stdout
+
+
+@given(given=st.lists(blocks, min_size=1, max_size=8))
+def test_what_is_written_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory, given: list[tuple[Messages, str]]
+) -> None:
+    entries = [block(messages, session_id) for messages, session_id in given]
+    path = tmp_path_factory.getbasetemp() / "written"
+    path.write_bytes(batch_file(entries))
+    index = read_index(LocalFile(path))
+    assert index.blocks == [entry for entry, _ in entries]
+    read = [Block(LocalFile(path), index, entry).read() for entry in index.blocks]
+    assert read == [text for _, text in entries]
+    assert zstd(path, "-dc") == b"".join(read)
+
+
+def test_zstd_reads_a_file_and_each_block_of_it(tmp_path: Path) -> None:
+    first = block([(7, [line(1), line(2)]), (9, [line(3)])], "a")
+    second = block([(8, [line(4)])], "b")
+    path = write_batch_file(tmp_path, first, second)
+    zstd(path, "--test")
+    assert [json.loads(text)[1]["timestamp"] for text in zstd(path, "-dc").splitlines()] == [1, 2, 3, 4]
+    for entry, text in (first, second):
+        content = path.read_bytes()[entry.start : entry.start + entry.length]
+        (alone := tmp_path / "block").write_bytes(content)
+        assert zstd(alone, "-dc") == text
+        frame = zstandard.get_frame_parameters(content)
+        assert (frame.content_size, frame.has_checksum, frame.dict_id) == (len(text), True, 0)
+
+
+def test_the_index_is_found_from_the_end_as_documented() -> None:
+    content = batch_file([block([(7, [line(1)])])], batch_id=BATCH_ID)
+    length, _, magic = TRAILER.unpack(content[-16:])
+    assert magic == b"RWBATCH1"
+    assert content[-16 - length - 8 : -16 - length] == b"\x57\x2a\x4d\x18" + (length + 16).to_bytes(4, "little")
+    index = json.loads(content[-16 - length : -16])
+    assert list(index) == ["version", "batch_id", "codec", "retention", "created_ms", "blocks"]
+    assert index["batch_id"] == BATCH_ID
+    assert index["blocks"][0]["messages"] == [[7, 1]]
+
+
+def test_a_key_is_retention_hash_time_and_batch() -> None:
+    assert file_key("blocks", "1y", 1_700_000_000_000, BATCH_ID) == f"blocks/1y/ec0b-1700000000000-{BATCH_ID}"
+    assert file_key("/a/b/", "30d", 1, BATCH_ID) == f"a/b/30d/ec0b-1-{BATCH_ID}"
+    assert file_key("", "30d", 1, BATCH_ID) == f"30d/ec0b-1-{BATCH_ID}"
+    assert FILE_NAME.fullmatch(f"ec0b-1700000000000-{BATCH_ID}")
+    assert not FILE_NAME.fullmatch(f".ec0b-1700000000000-{BATCH_ID}.0a1b2c3d.tmp")
+
+
+def test_a_block_url_names_the_range_inclusively() -> None:
+    first, second = block([(0, [line(1)])]), block([(1, [line(2)])])
+    content = batch_file([first, second])
+    url = re.fullmatch(r"file:///f\?range=bytes=(\d+)-(\d+)", block_url("file:///f", second[0]))
+    assert url is not None
+    start, last = map(int, url.groups())
+    assert start == first[0].length
+    assert zstandard.decompress(content[start : last + 1]) == second[1]
+
+
+@given(st.lists(st.binary(min_size=1, max_size=500), min_size=1, max_size=10))
+def test_snappy_blocks_are_raw_snappy_each_on_its_own(given: list[bytes]) -> None:
+    parts = SnappyBlocks().compress(line_buffer(given))
+    assert [bytes(cramjam.snappy.decompress_raw(part)) for part in parts] == given
+
+
+def test_codecs() -> None:
+    assert isinstance(block_compressor(Codec.ZSTD, 3), ZstdBlocks)
+    assert isinstance(block_compressor(Codec.SNAPPY, 3), SnappyBlocks)
+    text = line_buffer([b"some text of a block " * 100])
+    fast, small = block_compressor(Codec.ZSTD, -5).compress(text), block_compressor(Codec.ZSTD, 19).compress(text)
+    assert len(fast[0]) > len(small[0])

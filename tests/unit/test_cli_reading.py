@@ -1,0 +1,127 @@
+"""The commands that read batch files, as processes of their own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.batch_files import block, line, write_batch_file
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "recording_worker", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two batch files: session-1 in both, in two teams; a message of it twice."""
+    write_batch_file(tmp_path, block([(1, [line(1), line(3)]), (2, [line(4)])]), block([(3, [line(9)])], "other"))
+    write_batch_file(tmp_path, block([(2, [line(4)]), (4, [line(2)])]), block([(5, [line(5)])], team_id=2))
+    return tmp_path
+
+
+def test_blocks_lists_every_block(folder: Path) -> None:
+    done = run("blocks", folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("session-1") == 3
+    assert done.stdout.splitlines()[-1].startswith("2 files, 4 blocks, 3 sessions, 7 events, ")
+    assert "2026-11-18 11:06:40.000" in done.stdout
+
+
+def test_blocks_as_json(folder: Path) -> None:
+    done = run("blocks", folder, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    listed = [json.loads(text) for text in done.stdout.splitlines()]
+    found = [(entry["team_id"], entry["session_id"], entry["messages"], entry["events"]) for entry in listed]
+    assert sorted(found) == [
+        (1, "other", 1, 1),
+        (1, "session-1", 2, 2),
+        (1, "session-1", 2, 3),
+        (2, "session-1", 1, 1),
+    ]
+    for entry in listed:
+        content = Path(entry["file"]).read_bytes()[entry["start"] : entry["start"] + entry["length"]]
+        assert content.startswith(b"\x28\xb5\x2f\xfd")
+
+
+def test_export_writes_a_sessions_events(folder: Path) -> None:
+    done = run("export", folder, "--session", "session-1", "--team", 1)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.encode().splitlines() == [line(1), line(2), line(3), line(4)]
+    done = run("export", folder, "--session", "other")
+    assert done.stdout.encode() == line(9) + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "error"),
+    [
+        ("export {} --session session-1", 1, "session session-1 is in several teams: say which with --team (1, 2)"),
+        ("export {} --session nobody", 1, "no session nobody in 2 batch files"),
+        ("export {} --session other --team 7", 1, "no session other of team 7 in 2 batch files"),
+        ("export {}/notes --session other", 1, "{}/notes: no index at its end: not a batch file"),
+        ("blocks {}/notes", 1, "{}/notes: no index at its end: not a batch file"),
+        ("blocks {}/nowhere", 2, "{}/nowhere: No such file or directory"),
+        ("blocks", 2, "Missing argument 'PATH...'"),
+        ("export {}", 2, "Missing option '--session'"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(folder: Path, arguments: str, code: int, error: str) -> None:
+    (folder / "notes").write_text("some notes that are no batch file")
+    done = run(*(argument.format(folder) for argument in arguments.split()))
+    assert done.returncode == code
+    assert done.stderr.startswith(f"recording-worker: error: {error.format(folder)}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_damaged_file_does_not_hide_the_others(folder: Path) -> None:
+    damaged = write_batch_file(folder, block([(6, [line(6)])], "other"))
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    listed = run("blocks", folder, "--json")
+    assert listed.returncode == 1
+    assert len(listed.stdout.splitlines()) == 4
+    exported = run("export", folder, "--session", "other")
+    assert exported.returncode == 1
+    assert exported.stdout.encode() == line(9) + b"\n"
+    for done in (listed, exported):
+        assert done.stderr.startswith(f"recording-worker: error: {damaged}: zstd data without an index at its end")
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_reader_that_has_gone_ends_it_quietly(tmp_path: Path) -> None:
+    write_batch_file(tmp_path, *[block([(n, [line(n, text="x" * 1000)] * 50)]) for n in range(100)])
+    for command in (["export", "--session", "session-1"], ["blocks", "--json"], ["blocks"]):
+        writer = subprocess.Popen(
+            [sys.executable, "-m", "recording_worker", *command, tmp_path],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert writer.stdout is not None
+        assert writer.stderr is not None
+        writer.stdout.read(10)
+        writer.stdout.close()
+        assert writer.stderr.read() == b""
+        writer.stderr.close()
+        assert writer.wait() in (0, 1)
+
+
+def test_a_full_disk_is_said_in_one_line(folder: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "recording_worker", "export", folder, "--session", "other"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "recording-worker: error: can't write to standard output: No space left on device\n"
+
+
+def test_text_from_outside_can_not_drive_the_terminal(tmp_path: Path) -> None:
+    write_batch_file(tmp_path, block([(1, [line(1)])], "\x1b[31mred[bold]\n"))
+    done = run("blocks", tmp_path)
+    assert "\\x1b[31mred[bold]\\n" in done.stdout
+    assert "\x1b" not in done.stdout

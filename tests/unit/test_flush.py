@@ -1,0 +1,328 @@
+import json
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import cramjam
+import pytest
+import zstandard
+from prometheus_client import REGISTRY
+
+from recording_worker.batch import OutputRecord
+from recording_worker.errors import AssignmentLostError, FlushError
+from recording_worker.reading.export import session_lines
+from recording_worker.reading.index import Block, find_files, read_blocks
+from recording_worker.recording.flush import FlushedBatch, Flusher
+from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
+from recording_worker.settings import Codec, Settings
+from recording_worker.storage.base import Part, Storage
+from recording_worker.storage.local import LocalStorage
+from recording_worker.teams.service import Team
+from tests.builders import NOW_MS, TOPIC, FakeClock, event, session_message
+from tests.unit.test_session_batch import decoded, record_all
+
+WAITING = OutputRecord("dlq", b"key", b"value", [("dlq-reason", b"invalid_json")], 0, as_it_came=True)
+
+
+class Deliveries:
+    """A delivery that keeps what it is given, once it is let."""
+
+    def __init__(self) -> None:
+        self.delivered: list[FlushedBatch] = []
+        self.let = threading.Event()
+        self.let.set()
+        self.fault: Exception | None = None
+
+    def deliver(self, flushed: FlushedBatch) -> None:
+        assert self.let.wait(10)
+        if self.fault is not None:
+            raise self.fault
+        self.delivered.append(flushed)
+
+    def values(self, topic: str) -> list[dict[str, Any]]:
+        return [
+            json.loads(record.value)
+            for flushed in self.delivered
+            for record in flushed.records
+            if record.topic == topic and record.value is not None
+        ]
+
+
+Make = Callable[..., Flusher]
+
+
+@pytest.fixture
+def deliveries() -> Deliveries:
+    return Deliveries()
+
+
+@pytest.fixture
+def flusher_of(tmp_path: Path, deliveries: Deliveries) -> Iterator[Make]:
+    made: list[Flusher] = []
+
+    def make(storage: Storage | None = None, codec: Codec = Codec.ZSTD, **options: Any) -> Flusher:
+        settings = Settings(storage_dir=tmp_path, codec=codec)
+        storage = LocalStorage(tmp_path) if storage is None else storage
+        made.append(Flusher(storage, deliveries, **{"settings": settings, "clock": FakeClock(), **options}))
+        return made[-1]
+
+    yield make
+    deliveries.let.set()
+    for flusher in made:
+        flusher.close()
+
+
+def session_batch(*sessions: str) -> SessionBatchRecorder:
+    """A batch of one message a session."""
+    batch = SessionBatchRecorder(TOPIC, None, started=0.0)
+    for offset, session_id in enumerate(sessions):
+        record_all(batch, decoded(session_message(offset, session_id)))
+    return batch
+
+
+def flush(flusher: Flusher, batch: SessionBatchRecorder) -> None:
+    flusher.submit(batch, FlushReason.SIZE)
+    assert flusher.wait(10)
+    flusher.raise_if_failed()
+
+
+def files(root: Path) -> list[Path]:
+    return sorted(path for path in root.rglob("*") if path.is_file())
+
+
+def blocks(root: Path) -> list[Block]:
+    found: list[Block] = []
+    for in_file in read_blocks(find_files([str(root)])):
+        assert isinstance(in_file, list)
+        found += in_file
+    return found
+
+
+def test_a_batch_becomes_a_file_for_each_retention_period(
+    tmp_path: Path, flusher_of: Make, deliveries: Deliveries
+) -> None:
+    batch = SessionBatchRecorder(TOPIC, None, started=0.0)
+    expected: dict[str, bytes] = {}
+    for number, (session_id, retention) in enumerate([("a", "30d"), ("b", "5y"), ("c", "30d")]):
+        messages = [
+            session_message(10 + number, session_id, [event(NOW_MS + number, 2, node={})], partition=number),
+            session_message(20 + number, session_id, [event(), event()], partition=number),
+        ]
+        rows = decoded(*messages, team=Team(1, console_logs=True, retention=retention))
+        assert rows.decoded is not None
+        expected[session_id] = b"".join(map(rows.decoded.lines, range(2)))
+        record_all(batch, rows)
+    batch_id = batch.batch_id
+    flush(flusher_of(), batch)
+
+    names = [path.relative_to(tmp_path).as_posix() for path in files(tmp_path)]
+    assert [name.rpartition("/")[0] for name in names] == ["blocks/30d", "blocks/5y"]
+    assert all(name.endswith(f"-{NOW_MS}-{batch_id}") for name in names)
+    found = {block.entry.session_id: block for block in blocks(tmp_path)}
+    assert {session_id: block.read() for session_id, block in found.items()} == expected
+    first = found["a"]
+    assert (first.index.version, first.index.batch_id, first.index.codec) == (1, batch_id, "zstd")
+    assert (first.index.retention, first.index.created_ms) == ("30d", NOW_MS)
+    entry = first.entry
+    assert (entry.team_id, entry.distinct_id, entry.source, entry.partition) == (1, "user-1", f"{TOPIC}/0", 0)
+    assert (entry.first_offset, entry.last_offset, entry.messages) == (10, 20, [(10, 1), (20, 2)])
+    assert (entry.events, entry.size, entry.has_full_snapshot) == (3, len(expected["a"]), True)
+    assert (entry.first_timestamp, entry.last_timestamp) == (NOW_MS, NOW_MS)
+    out = subprocess.run(["zstd", "-dc", *files(tmp_path)], check=True, capture_output=True).stdout
+    assert out == expected["a"] + expected["c"] + expected["b"]
+
+    (flushed,) = deliveries.delivered
+    assert flushed.offsets == {0: 21, 1: 22, 2: 23}
+    assert (flushed.sessions, flushed.messages, flushed.events) == (3, 6, 9)
+    assert flushed.raw_bytes == sum(map(len, expected.values()))
+    assert flushed.bytes_written == sum(path.stat().st_size for path in files(tmp_path))
+
+
+def test_the_metadata_leads_to_the_block(tmp_path: Path, flusher_of: Make, deliveries: Deliveries) -> None:
+    flush(flusher_of(), session_batch("a", "b"))
+    found = {block.entry.session_id: block.read() for block in blocks(tmp_path)}
+    records = deliveries.delivered[0].records
+    assert [(record.topic, record.key, record.headers) for record in records] == [
+        ("clickhouse_session_replay_events", key, []) for key in (b"a", b"b")
+    ]
+    for metadata in deliveries.values("clickhouse_session_replay_events"):
+        url = urlsplit(metadata["block_url"])
+        first, last = map(int, url.query.removeprefix("range=bytes=").split("-"))
+        frame = Path(unquote(url.path)).read_bytes()[first : last + 1]
+        assert zstandard.decompress(frame) == found[metadata["session_id"]]
+
+
+def test_console_logs_and_waiting_records_leave_with_the_batch(flusher_of: Make, deliveries: Deliveries) -> None:
+    batch = SessionBatchRecorder(TOPIC, None, started=0.0)
+    log = event(NOW_MS, 6, plugin="rrweb/console@1", payload={"level": "warn", "payload": ["careful"]})
+    rows = decoded(session_message(0, "a", [log]))
+    rows.records.append((0, WAITING))
+    record_all(batch, rows)
+    flush(flusher_of(), batch)
+    (flushed,) = deliveries.delivered
+    assert WAITING in flushed.records
+    (log_entry,) = deliveries.values("log_entries")
+    assert (log_entry["message"], log_entry["log_source_id"]) == ("careful", "a")
+    assert [record.key for record in flushed.records if record.topic == "log_entries"] == [b"a"]
+    (metadata,) = deliveries.values("clickhouse_session_replay_events")
+    assert metadata["console_warn_count"] == 1
+
+
+def test_a_batch_without_sessions_writes_no_file_but_moves_the_offsets(
+    tmp_path: Path, flusher_of: Make, deliveries: Deliveries
+) -> None:
+    batch = SessionBatchRecorder(TOPIC, None, started=0.0)
+    rows = decoded(session_message(4, "a"))
+    rows.records.append((0, WAITING))
+    batch.take(rows)
+    flush(flusher_of(), batch)
+    (flushed,) = deliveries.delivered
+    assert (flushed.records, flushed.offsets, flushed.sessions, flushed.bytes_written) == ([WAITING], {0: 5}, 0, 0)
+    assert files(tmp_path) == []
+
+
+def test_snappy_files_are_their_blocks_and_nothing_else(
+    tmp_path: Path, flusher_of: Make, deliveries: Deliveries
+) -> None:
+    batch = session_batch("a", "b")
+    rows = decoded(session_message(0, "a"))
+    assert rows.decoded is not None
+    flush(flusher_of(codec=Codec.SNAPPY), batch)
+    (path,) = files(tmp_path)
+    ranges = []
+    for metadata in deliveries.values("clickhouse_session_replay_events"):
+        assert metadata["codec"] == "snappy"
+        first, last = map(int, metadata["block_url"].partition("?range=bytes=")[2].split("-"))
+        ranges.append((first, last))
+        lines = bytes(cramjam.snappy.decompress_raw(path.read_bytes()[first : last + 1]))
+        assert lines == rows.decoded.lines(0)
+    assert [first for first, _ in ranges] == [0, ranges[0][1] + 1]
+    assert path.stat().st_size == ranges[1][1] + 1
+
+
+def test_sources_can_be_named_by_the_caller(tmp_path: Path, flusher_of: Make) -> None:
+    flush(flusher_of(source_of="file:{}:1234".format), session_batch("a"))
+    assert [block.entry.source for block in blocks(tmp_path)] == ["file:0:1234"]
+
+
+def test_one_flush_at_a_time(flusher_of: Make, deliveries: Deliveries) -> None:
+    flusher = flusher_of()
+    assert not flusher.busy
+    deliveries.let.clear()
+    flusher.submit(session_batch("a"), FlushReason.AGE)
+    assert flusher.busy
+    assert not flusher.wait(0.01)
+    with pytest.raises(RuntimeError, match="in flight"):
+        flusher.submit(session_batch("b"), FlushReason.AGE)
+    deliveries.let.set()
+    assert flusher.wait(10)
+    assert not flusher.busy
+    flush(flusher, session_batch("c"))
+    assert [flushed.reason for flushed in deliveries.delivered] == [FlushReason.AGE, FlushReason.SIZE]
+
+
+def test_close_waits_for_the_flush_in_flight(flusher_of: Make, deliveries: Deliveries) -> None:
+    flusher = flusher_of()
+    deliveries.let.clear()
+    flusher.submit(session_batch("a"), FlushReason.STOP)
+    threading.Timer(0.1, deliveries.let.set).start()
+    flusher.close()
+    assert len(deliveries.delivered) == 1
+    assert "flush" not in [thread.name for thread in threading.enumerate()]
+
+
+class CallingStorage:
+    """A storage that calls a function for each file."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call = call
+
+    def check(self) -> None:
+        """Fine."""
+
+    def write(self, key: str, parts: Sequence[Part]) -> str:  # noqa: ARG002 - a storage's signature
+        self.call()
+        return f"test:{key}"
+
+
+def test_what_was_decoded_is_freed_before_a_file_is_written_and_all_files_are_before_delivery(
+    flusher_of: Make, deliveries: Deliveries
+) -> None:
+    batch = SessionBatchRecorder(TOPIC, None, started=0.0)
+    for offset, retention in enumerate(("30d", "1y")):
+        rows = decoded(session_message(offset, retention), team=Team(1, console_logs=True, retention=retention))
+        record_all(batch, rows)
+    writes: list[tuple[int, int]] = []
+    flush(flusher_of(CallingStorage(lambda: writes.append((batch.session_count, len(deliveries.delivered))))), batch)
+    assert writes == [(0, 0), (0, 0)]
+    assert len(deliveries.delivered) == 1
+
+
+@pytest.mark.parametrize("fault", [FlushError("disk full"), MemoryError()])
+def test_a_storage_fault_is_raised_on_the_callers_thread_and_stops_the_flusher(
+    flusher_of: Make, deliveries: Deliveries, fault: Exception
+) -> None:
+    def fail() -> None:
+        raise fault
+
+    flusher = flusher_of(CallingStorage(fail))
+    failures = REGISTRY.get_sample_value("recording_worker_flush_failures_total") or 0
+    with pytest.raises(type(fault)):
+        flush(flusher, session_batch("a"))
+    assert not flusher.busy
+    assert REGISTRY.get_sample_value("recording_worker_flush_failures_total") == failures + 1
+    later = session_batch("b")
+    with pytest.raises(type(fault)):
+        flusher.submit(later, FlushReason.SIZE)
+    assert later.session_count == 1
+    assert deliveries.delivered == []
+
+
+@pytest.mark.parametrize("fault", [FlushError("not acknowledged"), AssignmentLostError("gone")])
+def test_a_delivery_fault_is_raised_on_the_callers_thread(
+    flusher_of: Make, deliveries: Deliveries, fault: Exception
+) -> None:
+    told: list[FlushedBatch] = []
+    deliveries.fault = fault
+    with pytest.raises(type(fault), match=str(fault)):
+        flush(flusher_of(on_flushed=told.append), session_batch("a"))
+    assert told == []
+
+
+def test_metrics_and_the_caller_are_told_once_it_is_delivered(flusher_of: Make, deliveries: Deliveries) -> None:
+    def sample(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(f"recording_worker_{name}", labels) or 0
+
+    names = ["flushed_sessions_total", "flushed_events_total", "flushed_bytes_total", "flush_seconds_sum"]
+    before = [sample(name) for name in names]
+    of_size = sample("flushes_total", reason="size")
+    told: list[FlushedBatch] = []
+    clock = FakeClock()
+
+    def take_a_while() -> None:
+        clock.ms += 1_500
+
+    flusher = flusher_of(CallingStorage(take_a_while), clock=clock, on_flushed=told.append)
+    flush(flusher, session_batch("a", "b"))
+    assert told == [replace(deliveries.delivered[0], seconds=1.5)]
+    after = [sample(name) for name in names]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [2, 2, told[0].bytes_written, 1.5]
+    assert sample("flushes_total", reason="size") == of_size + 1
+
+
+def test_a_session_over_several_batches_is_exported_whole(tmp_path: Path, flusher_of: Make) -> None:
+    flusher = flusher_of()
+    expected = b""
+    for offset in range(5):
+        batch = SessionBatchRecorder(TOPIC, None, started=0.0)
+        rows = decoded(session_message(offset, "a", [event(NOW_MS + offset)]), session_message(offset, "b"))
+        assert rows.decoded is not None
+        expected += rows.decoded.lines(0)
+        record_all(batch, rows)
+        flush(flusher, batch)
+    of_a = [block for block in blocks(tmp_path) if block.entry.session_id == "a"]
+    assert b"".join(text + b"\n" for text in session_lines(of_a)) == expected

@@ -1,0 +1,107 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recording_worker.recording.metadata import block_metadata, console_log_values
+from recording_worker.recording.session_batch import SessionBatchRecorder
+from recording_worker.recording.timestamps import utc_text
+from recording_worker.settings import Codec
+from tests.builders import NOW_MS, TOPIC, event, session_message
+from tests.unit.test_session_batch import decoded, record_all
+
+
+def console_event(timestamp: float, level: str, *words: str) -> dict[str, Any]:
+    return event(timestamp, 6, plugin="rrweb/console@1", payload={"level": level, "payload": words})
+
+
+@pytest.mark.parametrize(
+    ("ms", "expected"),
+    [
+        (1_795_000_000_123, "2026-11-18 11:06:40.123"),
+        (1_795_000_000_123.999, "2026-11-18 11:06:40.123"),
+        (1_795_000_000_000.0, "2026-11-18 11:06:40.000"),
+        (0.5, "1970-01-01 00:00:00.000"),
+        (951_782_400_000, "2000-02-29 00:00:00.000"),
+        (253_402_300_799_999.9, "9999-12-31 23:59:59.999"),
+        (8.64e15, "9999-12-31 23:59:59.999"),
+    ],
+)
+def test_timestamps_are_cut_to_milliseconds_and_to_the_calendar(ms: float, expected: str) -> None:
+    assert utc_text(ms) == expected
+
+
+@given(st.lists(st.floats(0, 8.64e15), min_size=2, max_size=2))
+def test_timestamps_sort_as_text_like_the_numbers(pair: list[float]) -> None:
+    first, second = sorted(pair)
+    assert utc_text(first) <= utc_text(second)
+    assert len(utc_text(first)) == len("YYYY-MM-DD HH:MM:SS.mmm")
+
+
+def test_block_metadata_has_what_clickhouse_wants() -> None:
+    session_batch = SessionBatchRecorder(TOPIC, None, started=0.0)
+    logs = [console_event(NOW_MS + 4, level, "text") for level in ("log", "warn", "warn", "error")]
+    events = [
+        event(NOW_MS, 4, href="https://example.test/"),
+        event(NOW_MS + 1, 2, node={}),
+        {"type": 3, "timestamp": NOW_MS + 2.75, "data": {"source": 2, "type": 2}},
+        event(NOW_MS + 3, 3, source=5, text="x"),
+        *logs,
+    ]
+    record_all(session_batch, decoded(session_message(7, "a", events, 3), session_message(9, "a", None, 3)))
+    (session,) = session_batch.sessions()
+    record = block_metadata(session, "batch-1", Codec.ZSTD)
+    uuid = record.pop("uuid")
+    assert isinstance(uuid, str)
+    assert len(uuid) == 36
+    assert record == {
+        "session_id": "a",
+        "team_id": 1,
+        "distinct_id": "user-1",
+        "batch_id": "batch-1",
+        "first_timestamp": "2026-11-18 11:06:40.000",
+        "last_timestamp": "2026-11-18 11:06:40.004",
+        "block_url": None,
+        "first_url": "https://example.test/",
+        "urls": ["https://example.test/"],
+        "click_count": 1,
+        "keypress_count": 1,
+        "mouse_activity_count": 2,
+        "active_milliseconds": session.block.active_milliseconds(),
+        "console_log_count": 1,
+        "console_warn_count": 2,
+        "console_error_count": 1,
+        "size": session.block.size,
+        "message_count": 2,
+        "snapshot_source": "web",
+        "snapshot_library": "web",
+        "event_count": 9,
+        "retention_period_days": 30,
+        "is_deleted": 0,
+        "codec": "zstd",
+        "partition": 3,
+        "first_offset": 7,
+        "last_offset": 9,
+        "has_full_snapshot": True,
+    }
+
+
+def test_console_logs_are_records_of_their_session() -> None:
+    session_batch = SessionBatchRecorder(TOPIC, None, started=0.0)
+    logs = [console_event(NOW_MS + n, "warn", str(n), "é") for n in (1, 2)]
+    record_all(session_batch, decoded(session_message(7, "a", logs)))
+    (session,) = session_batch.sessions()
+    first, second = (json.loads(value) for value in console_log_values(session, "batch-1"))
+    assert first == {
+        "team_id": 1,
+        "message": "1 é",
+        "level": "warn",
+        "log_source": "session_replay",
+        "log_source_id": "a",
+        "instance_id": None,
+        "timestamp": "2026-11-18 11:06:40.001",
+        "batch_id": "batch-1",
+    }
+    assert (second["message"], second["timestamp"]) == ("2 é", "2026-11-18 11:06:40.002")

@@ -1,0 +1,187 @@
+import errno
+import os
+import resource
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from recording_worker.errors import ConfigError, FlushError
+from recording_worker.settings import Settings
+from recording_worker.storage import open_storage
+from recording_worker.storage.base import Part
+from recording_worker.storage.blackhole import BlackholeStorage
+from recording_worker.storage.local import ATTEMPTS, LocalStorage
+
+KEY = "blocks/30d/file"
+
+
+def all_files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: int, times: int) -> list[int]:
+    """Have fsync fail this many times; returns a list that grows by each call."""
+    calls: list[int] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) <= times:
+            raise OSError(error, os.strerror(error))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    return calls
+
+
+def test_parts_become_one_file(tmp_path: Path) -> None:
+    parts: list[Part] = [b"one ", bytearray(b"two "), memoryview(b"three")]
+    url = LocalStorage(tmp_path / "root").write(KEY, parts)
+    assert all_files(tmp_path) == [f"root/{KEY}"]
+    assert (tmp_path / "root" / KEY).read_bytes() == b"one two three"
+    assert url == (tmp_path / "root" / KEY).as_uri()
+
+
+@pytest.mark.parametrize("name", ["plain", "with space", "ünïcode %41 #?"])
+def test_the_url_leads_to_the_file(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    url = urlsplit(LocalStorage(Path(name)).write(KEY, [b"x"]))
+    assert (url.scheme, url.netloc, url.query, url.fragment) == ("file", "", "", "")
+    assert Path(unquote(url.path)).read_bytes() == b"x"
+
+
+def test_urls_can_name_what_the_root_will_be_called(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path / ".staging", url_root=tmp_path / "out")
+    assert storage.write(KEY, [b"x"]) == (tmp_path / "out" / KEY).as_uri()
+    assert all_files(tmp_path) == [f".staging/{KEY}"]
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    storage.write(KEY, [b"first"])
+    with pytest.raises(FlushError, match=rf"{KEY}: File exists"):
+        storage.write(KEY, [b"second"])
+    assert (tmp_path / KEY).read_bytes() == b"first"
+    assert all_files(tmp_path) == [KEY]
+
+
+def test_a_full_disk_ends_it_at_once_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / KEY).parent.mkdir(parents=True)
+    calls = failing(monkeypatch, errno.ENOSPC, times=1)
+    with pytest.raises(FlushError) as raised:
+        LocalStorage(tmp_path).write(KEY, [b"x"])
+    assert str(raised.value) == f"can't write {tmp_path / KEY}: No space left on device"
+    assert len(calls) == 1
+    assert all_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ESTALE])
+def test_what_may_pass_is_tried_again_from_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    (tmp_path / KEY).parent.mkdir(parents=True)
+    failing(monkeypatch, error, times=ATTEMPTS - 1)
+    LocalStorage(tmp_path).write(KEY, [b"one ", b"two"])
+    assert (tmp_path / KEY).read_bytes() == b"one two"
+    assert all_files(tmp_path) == [KEY]
+
+
+def test_what_does_not_pass_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / KEY).parent.mkdir(parents=True)
+    calls = failing(monkeypatch, errno.EIO, times=1000)
+    with pytest.raises(FlushError, match="Input/output error"):
+        LocalStorage(tmp_path).write(KEY, [b"x"])
+    assert len(calls) == ATTEMPTS
+    assert all_files(tmp_path) == []
+
+
+def test_file_and_folders_are_on_the_disk_before_the_url_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[int, list[str]]] = []
+
+    def fsync(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_ino, all_files(tmp_path)))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    LocalStorage(tmp_path).write(KEY, [b"x"])
+    inodes = [(tmp_path / name).stat().st_ino for name in (".", "blocks", KEY, "blocks/30d")]
+    assert [inode for inode, _ in synced] == inodes
+    # the file is synced while its name is hidden, and has its own name when its folder is synced
+    (hidden,) = synced[2][1]
+    assert Path(hidden).name.startswith(".file.")
+    assert synced[3][1] == [KEY]
+
+
+def test_a_write_that_the_system_refuses_half_way_leaves_nothing(tmp_path: Path) -> None:
+    """In a process of its own, which may write files of 64 KiB only."""
+    script = """
+import resource, sys
+from pathlib import Path
+from recording_worker.errors import FlushError
+from recording_worker.storage.local import LocalStorage
+resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+try:
+    LocalStorage(Path(sys.argv[1])).write("blocks/30d/file", [b"x" * 50_000] * 3)
+except FlushError as error:
+    print(error)
+"""
+    assert resource.RLIM_INFINITY in resource.getrlimit(resource.RLIMIT_FSIZE)
+    done = subprocess.run([sys.executable, "-c", script, tmp_path], check=True, capture_output=True, text=True)
+    assert done.stdout == f"can't write {tmp_path / KEY}: File too large\n"
+    assert all_files(tmp_path) == []
+
+
+def test_check_makes_the_folder_and_leaves_nothing_in_it(tmp_path: Path) -> None:
+    LocalStorage(tmp_path / "a" / "b").check()
+    assert (tmp_path / "a" / "b").is_dir()
+    assert all_files(tmp_path) == []
+
+
+def test_check_says_in_one_line_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ConfigError) as raised:
+        LocalStorage(tmp_path / "file" / "root").check()
+    assert str(raised.value) == f"can't write to the storage folder {tmp_path / 'file' / 'root'}: Not a directory"
+    failing(monkeypatch, errno.ENOSPC, times=1)
+    with pytest.raises(ConfigError, match="No space left on device"):
+        LocalStorage(tmp_path).check()
+
+
+def test_check_finds_a_folder_without_write_permission(tmp_path: Path) -> None:
+    """As a user without root's rights, so in a process of its own where the tests run as root."""
+    script = """
+import os, sys
+from pathlib import Path
+from recording_worker.errors import ConfigError
+from recording_worker.storage.local import LocalStorage
+if os.geteuid() == 0:
+    os.setegid(65534)
+    os.seteuid(65534)
+try:
+    LocalStorage(Path(sys.argv[1])).check()
+except ConfigError as error:
+    print(error)
+"""
+    for folder in [tmp_path, *tmp_path.parents]:
+        if folder.stat().st_uid == os.geteuid() and folder.name.startswith("pytest"):
+            folder.chmod(folder.stat().st_mode | stat.S_IXOTH | stat.S_IROTH)
+    (locked := tmp_path / "locked").mkdir(mode=0o555)
+    done = subprocess.run([sys.executable, "-c", script, locked], check=True, capture_output=True, text=True)
+    assert done.stdout == f"can't write to the storage folder {locked}: Permission denied\n"
+
+
+def test_the_settings_choose_the_backend(tmp_path: Path) -> None:
+    local = open_storage(Settings(storage_dir=tmp_path))
+    assert isinstance(local, LocalStorage)
+    blackhole = open_storage(Settings(storage="blackhole:"))
+    assert isinstance(blackhole, BlackholeStorage)
+    blackhole.check()
+    assert blackhole.write(KEY, [b"x"]) == f"blackhole:{KEY}"
+    with pytest.raises(ConfigError, match="no storage"):
+        open_storage(Settings())
