@@ -32,12 +32,22 @@ MESSAGE_FILES_HELP = """\b
 A file of messages is JSON lines, plain or zstd, a line a message:
   {"partition_key": "…", "timestamp_ms": 1795461715292, "headers": [["token", "…"], …], "value_b64": "…"}"""
 
+
+def _regular_files(_ctx: click.Context, _parameter: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    """A pipe can't be read twice, nor has it a size for the progress bar."""
+    for path in paths:
+        if not path.is_file():
+            raise click.BadParameter(f"'{path}' is not a regular file.")
+    return paths
+
+
 message_files = click.argument(
     "files",
     metavar="FILE...",
     nargs=-1,
     required=True,
     type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+    callback=_regular_files,
 )
 """The argument FILE…: message files that are there."""
 

@@ -5,7 +5,8 @@ import multiprocessing
 import shutil
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -74,7 +75,8 @@ def _run_jobs(jobs: Sequence[IngestJob], report: Report) -> list[IngestCounts]:
         for job in jobs:
             ours, theirs = context.Pipe()
             process = context.Process(target=_work, args=(job, theirs), daemon=True)
-            process.start()
+            with _ctrl_c_ignored():
+                process.start()
             theirs.close()
             pending[ours] = process
         while pending:
@@ -108,12 +110,21 @@ def _receive(connection: Connection, process: BaseProcess, report: Report) -> In
 def _work(job: IngestJob, connection: Connection) -> None:
     """A worker process: sends what it has done, and at the end its counts or its WorkerError.
 
-    It leaves Ctrl-C to its parent, and ends by itself when the parent is gone and nobody listens.
+    It ends by itself when its parent is gone and nobody listens.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         connection.send(run_job(job, lambda *done: connection.send(done)))
     except BrokenPipeError:
         return
     except WorkerError as error:
         connection.send(error)
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """Processes started in here ignore Ctrl-C from their first moment: their parent ends them."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,147 @@
+import pickle
+from pathlib import Path
+
+import pytest
+
+from recording_worker.errors import ConfigError
+from recording_worker.settings import (
+    SCALARS,
+    TABLES,
+    Codec,
+    LogLevel,
+    Settings,
+    flag_of,
+    load_settings,
+    unknown_variables,
+    variable_of,
+)
+
+
+def write(folder: Path, content: str) -> Path:
+    path = folder / "worker.toml"
+    path.write_text(content)
+    return path
+
+
+def problems(flags: dict[str, object], config: Path | None = None, **environ: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(flags, config, environ)
+    return str(caught.value).splitlines()
+
+
+def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default(tmp_path: Path) -> None:
+    config = write(tmp_path, 'topic = "file"\ngroup_id = "file"\ncodec = "snappy"\n')
+    environ = {"RECORDING_WORKER_TOPIC": "environment", "RECORDING_WORKER_GROUP_ID": "environment"}
+    settings = load_settings({"topic": "flag"}, config, environ)
+    assert (settings.topic, settings.group_id, settings.codec) == ("flag", "environment", Codec.SNAPPY)
+    assert settings.metadata_topic == "clickhouse_session_replay_events"
+
+
+def test_an_empty_variable_is_as_good_as_none() -> None:
+    assert load_settings({}, None, {"RECORDING_WORKER_TEAMS": ""}).teams is None
+
+
+def test_every_setting_has_a_meaning_and_is_one_name_everywhere() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+    assert flag_of("max_batch_bytes") == "--max-batch-bytes"
+    assert variable_of("max_batch_bytes") == "RECORDING_WORKER_MAX_BATCH_BYTES"
+    assert set(SCALARS) | TABLES == Settings.model_fields.keys()
+
+
+def test_settings_are_frozen_and_cross_to_other_processes(tmp_path: Path) -> None:
+    settings = load_settings({"storage_dir": str(tmp_path)}, write(tmp_path, '[kafka]\nclient.rack = "a"\n'), {})
+    assert pickle.loads(pickle.dumps(settings)) == settings
+    with pytest.raises(ValueError, match="frozen"):
+        setattr(settings, "topic", "other")  # noqa: B010 - mypy knows it is frozen
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("1024", 1024), ("64MiB", 64 * 2**20), ("1.5 KiB", 1536), ("2MB", 2_000_000)]
+)
+def test_sizes_take_units(text: str, size: int) -> None:
+    assert load_settings({"max_batch_bytes": text}, None, {}).max_batch_bytes == size
+
+
+def test_the_log_level_is_taken_in_any_case() -> None:
+    assert load_settings({}, None, {"RECORDING_WORKER_LOG_LEVEL": "WARNING"}).log_level is LogLevel.WARNING
+
+
+def test_librdkafka_properties_with_quoted_or_bare_keys(tmp_path: Path) -> None:
+    config = write(tmp_path, '[kafka]\nsecurity.protocol = "SASL_SSL"\n"sasl.username" = "u"\nsocket.timeout.ms = 10\n')
+    assert load_settings({}, config, {}).kafka == {
+        "security.protocol": "SASL_SSL",
+        "sasl.username": "u",
+        "socket.timeout.ms": 10,
+    }
+
+
+def test_secrets_are_not_shown(tmp_path: Path) -> None:
+    config = write(tmp_path, '[kafka]\nsasl.password = "hush"\n')
+    assert "hush" not in repr(load_settings({}, config, {}))
+    config = write(tmp_path, '[kafka]\nsasl.password = ["hush"]\n')
+    assert problems({}, config) == [f"kafka in {config}: sasl.password must be a text, a number, true or false"]
+
+
+def test_each_problem_is_a_line_that_names_its_source(tmp_path: Path) -> None:
+    config = write(tmp_path, "workers = 0\nmax_batch_age = -1\n")
+    assert problems({"codec": "gzip"}, config, RECORDING_WORKER_OPS_PORT="http") == [
+        "--codec: must be 'zstd' or 'snappy' (got 'gzip')",
+        f"max_batch_age in {config}: must be greater than 0 (got '-1')",
+        f"workers in {config}: must be greater than 0 (got '0')",
+        "RECORDING_WORKER_OPS_PORT: must be a valid integer, unable to parse string as an integer (got 'http')",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        ({"max_batch_bytes": "64 parsecs"}, "--max-batch-bytes: could not interpret byte unit: parsecs"),
+        ({"max_batch_age": "inf"}, "--max-batch-age: must be a finite number"),
+        ({"zstd_level": "20"}, "--zstd-level: must be less than or equal to 19"),
+        ({"ops_port": "65536"}, "--ops-port: must be less than or equal to 65535"),
+        ({"any_token": "maybe"}, "--any-token: must be a valid boolean"),
+        ({"debug_partition": "-1"}, "--debug-partition: must be greater than or equal to 0"),
+        ({"storage": "floppy:"}, "--storage: "),
+        ({"any_token": True, "teams": "t"}, "teams and any_token exclude each other (given: --teams, --any-token)"),
+        ({"storage": "blackhole:", "storage_dir": "d"}, "storage and storage_dir exclude each other"),
+    ],
+)
+def test_what_is_refused(flags: dict[str, object], problem: str) -> None:
+    [line] = problems(flags)
+    assert line.startswith(problem)
+
+
+def test_an_unknown_key_is_refused_and_the_nearest_named(tmp_path: Path) -> None:
+    config = write(tmp_path, 'max-batch-byte = 1\ncolour = "red"\n')
+    assert problems({}, config) == [
+        f"{config}: max-batch-byte is not a setting (did you mean max_batch_bytes?)",
+        f"{config}: colour is not a setting",
+    ]
+
+
+def test_files_that_can_not_be_read(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.toml"
+    assert problems({}, missing) == [f"can't read {missing}: No such file or directory"]
+    broken = write(tmp_path, 'topic = "a"\ngroup_id = \n')
+    [line] = problems({}, broken)
+    assert line.startswith(f"{broken}: not TOML: ")
+    assert "line 2" in line
+    broken.write_bytes(b'topic = "\xff"')
+    assert problems({}, broken) == [f"{broken}: not UTF-8 text"]
+
+
+def test_variables_that_are_no_settings_but_for_those_kubernetes_sets() -> None:
+    environ = {
+        "RECORDING_WORKER_MAX_BATCH_BYTE": "1",
+        "RECORDING_WORKER_KAFKA": "{}",
+        "RECORDING_WORKER_CONFIG": "worker.toml",
+        "RECORDING_WORKER_OPS_PORT": "9600",
+        "RECORDING_WORKER_SERVICE_HOST": "10.0.0.1",
+        "RECORDING_WORKER_SERVICE_PORT_METRICS": "9600",
+        "RECORDING_WORKER_PORT": "tcp://10.0.0.1:9600",
+        "RECORDING_WORKER_PORT_9600_TCP_ADDR": "10.0.0.1",
+        "PATH": "/bin",
+    }
+    kafka, typo = unknown_variables(environ)
+    assert kafka.startswith("RECORDING_WORKER_KAFKA is not a setting")
+    assert typo == ("RECORDING_WORKER_MAX_BATCH_BYTE is not a setting (did you mean RECORDING_WORKER_MAX_BATCH_BYTES?)")
