@@ -133,7 +133,7 @@ def test_brackets_in_strings_do_not_nest(decode: Decode) -> None:
     untouched(decode, event_text('"' + '[{\\"' * 20_000 + '"'))
 
 
-@pytest.mark.parametrize("depth", [jsontext.MAX_DEPTH + 1, 8_192, 100_000, 1_000_000])
+@pytest.mark.parametrize("depth", [jsontext.MAX_DEPTH + 1, 8_192, 100_000, 300_000])
 def test_deeper_nesting_is_invalid_json(decode: Decode, depth: int) -> None:
     deep = {"arrays": "[" * depth + "]" * depth, "objects": '{"a":' * depth + "1" + "}" * depth, "both": _nested(depth)}
     rows = []
