@@ -1,4 +1,4 @@
-"""Hypothesis profiles; HYPOTHESIS_PROFILE chooses: default (fast), ci (minutes), thorough (hours, with `--timeout 0`)."""
+"""Hypothesis profiles; HYPOTHESIS_PROFILE chooses: default (fast), ci (minutes), thorough (hours; `--timeout 0`)."""
 
 import os
 
