@@ -5,16 +5,17 @@ import sys
 from typing import Any
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from recording_worker.settings import LogLevel
 
-LIBRDKAFKA = "librdkafka"
-"""Name of the standard logger that Kafka clients are given (their `logger` argument)."""
+_TRACEBACKS = ExceptionDictTransformer(show_locals=False)
+"""Local variables stay out of the logs: they may hold secrets and recordings."""
 
 
 def configure_logs(level: LogLevel, *, as_json: bool, **bound: Any) -> None:
-    """Set up this process's logs; `bound` (such as `worker=3`) goes into every line.
+    """Set up this process's logs; `bound` (such as `process="worker 3"`) goes into every line.
 
     What libraries log through the standard library comes out the same way, from warnings up.
     """
@@ -23,10 +24,13 @@ def configure_logs(level: LogLevel, *, as_json: bool, **bound: Any) -> None:
         return {**bound, **event}
 
     numeric = logging.getLevelNamesMapping()[level.upper()]
+    logging.basicConfig(level=max(numeric, logging.WARNING), handlers=[_ToStructlog()], force=True)
     render: list[Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        [structlog.processors.ExceptionRenderer(_TRACEBACKS), structlog.processors.JSONRenderer(ensure_ascii=False)]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     )
     structlog.configure(
         processors=[
@@ -40,12 +44,11 @@ def configure_logs(level: LogLevel, *, as_json: bool, **bound: Any) -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=max(numeric, logging.WARNING), handlers=[_ToStructlog()], force=True)
 
 
 class _ToStructlog(logging.Handler):
     """Hands records of the standard library's logging on to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        log = structlog.get_logger(logger=record.name)
-        log.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+        log = structlog.get_logger()
+        log.log(record.levelno, record.getMessage(), source=record.name, exc_info=record.exc_info)

@@ -1,6 +1,7 @@
 """What every Kafka client is configured with, and the check that there is a broker and a topic to begin with."""
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,10 @@ from recording_worker.settings import Properties, Settings
 log = structlog.get_logger()
 
 LIBRDKAFKA_LOGGER = logging.getLogger("librdkafka")
-"""Where the clients' own log lines go."""
+"""Where the clients' own log lines go, but for those that come as errors as well."""
+LIBRDKAFKA_LOGGER.addFilter(lambda record: not record.getMessage().startswith("FAIL"))
+
+_REPEAT_SECONDS = 10.0
 
 _OURS = {
     "bootstrap.servers": "set bootstrap_servers instead",
@@ -37,7 +41,7 @@ def client_config(
     """
     return {
         "client.id": "recording-worker",
-        "error_cb": _log_error,
+        "error_cb": _ErrorLog(),
         **defaults,
         **_user_properties(settings, role),
         "bootstrap.servers": settings.bootstrap_servers,
@@ -53,9 +57,20 @@ def _user_properties(settings: Settings, role: str) -> Properties:
     return {name: value for properties in tables.values() for name, value in properties.items()}
 
 
-def _log_error(error: KafkaError) -> None:
-    """librdkafka's news about its connections: it goes on trying by itself."""
-    log.warning("kafka", error=error.str())
+class _ErrorLog:
+    """Logs a client's news about its connections; librdkafka goes on trying by itself, many times a second.
+
+    Of each kind of error one in a while.
+    """
+
+    def __init__(self) -> None:
+        self._quiet_until: dict[int, float] = {}
+
+    def __call__(self, error: KafkaError) -> None:
+        now = time.monotonic()
+        if now >= self._quiet_until.get(error.code(), 0):
+            self._quiet_until[error.code()] = now + _REPEAT_SECONDS
+            log.warning("Kafka client", error=error.str())
 
 
 def as_config_error(problem: KafkaException) -> ConfigError:

@@ -138,7 +138,7 @@ class PartitionConsumer:
             self.unassign([partition])
         else:
             # librdkafka goes on trying by itself
-            log.warning("kafka consumer", error=error.str(), topic=message.topic(), partition=partition)
+            log.warning("Kafka consumer", error=error.str(), topic=message.topic(), partition=partition)
 
     def _fault(self, partition: int, error: KafkaError) -> PartitionFault:
         wanted = self.states()[partition].position

@@ -91,7 +91,7 @@ class GroupMember:
             return
         if error.fatal() or error.code() in _NEVER:
             raise WorkerError(f"Kafka group member: {error.str()}")
-        log.warning("kafka group member", error=error.str())
+        log.warning("Kafka group member", error=error.str())
 
     def start_offsets(self, partitions: Iterable[int]) -> dict[int, tuple[int | None, int]]:
         """Partition → (committed offset or None, where to begin where there is none).

@@ -26,7 +26,7 @@ def run_supervisor(settings: Settings) -> int:
     `prometheus_client` must not be imported in this process before: it decides on its import whether
     processes share their metrics, and they do so through a folder made here.
     """
-    configure_logs(settings.log_level, as_json=settings.log_json, worker="supervisor")
+    configure_logs(settings.log_level, as_json=settings.log_json, process="supervisor")
     with _shared_metrics():
         # these import the metrics
         from recording_worker.supervisor.ops_server import OpsApp, OpsServer

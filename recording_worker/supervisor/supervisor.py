@@ -134,7 +134,7 @@ class Supervisor:
             self._restarts[end.worker] += 1
             metrics.WORKER_RESTARTS.labels(end.reason).inc()
             delay = round(end.restart_delay, 1)
-            log.error("worker ended", ended_worker=end.worker, pid=end.pid, how=str(end), restart_in_seconds=delay)
+            log.error("worker ended", worker=end.worker, pid=end.pid, how=str(end), restart_in_seconds=delay)
         elif end.code:
             self._failures.append(f"worker {end.worker} ended with {end}")
 
@@ -216,6 +216,7 @@ class Supervisor:
         if late := self._pool.alive:
             self._failures.append(f"workers {sorted(late)} did not flush within drain_deadline")
             self._pool.kill_all()
+            self._tend_workers()
         deadline = max(deadline, self._clock.monotonic() + _COMMIT_SECONDS)
         while self._offsets.pending() and self._clock.monotonic() < deadline:
             self._take_signals()
@@ -248,7 +249,7 @@ class Supervisor:
                     high=at.state.high if at.state and at.state.high >= 0 else None,
                     stopped=at.stopped,
                 )
-                for at in self._table
+                for at in sorted(self._table, key=lambda at: at.number)
             ),
         )
 

@@ -42,7 +42,7 @@ def main(settings: Settings, number: int, connection: Connection, supervisor: in
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1)  # the supervisor asks a stuck worker for its stacks
-    configure_logs(settings.log_level, as_json=settings.log_json, worker=number)
+    configure_logs(settings.log_level, as_json=settings.log_json, process=f"worker {number}")
     channel: WorkerChannel = Channel(connection)
     try:
         worker = _boot(settings, channel)

@@ -1,0 +1,49 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recording_worker.kafka.embedded import EmbeddedBroker
+from tests.integration.service import TOPIC, Service, Traffic
+
+PARTITIONS = 6
+OUTPUT_TOPICS = (
+    "clickhouse_session_replay_events",
+    "log_entries",
+    "clickhouse_ingestion_warnings",
+    "session_recording_snapshot_item_dlq",
+    "session_recording_snapshot_item_overflow",
+)
+
+StartService = Callable[..., Service]
+
+
+@pytest.fixture
+def broker() -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker() as embedded:
+        embedded.create_topic(TOPIC, PARTITIONS)
+        for topic in OUTPUT_TOPICS:
+            embedded.create_topic(topic, 1)
+        yield embedded
+
+
+@pytest.fixture
+def traffic(broker: EmbeddedBroker) -> Iterator[Traffic]:
+    numbered = Traffic(broker.bootstrap_servers, PARTITIONS)
+    yield numbered
+    numbered.close()
+
+
+@pytest.fixture
+def start(broker: EmbeddedBroker, tmp_path: Path) -> Iterator[StartService]:
+    """Starts services, and kills at the end of the test what still runs of them."""
+    services: list[Service] = []
+
+    def start_service(name: str = "host", **settings: Any) -> Service:
+        services.append(Service(tmp_path, broker.bootstrap_servers, name, **settings))
+        return services[-1]
+
+    yield start_service
+    for service in services:
+        service.kill()

@@ -1,0 +1,217 @@
+"""`recording-worker run` as a process for the tests, and numbered messages that tell what was recorded."""
+
+import gzip
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import zstandard
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from tests import builders
+
+TOPIC = "recordings"
+GROUP = "recorders"
+
+
+def wait_for(done: Callable[[], Any], what: str, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
+        time.sleep(0.05)
+
+
+class Service:
+    """One supervisor with its workers, from the constructor on."""
+
+    def __init__(self, folder: Path, bootstrap_servers: str, name: str = "host", **settings: Any) -> None:
+        self.storage = folder / "storage"
+        self.storage.mkdir(exist_ok=True)
+        self.log_file = folder / f"{name}.log"
+        config = folder / f"{name}.toml"
+        config.write_text(
+            _toml(
+                {
+                    "bootstrap_servers": bootstrap_servers,
+                    "topic": TOPIC,
+                    "group_id": GROUP,
+                    "workers": 2,
+                    "any_token": True,
+                    "storage_dir": str(self.storage),
+                    "max_batch_age": 0.5,
+                    "ops_port": 0,
+                    "log_json": True,
+                    # the embedded broker lets a rebalance take nearly as long
+                    "kafka_consumer": {"session.timeout.ms": 2000, "heartbeat.interval.ms": 300},
+                    **settings,
+                }
+            )
+        )
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("RECORDING_WORKER_")}
+        with self.log_file.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "recording_worker", "run", "--config", str(config)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+            )
+
+    def log(self) -> list[dict[str, Any]]:
+        """The log lines that are JSON."""
+        lines = self.log_file.read_text(errors="replace").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        return [line for line in self.log() if event in line["event"]]
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body of a page of the ops server; 0 while there is no server."""
+        servers = self.logged("ops server")
+        if not servers:
+            return 0, ""
+        try:
+            with urllib.request.urlopen(servers[0]["url"] + path, timeout=5) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def metric(self, name: str) -> dict[str, float]:
+        """Labels, as written, → value."""
+        found = re.findall(rf"^recording_worker_{name}(\{{.*\}})? (\S+)$", self.get("metrics")[1], re.MULTILINE)
+        return {labels: float(value) for labels, value in found}
+
+    def wait_until_ready(self) -> None:
+        def ready() -> bool:
+            assert self.process.poll() is None, self.log_file.read_text()
+            return self.get("readyz")[0] == 200
+
+        wait_for(ready, "the service to be ready")
+
+    def worker_pids(self) -> dict[int, int]:
+        """Worker → process id, of those started last."""
+        return {line["worker"]: line["pid"] for line in self.logged("worker started")}
+
+    def partitions(self) -> set[int]:
+        """What the status page says is in workers' hands."""
+        rows = re.findall(r"<tr><td>(\d+)</td><td>\d+</td>(?:<td>[\d-]+</td>){4}<td></td></tr>", self.get("")[1])
+        return {int(row) for row in rows}
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def stop(self, seconds: float = 30) -> int:
+        """SIGTERM; returns the exit code."""
+        self.signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+class Traffic:
+    """Numbered messages, spread over partitions."""
+
+    def __init__(self, bootstrap_servers: str, partitions: int) -> None:
+        self._servers = bootstrap_servers
+        self._producer = Producer({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+        self._partitions = partitions
+        self.sent = 0
+
+    def close(self) -> None:
+        self._producer.close()
+
+    def send(self, messages: int) -> None:
+        """Send some more and wait for their acknowledgement."""
+        now = int(time.time() * 1000)
+        for number in range(self.sent, self.sent + messages):
+            session = f"session-{number % 40}"
+            event = builders.event(now, type=5, number=number)
+            self._producer.produce(
+                TOPIC,
+                partition=number % self._partitions,
+                key=session.encode(),
+                value=gzip.compress(builders.value([event], session_id=session)),
+                headers=[*builders.headers(session_id=session)],
+                timestamp=now,
+            )
+        assert self._producer.flush(30) == 0
+        self.sent += messages
+
+    def ends(self) -> dict[int, int]:
+        """Partition → the log's end."""
+        client = Consumer({"bootstrap.servers": self._servers, "group.id": GROUP, "log_level": 0})
+        ends = {
+            number: client.get_watermark_offsets(TopicPartition(TOPIC, number), timeout=10)[1]
+            for number in range(self._partitions)
+        }
+        client.close()
+        return ends
+
+    def committed(self) -> dict[int, int]:
+        """Partition → what the group has committed."""
+        client = Consumer({"bootstrap.servers": self._servers, "group.id": GROUP, "log_level": 0})
+        asked = [TopicPartition(TOPIC, number) for number in range(self._partitions)]
+        committed = {at.partition: at.offset for at in client.committed(asked, timeout=10)}
+        client.close()
+        return committed
+
+    def wait_until_committed(self, seconds: float = 30) -> None:
+        ends = self.ends()
+        wait_for(lambda: self.committed() == ends, f"the group to commit {ends}", seconds)
+
+
+def recorded(storage: Path) -> Counter[int]:
+    """Message number → how often it is in the batch files."""
+    numbers: Counter[int] = Counter()
+    for path in sorted(storage.rglob("*")):
+        if path.is_file():
+            with (
+                path.open("rb") as file,
+                zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as lines,
+            ):
+                numbers.update(json.loads(line)[1]["data"]["number"] for line in lines.read().splitlines())
+    return numbers
+
+
+def read_topic(bootstrap_servers: str, topic: str) -> list[Any]:
+    """All records of a topic of one partition, as JSON."""
+    client = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "readers", "log_level": 0})
+    at = TopicPartition(topic, 0, 0)
+    _, end = client.get_watermark_offsets(at, timeout=10)
+    client.assign([at])
+    values: list[Any] = []
+    while len(values) < end:
+        values += [json.loads(message.value() or b"null") for message in client.consume(end - len(values), 10)]
+    client.close()
+    return values
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def _toml(settings: dict[str, Any]) -> str:
+    tables: Iterable[tuple[str, Any]] = [(name, value) for name, value in settings.items() if isinstance(value, dict)]
+    flat = "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items() if not isinstance(value, dict))
+    return flat + "".join(
+        f"[{name}]\n" + "".join(f"{json.dumps(key)} = {json.dumps(value)}\n" for key, value in table.items())
+        for name, table in tables
+    )

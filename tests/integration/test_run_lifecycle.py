@@ -1,0 +1,124 @@
+"""`recording-worker run` on the embedded broker: what comes in is recorded, whatever happens to its processes."""
+
+import os
+import signal
+import time
+
+from recording_worker.kafka.embedded import EmbeddedBroker
+from tests.integration.conftest import PARTITIONS, StartService
+from tests.integration.service import Traffic, is_alive, read_topic, recorded, wait_for
+
+
+def test_a_worker_killed_in_the_middle_loses_nothing(
+    broker: EmbeddedBroker, start: StartService, traffic: Traffic
+) -> None:
+    service = start()
+    service.wait_until_ready()
+    traffic.send(600)
+    wait_for(lambda: recorded(service.storage).total() > 0, "a first file")
+    traffic.send(600)
+    os.kill(service.worker_pids()[0], signal.SIGKILL)
+    traffic.send(600)
+    wait_for(lambda: service.metric("worker_restarts_total") == {'{reason="killed"}': 1.0}, "the worker's restart")
+    traffic.send(600)
+    traffic.wait_until_committed()
+    wait_for(lambda: set(service.metric("lag_messages").values()) == {0.0}, "no lag")
+    assert service.stop() == 0
+    assert recorded(service.storage).keys() == set(range(traffic.sent))
+    metadata = read_topic(broker.bootstrap_servers, "clickhouse_session_replay_events")
+    assert sum(block["event_count"] for block in metadata) == recorded(service.storage).total()
+
+
+def test_stopping_flushes_and_commits_what_was_read(start: StartService, traffic: Traffic) -> None:
+    service = start(max_batch_age=600.0)
+    service.wait_until_ready()
+    traffic.send(300)
+    wait_for(lambda: sum(service.metric("partition_messages_total").values()) == 300, "all to be read")
+    assert recorded(service.storage).total() == 0
+    assert service.stop() == 0
+    assert recorded(service.storage) == dict.fromkeys(range(300), 1)
+    assert traffic.committed() == traffic.ends()
+    assert not [pid for pid in service.worker_pids().values() if is_alive(pid)]
+
+
+def test_a_restart_goes_on_where_the_last_run_stopped(start: StartService, traffic: Traffic) -> None:
+    first = start("first")
+    first.wait_until_ready()
+    traffic.send(120)
+    traffic.wait_until_committed()
+    assert first.stop() == 0
+    traffic.send(120)
+    second = start("second")
+    traffic.wait_until_committed()
+    assert second.stop() == 0
+    assert recorded(second.storage) == dict.fromkeys(range(240), 1)
+
+
+def test_latest_begins_at_the_end_and_commits_where_that_was(start: StartService, traffic: Traffic) -> None:
+    traffic.send(60)
+    service = start(start_from="latest")
+    service.wait_until_ready()
+    traffic.wait_until_committed()
+    traffic.send(60)
+    traffic.wait_until_committed()
+    assert service.stop() == 0
+    assert recorded(service.storage) == dict.fromkeys(range(60, 120), 1)
+
+
+def test_a_second_host_takes_its_part_and_gives_it_back(start: StartService, traffic: Traffic) -> None:
+    first = start("first")
+    first.wait_until_ready()
+    traffic.send(300)
+    second = start("second")
+    wait_for(lambda: len(first.partitions()) == len(second.partitions()) == PARTITIONS // 2, "an even split")
+    assert not first.partitions() & second.partitions()
+    traffic.send(300)
+    traffic.wait_until_committed()
+    traffic.send(300)
+    assert second.stop() == 0
+    wait_for(lambda: len(first.partitions()) == PARTITIONS, "the first host to have all again")
+    traffic.send(300)
+    traffic.wait_until_committed()
+    assert first.stop() == 0
+    assert recorded(first.storage) == dict.fromkeys(range(traffic.sent), 1), "each once: nobody crashed"
+
+
+def test_a_stuck_worker_is_killed_and_its_partitions_go_on(start: StartService, traffic: Traffic) -> None:
+    service = start(progress_deadline=2.0)
+    service.wait_until_ready()
+    os.kill(service.worker_pids()[1], signal.SIGSTOP)
+    traffic.send(120)
+    traffic.wait_until_committed()
+    assert service.metric("worker_restarts_total") == {'{reason="stuck"}': 1.0}
+    assert service.stop() == 0
+    assert recorded(service.storage).keys() == set(range(120))
+
+
+def test_workers_do_not_outlive_their_supervisor(start: StartService) -> None:
+    service = start()
+    service.wait_until_ready()
+    workers = service.worker_pids().values()
+    service.process.kill()
+    wait_for(lambda: not any(is_alive(pid) for pid in workers), "the workers' end", seconds=5)
+
+
+def test_a_second_signal_exits_at_once(start: StartService, traffic: Traffic) -> None:
+    service = start()
+    service.wait_until_ready()
+    for pid in service.worker_pids().values():
+        os.kill(pid, signal.SIGSTOP)  # so that no flush ends
+    service.signal(signal.SIGINT)
+    wait_for(lambda: service.logged("stopping"), "the first signal to be taken")
+    began = time.monotonic()
+    assert service.stop(5) == 1
+    assert time.monotonic() - began < 3
+    assert not [pid for pid in service.worker_pids().values() if is_alive(pid)]
+
+
+def test_the_consumer_group_protocol_of_kip_848(start: StartService, traffic: Traffic) -> None:
+    service = start(group_protocol="consumer", kafka_consumer={})
+    service.wait_until_ready()
+    traffic.send(60)
+    traffic.wait_until_committed()
+    assert service.stop() == 0
+    assert recorded(service.storage) == dict.fromkeys(range(60), 1)
