@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import orjson
+from rich import box, filesize
 from rich.table import Table
 from rich.text import Text
 
@@ -43,31 +45,48 @@ def block_json(block: Block) -> bytes:
 
 
 def file_table(blocks: Sequence[Block]) -> Table:
-    """The blocks of one file, at least one, as a table."""
-    file, index = blocks[0].file, blocks[0].index
-    title = f"{printable(file.name)}\n{index.retention}, flushed {utc_text(index.created_ms)} UTC, {len(blocks)} blocks"
-    table = Table(title=Text(title), title_justify="left", title_style="bold")
-    for name in ("session", "source"):
-        table.add_column(name, overflow="fold")
-    for name in ("team", "offsets", "messages", "events", "bytes", "stored"):
-        table.add_column(name, justify="right")
-    for name in ("first event (UTC)", "last event (UTC)", "full snapshot"):
-        table.add_column(name)
+    """The blocks of one file, at least one, as a table that fits a terminal; all there is to know is in the JSON."""
+    table = Table(
+        title=_title(blocks),
+        title_justify="left",
+        title_style="",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("session", overflow="fold", min_width=8)
+    for name in ("team", "events", "size", "stored"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("first event (UTC)", min_width=10)
+    table.add_column("length", justify="right", no_wrap=True)
+    table.add_column("snapshot", no_wrap=True)
     for entry in (block.entry for block in blocks):
         table.add_row(
             Text(printable(entry.session_id)),
-            Text(printable(entry.source)),
             str(entry.team_id),
-            f"{entry.first_offset}-{entry.last_offset}",
-            f"{len(entry.messages):,}",
             f"{entry.events:,}",
-            f"{entry.size:,}",
-            f"{entry.length:,}",
-            utc_text(entry.first_timestamp),
-            utc_text(entry.last_timestamp),
-            "yes" if entry.has_full_snapshot else "no",
+            filesize.decimal(entry.size),
+            filesize.decimal(entry.length),
+            utc_text(entry.first_timestamp).partition(".")[0],
+            str(timedelta(seconds=int(entry.last_timestamp - entry.first_timestamp) // 1000)),
+            "full" if entry.has_full_snapshot else "none",
         )
     return table
+
+
+def _title(blocks: Sequence[Block]) -> Text:
+    """The file's name, what it is, and the range of offsets it has of each source."""
+    file, index = blocks[0].file, blocks[0].index
+    ranges: dict[str, tuple[int, int]] = {}
+    for entry in (block.entry for block in blocks):
+        first, last = ranges.get(entry.source, (entry.first_offset, entry.last_offset))
+        ranges[entry.source] = min(first, entry.first_offset), max(last, entry.last_offset)
+    sources = ", ".join(f"{printable(source)} {first}-{last}" for source, (first, last) in ranges.items())
+    title = Text(printable(file.name), style="bold")
+    return title.append(
+        f"\n{_count(len(blocks), 'block')} kept {index.retention}, flushed {utc_text(index.created_ms)} UTC, from {sources}",
+        style="not bold",
+    )
 
 
 @dataclass(slots=True)
@@ -93,11 +112,15 @@ class Totals:
 
     def __str__(self) -> str:
         return (
-            f"{self.files:,} files, {self.blocks:,} blocks, {len(self.sessions):,} sessions, {self.events:,} events, "
-            f"{self.size:,} bytes of lines, {self.stored:,} stored"
+            f"{_count(self.files, 'file')}, {_count(self.blocks, 'block')}, {_count(len(self.sessions), 'session')}, "
+            f"{_count(self.events, 'event')}, {filesize.decimal(self.size)} of lines, {filesize.decimal(self.stored)} stored"
         )
 
 
 def printable(text: str) -> str:
     """Text from outside, safe on a terminal: what is not printable is escaped."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -28,7 +28,7 @@ def test_blocks_lists_every_block(folder: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("session-1") == 3
     assert done.stdout.splitlines()[-1].startswith("2 files, 4 blocks, 3 sessions, 7 events, ")
-    assert "2026-11-18 11:06:40.000" in done.stdout
+    assert "2026-11-18 11:06:40" in done.stdout
 
 
 def test_blocks_as_json(folder: Path) -> None:
