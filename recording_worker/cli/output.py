@@ -1,6 +1,5 @@
 """What the commands print: progress on a terminal, tables of figures; and how they end before their time."""
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,8 +10,6 @@ from types import FrameType
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
-
-EXIT_SIGPIPE = 128 + signal.SIGPIPE
 
 
 @contextmanager
@@ -59,18 +56,6 @@ def print_figures(title: str, figures: Mapping[str, object]) -> None:
         else:
             table.add_row(_words(name), _text(figure))
     Console(file=sys.stdout).print(table)
-
-
-@contextmanager
-def pipe_safe() -> Iterator[None]:
-    """Ends quietly, as command line tools do, when whoever reads standard output has had enough (`… | head`)."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # what is still buffered must not fail again when Python flushes at its exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_SIGPIPE)
 
 
 @contextmanager

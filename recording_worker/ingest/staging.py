@@ -20,6 +20,8 @@ def staged_folder(folder: Path) -> Iterator[Path]:
         _check_free(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except FileExistsError as error:
+        raise ConfigError(f"can't write {folder}: {error.filename} is not a folder") from None
     except OSError as error:
         raise ConfigError(f"can't write {folder}: {error.strerror}") from None
     try:
