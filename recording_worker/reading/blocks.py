@@ -82,10 +82,10 @@ def _title(blocks: Sequence[Block]) -> Text:
         first, last = ranges.get(entry.source, (entry.first_offset, entry.last_offset))
         ranges[entry.source] = min(first, entry.first_offset), max(last, entry.last_offset)
     sources = ", ".join(f"{printable(source)} {first}-{last}" for source, (first, last) in ranges.items())
+    flushed = f"flushed {utc_text(index.created_ms)} UTC"
     title = Text(printable(file.name), style="bold")
     return title.append(
-        f"\n{_count(len(blocks), 'block')} kept {index.retention}, flushed {utc_text(index.created_ms)} UTC, from {sources}",
-        style="not bold",
+        f"\n{_count(len(blocks), 'block')} kept {index.retention}, {flushed}, from {sources}", style="not bold"
     )
 
 
@@ -113,7 +113,8 @@ class Totals:
     def __str__(self) -> str:
         return (
             f"{_count(self.files, 'file')}, {_count(self.blocks, 'block')}, {_count(len(self.sessions), 'session')}, "
-            f"{_count(self.events, 'event')}, {filesize.decimal(self.size)} of lines, {filesize.decimal(self.stored)} stored"
+            f"{_count(self.events, 'event')}, {filesize.decimal(self.size)} of lines, "
+            f"{filesize.decimal(self.stored)} stored"
         )
 
 
