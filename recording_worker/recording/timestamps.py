@@ -13,4 +13,4 @@ def utc_text(ms: float) -> str:
     max_timestamp_diff_days lets through, come out as its last millisecond.
     """
     seconds, milliseconds = divmod(min(int(ms), LAST_MS), 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}.{milliseconds:03}"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat(' ')[:19]}.{milliseconds:03}"
