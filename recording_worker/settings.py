@@ -150,7 +150,9 @@ class Settings(BaseModel):
 
     # session batches
     storage_dir: Path | None = Field(None, description="Local folder for batch files.")
-    storage: str | None = Field(None, description="Where batch files go: blackhole: writes nothing (for benchmarks).")
+    storage: str | None = Field(
+        None, description="Where batch files go instead: blackhole: writes nothing, for benchmarks."
+    )
     storage_prefix: str = Field("blocks", description="First part of every batch file's key.")
     codec: Codec = Field(Codec.ZSTD, description="Compression of blocks: zstd (indexed files) or snappy.")
     zstd_level: Annotated[int, Field(ge=-7, le=19)] = Field(3, description="zstd compression level.")

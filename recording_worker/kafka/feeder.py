@@ -24,6 +24,9 @@ _MOST_OUTSTANDING = 4 * MIB
 _RECORD_OVERHEAD = 100
 _LOOK_EVERY = 0.1
 _PATIENCE = 30.0
+"""Seconds without an answer about a group's offsets after which it is given up."""
+_STALLED = 300.0
+"""Seconds without a commit of a group that has messages to read after which it is given up."""
 _QUIET = logging.Logger("quiet", level=logging.CRITICAL + 1)
 """For librdkafka's own lines: what matters of them comes as an error."""
 
@@ -128,10 +131,11 @@ class GroupFollower:
         self._sent: defaultdict[int, deque[tuple[int, int]]] = defaultdict(deque)
         """Partition → (offset, bytes) of the messages that are not committed yet."""
         self._outstanding: Counter[int] = Counter()
-        self._looked = self._seen = time.monotonic()
+        self._looked = self._seen = self._moved = time.monotonic()
 
     def add(self, partition: int, offset: int, size: int) -> None:
         """A message is in the topic."""
+        self._moved = time.monotonic()
         self._sent[partition].append((offset, size))
         self._outstanding[partition] += size
 
@@ -147,7 +151,7 @@ class GroupFollower:
     def look(self) -> None:
         """Ask for the group's committed offsets, if the last look is not too recent.
 
-        Raises WorkerError when they could not be had for 30 seconds.
+        Raises WorkerError when they can't be had, or don't move, for too long.
         """
         now = time.monotonic()
         if now - self._looked < _LOOK_EVERY:
@@ -163,6 +167,8 @@ class GroupFollower:
         self._seen = now
         for found in committed:
             self._forget_below(found.partition, found.offset)
+        if wanted and now - self._moved > _STALLED:
+            raise WorkerError(f"group {self._group} has committed nothing for {_STALLED:.0f} s")
 
     def close(self) -> None:
         self._consumer.close()
@@ -171,6 +177,7 @@ class GroupFollower:
         sent = self._sent[partition]
         while sent and sent[0][0] < offset:
             self._outstanding[partition] -= sent.popleft()[1]
+            self._moved = self._looked
 
 
 def _size(message: Message) -> int:
