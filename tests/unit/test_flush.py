@@ -1,6 +1,7 @@
 import json
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import zstandard
 from prometheus_client import REGISTRY
 
+from recording_worker._native import Decoder
 from recording_worker.batch import OutputRecord
 from recording_worker.errors import AssignmentLostError, FlushError
 from recording_worker.reading.export import session_lines
@@ -19,10 +21,15 @@ from recording_worker.reading.index import Block, find_files, read_blocks
 from recording_worker.recording.flush import FlushedBatch, Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
 from recording_worker.settings import Codec, Settings
+from recording_worker.steps.parse_headers import ParseHeaders
+from recording_worker.steps.parse_session_recording_message import ParseSessionRecordingMessage
+from recording_worker.steps.resolve_team import ResolveTeam
 from recording_worker.storage.base import Part, Storage
 from recording_worker.storage.local import LocalStorage
+from recording_worker.teams.any_token import AnyTokenTeams
 from recording_worker.teams.service import Team
-from tests.builders import NOW_MS, TOPIC, FakeClock, event, session_message
+from tests.builders import NOW_MS, TOPIC, FakeClock, batch, event, session_message
+from tests.sample import sample_messages
 from tests.unit.test_session_batch import decoded, record_all
 
 WAITING = OutputRecord("dlq", b"key", b"value", [("dlq-reason", b"invalid_json")], 0, as_it_came=True)
@@ -326,3 +333,36 @@ def test_a_session_over_several_batches_is_exported_whole(tmp_path: Path, flushe
         flush(flusher, batch)
     of_a = [block for block in blocks(tmp_path) if block.entry.session_id == "a"]
     assert b"".join(text + b"\n" for text in session_lines(of_a)) == expected
+
+
+def test_real_recordings_come_back_whole(tmp_path: Path, flusher_of: Make) -> None:
+    """Every line the decoder gave of the sample is in the files and in its session's export, once."""
+    flusher = flusher_of()
+    lines: dict[tuple[int, str], list[bytes]] = {}
+    messages = sample_messages()
+    for start in range(0, len(messages), 20):
+        rows = batch(*messages[start : start + 20])
+        for step in (ParseHeaders(), ParseSessionRecordingMessage(Decoder(), None, 7.0), ResolveTeam(AnyTokenTeams())):
+            step.run(rows)
+        assert not any(rows.dispositions)
+        recorder = SessionBatchRecorder(TOPIC, None, started=0.0)
+        record_all(recorder, rows)
+        for row in range(len(rows)):
+            decoded, team = rows.decoded, rows.teams[row]
+            assert decoded is not None
+            assert team is not None
+            lines.setdefault((team.id, decoded.session_id(row)), []).extend(decoded.lines(row).splitlines())
+        flush(flusher, recorder)
+
+    out = subprocess.run(["zstd", "-dc", *files(tmp_path)], check=True, capture_output=True).stdout
+    assert Counter(out.splitlines()) == Counter(line for of_session in lines.values() for line in of_session)
+    exported: dict[tuple[int, str], list[Block]] = {}
+    for block in blocks(tmp_path):
+        exported.setdefault((block.entry.team_id, block.entry.session_id), []).append(block)
+    assert exported.keys() == lines.keys()
+    for session, of_session in lines.items():
+        assert session_lines(exported[session]) == sorted(of_session, key=timestamp)
+
+
+def timestamp(line: bytes) -> float:
+    return float(json.loads(line)[1]["timestamp"])

@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from recording_worker.errors import ConfigError, FlushError
+from recording_worker.reading.index import find_files
+from recording_worker.recording.batch_file import file_key
 from recording_worker.settings import Settings
 from recording_worker.storage import open_storage
 from recording_worker.storage.base import Part
@@ -135,6 +137,32 @@ except FlushError as error:
     done = subprocess.run([sys.executable, "-c", script, tmp_path], check=True, capture_output=True, text=True)
     assert done.stdout == f"can't write {tmp_path / KEY}: File too large\n"
     assert all_files(tmp_path) == []
+
+
+def test_a_process_killed_while_it_writes_leaves_no_batch_file(tmp_path: Path) -> None:
+    script = """
+import sys, time
+from pathlib import Path
+from recording_worker.storage.local import LocalStorage
+
+def parts():
+    yield b"x" * 1_000_000
+    print("half", flush=True)
+    time.sleep(60)
+
+LocalStorage(Path(sys.argv[1])).write(sys.argv[2], parts())
+"""
+    key = file_key("blocks", "30d", 1, "01890a5d-ac96-774b-bcce-b302099a8057")
+    writer = subprocess.Popen([sys.executable, "-c", script, tmp_path, key], stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == b"half\n"
+    writer.kill()
+    writer.wait()
+    writer.stdout.close()
+    assert len(all_files(tmp_path)) == 1
+    assert list(find_files([str(tmp_path)])) == []
+    LocalStorage(tmp_path).write(key, [b"again"])
+    assert [file.name for file in find_files([str(tmp_path)])] == [str(tmp_path / key)]
 
 
 def test_check_makes_the_folder_and_leaves_nothing_in_it(tmp_path: Path) -> None:
