@@ -101,7 +101,7 @@ def _plain_type(annotation: Any) -> Any:
 
 def _shown_default(name: str, field: FieldInfo) -> str:
     default = field.default
-    if default in (PydanticUndefined, None, False):
+    if default is None or default is False or default is PydanticUndefined:
         return ""
     if name.endswith("_bytes"):
         default = ByteSize(default).human_readable().replace(".0", "")

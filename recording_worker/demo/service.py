@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from http.client import HTTPResponse
@@ -101,9 +100,13 @@ class Service:
             time.sleep(0.1)
 
     def metrics(self) -> list[Metric]:
-        """What /metrics says."""
-        with self._open("/metrics") as response:
-            return list(text_string_to_metric_families(response.read().decode()))
+        """What /metrics says. Raises WorkerError."""
+        try:
+            with self._open("/metrics") as response:
+                return list(text_string_to_metric_families(response.read().decode()))
+        except OSError as error:
+            self.check()
+            raise WorkerError(f"can't read the service's /metrics: {error}") from None
 
     def stop(self) -> None:
         """SIGTERM, and wait until it has flushed, committed and gone. Raises WorkerError where it does not."""
@@ -119,7 +122,7 @@ class Service:
         try:
             with self._open("/readyz"):
                 return True
-        except urllib.error.URLError:
+        except OSError:  # not listening yet, or 503
             return False
 
     def _open(self, path: str) -> HTTPResponse:

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from recording_worker.errors import ConfigError
+from recording_worker.errors import ConfigError, WorkerError
 
 
 @contextmanager
 def staged_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder beside `folder`, which becomes `folder` at the end; on any exception it is removed.
 
-    Raises ConfigError where `folder` can't be written, or holds something already.
+    Raises ConfigError where `folder` can't be written, or holds something already; WorkerError for an OSError
+    of what runs inside.
     """
     try:
         _check_free(folder)
@@ -27,12 +28,11 @@ def staged_folder(folder: Path) -> Iterator[Path]:
     try:
         yield staging
         staging.chmod(0o777 & ~_umask())
-        try:
-            staging.rename(folder)
-        except OSError as error:
-            raise ConfigError(f"can't put {folder} in its place: {error.strerror}") from None
-    except BaseException:
+        staging.rename(folder)
+    except BaseException as error:
         shutil.rmtree(staging)
+        if isinstance(error, OSError):
+            raise WorkerError(f"can't write {folder}: {error}") from error
         raise
 
 
