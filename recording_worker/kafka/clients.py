@@ -21,12 +21,17 @@ _REPEAT_SECONDS = 10.0
 
 _OURS = {
     "bootstrap.servers": "set bootstrap_servers instead",
+    "metadata.broker.list": "set bootstrap_servers instead",
     "group.id": "set group_id instead",
     "group.protocol": "set group_protocol instead",
     "partition.assignment.strategy": "the supervisor needs cooperative-sticky",
     "enable.auto.commit": "offsets are committed once their messages are stored",
     "enable.auto.offset.store": "offsets are committed once their messages are stored",
     "enable.partition.eof": "it is not an error here",
+    "acks": "a record counts once all replicas in sync have it",
+    "request.required.acks": "a record counts once all replicas in sync have it",
+    "enable.idempotence": "a record counts once",
+    "transactional.id": "each worker would need its own",
 }
 """Properties the user can't set, and what to tell them."""
 

@@ -102,7 +102,7 @@ def test_workers_do_not_outlive_their_supervisor(start: StartService) -> None:
     wait_for(lambda: not any(is_alive(pid) for pid in workers), "the workers' end", seconds=5)
 
 
-def test_a_second_signal_exits_at_once(start: StartService, traffic: Traffic) -> None:
+def test_a_second_signal_exits_at_once(start: StartService) -> None:
     service = start()
     service.wait_until_ready()
     for pid in service.worker_pids().values():

@@ -1,0 +1,287 @@
+"""The worker's consumer and producer, and the supervisor's membership, on the embedded broker."""
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing import Pipe
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from recording_worker.batch import Message, OutputRecord
+from recording_worker.errors import FlushError
+from recording_worker.kafka.consumer import PartitionConsumer, PartitionState
+from recording_worker.kafka.embedded import EmbeddedBroker
+from recording_worker.kafka.membership import GroupMember
+from recording_worker.kafka.offsets import OffsetStore
+from recording_worker.kafka.producer import RecordProducer
+from recording_worker.recording.flush import FlushedBatch
+from recording_worker.recording.session_batch import FlushReason
+from recording_worker.settings import Settings, StartFrom
+from recording_worker.supervisor.control import Channel, Flushed, Placement, SupervisorChannel, WorkerChannel
+from recording_worker.worker.delivery import AtLeastOnceDelivery
+from recording_worker.worker.holdings import Holdings
+from tests.integration.conftest import PARTITIONS
+from tests.integration.service import wait_for
+
+SettingsOf = Callable[..., Settings]
+Send = Callable[..., None]
+
+PRODUCE = 0
+TOPIC_AUTHORIZATION_FAILED = 29
+
+
+NUMBERS = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker() as embedded:
+        yield embedded
+
+
+@pytest.fixture
+def topic(broker: EmbeddedBroker) -> str:
+    """A topic of its own for each test."""
+    name = f"topic-{next(NUMBERS)}"
+    broker.create_topic(name, PARTITIONS)
+    return name
+
+
+@pytest.fixture
+def settings_of(broker: EmbeddedBroker, topic: str) -> SettingsOf:
+    def settings(**given: Any) -> Settings:
+        return Settings(bootstrap_servers=broker.bootstrap_servers, topic=topic, group_id=topic, **given)
+
+    return settings
+
+
+@pytest.fixture
+def send(broker: EmbeddedBroker, topic: str) -> Send:
+    def send_values(*values: bytes | None, partition: int = 0, **fields: Any) -> None:
+        producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "log_level": 0})
+        for value in values:
+            producer.produce(topic, value=value, partition=partition, **fields)
+        assert producer.flush(10) == 0
+
+    return send_values
+
+
+@pytest.fixture
+def consumer(settings_of: SettingsOf) -> Iterator[PartitionConsumer]:
+    partition_consumer = PartitionConsumer(settings_of())
+    yield partition_consumer
+    partition_consumer.close()
+
+
+def consume(consumer: PartitionConsumer, messages: int, seconds: float = 10) -> list[Message]:
+    got: list[Message] = []
+    deadline = time.monotonic() + seconds
+    while len(got) < messages and time.monotonic() < deadline:
+        got += consumer.consume(messages - len(got), 0.2)
+    return got
+
+
+def test_messages_come_as_they_were_sent(send: Send, consumer: PartitionConsumer) -> None:
+    headers = [("token", b"a"), ("empty", None), ("token", b"b")]
+    send(b"value", key=b"key", headers=headers, timestamp=1_700_000_000_123)
+    send(None)
+    consumer.assign({0: 0})
+    first, second = consume(consumer, 2)
+    assert first == Message(
+        0, 0, 1_700_000_000_123, b"key", b"value", [("token", b"a"), ("empty", b""), ("token", b"b")]
+    )
+    assert (second.key, second.value, second.headers) == (None, None, [])
+
+
+def test_partitions_are_read_from_where_they_are_told_to_begin(send: Send, consumer: PartitionConsumer) -> None:
+    for partition in (0, 1):
+        send(*(b"%d" % number for number in range(10)), partition=partition)
+    consumer.assign({0: 4})
+    consumer.assign({1: 8})
+    got = consume(consumer, 8)
+    assert sorted((message.partition, message.offset) for message in got) == [(0, n) for n in range(4, 10)] + [
+        (1, 8),
+        (1, 9),
+    ]
+    assert consumer.states() == {0: PartitionState(10, 10), 1: PartitionState(10, 10)}
+
+
+def test_what_was_fetched_of_an_unassigned_partition_is_dropped(send: Send, consumer: PartitionConsumer) -> None:
+    for partition in (0, 1):
+        send(*(b"x" * 100 for _ in range(1000)), partition=partition)
+    consumer.assign({0: 0, 1: 0})
+    consume(consumer, 100)
+    time.sleep(0.3)  # by now all is fetched
+    consumer.unassign([0, 5])
+    rest = consume(consumer, 2000, seconds=1)
+    assert {message.partition for message in rest} == {1}
+    consumer.assign({0: 500})
+    again = consume(consumer, 500)
+    assert [message.offset for message in again] == list(range(500, 1000))
+
+
+def test_a_hole_is_a_fault_of_its_partition(send: Send, consumer: PartitionConsumer) -> None:
+    send(b"a", b"b", partition=0)
+    send(b"c", partition=1)
+    consumer.assign({0: 7, 1: 0})
+    assert [message.value for message in consume(consumer, 2, seconds=3)] == [b"c"]
+    [fault] = consumer.take_faults()
+    assert (fault.partition, fault.offset) == (0, 7)
+    assert fault.text.startswith("partition 0 stopped: offset 7 is to be read next, but the log holds offsets 0 to 1")
+    assert consumer.take_faults() == []
+    assert consumer.states().keys() == {1}
+
+
+def records(number: int, topic: str) -> list[OutputRecord]:
+    return [
+        OutputRecord(topic, b"key", b"%d" % n, [("dlq-reason", b"why")], 1_700_000_000_000 + n) for n in range(number)
+    ]
+
+
+def read_back(broker: EmbeddedBroker, topic: str) -> list[tuple[Any, ...]]:
+    """All records of all partitions of a topic."""
+    client = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "readers", "log_level": 0})
+    partitions = client.list_topics(topic, timeout=5).topics[topic].partitions
+    client.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+    got: list[tuple[Any, ...]] = []
+    while batch := client.consume(10_000, 1.0):
+        got += [(m.key(), m.value(), m.headers(), m.timestamp()[1]) for m in batch]
+    client.close()
+    return got
+
+
+def test_records_arrive_as_given_though_the_queue_is_small(
+    broker: EmbeddedBroker, topic: str, settings_of: SettingsOf
+) -> None:
+    producer = RecordProducer(settings_of(kafka_producer={"queue.buffering.max.messages": 50}))
+    producer.send(records(500, topic))
+    assert sorted(read_back(broker, topic)) == sorted(tuple(record[1:5]) for record in records(500, topic))
+
+
+def test_a_record_that_is_refused_fails_the_flush_and_names_its_topic(
+    broker: EmbeddedBroker, topic: str, settings_of: SettingsOf
+) -> None:
+    producer = RecordProducer(settings_of())
+    broker.push_request_errors(PRODUCE, [TOPIC_AUTHORIZATION_FAILED])
+    with pytest.raises(FlushError, match=rf"1 of 1 records not accepted by Kafka.* topic {topic}: .*authorization"):
+        producer.send(records(1, topic))
+
+
+def test_a_record_that_is_too_large_fails_the_flush(topic: str, settings_of: SettingsOf) -> None:
+    producer = RecordProducer(settings_of(kafka_producer={"message.max.bytes": 2000}))
+    with pytest.raises(FlushError, match=f"topic {topic} not accepted: .*too large"):
+        producer.send([OutputRecord(topic, None, os.urandom(3000), [], 0)])
+
+
+def test_a_broker_that_is_away_fails_the_flush_in_time(
+    broker: EmbeddedBroker, topic: str, settings_of: SettingsOf
+) -> None:
+    producer = RecordProducer(settings_of(progress_deadline=1.0))
+    broker.set_down()
+    began = time.monotonic()
+    try:
+        with pytest.raises(FlushError, match=r"3 of 3 records .*timed out"):
+            producer.send(records(3, topic))
+    finally:
+        broker.set_up()
+    assert time.monotonic() - began < 5
+
+
+def flushed_batch(topic: str, offsets: dict[int, int], number: int) -> FlushedBatch:
+    return FlushedBatch("id", topic, FlushReason.AGE, records(number, topic), offsets, 2, number, 7, 100, 50)
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[SupervisorChannel, WorkerChannel]]:
+    ours, theirs = Pipe()
+    supervisor: SupervisorChannel = Channel(ours)
+    worker: WorkerChannel = Channel(theirs)
+    yield supervisor, worker
+    supervisor.close()
+    worker.close()
+
+
+def test_delivery_reports_offsets_once_all_is_acknowledged(
+    broker: EmbeddedBroker,
+    topic: str,
+    settings_of: SettingsOf,
+    ends: tuple[SupervisorChannel, WorkerChannel],
+) -> None:
+    supervisor, worker = ends
+    holdings = Holdings()
+    holdings.take([Placement(0, 11, 0), Placement(1, 12, 0)])
+    delivery = AtLeastOnceDelivery(RecordProducer(settings_of()), holdings, worker)
+    delivery.deliver(flushed_batch(topic, {0: 40, 1: 50, 2: 60}, 20))
+    assert list(supervisor.receive()) == [Flushed((Placement(0, 11, 40), Placement(1, 12, 50)), 2, 7, 50)]
+    assert len(read_back(broker, topic)) == 20
+
+
+def test_delivery_that_fails_reports_nothing(
+    broker: EmbeddedBroker,
+    topic: str,
+    settings_of: SettingsOf,
+    ends: tuple[SupervisorChannel, WorkerChannel],
+) -> None:
+    supervisor, worker = ends
+    holdings = Holdings()
+    holdings.take([Placement(0, 11, 0)])
+    delivery = AtLeastOnceDelivery(RecordProducer(settings_of()), holdings, worker)
+    broker.push_request_errors(PRODUCE, [TOPIC_AUTHORIZATION_FAILED])
+    with pytest.raises(FlushError):
+        delivery.deliver(flushed_batch(topic, {0: 40}, 1))
+    assert list(supervisor.receive()) == []
+
+
+class Owner:
+    def __init__(self) -> None:
+        self.partitions: set[int] = set()
+
+    def on_assign(self, partitions: list[int]) -> None:
+        self.partitions.update(partitions)
+
+    def on_revoke(self, partitions: list[int]) -> None:
+        self.partitions.difference_update(partitions)
+
+    on_lost = on_revoke
+
+
+def test_a_member_owns_partitions_and_commits_where_they_begin(send: Send, settings_of: SettingsOf) -> None:
+    send(*(b"x" for _ in range(100)), partition=2)
+    owner, offsets = Owner(), OffsetStore()
+    member = GroupMember(settings_of(start_from=StartFrom.LATEST), owner, offsets)
+    member.join()
+
+    def owns_all() -> bool:
+        member.poll(0.05)
+        return owner.partitions == set(range(PARTITIONS))
+
+    wait_for(owns_all, "the assignment")
+    assert member.start_offsets([1, 2]) == {1: (None, 0), 2: (None, 100)}
+    offsets.begin(2, None, 100)
+    offsets.advance(2, 130)
+
+    def all_committed() -> bool:
+        member.commit_soon()
+        member.poll(0.05)
+        return not offsets.pending()
+
+    wait_for(all_committed, "the commit")
+    assert member.start_offsets([2]) == {2: (130, 130)}
+    offsets.advance(2, 140)
+    member.commit_now()
+    assert not offsets.pending()
+    member.close()
+    assert owner.partitions == set()
+
+
+def test_the_flush_thread_and_the_loop_may_use_one_pipe(ends: tuple[SupervisorChannel, WorkerChannel]) -> None:
+    supervisor, worker = ends
+    message = Flushed((Placement(0, 1, 2),), 1, 1, 1)
+    thread = threading.Thread(target=worker.send, args=(message,))
+    thread.start()
+    assert next(supervisor.receive(5)) == message
+    thread.join()

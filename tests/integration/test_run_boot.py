@@ -1,0 +1,85 @@
+"""`recording-worker run` that can't start: one line that says why, the exit code of its kind, nothing left running."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recording_worker.errors import BootError, ConfigError
+from recording_worker.kafka.clients import check_broker
+from recording_worker.kafka.embedded import EmbeddedBroker
+from recording_worker.kafka.membership import member_config
+from recording_worker.settings import Settings
+from tests.integration.conftest import StartService
+from tests.integration.service import TOPIC, Service, is_alive
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker() as embedded:
+        embedded.create_topic(TOPIC, 1)
+        yield embedded
+
+
+def error_of(service: Service, code: int) -> str:
+    assert service.process.wait(30) == code
+    lines = service.log_file.read_text().splitlines()
+    assert "Traceback" not in "".join(lines)
+    assert not [pid for pid in service.worker_pids().values() if is_alive(pid)]
+    [line] = [line for line in lines if not line.startswith("{")]
+    return line.removeprefix("recording-worker: error: ")
+
+
+def test_no_broker() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        config = member_config(Settings(bootstrap_servers=address))
+        with pytest.raises(BootError, match=rf"no Kafka broker reachable at {address}: .*Connection refused"):
+            check_broker(config, TOPIC, timeout=1)
+
+
+def test_a_broker_that_is_there(broker: EmbeddedBroker) -> None:
+    check_broker(member_config(Settings(bootstrap_servers=broker.bootstrap_servers)), TOPIC, timeout=5)
+
+
+def test_no_such_topic(start: StartService) -> None:
+    line = error_of(start(topic="recordigns"), 3)
+    assert line == "topic recordigns can't be read: Broker: Unknown topic or partition"
+
+
+def test_a_port_in_use(start: StartService) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        line = error_of(start(ops_port=port), 3)
+    assert line.startswith(f"ops server: can't listen on 127.0.0.1:{port}: ")
+    assert line.endswith("Address already in use")
+
+
+def test_a_worker_that_can_not_boot_halts_the_supervisor(start: StartService, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    line = error_of(start(storage_dir=str(tmp_path / "file" / "folder")), 2)
+    assert "can't write to the storage folder" in line
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (
+            {"kafka_consumer": {"enable.auto.commit": True}},
+            "[kafka_consumer] enable.auto.commit can't be set: offsets are committed once their messages are stored",
+        ),
+        ({"kafka": {"group.id": "x"}}, "[kafka] group.id can't be set: set group_id instead"),
+        ({"kafka": {"no.such": 1}}, 'Kafka client configuration: No such configuration property: "no.such"'),
+        (
+            {"kafka_producer": {"compression.type": "best"}},
+            'Kafka client configuration: Invalid value "best" for configuration property "compression.codec"',
+        ),
+    ],
+)
+def test_kafka_properties_that_can_not_be(start: StartService, settings: dict[str, Any], text: str) -> None:
+    assert text in error_of(start(**settings), ConfigError.exit_code)
