@@ -8,8 +8,7 @@ from recording_worker._native import DecodedBatch, Decoder, SessionBlock, gather
 from recording_worker.recording.console_logs import ConsoleLogRecorder
 from recording_worker.settings import Settings
 
-_POLL_MESSAGES: int = Settings.model_fields["poll_messages"].default
-_MAX_DECODED_BYTES: int = Settings.model_fields["max_decoded_bytes"].default
+_SETTINGS = Settings()
 _TEAM = 1
 
 
@@ -26,7 +25,7 @@ class Session:
 class NativePass:
     """One pass over all messages, a poll at a time."""
 
-    decoder = Decoder(max_batch_bytes=_MAX_DECODED_BYTES)
+    decoder = Decoder(max_batch_bytes=_SETTINGS.max_decoded_bytes)
     """Lives through all passes, as in the worker."""
 
     def __init__(self, messages: list[WireMessage]) -> None:
@@ -35,7 +34,7 @@ class NativePass:
         self.bytes = 0
         start = 0
         while start < len(messages):
-            poll = messages[start : start + _POLL_MESSAGES]
+            poll = _poll(messages, start)
             dispositions = bytearray(len(poll))
             decoded = self.decoder.decode(
                 [message.value for message in poll],
@@ -80,6 +79,17 @@ class NativePass:
     def lines(self) -> Iterator[tuple[str, bytes]]:
         for (_, session_id), session in self.sessions.items():
             yield session_id, bytes(gather([session.block]))
+
+
+def _poll(messages: list[WireMessage], start: int) -> list[WireMessage]:
+    """The messages a poll gives from `start` on: as many as the settings let it take, by number and by bytes."""
+    poll = messages[start : start + _SETTINGS.poll_messages]
+    room = _SETTINGS.fetch_queue_bytes
+    for number, message in enumerate(poll, start=1):
+        room -= len(message.value)
+        if room <= 0:
+            return poll[:number]
+    return poll
 
 
 if __name__ == "__main__":

@@ -1,0 +1,52 @@
+"""What all cases share: CPU time, and MB/s in the results and at the end of the run."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import pytest
+
+_RATES = pytest.StashKey[dict[str, tuple[float, float]]]()
+
+
+class Measure(Protocol):
+    """Measures a function that works on so many bytes."""
+
+    def __call__(self, function: Callable[..., Any], size: int, setup: Callable[[], Any] | None = None) -> None:
+        """`setup`, where given, runs before each round, and what it returns is the function's argument."""
+
+
+@pytest.fixture
+def measure(benchmark: Any, request: pytest.FixtureRequest) -> Measure:
+    """Measures a function's CPU time; MB/s go into the case's extra_info and the summary."""
+
+    def run(function: Callable[..., Any], size: int, setup: Callable[[], Any] | None = None) -> None:
+        if setup is None:
+            benchmark(function)
+        else:
+            benchmark.pedantic(function, setup=lambda: ((setup(),), {}), rounds=30, warmup_rounds=3)
+        if benchmark.stats is not None:
+            median = benchmark.stats.stats.median
+            rate = size / median / 1e6
+            benchmark.extra_info |= {"mb": size / 1e6, "mb_per_s": rate}
+            request.config.stash.setdefault(_RATES, {})[request.node.nodeid] = (rate, median)
+
+    return run
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All cases are measured in CPU time, so that other work on the machine counts for little."""
+    for item in items:
+        item.add_marker(pytest.mark.benchmark(timer=time.process_time, min_rounds=10, warmup=True))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Each case's MB/s of uncompressed messages, and CPU seconds a GB."""
+    rates = config.stash.get(_RATES, {})
+    if not rates:
+        return
+    width = max(map(len, rates))
+    terminalreporter.section("MB/s on one core, CPU time, medians")
+    terminalreporter.line(f"{'case':{width}} {'MB/s':>10} {'CPU s/GB':>9}")
+    for case, (rate, _) in rates.items():
+        terminalreporter.line(f"{case:{width}} {rate:10,.1f} {1000 / rate:9.3f}")

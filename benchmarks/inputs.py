@@ -1,0 +1,120 @@
+"""Messages for the benchmarks: made up from a seed, and the sample of real recordings.
+
+Made-up ones hold the events of the demo's visitors: full snapshots, mutations, mouse, input, console.
+"""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from random import Random
+
+import orjson
+import zstandard
+
+from recording_worker._native import DecodedBatch, Decoder, SessionBlock
+from recording_worker.batch import Message, MessageBatch
+from recording_worker.demo.traffic import Draft
+from recording_worker.demo.visitor import Event, Visitor
+from recording_worker.kafka.file_source import read_messages
+from recording_worker.steps.parse_headers import ParseHeaders
+
+SAMPLE = Path(__file__).parents[1] / "tests" / "data" / "sample.jsonl.zst"
+SIZES = {"2KB": 2_000, "28KB": 28_000, "280KB": 280_000, "1.2MB": 1_200_000}
+"""A small message; the median, the 90th percentile and the largest of real traffic. Bytes when uncompressed."""
+ENCODINGS = ("plain", "gzip", "lz4", "zstd")
+TOPIC = "benchmark"
+_START_MS = 1_795_000_000_000
+_BATCH_BYTES = 5_000_000
+
+
+def made_up(seed: int, size: int, encoding: str) -> list[Message]:
+    """Messages of about `size` bytes each and 5 MB together, uncompressed; a session has five messages."""
+    count = max(1, _BATCH_BYTES // size)
+    random = Random(seed)
+    return [_message(random, offset, f"{seed}-{offset // 5}", size, encoding) for offset in range(count)]
+
+
+@cache
+def real() -> tuple[Message, ...]:
+    """The sample of real recordings: 82 messages, most of them plain, the others gzip and lz4."""
+    return tuple(read_messages(SAMPLE, partition=0))
+
+
+def _message(random: Random, offset: int, session: str, size: int, encoding: str) -> Message:
+    draft = Draft(
+        session_id=str(uuid.uuid5(uuid.NAMESPACE_URL, session)),
+        distinct_id="visitor-1",
+        token="phc_benchmark",
+        lib_version="1.449.2",
+        encoding="plain" if encoding == "zstd" else encoding,
+        time_ms=_START_MS,
+        items=[],
+        value=zstandard.ZstdCompressor().compress if encoding == "zstd" else None,
+    )
+    room = size - len(draft.message(offset).value or b"")
+    draft.items = list(_fill(_events(random), room))
+    return draft.message(offset)
+
+
+def _events(random: Random) -> Iterator[Event]:
+    while True:
+        yield from Visitor(random, _START_MS - 3_600_000).events()
+
+
+def _fill(events: Iterator[Event], room: int) -> Iterator[Event]:
+    """Events until the next one has no room; before the first ones, all that have none are skipped."""
+    used = 0
+    for event in events:
+        length = len(orjson.dumps(orjson.dumps(event).decode())) - 1
+        if used + length <= room:
+            used += length
+            yield event
+        elif used > room // 2:
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What a decode call takes, ready."""
+
+    batch: MessageBatch
+    bytes: int
+    """Of all values when uncompressed."""
+
+    def decode(self, decoder: Decoder) -> DecodedBatch:
+        """Decode all messages anew."""
+        batch = self.batch
+        return decoder.decode(
+            batch.values,
+            batch.content_encodings,
+            batch.session_id_headers,
+            batch.distinct_id_headers,
+            batch.timestamps_ms,
+            None,
+            bytearray(len(batch)),
+            bytearray(len(batch)),
+        )
+
+
+def columns(messages: Sequence[Message]) -> Columns:
+    """The messages with their headers parsed. Raises AssertionError where one can't be recorded."""
+    batch = MessageBatch(TOPIC, messages)
+    ParseHeaders().run(batch)
+    decoded = Columns(batch, 0).decode(Decoder())
+    assert decoded.rows == len(messages)
+    assert all(decoded.event_count(row) for row in range(decoded.rows))
+    return Columns(batch, decoded.uncompressed_bytes)
+
+
+def record(decoded: DecodedBatch) -> list[SessionBlock]:
+    """All rows into the blocks of their sessions."""
+    blocks: dict[str, SessionBlock] = {}
+    for row in range(decoded.rows):
+        session_id = decoded.session_id(row)
+        block = blocks.get(session_id)
+        if block is None:
+            block = blocks[session_id] = SessionBlock()
+        block.record(decoded, row, row)
+    return list(blocks.values())

@@ -1,0 +1,32 @@
+"""What a flush does with the blocks before they are stored. MB/s are of the lines, uncompressed."""
+
+import pytest
+
+from benchmarks.conftest import Measure
+from benchmarks.inputs import columns, real, record
+from recording_worker._native import Decoder, SessionBlock, gather
+from recording_worker.recording.compression import block_compressor
+from recording_worker.settings import Codec
+
+
+@pytest.fixture(scope="module")
+def blocks() -> list[SessionBlock]:
+    return record(columns(real()).decode(Decoder()))
+
+
+def test_gather(measure: Measure, blocks: list[SessionBlock]) -> None:
+    """The lines of all blocks copied into one buffer."""
+    measure(lambda: gather(blocks), sum(block.size for block in blocks))
+
+
+@pytest.mark.parametrize("level", [-5, 1, 3, 6])
+def test_gather_and_zstd(measure: Measure, blocks: list[SessionBlock], level: int) -> None:
+    """Gathered, then a zstd frame a block, by level; the ratio is in the extra info."""
+    compressor = block_compressor(Codec.ZSTD, level)
+    measure(lambda: compressor.compress(gather(blocks)), sum(block.size for block in blocks))
+
+
+def test_gather_and_snappy(measure: Measure, blocks: list[SessionBlock]) -> None:
+    """Gathered, then raw snappy a block."""
+    compressor = block_compressor(Codec.SNAPPY, 0)
+    measure(lambda: compressor.compress(gather(blocks)), sum(block.size for block in blocks))

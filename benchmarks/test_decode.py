@@ -1,0 +1,21 @@
+"""Decoding: message values in hand to validated, sliced events as lines, one call a batch of about 5 MB."""
+
+import pytest
+
+from benchmarks.conftest import Measure
+from benchmarks.inputs import ENCODINGS, SIZES, columns, made_up, real
+from recording_worker._native import Decoder
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_decode(measure: Measure, encoding: str, size: str) -> None:
+    """Made-up messages of one encoding and size: what inflating costs, and what each message costs."""
+    decoder, given = Decoder(), columns(made_up(1, SIZES[size], encoding))
+    measure(lambda: given.decode(decoder), given.bytes)
+
+
+def test_decode_real(measure: Measure) -> None:
+    """The sample of real recordings, in its mix of encodings and sizes."""
+    decoder, given = Decoder(), columns(real())
+    measure(lambda: given.decode(decoder), given.bytes)

@@ -1,0 +1,91 @@
+"""The pipeline over the sample of real recordings as one batch: each step alone, and all of it with the flush."""
+
+from math import inf
+
+import pytest
+
+from benchmarks.conftest import Measure
+from benchmarks.inputs import TOPIC, columns, real
+from recording_worker.batch import MessageBatch
+from recording_worker.clock import SystemClock
+from recording_worker.pipeline import Pipeline, Step, build_pipeline
+from recording_worker.recording.flush import FlushedBatch, Flusher
+from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
+from recording_worker.restrictions.static import StaticRestrictions
+from recording_worker.settings import Codec, Settings
+from recording_worker.storage.blackhole import BlackholeStorage
+from recording_worker.teams.any_token import AnyTokenTeams
+
+
+class NoDelivery:
+    """Takes flushed batches as delivered."""
+
+    def deliver(self, flushed: FlushedBatch) -> None:
+        """Forget it."""
+
+
+class NoFlush:
+    """A flush thread that is always at it, so that the step has nothing to hand over."""
+
+    busy = True
+
+    def raise_if_failed(self) -> None:
+        """Nothing can have failed."""
+
+    def submit(self, session_batch: SessionBatchRecorder, reason: FlushReason) -> None:
+        """Not called while busy."""
+
+
+def new_manager() -> SessionBatchManager:
+    return SessionBatchManager(TOPIC, SystemClock(), Settings().max_batch_bytes, inf, None)
+
+
+def new_pipeline(manager: SessionBatchManager, flusher: Flusher | NoFlush, codec: Codec = Codec.ZSTD) -> Pipeline:
+    return build_pipeline(
+        Settings(codec=codec),
+        teams=AnyTokenTeams(),
+        restrictions=StaticRestrictions([]),
+        manager=manager,
+        flusher=flusher,
+        clock=SystemClock(),
+        offline=True,
+    )
+
+
+def steps(pipeline: Pipeline) -> list[Step]:
+    return [step for step, _ in pipeline._steps]  # noqa: SLF001 nobody else needs to take it apart
+
+
+STEPS = [step.name for step in steps(new_pipeline(new_manager(), NoFlush()))]
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_step(measure: Measure, name: str) -> None:
+    """One step, over a batch on which the steps before it have run."""
+    number = STEPS.index(name)
+
+    def prepare() -> tuple[Step, MessageBatch]:
+        all_steps = steps(new_pipeline(new_manager(), NoFlush()))
+        batch = MessageBatch(TOPIC, real())
+        for step in all_steps[:number]:
+            step.run(batch)
+        return all_steps[number], batch
+
+    measure(lambda prepared: prepared[0].run(prepared[1]), columns(real()).bytes, setup=prepare)
+
+
+@pytest.mark.parametrize("codec", Codec)
+def test_pipeline(measure: Measure, codec: Codec) -> None:
+    """All steps, and the flush of all sessions to a storage that takes no time: what a worker does with a core."""
+    manager, settings = new_manager(), Settings(codec=codec)
+    flusher = Flusher(BlackholeStorage(), NoDelivery(), settings=settings, clock=SystemClock())
+    pipeline = new_pipeline(manager, flusher, codec)
+
+    def run(batch: MessageBatch) -> None:
+        pipeline.run(batch)
+        flusher.submit(manager.swap(), FlushReason.SIZE)
+        flusher.wait()
+        flusher.raise_if_failed()
+
+    measure(run, columns(real()).bytes, setup=lambda: MessageBatch(TOPIC, real()))
+    flusher.close()

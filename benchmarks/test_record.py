@@ -1,0 +1,28 @@
+"""Recording: the decoded rows into the blocks of their sessions, with all counters."""
+
+import pytest
+
+from benchmarks.conftest import Measure
+from benchmarks.inputs import SIZES, columns, made_up, real, record
+from recording_worker._native import Decoder
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_record(measure: Measure, size: str) -> None:
+    """Made-up messages by size: what a row costs, however many events it has."""
+    given = columns(made_up(1, SIZES[size], "plain"))
+    decoded = given.decode(Decoder())
+    measure(lambda: record(decoded), given.bytes)
+
+
+def test_record_real(measure: Measure) -> None:
+    """The sample of real recordings."""
+    given = columns(real())
+    decoded = given.decode(Decoder())
+    measure(lambda: record(decoded), given.bytes)
+
+
+def test_decode_and_record_real(measure: Measure) -> None:
+    """Both together, over the sample of real recordings: the job that `benchmarks.compare` compares."""
+    decoder, given = Decoder(), columns(real())
+    measure(lambda: record(given.decode(decoder)), given.bytes)
