@@ -1,0 +1,95 @@
+import urllib.request
+from pathlib import Path
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+
+import pytest
+
+from recording_worker.supervisor.ops_server import OpsApp, OpsServer, render_page
+from recording_worker.supervisor.status import PartitionStatus, Status, WorkerStatus
+from tests.builders import FakeClock
+
+WORKERS = (
+    WorkerStatus(0, 4711, "running", 2, "12:00:00 UTC: 3 sessions, 99 bytes"),
+    WorkerStatus(1, None, "waiting", 0, ""),
+)
+PARTITIONS = (
+    PartitionStatus(0, 0, 10, 15, 20, ""),
+    PartitionStatus(1, None, None, None, None, ""),
+    PartitionStatus(2, 0, 5, 6, 5, "a hole at <5>"),
+)
+
+
+class Pages:
+    """The app, asked without a server."""
+
+    def __init__(self, status: Status) -> None:
+        self.status = status
+        self.clock = FakeClock()
+        self.app = OpsApp(lambda: self.status, self.clock)
+
+    def get(self, path: str) -> tuple[str, str]:
+        environ: dict[str, Any] = {}
+        setup_testing_defaults(environ)
+        environ["PATH_INFO"] = path
+        codes: list[str] = []
+
+        def start(code: str, _headers: object, _error: object = None) -> Any:
+            codes.append(code)
+
+        body = b"".join(self.app(environ, start)).decode()
+        return codes[0], body
+
+
+@pytest.fixture
+def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pages:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    return Pages(Status(FakeClock().monotonic(), "", WORKERS, PARTITIONS))
+
+
+def test_healthy_while_the_loop_turns(pages: Pages) -> None:
+    assert pages.get("/healthz") == ("200 OK", "ok\n")
+    pages.clock.ms += 61_000
+    code, text = pages.get("/healthz")
+    assert code == "503 Service Unavailable"
+    assert text == "the supervisor's loop hangs since 61 s\n"
+
+
+def test_ready_or_the_reason_why_not(pages: Pages) -> None:
+    assert pages.get("/readyz") == ("200 OK", "ready\n")
+    pages.status = Status(0, "workers not up: [1]")
+    assert pages.get("/readyz") == ("503 Service Unavailable", "workers not up: [1]\n")
+
+
+def test_lag_and_stopped_partitions_are_metrics(pages: Pages) -> None:
+    code, text = pages.get("/metrics")
+    assert code == "200 OK"
+    lines = text.splitlines()
+    assert 'recording_worker_lag_messages{partition="0"} 10.0' in lines
+    assert 'recording_worker_lag_messages{partition="2"} 0.0' in lines
+    assert not any('lag_messages{partition="1"}' in line for line in lines), "not known yet"
+    assert "recording_worker_partitions_stopped 1.0" in lines
+
+
+def test_the_page_shows_everything_and_escapes_it(pages: Pages) -> None:
+    code, page = pages.get("/")
+    assert code == "200 OK"
+    assert "<h1>recording-worker: ready</h1>" in page
+    assert "<tr><td>0</td><td>4711</td><td>running</td><td>0 2</td>" in page
+    assert "<tr><td>1</td><td>-</td><td>waiting</td>" in page
+    assert "<tr><td>0</td><td>0</td><td>10</td><td>15</td><td>20</td><td>10</td><td></td></tr>" in page
+    assert "a hole at &lt;5&gt;" in page
+    assert "<5>" not in page
+    assert "not ready: waiting for &lt;x&gt;" in render_page(Status(0, "waiting for <x>"))
+
+
+def test_other_pages_are_not_found(pages: Pages) -> None:
+    assert pages.get("/metricsx")[0] == "404 Not Found"
+
+
+def test_port_0_takes_any(pages: Pages) -> None:
+    server = OpsServer(pages.app, "127.0.0.1", 0)
+    host, port = server.address
+    with urllib.request.urlopen(f"http://{host}:{port}/readyz", timeout=5) as response:
+        assert response.read() == b"ready\n"
+    server.close()
