@@ -12,6 +12,7 @@ from multiprocessing.process import BaseProcess
 import structlog
 
 from recording_worker.clock import Clock
+from recording_worker.errors import BootError
 from recording_worker.settings import Settings
 from recording_worker.supervisor.control import (
     BootFailed,
@@ -30,6 +31,8 @@ _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 30.0
 _STABLE_SECONDS = 60.0
 """A worker that lived this long starts with the first delay again."""
+_BOOT_ATTEMPTS = 5
+"""Ends in a row before it was ready, after which a worker is given up."""
 _DUMP_SECONDS = 1.0
 """Time a stuck worker gets to write its stacks."""
 
@@ -50,6 +53,9 @@ class Slot:
     process: BaseProcess | None = None
     channel: SupervisorChannel | None = None
     ready: bool = False
+    """Whether it takes orders."""
+    booted: bool = False
+    """Whether it ever did."""
     started: float = 0.0
     heard: float = 0.0
     """When it last said anything."""
@@ -57,6 +63,8 @@ class Slot:
     """When the flush in flight was first heard of."""
     failures: int = 0
     """Ends in a row that came too soon."""
+    failed_boots: int = 0
+    """Ends in a row before it was ready."""
     start_at: float = 0.0
     stuck_since: float | None = None
     """When it was told to dump its stacks."""
@@ -137,7 +145,10 @@ class WorkerPool:
             yield from self._hear(slot)
 
     def reap(self) -> list[WorkerExit]:
-        """The workers that ended. Their slots are filled again after a delay."""
+        """The workers that ended. Their slots are filled again after a delay.
+
+        Raises BootError for one that ended time after time before it was ready.
+        """
         return [
             self._empty(slot) for slot in self.slots if slot.process is not None and slot.process.exitcode is not None
         ]
@@ -163,7 +174,7 @@ class WorkerPool:
                 silent = round(now - slot.heard, 1)
                 log.error("worker is stuck", worker=slot.worker, pid=slot.pid, silent_seconds=silent)
                 slot.stuck_since = now
-                if slot.ready:  # before that it does not know the signal yet
+                if slot.booted:  # before that it does not know the signal yet
                     os.kill(slot.process.pid or 0, signal.SIGUSR1)
 
     def kill_all(self) -> None:
@@ -194,7 +205,7 @@ class WorkerPool:
                 slot.heard = self._clock.monotonic()
                 match message:
                     case Ready():
-                        slot.ready = True
+                        slot.ready = slot.booted = True
                     case BootFailed(error):
                         raise error
                     case Flushed() | Progress(flushing=False):
@@ -220,9 +231,12 @@ class WorkerPool:
             last_words=last_words,
             restart_delay=delay,
         )
+        failed_boots = 0 if slot.booted else slot.failed_boots + 1
         slot.channel.close()
         process.close()
-        self.slots[slot.worker] = Slot(slot.worker, failures=failures, start_at=now + delay)
+        self.slots[slot.worker] = Slot(slot.worker, failures=failures, failed_boots=failed_boots, start_at=now + delay)
+        if failed_boots >= _BOOT_ATTEMPTS:
+            raise BootError(f"worker {slot.worker} ended {failed_boots} times before it was ready, last by {end}")
         return end
 
     def _kill(self, slot: Slot) -> None:

@@ -49,6 +49,10 @@ def main(settings: Settings, number: int, connection: Connection, supervisor: in
     except (ConfigError, BootError) as error:
         channel.send(BootFailed(error))
         sys.exit(error.exit_code)
+    except Exception as error:
+        log.exception("worker can't start")
+        channel.send(BootFailed(BootError(f"worker can't start: {error!r}")))
+        sys.exit(BootError.exit_code)
     channel.send(Ready())
     try:
         worker.run()

@@ -52,3 +52,8 @@ def flush_hangs(_settings: Settings, _number: int, connection: Connection, _supe
     while True:
         channel.send(Progress({}, flushing=True))
         time.sleep(0.05)
+
+
+def dies_early(_settings: Settings, _number: int, _connection: Connection, _supervisor: int) -> None:
+    """Never gets as far as being ready."""
+    os.kill(os.getpid(), signal.SIGSEGV)

@@ -28,7 +28,6 @@ def pool_of() -> Iterator[PoolOf]:
     yield make
     for pool in pools:
         pool.kill_all()
-        pool.reap()
 
 
 def until(pool: WorkerPool, done: Callable[[], bool], seconds: float = 20) -> list[FromWorker]:
@@ -81,6 +80,18 @@ def test_a_worker_that_cannot_boot_says_why(pool_of: PoolOf) -> None:
     pool.spawn_missing()
     with pytest.raises(BootError, match="no storage"):
         until(pool, lambda: False)
+
+
+def test_a_worker_that_never_gets_ready_is_given_up(pool_of: PoolOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recording_worker.supervisor.pool._LONGEST_DELAY", 0.0)
+    pool = pool_of(fake_workers.dies_early)
+
+    def given_up() -> bool:
+        pool.spawn_missing()
+        return len(pool.reap()) > 2
+
+    with pytest.raises(BootError, match=r"worker \d ended 5 times before it was ready, last by SIGSEGV"):
+        until(pool, given_up)
 
 
 def test_dead_workers_are_started_again_after_a_growing_delay(pool_of: PoolOf) -> None:
