@@ -116,9 +116,10 @@ class Floor {
     const Text outer = inflate(message);
     if (outer.begin == nullptr || outer_->stage1(outer.begin, outer.length, simdjson::stage1_mode::regular)) return false;
     const Text data = longest_token(outer);
-    const size_t length = unescape(data.begin, data.length, unescaped_.data());
+    const size_t length = unescape_(data.begin, data.length, unescaped_.data());
     if (inner_->stage1(unescaped_.data(), length, simdjson::stage1_mode::regular)) return false;
     const Text events = outermost_array();
+    if (events.length > kept_.size() - kept_length_) return false;
     std::memcpy(kept_.data() + kept_length_, events.begin, events.length);
     kept_length_ += events.length;
     bytes_ += outer.length;
@@ -178,6 +179,7 @@ class Floor {
   };
 
   std::vector<Message> messages_;
+  Unescape* unescape_ = best_unescape();
   std::unique_ptr<libdeflate_decompressor, FreeInflater> inflater_{libdeflate_alloc_decompressor()};
   std::unique_ptr<simdjson::internal::dom_parser_implementation> outer_;
   std::unique_ptr<simdjson::internal::dom_parser_implementation> inner_;
