@@ -137,7 +137,7 @@ class Channel(Generic[Out, In]):
         while self.connection.poll(timeout):
             try:
                 yield self.connection.recv()
-            except ConnectionError as error:
+            except OSError as error:  # the other end was killed, maybe in the middle of a message
                 raise EOFError from error
             timeout = 0
 

@@ -42,7 +42,8 @@ WorkerMain = Callable[[Settings, int, Connection, int], None]
 
 def respawn_delay(failures: int, jitter: Callable[[], float] = random.random) -> float:
     """Seconds to wait before a worker that failed this often in a row is started again: doubling, ± 50 %."""
-    return min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** max(0, failures - 1)) * (0.5 + jitter())
+    doublings = min(failures - 1, 20)
+    return min(_LONGEST_DELAY, _FIRST_DELAY * 2.0**doublings) * (0.5 + jitter())
 
 
 @dataclass(slots=True)
@@ -156,10 +157,12 @@ class WorkerPool:
     def send(self, worker: int, message: ToWorker) -> None:
         """Tell a worker; one that has stopped reading is killed, and its partitions go on when it is back."""
         slot = self.slots[worker]
-        if slot.channel is not None and not slot.channel.try_send(message):
+        if slot.channel is None or slot.channel.try_send(message):
+            return
+        if slot.process is not None and slot.process.exitcode is None:
             log.error("worker does not read its orders", worker=worker, pid=slot.pid)
             slot.stuck_since = self._clock.monotonic()
-            self._kill(slot)
+            slot.process.kill()
 
     def kill_stuck(self) -> None:
         """Workers without progress past the deadline: have them dump their stacks, then kill them."""
@@ -169,7 +172,7 @@ class WorkerPool:
                 continue
             if slot.stuck_since is not None:
                 if now - slot.stuck_since >= _DUMP_SECONDS:
-                    self._kill(slot)
+                    slot.process.kill()
             elif now - slot.last_progress > deadline:
                 silent = round(now - slot.heard, 1)
                 log.error("worker is stuck", worker=slot.worker, pid=slot.pid, silent_seconds=silent)
@@ -181,7 +184,7 @@ class WorkerPool:
         """Kill whoever is left, and wait for their ends."""
         for slot in self.slots:
             if slot.process is not None:
-                self._kill(slot)
+                slot.process.kill()
                 slot.process.join()
 
     def _spawn(self, slot: Slot) -> None:
@@ -238,7 +241,3 @@ class WorkerPool:
         if failed_boots >= _BOOT_ATTEMPTS:
             raise BootError(f"worker {slot.worker} ended {failed_boots} times before it was ready, last by {end}")
         return end
-
-    def _kill(self, slot: Slot) -> None:
-        if slot.process is not None and slot.process.exitcode is None:
-            slot.process.kill()

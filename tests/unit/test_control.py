@@ -1,4 +1,5 @@
 import multiprocessing
+import os
 import threading
 from collections.abc import Iterator
 
@@ -60,6 +61,16 @@ def test_what_was_said_before_the_end_is_heard(ends: Ends) -> None:
     assert next(heard) == Ready()
     with pytest.raises(EOFError):
         next(heard)
+
+
+def test_a_message_cut_off_by_the_senders_death_is_its_end() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    supervisor: SupervisorChannel = Channel(ours)
+    os.write(theirs.fileno(), (1000).to_bytes(4, "big") + b"only this much")
+    theirs.close()
+    with pytest.raises(EOFError):
+        list(supervisor.receive())
+    supervisor.close()
 
 
 def test_sending_to_nobody_fails_and_does_not_raise(ends: Ends) -> None:

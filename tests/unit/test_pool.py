@@ -126,6 +126,6 @@ def test_a_flush_that_hangs_is_no_progress_though_the_loop_turns(pool_of: PoolOf
 
 
 def test_delays_double_up_to_a_limit_and_are_jittered() -> None:
-    assert [respawn_delay(failures, lambda: 0.5) for failures in (1, 2, 3, 4, 20)] == [0.5, 1, 2, 4, 30]
+    assert [respawn_delay(failures, lambda: 0.5) for failures in (1, 2, 3, 4, 20, 5000)] == [0.5, 1, 2, 4, 30, 30]
     assert respawn_delay(1, lambda: 0.0) == 0.25
     assert respawn_delay(1, lambda: 1.0) == 0.75
