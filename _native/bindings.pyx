@@ -1,0 +1,381 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=False
+"""The native decode core: Python's side of it. What is decided is decided in the C++ files beside this one."""
+
+from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy
+from libcpp.memory cimport unique_ptr
+from libcpp.string cimport string
+from libcpp.vector cimport vector
+
+from decode cimport (
+    Block,
+    Columns,
+    CppDecoder,
+    Limits,
+    Log,
+    LogLevel,
+    Message,
+    Range,
+    Reason,
+    Row,
+    Span,
+    active_implementation,
+    disposition_of,
+    named_reasons,
+    reason_count,
+)
+
+REASONS = {named_reasons[i].name.decode(): named_reasons[i].code for i in range(reason_count)}
+SIMDJSON_IMPLEMENTATION = active_implementation().name().decode()
+
+# Offsets into a text have 32 bits, and repairing its UTF-8 can make it three times as long.
+cdef size_t MOST_DECOMPRESSED_BYTES = 1 << 30
+
+
+cdef inline Span bytes_span(bytes value) noexcept:
+    cdef Span span
+    span.begin = <const uint8_t*> PyBytes_AS_STRING(value)
+    span.end = span.begin + PyBytes_GET_SIZE(value)
+    return span
+
+
+cdef inline str span_str(Span span):
+    return PyUnicode_DecodeUTF8(<const char*> span.begin, span.end - span.begin, NULL)
+
+
+cdef inline str cpp_str(const string& text):
+    return PyUnicode_DecodeUTF8(text.data(), <Py_ssize_t> text.size(), NULL)
+
+
+cdef Span str_span(str text, list keep) except *:
+    """The UTF-8 of a string or None. Unpaired surrogates become U+FFFD; such a copy is appended to `keep`."""
+    cdef Span span
+    cdef Py_ssize_t size = 0
+    cdef const char* utf8
+    if text is None:
+        span.begin = span.end = NULL
+        return span
+    try:
+        utf8 = PyUnicode_AsUTF8AndSize(text, &size)
+    except UnicodeEncodeError:
+        copy = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+        keep.append(copy)
+        return bytes_span(copy)
+    span.begin = <const uint8_t*> utf8
+    span.end = span.begin + size
+    return span
+
+
+cdef class ConsoleLog:
+    """One console event of a message."""
+
+    cdef readonly str level
+    cdef readonly str message
+    cdef readonly double timestamp
+
+    def __repr__(self):
+        return f"ConsoleLog(level={self.level!r}, message={self.message!r}, timestamp={self.timestamp!r})"
+
+
+cdef str level_name(LogLevel level):
+    if level == LogLevel.warn:
+        return "warn"
+    return "error" if level == LogLevel.error else "info"
+
+
+cdef class DecodedBatch:
+    """What one decode call found. Row numbers are those of the call."""
+
+    cdef Columns columns
+
+    cdef const Row* row(self, Py_ssize_t row) except NULL:
+        if row < 0 or <size_t> row >= self.columns.rows.size():
+            raise IndexError(f"row {row} of {self.columns.rows.size()}")
+        return &self.columns.rows[row]
+
+    @property
+    def rows(self):
+        return self.columns.rows.size()
+
+    @property
+    def encodings(self):
+        return {name: self.columns.encodings[i] for i, name in enumerate(("plain", "gzip", "lz4", "zstd"))}
+
+    @property
+    def uncompressed_bytes(self):
+        return self.columns.uncompressed_bytes
+
+    @property
+    def invalid_items(self):
+        return self.columns.invalid_items
+
+    @property
+    def invalid_utf8(self):
+        return self.columns.invalid_utf8
+
+    def session_id(self, Py_ssize_t row):
+        return span_str(self.columns.text(self.row(row).session_id))
+
+    def distinct_id(self, Py_ssize_t row):
+        return span_str(self.columns.text(self.row(row).distinct_id))
+
+    def event_count(self, Py_ssize_t row):
+        cdef Range events = self.row(row).events
+        return events.end - events.begin
+
+    def line_bytes(self, Py_ssize_t row):
+        cdef Span lines = self.row(row).lines
+        return lines.end - lines.begin
+
+    def lines(self, Py_ssize_t row):
+        cdef Span lines = self.row(row).lines
+        return PyBytes_FromStringAndSize(<const char*> lines.begin, lines.end - lines.begin)
+
+    def timestamps(self, Py_ssize_t row):
+        cdef const Row* found = self.row(row)
+        return found.first_time, found.last_time
+
+    def console_logs(self, Py_ssize_t row):
+        cdef Range logs = self.row(row).logs
+        cdef const Log* log
+        cdef ConsoleLog entry
+        cdef size_t i
+        entries = []
+        for i in range(logs.begin, logs.end):
+            log = &self.columns.logs[i]
+            entry = ConsoleLog.__new__(ConsoleLog)
+            entry.level = level_name(log.level)
+            entry.message = span_str(self.columns.text(log.message))
+            entry.timestamp = log.time
+            entries.append(entry)
+        return entries
+
+
+cdef class Decoder:
+    """Decodes batches of message values; keeps its buffers from one batch to the next. Not for two threads at once."""
+
+    cdef unique_ptr[CppDecoder] decoder
+    cdef vector[Message] messages
+    cdef bint busy
+
+    def __init__(
+        self,
+        *,
+        size_t max_decompressed_bytes=67_108_864,
+        int64_t max_timestamp_diff_ms=604_800_000,
+        size_t max_batch_bytes=134_217_728,
+    ):
+        cdef Limits limits
+        if max_decompressed_bytes > MOST_DECOMPRESSED_BYTES:
+            raise ValueError(f"max_decompressed_bytes is above {MOST_DECOMPRESSED_BYTES}: {max_decompressed_bytes}")
+        limits.max_decompressed_bytes = max_decompressed_bytes
+        limits.max_timestamp_diff_ms = max_timestamp_diff_ms
+        limits.max_batch_bytes = max_batch_bytes
+        self.decoder.reset(new CppDecoder(limits))
+
+    def decode(
+        self,
+        values,
+        content_encodings,
+        session_id_headers,
+        distinct_id_headers,
+        timestamps_ms,
+        now_ms,
+        bytearray dispositions not None,
+        bytearray reasons not None,
+    ):
+        """Decode the rows whose disposition is 0, with the GIL released, and set their disposition and reason."""
+        cdef DecodedBatch batch = DecodedBatch.__new__(DecodedBatch)
+        cdef list keep = []
+        if self.busy:
+            raise RuntimeError("this decoder is at work in another thread")
+        # Copies, so that what the spans point to stays alive while the GIL is released.
+        columns = (
+            tuple(values),
+            tuple(content_encodings),
+            tuple(session_id_headers),
+            tuple(distinct_id_headers),
+            tuple(timestamps_ms),
+        )
+        self.busy = True
+        try:
+            self.collect(columns, now_ms, dispositions, reasons, keep)
+            with nogil:
+                self.decoder.get().decode(self.messages, batch.columns)
+            self.report(batch, dispositions, reasons)
+        finally:
+            self.busy = False
+        return batch
+
+    cdef int collect(self, tuple columns, now_ms, bytearray dispositions, bytearray reasons, list keep) except -1:
+        """Set self.messages to what the rows are, as C++ sees them."""
+        cdef tuple values = columns[0], encodings = columns[1], session_ids = columns[2], distinct_ids = columns[3]
+        cdef tuple timestamps = columns[4]
+        cdef Py_ssize_t rows = len(values), row
+        cdef bint clock = now_ms is not None
+        cdef int64_t now = now_ms if clock else 0
+        cdef Message* message
+        cdef bytes value
+        lengths = {len(column) for column in (*columns, dispositions, reasons)}
+        if lengths != {rows}:
+            raise ValueError(f"all columns must have one entry a row: got lengths {sorted(lengths)}")
+        self.messages.clear()
+        self.messages.resize(rows)
+        for row in range(rows):
+            message = &self.messages[row]
+            message.skip = dispositions[row] != 0
+            if message.skip:
+                continue
+            value = values[row]
+            if value is not None:
+                message.value = bytes_span(value)
+            message.content_encoding = str_span(encodings[row], keep)
+            message.session_id = str_span(session_ids[row], keep)
+            message.distinct_id = str_span(distinct_ids[row], keep)
+            message.timestamp_ms = timestamps[row]
+            message.now_ms = now if clock else message.timestamp_ms
+        return 0
+
+    cdef int report(self, DecodedBatch batch, bytearray dispositions, bytearray reasons) except -1:
+        """Write down how the rows that were decided ended."""
+        cdef size_t row
+        cdef Reason reason
+        for row in range(batch.columns.rows.size()):
+            if not self.messages[row].skip:
+                reason = self.messages[row].reason
+                dispositions[row] = <uint8_t> disposition_of(reason)
+                reasons[row] = <uint8_t> reason
+        return 0
+
+
+cdef class SessionBlock:
+    """The lines of one session in one session batch, and the counters over them."""
+
+    cdef Block block
+
+    def record(self, DecodedBatch decoded not None, Py_ssize_t row, int64_t offset):
+        """Add the row's lines, which came from source offset `offset`. Returns their bytes. No bytes are copied."""
+        cdef const Row* found = decoded.row(row)
+        if not found.ok:
+            raise ValueError(f"row {row} did not end as ok")
+        self.block.record(decoded.columns, found[0], offset)
+        return found.lines.end - found.lines.begin
+
+    @property
+    def distinct_id(self):
+        return cpp_str(self.block.distinct_id)
+
+    @property
+    def size(self):
+        return self.block.size
+
+    @property
+    def event_count(self):
+        return self.block.event_count
+
+    @property
+    def message_count(self):
+        return self.block.messages.size()
+
+    @property
+    def first_offset(self):
+        return self.block.first_offset
+
+    @property
+    def last_offset(self):
+        return self.block.last_offset
+
+    @property
+    def first_timestamp(self):
+        return self.block.first_time
+
+    @property
+    def last_timestamp(self):
+        return self.block.last_time
+
+    @property
+    def first_url(self):
+        return None if self.block.urls.empty() else cpp_str(self.block.urls.front())
+
+    @property
+    def urls(self):
+        return [cpp_str(self.block.urls[i]) for i in range(self.block.urls.size())]
+
+    @property
+    def click_count(self):
+        return self.block.counters.clicks
+
+    @property
+    def keypress_count(self):
+        return self.block.counters.keypresses
+
+    @property
+    def mouse_activity_count(self):
+        return self.block.counters.mouse_activities
+
+    @property
+    def has_full_snapshot(self):
+        return self.block.counters.full_snapshot
+
+    @property
+    def snapshot_source(self):
+        return "web" if self.block.source.empty() else cpp_str(self.block.source)
+
+    @property
+    def snapshot_library(self):
+        return None if self.block.library.empty() else cpp_str(self.block.library)
+
+    def active_milliseconds(self):
+        return self.block.active_milliseconds()
+
+    def messages(self):
+        """(source offset, line count) of each recorded message, in the order recorded."""
+        return [(self.block.messages[i].first, self.block.messages[i].second) for i in range(self.block.messages.size())]
+
+
+cdef class LineBuffer:
+    """The lines of several blocks one after the other; readable through the buffer protocol."""
+
+    cdef uint8_t* lines
+    cdef Py_ssize_t size
+    cdef readonly bytes segments
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.lines)
+
+    def __len__(self):
+        return self.size
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, self.lines, self.size, 1, flags)
+
+
+def gather(blocks):
+    """Copy the lines of the blocks into one buffer, with the GIL released."""
+    cdef LineBuffer buffer = LineBuffer.__new__(LineBuffer)
+    cdef tuple held = tuple(blocks)  # keeps the lines alive while the GIL is released
+    cdef vector[Span] slices
+    cdef vector[uint64_t] segments
+    cdef SessionBlock block
+    cdef uint8_t* out
+    cdef size_t size, i
+    for block in held:
+        segments.push_back(buffer.size)
+        segments.push_back(block.block.size)
+        buffer.size += block.block.size
+        slices.insert(slices.end(), block.block.slices().begin(), block.block.slices().end())
+    buffer.segments = PyBytes_FromStringAndSize(<const char*> segments.data(), <Py_ssize_t> segments.size() * 8)
+    buffer.lines = <uint8_t*> PyMem_RawMalloc(buffer.size)
+    if buffer.lines == NULL:
+        raise MemoryError
+    with nogil:
+        out = buffer.lines
+        for i in range(slices.size()):
+            size = slices[i].end - slices[i].begin
+            memcpy(out, slices[i].begin, size)
+            out += size
+    return buffer

@@ -1,0 +1,63 @@
+// Block for AVX2. See unescape_kernel.inl.
+
+struct Block {
+  __m256i low, high;
+
+  explicit Block(const uint8_t* at)
+      : low(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at))),
+        high(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 32))) {}
+
+  static inline uint64_t bits(__m256i low, __m256i high) {
+    return static_cast<uint32_t>(_mm256_movemask_epi8(low)) |
+           static_cast<uint64_t>(static_cast<uint32_t>(_mm256_movemask_epi8(high))) << 32;
+  }
+  inline uint64_t equal_to(char c) const {
+    const __m256i wanted = _mm256_set1_epi8(c);
+    return bits(_mm256_cmpeq_epi8(low, wanted), _mm256_cmpeq_epi8(high, wanted));
+  }
+  static inline __m256i at_most(__m256i bytes, char most) {
+    return _mm256_cmpeq_epi8(_mm256_min_epu8(bytes, _mm256_set1_epi8(most)), bytes);
+  }
+  inline uint64_t controls() const { return bits(at_most(low, 0x1F), at_most(high, 0x1F)); }
+
+  // A byte is in the set where the entries of its two halves have a bit in common: 2x is " /, 5x is \,
+  // 6x is b f n, 7x is r t u.
+  static inline __m256i escapable(__m256i bytes) {
+    const __m256i by_low = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 0, 1 | 4 | 8, 0, 8, 8, 4, 0, 0, 0, 0, 0, 2, 0, 4, 1));
+    const __m256i by_high = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 0, 1, 0, 0, 2, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0));
+    const __m256i nibble = _mm256_set1_epi8(15);
+    const __m256i common = _mm256_and_si256(
+        _mm256_shuffle_epi8(by_low, _mm256_and_si256(bytes, nibble)),
+        _mm256_shuffle_epi8(by_high, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble)));
+    return _mm256_cmpgt_epi8(common, _mm256_setzero_si256());
+  }
+  inline uint64_t escapable() const { return bits(escapable(low), escapable(high)); }
+
+  static inline __m256i hex_digits(__m256i bytes) {
+    const __m256i letters = _mm256_or_si256(bytes, _mm256_set1_epi8(0x20));
+    return _mm256_or_si256(at_most(_mm256_sub_epi8(bytes, _mm256_set1_epi8('0')), 9),
+                           at_most(_mm256_sub_epi8(letters, _mm256_set1_epi8('a')), 5));
+  }
+  inline uint64_t hex_digits() const { return bits(hex_digits(low), hex_digits(high)); }
+
+  inline void store(uint8_t* out) const {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), low);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 32), high);
+  }
+
+  static inline uint8_t* store_eight(uint64_t bytes, uint32_t keep, uint8_t* out) {
+    const __m128i order = _mm_cvtsi64_si128(static_cast<long long>(kept_order.of[keep]));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out), _mm_shuffle_epi8(_mm_cvtsi64_si128(static_cast<long long>(bytes)), order));
+    return out + __builtin_popcount(keep);
+  }
+  inline void store_kept(uint64_t keep, uint8_t* out) const {
+    const __m256i halves[2] = {low, high};
+    for (const __m256i half : halves) {
+      for (const __m128i quarter : {_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1)}) {
+        out = store_eight(static_cast<uint64_t>(_mm_cvtsi128_si64(quarter)), keep & 0xFF, out);
+        out = store_eight(static_cast<uint64_t>(_mm_extract_epi64(quarter, 1)), keep >> 8 & 0xFF, out);
+        keep >>= 16;
+      }
+    }
+  }
+};

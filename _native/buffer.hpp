@@ -1,0 +1,58 @@
+// A buffer that is kept from one message to the next, with room behind its end that may be read
+// and written: loops over whole SIMD blocks need no tail.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+
+namespace recording {
+
+inline constexpr size_t padding = 128;
+
+class PaddedBuffer {
+ public:
+  PaddedBuffer() = default;
+  PaddedBuffer(const PaddedBuffer&) = delete;
+  PaddedBuffer& operator=(const PaddedBuffer&) = delete;
+  ~PaddedBuffer() { std::free(bytes_); }
+
+  uint8_t* data() { return bytes_; }
+  size_t capacity() const { return capacity_; }
+
+  // Room for `size` bytes and the padding; what the buffer held is lost.
+  void reserve(size_t size) {
+    if (bytes_ && size <= capacity_) return;
+    release();
+    bytes_ = static_cast<uint8_t*>(std::malloc(size + padding));
+    if (!bytes_) throw std::bad_alloc();
+    capacity_ = size;
+  }
+
+  // Room for `size` bytes and the padding; what the buffer held is kept.
+  void grow(size_t size) {
+    if (bytes_ && size <= capacity_) return;
+    void* grown = std::realloc(bytes_, size + padding);
+    if (!grown) throw std::bad_alloc();
+    bytes_ = static_cast<uint8_t*>(grown);
+    capacity_ = size;
+  }
+
+  // Gives the memory back where it has grown past `most`.
+  void shrink(size_t most) {
+    if (capacity_ > most) release();
+  }
+
+  void release() {
+    std::free(bytes_);
+    bytes_ = nullptr;
+    capacity_ = 0;
+  }
+
+ private:
+  uint8_t* bytes_ = nullptr;
+  size_t capacity_ = 0;
+};
+
+}  // namespace recording

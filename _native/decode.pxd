@@ -1,0 +1,122 @@
+# Declarations of the C++ that bindings.pyx binds.
+
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libcpp cimport bool as cpp_bool
+from libcpp.pair cimport pair
+from libcpp.string cimport string
+from libcpp.vector cimport vector
+
+
+cdef extern from "cursor.hpp" namespace "recording" nogil:
+    cdef struct Span:
+        const uint8_t* begin
+        const uint8_t* end
+        size_t size()
+
+
+cdef extern from "reason.hpp" namespace "recording" nogil:
+    cdef enum class Reason(uint8_t):
+        pass
+
+    cdef enum class Disposition(uint8_t):
+        pass
+
+    cdef struct NamedReason:
+        const char* name
+        uint8_t code
+
+    const NamedReason named_reasons[]
+    const int reason_count
+    Disposition disposition_of(Reason reason)
+
+
+cdef extern from "columns.hpp" namespace "recording" nogil:
+    cdef struct TextSlice:
+        pass
+
+    cdef enum class LogLevel(uint8_t):
+        info
+        warn
+        error
+
+    cdef struct Log:
+        double time
+        TextSlice message
+        LogLevel level
+
+    cdef struct Counters:
+        uint64_t clicks
+        uint64_t keypresses
+        uint64_t mouse_activities
+        cpp_bool full_snapshot
+
+    cdef struct Range:
+        size_t begin
+        size_t end
+
+    cdef struct Row:
+        cpp_bool ok
+        Span lines
+        double first_time
+        double last_time
+        TextSlice session_id
+        TextSlice distinct_id
+        Range events
+        Range logs
+
+    cdef cppclass Columns:
+        vector[Row] rows
+        vector[Log] logs
+        uint64_t encodings[4]
+        uint64_t uncompressed_bytes
+        uint64_t invalid_items
+        uint64_t invalid_utf8
+        Span text(TextSlice slice)
+
+
+cdef extern from "decoder.hpp" namespace "recording" nogil:
+    cdef struct Limits:
+        size_t max_decompressed_bytes
+        int64_t max_timestamp_diff_ms
+        size_t max_batch_bytes
+
+    cdef struct Message:
+        Span value
+        Span content_encoding
+        Span session_id
+        Span distinct_id
+        int64_t timestamp_ms
+        int64_t now_ms
+        cpp_bool skip
+        Reason reason
+
+    cdef cppclass CppDecoder "recording::Decoder":
+        CppDecoder(const Limits& limits) except +
+        void decode(vector[Message]& messages, Columns& columns) except +
+
+
+cdef extern from "block.hpp" namespace "recording" nogil:
+    cdef cppclass Block:
+        Block() except +
+        void record(const Columns& columns, const Row& row, int64_t offset) except +
+        int64_t active_milliseconds() except +
+        const vector[Span]& slices()
+        size_t size
+        size_t event_count
+        int64_t first_offset
+        int64_t last_offset
+        double first_time
+        double last_time
+        Counters counters
+        string distinct_id
+        string source
+        string library
+        vector[string] urls
+        vector[pair[int64_t, size_t]] messages
+
+
+cdef extern from "<simdjson.h>" namespace "simdjson" nogil:
+    cdef cppclass implementation:
+        string name()
+    # A pointer wrapper: Cython sees it as the pointer.
+    const implementation* active_implementation "simdjson::get_active_implementation().operator->"()

@@ -1,0 +1,193 @@
+#include "decoder.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "lines.hpp"
+#include "utf8.hpp"
+
+namespace recording {
+namespace {
+
+// Buffers that grew past this for a large message are given back after the batch.
+constexpr size_t kept_bytes = 8 << 20;
+
+// The lines of a message repeat its window id. They may take this many times the bytes a message may
+// have, which no message with a window id of ordinary length comes near.
+constexpr size_t line_expansion = 4;
+
+constexpr size_t max_characters = 1000;      // of snapshot source and library
+constexpr size_t max_url_characters = 4096;
+constexpr size_t max_log_characters = 2999;  // of one argument
+constexpr size_t max_urls = 25;              // of a block, so of a row too
+
+TextSlice append_text(Columns& columns, Span raw, size_t most = no_limit) {
+  const size_t offset = columns.texts.size();
+  append_value(raw, columns.texts, most);
+  return {offset, columns.texts.size() - offset};
+}
+
+}  // namespace
+
+Decoder::Decoder(const Limits& limits)
+    : limits_(limits),
+      decompressor_(limits.max_decompressed_bytes),
+      pool_(std::make_shared<ChunkPool>(limits.max_batch_bytes)) {}
+
+void Decoder::decode(std::vector<Message>& messages, Columns& columns) {
+  columns.rows.reserve(messages.size());
+  for (Message& message : messages) {
+    Row& row = columns.rows.emplace_back();
+    if (message.skip) continue;
+    message.reason = decode_one(message, columns, row);
+    row.ok = message.reason == Reason::NONE;
+    if (columns.line_bytes + columns.texts.size() > limits_.max_batch_bytes) break;
+  }
+  give_back_memory();
+}
+
+void Decoder::give_back_memory() {
+  decompressor_.shrink(kept_bytes);
+  repaired_.shrink(kept_bytes);
+  data_.shrink(kept_bytes);
+  reader_.shrink(kept_bytes);
+}
+
+Reason Decoder::decode_one(const Message& message, Columns& columns, Row& row) {
+  if (message.value.empty() || message.timestamp_ms < 0) return Reason::MESSAGE_VALUE_OR_TIMESTAMP_IS_EMPTY;
+
+  const Encoding encoding = encoding_of(message.value, message.content_encoding);
+  Span text;
+  Reason reason = decompressor_.decompress(message.value, encoding, text);
+  if (reason != Reason::NONE) return reason;
+  ++columns.encodings[static_cast<int>(encoding)];
+  columns.uncompressed_bytes += text.size();
+
+  if ((reason = read_text(text, columns)) != Reason::NONE) return reason;
+  if ((reason = check_ids(message, columns, row)) != Reason::NONE) return reason;
+  columns.invalid_items += reader_.snapshot().invalid_items;
+  if ((reason = check_times(message, row)) != Reason::NONE) return reason;
+  if ((reason = write_lines(columns, row)) != Reason::NONE) return reason;
+  write_features(columns, row);
+  return Reason::NONE;
+}
+
+// Parses the text, and once more with its UTF-8 repaired if it was invalid. UTF-8 that is invalid
+// does not change where a JSON text's strings begin and end, so it is enough to look at it afterwards.
+Reason Decoder::read_text(Span text, Columns& columns) {
+  bool valid_utf8;
+  const Reason reason = parse_text(text, valid_utf8);
+  if (valid_utf8 || is_valid_utf8(text)) return reason;
+  ++columns.invalid_utf8;
+  return parse_text(replace_invalid_utf8(text, repaired_), valid_utf8);
+}
+
+Reason Decoder::parse_text(Span text, bool& valid_utf8) {
+  valid_utf8 = false;
+  envelope_ = {};
+  Reason reason = read_envelope(text, data_, envelope_);
+  if (reason != Reason::NONE) return reason;
+
+  const Span data{data_.data(), data_.data() + envelope_.unescaped.size};
+  if (envelope_.unescaped.backslashes && !escapes_valid(data)) return Reason::RECEIVED_NON_SNAPSHOT_MESSAGE;
+  reason = reader_.read(data, valid_utf8);
+  // Unescaping only ever adds whole characters: `data` in the outer text is valid if the inner text is.
+  const Span raw = envelope_.data.text;
+  valid_utf8 = valid_utf8 && is_valid_utf8({text.begin, raw.begin}) && is_valid_utf8({raw.end, text.end});
+  return reason;
+}
+
+Reason Decoder::check_ids(const Message& message, Columns& columns, Row& row) {
+  const size_t before = columns.texts.size();
+  row.session_id = append_text(columns, reader_.snapshot().session_id.text);
+  row.distinct_id = append_text(columns, envelope_.distinct_id.text);
+  const auto unlike = [&](Span header, TextSlice body) { return header.begin && !equal(header, columns.text(body)); };
+  Reason reason = Reason::NONE;
+  if (unlike(message.session_id, row.session_id))
+    reason = Reason::SESSION_ID_HEADER_BODY_MISMATCH;
+  else if (unlike(message.distinct_id, row.distinct_id))
+    reason = Reason::DISTINCT_ID_HEADER_BODY_MISMATCH;
+  if (reason != Reason::NONE) {
+    row.session_id = row.distinct_id = {};
+    columns.texts.resize(before);
+  }
+  return reason;
+}
+
+Reason Decoder::check_times(const Message& message, Row& row) const {
+  const std::vector<EventSlice>& events = reader_.snapshot().events;
+  if (events.empty()) return Reason::MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS;
+  row.first_time = row.last_time = std::fabs(events.front().time);
+  for (const EventSlice& event : events) {
+    const double time = std::fabs(event.time);
+    row.first_time = std::min(row.first_time, time);
+    row.last_time = std::max(row.last_time, time);
+  }
+  const auto now = static_cast<double>(message.now_ms);
+  const auto most = static_cast<double>(limits_.max_timestamp_diff_ms);
+  const bool far = std::fabs(now - row.first_time) >= most || std::fabs(now - row.last_time) >= most;
+  return far ? Reason::MESSAGE_TIMESTAMP_DIFF_TOO_LARGE : Reason::NONE;
+}
+
+Reason Decoder::write_lines(Columns& columns, Row& row) {
+  const Snapshot& snapshot = reader_.snapshot();
+  const uint8_t* const data = data_.data() + byte_order_mark(data_.data(), envelope_.unescaped.size);
+  const LineWriter writer(snapshot.window_id);
+  size_t most = 0;
+  for (const EventSlice& event : snapshot.events) most += writer.line_bytes(event.end - event.begin);
+  if (most > line_expansion * limits_.max_decompressed_bytes) return Reason::PAYLOAD_TOO_LARGE;
+
+  if (!chunk_ || chunk_->capacity - chunk_->used < most) chunk_ = pool_->take(most);
+  if (columns.chunks.empty() || columns.chunks.back() != chunk_) columns.chunks.push_back(chunk_);
+  uint8_t* const begin = chunk_->bytes + chunk_->used;
+  uint8_t* out = begin;
+  for (const EventSlice& event : snapshot.events) {
+    const Span bytes{data + event.begin, data + event.end};
+    out = envelope_.unescaped.line_breaks ? writer.write_compacted(bytes, out) : writer.write(bytes, out);
+  }
+  row.chunk = static_cast<uint32_t>(columns.chunks.size() - 1);
+  row.lines = {begin, out};
+  chunk_->used += row.lines.size();
+  columns.line_bytes += row.lines.size();
+  // A chunk made for one large row is not kept open: it would pin that row's memory.
+  if (chunk_->capacity > ChunkPool::chunk_bytes) chunk_.reset();
+  return Reason::NONE;
+}
+
+void Decoder::write_features(Columns& columns, Row& row) const {
+  const Snapshot& snapshot = reader_.snapshot();
+  row.counters = snapshot.counters;
+  row.source = append_text(columns, snapshot.source.text, max_characters);
+  row.library = append_text(columns, snapshot.library.text, max_characters);
+
+  row.events.begin = columns.events.size();
+  for (const EventSlice& event : snapshot.events) columns.events.push_back(event.time);
+  row.events.end = columns.events.size();
+
+  row.urls.begin = columns.urls.size();
+  for (const Span raw : snapshot.urls) {
+    if (columns.urls.size() - row.urls.begin == max_urls) break;
+    const TextSlice url = append_text(columns, raw, max_url_characters);
+    const auto same = [&](TextSlice other) { return equal(columns.text(url), columns.text(other)); };
+    if (std::none_of(columns.urls.begin() + static_cast<ptrdiff_t>(row.urls.begin), columns.urls.end(), same))
+      columns.urls.push_back(url);
+    else
+      columns.texts.resize(url.offset);
+  }
+  row.urls.end = columns.urls.size();
+
+  row.logs.begin = columns.logs.size();
+  for (const RawLog& log : snapshot.logs) write_log(log, columns);
+  row.logs.end = columns.logs.size();
+}
+
+void Decoder::write_log(const RawLog& log, Columns& columns) const {
+  const size_t offset = columns.texts.size();
+  for (size_t i = log.strings_begin; i < log.strings_end; ++i) {
+    if (i != log.strings_begin) columns.texts.push_back(' ');
+    append_value(reader_.snapshot().log_strings[i], columns.texts, max_log_characters);
+  }
+  columns.logs.push_back({log.time, {offset, columns.texts.size() - offset}, log.level});
+}
+
+}  // namespace recording

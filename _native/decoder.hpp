@@ -1,0 +1,62 @@
+// One message after the other: DECODE-CONTRACT from the value to the block lines.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "columns.hpp"
+#include "decompress.hpp"
+#include "envelope.hpp"
+#include "events.hpp"
+#include "reason.hpp"
+
+namespace recording {
+
+struct Limits {
+  size_t max_decompressed_bytes;
+  int64_t max_timestamp_diff_ms;
+  size_t max_batch_bytes;
+};
+
+// One row of a decode call. A null span stands for None.
+struct Message {
+  Span value;
+  Span content_encoding;
+  Span session_id;
+  Span distinct_id;
+  int64_t timestamp_ms = 0;  // below zero: none
+  int64_t now_ms = 0;
+  bool skip = false;  // ended before
+  Reason reason = Reason::NONE;
+};
+
+class Decoder {
+ public:
+  explicit Decoder(const Limits& limits);
+
+  // Decodes messages in order, sets their reasons, and fills `columns`, until all are decided or
+  // what the columns hold has passed max_batch_bytes. Throws nothing but std::bad_alloc.
+  void decode(std::vector<Message>& messages, Columns& columns);
+
+ private:
+  Reason decode_one(const Message& message, Columns& columns, Row& row);
+  Reason read_text(Span text, Columns& columns);
+  Reason parse_text(Span text, bool& valid_utf8);
+  Reason check_ids(const Message& message, Columns& columns, Row& row);
+  Reason check_times(const Message& message, Row& row) const;
+  Reason write_lines(Columns& columns, Row& row);
+  void write_features(Columns& columns, Row& row) const;
+  void write_log(const RawLog& log, Columns& columns) const;
+  void give_back_memory();
+
+  const Limits limits_;
+  Decompressor decompressor_;
+  PaddedBuffer repaired_;  // the outer text, where its UTF-8 had to be repaired
+  PaddedBuffer data_;      // the unescaped `data`
+  Envelope envelope_;
+  SnapshotReader reader_;
+  std::shared_ptr<ChunkPool> pool_;
+  ChunkRef chunk_;  // the one being filled
+};
+
+}  // namespace recording

@@ -1,0 +1,282 @@
+#include "decompress.hpp"
+
+#include <libdeflate.h>
+#include <lz4.h>
+#include <zstd.h>
+#include <zstd_errors.h>
+
+#include <algorithm>
+
+namespace recording {
+namespace {
+
+constexpr size_t first_room = 64 * 1024;
+
+// The buffer may grow this far past the cap: a decoder that runs out of room there has really
+// produced more than the cap, and not just read a few bits past a truncated input.
+constexpr size_t slack = 16 * 1024;
+
+// No codec expands further than this: deflate 258 bytes for 2 bits, an lz4 length byte 255.
+constexpr size_t deflate_expansion = 1032;
+constexpr size_t lz4_expansion = 255;
+
+constexpr uint32_t zstd_magic = 0xFD2FB528;
+constexpr uint32_t zstd_skippable = 0x184D2A50;
+
+uint32_t little_endian_32(const uint8_t* at) {
+  return at[0] | at[1] << 8 | at[2] << 16 | static_cast<uint32_t>(at[3]) << 24;
+}
+
+bool is_name(Span text, const char* name) {
+  const size_t size = std::strlen(name);
+  if (text.size() != size) return false;
+  for (size_t i = 0; i < size; ++i) {
+    const uint8_t c = text.begin[i];
+    if ((c >= 'A' && c <= 'Z' ? c + 32 : c) != name[i]) return false;
+  }
+  return true;
+}
+
+bool has_gzip_magic(const uint8_t* at, size_t size) { return size >= 2 && at[0] == 0x1F && at[1] == 0x8B; }
+
+bool skip_zero_terminated(Cursor& in) {
+  const void* zero = in.left() ? std::memchr(in.at, 0, in.left()) : nullptr;
+  if (!zero) return false;
+  in.at = static_cast<const uint8_t*>(zero) + 1;
+  return true;
+}
+
+// The header of a gzip member (RFC 1952, 2.3), its CRC checked where it has one.
+bool skip_gzip_header(Cursor& in) {
+  constexpr uint8_t has_crc = 2, has_extra = 4, has_name = 8, has_comment = 16, reserved = 0xE0;
+  const uint8_t* const start = in.at;
+  if (in.left() < 10 || !has_gzip_magic(in.at, in.left()) || in.at[2] != 8) return false;
+  const uint8_t flags = in.at[3];
+  if (flags & reserved) return false;
+  in.at += 10;
+  if (flags & has_extra) {
+    if (in.left() < 2) return false;
+    const size_t size = 2 + (in.at[0] | in.at[1] << 8);
+    if (in.left() < size) return false;
+    in.at += size;
+  }
+  if ((flags & has_name) && !skip_zero_terminated(in)) return false;
+  if ((flags & has_comment) && !skip_zero_terminated(in)) return false;
+  if (flags & has_crc) {
+    if (in.left() < 2) return false;
+    const uint32_t crc = libdeflate_crc32(0, start, static_cast<size_t>(in.at - start)) & 0xFFFF;
+    if (crc != static_cast<uint32_t>(in.at[0] | in.at[1] << 8)) return false;
+    in.at += 2;
+  }
+  return true;
+}
+
+// A length of the lz4 block format: `length` and, where its four bits are full, the bytes that follow.
+bool lz4_length(Cursor& in, size_t& length) {
+  if (length < 15) return true;
+  uint8_t more;
+  do {
+    if (in.done()) return false;
+    more = in.take();
+    length += more;
+  } while (more == 255);
+  return true;
+}
+
+// What an lz4 block decompresses to, found without decompressing it; false where it is corrupt.
+bool lz4_size(Cursor in, size_t& size) {
+  size = 0;
+  while (!in.done()) {
+    const uint8_t token = in.take();
+    size_t literals = token >> 4;
+    if (!lz4_length(in, literals) || in.left() < literals) return false;
+    in.at += literals;
+    size += literals;
+    if (in.done()) return true;
+    if (in.left() < 2) return false;
+    const size_t distance = in.at[0] | in.at[1] << 8;
+    in.at += 2;
+    if (distance == 0 || distance > size) return false;
+    size_t match = token & 15;
+    if (!lz4_length(in, match)) return false;
+    size += match + 4;
+  }
+  return false;
+}
+
+}  // namespace
+
+Encoding encoding_of(Span value, Span content_encoding) {
+  if (!content_encoding.empty()) {
+    if (is_name(content_encoding, "gzip")) return Encoding::gzip;
+    if (is_name(content_encoding, "lz4")) return Encoding::lz4;
+    if (is_name(content_encoding, "zstd")) return Encoding::zstd;
+    return Encoding::unknown;
+  }
+  if (has_gzip_magic(value.begin, value.size())) return Encoding::gzip;
+  if (value.size() >= 4 && little_endian_32(value.begin) == zstd_magic) return Encoding::zstd;
+  return Encoding::plain;
+}
+
+void Decompressor::FreeDeflate::operator()(libdeflate_decompressor* context) const {
+  libdeflate_free_decompressor(context);
+}
+
+void Decompressor::FreeZstd::operator()(ZSTD_DCtx_s* context) const { ZSTD_freeDCtx(context); }
+
+Decompressor::Decompressor(size_t max_bytes)
+    : max_bytes_(max_bytes), deflate_(libdeflate_alloc_decompressor()), zstd_(ZSTD_createDCtx()) {
+  if (!deflate_ || !zstd_) throw std::bad_alloc();
+}
+
+Reason Decompressor::decompress(Span value, Encoding encoding, Span& text) {
+  if (encoding == Encoding::unknown) return Reason::INVALID_COMPRESSED_DATA;
+  if (encoding == Encoding::plain) {
+    text = value;
+    return value.size() > max_bytes_ ? Reason::PAYLOAD_TOO_LARGE : Reason::NONE;
+  }
+  size_ = 0;
+  const Cursor in{value.begin, value.end};
+  const Reason reason = encoding == Encoding::gzip  ? gzip(in)
+                        : encoding == Encoding::lz4 ? lz4(in)
+                                                    : zstd(in);
+  if (reason != Reason::NONE) return reason;
+  if (size_ > max_bytes_) return Reason::PAYLOAD_TOO_LARGE;
+  text = {out_.data(), out_.data() + size_};
+  return Reason::NONE;
+}
+
+// Calls `attempt` with ever more room behind the text so far, up to the cap, until it has enough.
+template <class Attempt>
+Reason Decompressor::with_room(size_t hint, Attempt attempt) {
+  const size_t most = max_bytes_ + slack;
+  out_.grow(std::min(most, size_ + std::max(hint, first_room)));
+  for (;;) {
+    switch (attempt()) {
+      case Step::done:
+        return Reason::NONE;
+      case Step::corrupt:
+        return Reason::INVALID_COMPRESSED_DATA;
+      case Step::no_room:
+        if (out_.capacity() >= most) return Reason::PAYLOAD_TOO_LARGE;
+        out_.grow(std::min(most, 2 * out_.capacity()));
+    }
+  }
+}
+
+Reason Decompressor::gzip(Cursor in) {
+  // The last four bytes are the size of the last member, if the sender is honest and nothing trails.
+  const size_t said = in.left() >= 4 ? little_endian_32(in.end - 4) : 0;
+  const size_t hint = std::min(said, deflate_expansion * in.left());
+  do {
+    const Reason reason = with_room(hint, [&] { return gzip_member(in); });
+    if (reason != Reason::NONE) return reason;
+  } while (size_ <= max_bytes_ && has_gzip_magic(in.at, in.left()));
+  return Reason::NONE;
+}
+
+// Decompresses one member behind the text so far. `in` moves past it only if that succeeds.
+Decompressor::Step Decompressor::gzip_member(Cursor& in) {
+  Cursor at = in;
+  if (!skip_gzip_header(at)) return Step::corrupt;
+  uint8_t* const out = out_.data() + size_;
+  size_t consumed, produced;
+  switch (libdeflate_deflate_decompress_ex(deflate_.get(), at.at, at.left(), out, out_.capacity() - size_, &consumed,
+                                           &produced)) {
+    case LIBDEFLATE_SUCCESS:
+      break;
+    case LIBDEFLATE_INSUFFICIENT_SPACE:
+      return Step::no_room;
+    default:
+      return Step::corrupt;
+  }
+  at.at += consumed;
+  if (at.left() < 8) return Step::corrupt;
+  if (little_endian_32(at.at) != libdeflate_crc32(0, out, produced)) return Step::corrupt;
+  if (little_endian_32(at.at + 4) != static_cast<uint32_t>(produced)) return Step::corrupt;
+  at.at += 8;
+  size_ += produced;
+  in = at;
+  return Step::done;
+}
+
+Reason Decompressor::lz4(Cursor in) {
+  if (in.left() < 5) return Reason::INVALID_COMPRESSED_DATA;
+  const size_t said = little_endian_32(in.at);
+  in.at += 4;
+  if (said > lz4_expansion * in.left() || in.left() > LZ4_MAX_INPUT_SIZE) return Reason::INVALID_COMPRESSED_DATA;
+  if (said > max_bytes_) {
+    size_t size;
+    return lz4_size(in, size) && size == said ? Reason::PAYLOAD_TOO_LARGE : Reason::INVALID_COMPRESSED_DATA;
+  }
+  out_.reserve(std::max(said, first_room));
+  // Exactly the room the prefix speaks of: a block that needs more does not match it.
+  const int size = LZ4_decompress_safe(reinterpret_cast<const char*>(in.at), reinterpret_cast<char*>(out_.data()),
+                                       static_cast<int>(in.left()), static_cast<int>(said));
+  if (size < 0 || static_cast<size_t>(size) != said) return Reason::INVALID_COMPRESSED_DATA;
+  size_ = said;
+  return Reason::NONE;
+}
+
+Reason Decompressor::zstd(Cursor in) {
+  do {
+    if (in.left() < 4) return Reason::INVALID_COMPRESSED_DATA;
+    const uint32_t magic = little_endian_32(in.at);
+    const bool skippable = (magic & 0xFFFFFFF0) == zstd_skippable;
+    if (!skippable && magic != zstd_magic) return Reason::INVALID_COMPRESSED_DATA;
+    const size_t frame_size = ZSTD_findFrameCompressedSize(in.at, in.left());
+    if (ZSTD_isError(frame_size)) return Reason::INVALID_COMPRESSED_DATA;
+    if (!skippable) {
+      const Span frame{in.at, in.at + frame_size};
+      const unsigned long long said = ZSTD_getFrameContentSize(frame.begin, frame.size());
+      const bool usable = said <= max_bytes_ && said / 4096 <= frame.size();
+      const Reason reason = with_room(usable ? static_cast<size_t>(said) : 4 * frame.size(),
+                                      [&] { return zstd_frame(frame); });
+      if (reason == Reason::PAYLOAD_TOO_LARGE) return zstd_too_large_or_corrupt(frame);
+      if (reason != Reason::NONE) return reason;
+    }
+    in.at += frame_size;
+  } while (size_ <= max_bytes_ && !in.done());
+  return Reason::NONE;
+}
+
+// Decompresses one frame behind the text so far. In one call, so its window is the buffer itself:
+// a frame that asks for a large window costs no memory.
+Decompressor::Step Decompressor::zstd_frame(Span frame) {
+  const size_t produced = ZSTD_decompressDCtx(zstd_.get(), out_.data() + size_, out_.capacity() - size_, frame.begin,
+                                              frame.size());
+  if (!ZSTD_isError(produced)) {
+    size_ += produced;
+    return Step::done;
+  }
+  return ZSTD_getErrorCode(produced) == ZSTD_error_dstSize_tooSmall ? Step::no_room : Step::corrupt;
+}
+
+// The one-call decoder also says "no room" to blocks that are corrupt in some ways. The streaming
+// decoder gives the frame as much room as it asks for, and so tells one from the other.
+Reason Decompressor::zstd_too_large_or_corrupt(Span frame) {
+  size_t size = size_;
+  int window_log = 10;
+  while ((size_t{1} << window_log) < max_bytes_) ++window_log;
+  out_.release();
+  out_.reserve(ZSTD_DStreamOutSize());
+  ZSTD_DCtx_reset(zstd_.get(), ZSTD_reset_session_and_parameters);
+  ZSTD_DCtx_setParameter(zstd_.get(), ZSTD_d_windowLogMax, window_log);
+  ZSTD_inBuffer in{frame.begin, frame.size(), 0};
+  Reason reason = Reason::INVALID_COMPRESSED_DATA;
+  for (;;) {
+    ZSTD_outBuffer out{out_.data(), out_.capacity(), 0};
+    const size_t left = ZSTD_decompressStream(zstd_.get(), &out, &in);
+    size += out.pos;
+    if (size > max_bytes_ || (ZSTD_isError(left) &&
+                              ZSTD_getErrorCode(left) == ZSTD_error_frameParameter_windowTooLarge))
+      reason = Reason::PAYLOAD_TOO_LARGE;
+    const bool stuck = in.pos == in.size && out.pos < out.size;
+    if (reason == Reason::PAYLOAD_TOO_LARGE || ZSTD_isError(left) || left == 0 || stuck) break;
+  }
+  zstd_.reset(ZSTD_createDCtx());  // a streaming context keeps its window
+  if (!zstd_) throw std::bad_alloc();
+  return reason;
+}
+
+}  // namespace recording

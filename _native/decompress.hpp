@@ -1,0 +1,63 @@
+// Message values as they are carried: plain, gzip, lz4 or zstd.
+//
+// The encoding is what the content-encoding header says: lz4, zstd or gzip, in any letter case; any
+// other name is unknown. An absent or empty header leaves it to the magic bytes (gzip, zstd), else
+// the value is plain.
+#pragma once
+
+#include <memory>
+
+#include "buffer.hpp"
+#include "cursor.hpp"
+#include "reason.hpp"
+
+struct libdeflate_decompressor;
+struct ZSTD_DCtx_s;
+
+namespace recording {
+
+enum class Encoding : uint8_t { plain, gzip, lz4, zstd, unknown };
+inline constexpr int encoding_count = 4;
+
+Encoding encoding_of(Span value, Span content_encoding);
+
+class Decompressor {
+ public:
+  explicit Decompressor(size_t max_bytes);
+
+  // The text of `value`, at most max_bytes of it: in `value` itself where it is plain, else in a
+  // buffer of this object, valid until the next call. Size fields of the input are hints for the
+  // first allocation; the buffer never grows past max_bytes and a constant.
+  // Reasons: INVALID_COMPRESSED_DATA, PAYLOAD_TOO_LARGE.
+  Reason decompress(Span value, Encoding encoding, Span& text);
+
+  // Gives back what grew past `most` bytes.
+  void shrink(size_t most) { out_.shrink(most); }
+
+ private:
+  enum class Step { done, corrupt, no_room };
+
+  Reason gzip(Cursor in);
+  Reason lz4(Cursor in);
+  Reason zstd(Cursor in);
+  Step gzip_member(Cursor& in);
+  Step zstd_frame(Span frame);
+  Reason zstd_too_large_or_corrupt(Span frame);
+  template <class Attempt>
+  Reason with_room(size_t hint, Attempt attempt);
+
+  struct FreeDeflate {
+    void operator()(libdeflate_decompressor* context) const;
+  };
+  struct FreeZstd {
+    void operator()(ZSTD_DCtx_s* context) const;
+  };
+
+  const size_t max_bytes_;
+  PaddedBuffer out_;
+  size_t size_ = 0;  // bytes of out_ that hold text
+  std::unique_ptr<libdeflate_decompressor, FreeDeflate> deflate_;
+  std::unique_ptr<ZSTD_DCtx_s, FreeZstd> zstd_;
+};
+
+}  // namespace recording

@@ -1,0 +1,25 @@
+// The outer object of a message: what it is, and the unescaped text of its `data`.
+#pragma once
+
+#include "buffer.hpp"
+#include "json_text.hpp"
+#include "reason.hpp"
+#include "unescape.hpp"
+
+namespace recording {
+
+// Levels of nesting either text may have. An event that is 4,096 levels deep stands four levels down.
+inline constexpr uint32_t max_depth = 4128;
+
+struct Envelope {
+  RawString distinct_id;  // in the text
+  RawString data;         // in the text
+  Unescaped unescaped{};  // of `data`; the bytes are in the buffer that was passed in
+};
+
+// Reads the outer text, all of it validated but for its UTF-8. The last value of a key that occurs
+// more than once counts. The unescaped `data` is left in `scratch`, followed by zero bytes.
+// Reasons: INVALID_JSON, INVALID_MESSAGE_PAYLOAD.
+Reason read_envelope(Span text, PaddedBuffer& scratch, Envelope& envelope);
+
+}  // namespace recording

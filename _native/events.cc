@@ -1,0 +1,258 @@
+#include "events.hpp"
+
+#include <simdjson.h>
+
+#include <cmath>
+#include <new>
+
+namespace recording {
+namespace {
+
+constexpr double latest_time = 8.64e15;  // the last millisecond a JavaScript Date can hold
+
+// The depth of the containers that are read, which is the number of containers around their values.
+constexpr uint32_t root_depth = 1, properties_depth = 2, items_depth = 3, event_depth = 4, data_depth = 5,
+                   payload_depth = 6, payload_strings_depth = 7;
+
+namespace event_type {
+constexpr int full_snapshot = 2, incremental = 3, custom = 5, plugin = 6;
+}
+
+namespace source {
+constexpr int mouse_move = 1, mouse_interaction = 2, scroll = 3, viewport_resize = 4, input = 5, touch_move = 6,
+              media = 7, drag = 12;
+}
+
+constexpr uint32_t bits(std::initializer_list<int> codes) {
+  uint32_t set = 0;
+  for (const int code : codes) set |= 1u << code;
+  return set;
+}
+
+bool is_in(int code, uint32_t set) { return code >= 0 && code < 32 && (set >> code & 1); }
+
+constexpr uint32_t active_sources =
+    bits({source::mouse_move, source::mouse_interaction, source::scroll, source::viewport_resize, source::input,
+          source::touch_move, source::media, source::drag});
+constexpr uint32_t mouse_sources = bits({source::mouse_move, source::mouse_interaction, source::touch_move});
+constexpr uint32_t click_interactions = bits({2, 3, 4, 9});  // click, context menu, double click, touch end
+
+LogLevel level_of(Span level) {
+  if (is_value(level, "warn") || is_value(level, "countReset")) return LogLevel::warn;
+  if (is_value(level, "error") || is_value(level, "assert")) return LogLevel::error;
+  return LogLevel::info;
+}
+
+template <class T>
+void shrink_vector(std::vector<T>& vector, size_t most_bytes) {
+  if (vector.capacity() * sizeof(T) > most_bytes) std::vector<T>().swap(vector);
+}
+
+}  // namespace
+
+// What is read of an event's `data`.
+struct SnapshotReader::EventData {
+  int source = -1;
+  int type = -1;
+  RawString href;
+  RawString tag;
+  RawString plugin;
+  RawString payload_href;
+  RawString level;
+  uint32_t strings_begin = 0;
+};
+
+struct SnapshotReader::Event {
+  int type = -1;
+  bool has_time = false;
+  double time = 0;
+  EventData data;
+};
+
+void Snapshot::clear_items() {
+  items_array = false;
+  events.clear();
+  urls.clear();
+  logs.clear();
+  log_strings.clear();
+  counters = {};
+  invalid_items = 0;
+}
+
+void Snapshot::clear_properties() {
+  properties_object = false;
+  session_id = window_id = source = library = {};
+  clear_items();
+}
+
+SnapshotReader::SnapshotReader() {
+  // The second stage is not used: no depth.
+  if (simdjson::get_active_implementation()->create_dom_parser_implementation(1, 1, stage1_)) throw std::bad_alloc();
+}
+
+SnapshotReader::~SnapshotReader() = default;
+
+void SnapshotReader::shrink(size_t most) {
+  if (stage1_->capacity() > most && stage1_->set_capacity(1)) throw std::bad_alloc();
+  shrink_vector(snapshot_.events, most);
+  shrink_vector(snapshot_.urls, most);
+  shrink_vector(snapshot_.logs, most);
+  shrink_vector(snapshot_.log_strings, most);
+}
+
+bool SnapshotReader::find_tokens(Span text, bool& valid_utf8) {
+  constexpr size_t step = 64 * 1024;
+  if (stage1_->capacity() < text.size() && stage1_->set_capacity((text.size() / step + 1) * step))
+    throw std::bad_alloc();
+  if (stage1_->stage1(text.begin, text.size(), simdjson::stage1_mode::regular)) return false;
+  valid_utf8 = true;
+  tokens_.start(text, stage1_->structural_indexes.get());
+  return true;
+}
+
+Reason SnapshotReader::read(Span text, bool& valid_utf8) {
+  valid_utf8 = false;
+  text.begin += byte_order_mark(text.begin, text.size());
+  snapshot_.event = {};
+  snapshot_.clear_properties();
+  if (!find_tokens(text, valid_utf8)) return Reason::RECEIVED_NON_SNAPSHOT_MESSAGE;
+  if (!read_root()) return tokens_.too_deep() ? Reason::INVALID_JSON : Reason::RECEIVED_NON_SNAPSHOT_MESSAGE;
+
+  const auto absent_or_string = [](const RawString& value) { return value.kind != RawString::other; };
+  const Snapshot& s = snapshot_;
+  const bool accepted = s.event.kind == RawString::string && is_value(s.event.text, "$snapshot_items") &&
+                        s.properties_object && s.items_array && s.session_id.kind == RawString::string &&
+                        !s.session_id.text.empty() && absent_or_string(s.window_id) && absent_or_string(s.source) &&
+                        absent_or_string(s.library);
+  return accepted ? Reason::NONE : Reason::RECEIVED_NON_SNAPSHOT_MESSAGE;
+}
+
+bool SnapshotReader::read_root() {
+  const uint8_t first = tokens_.take();
+  if (first != '{') return tokens_.skip(first, 0) && tokens_.at_end();
+  return tokens_.members([this](Span key, uint8_t c) {
+    if (is_value(key, "event")) return tokens_.read_string(c, root_depth, snapshot_.event);
+    if (is_value(key, "properties")) return read_properties(c);
+    return tokens_.skip(c, root_depth);
+  }) && tokens_.at_end();
+}
+
+bool SnapshotReader::read_properties(uint8_t first) {
+  snapshot_.clear_properties();
+  if (first != '{') return tokens_.skip(first, root_depth);
+  snapshot_.properties_object = true;
+  return tokens_.members([this](Span key, uint8_t c) {
+    if (is_value(key, "$snapshot_items")) return read_items(c);
+    if (is_value(key, "$session_id")) return tokens_.read_string(c, properties_depth, snapshot_.session_id);
+    if (is_value(key, "$window_id")) return tokens_.read_string(c, properties_depth, snapshot_.window_id);
+    if (is_value(key, "$snapshot_source")) return tokens_.read_string(c, properties_depth, snapshot_.source);
+    if (is_value(key, "$lib")) return tokens_.read_string(c, properties_depth, snapshot_.library);
+    return tokens_.skip(c, properties_depth);
+  });
+}
+
+bool SnapshotReader::read_items(uint8_t first) {
+  snapshot_.clear_items();
+  if (first != '[') return tokens_.skip(first, properties_depth);
+  snapshot_.items_array = true;
+  return tokens_.elements([this](uint8_t c) { return read_item(c); });
+}
+
+bool SnapshotReader::read_item(uint8_t first) {
+  if (first != '{') {
+    ++snapshot_.invalid_items;
+    return tokens_.skip(first, items_depth);
+  }
+  const uint32_t begin = tokens_.position();
+  const size_t strings_before = snapshot_.log_strings.size();
+  Event event;
+  const bool valid = tokens_.members([&](Span key, uint8_t c) {
+    if (is_value(key, "data")) return read_data(c, event.data);
+    if (is_value(key, "type")) return read_code(c, event_depth, event.type);
+    if (is_value(key, "timestamp")) {
+      event.has_time = c == '-' || is_digit(c);
+      return event.has_time ? tokens_.read_number(event.time) : tokens_.skip(c, event_depth);
+    }
+    return tokens_.skip(c, event_depth);
+  });
+  if (!valid) return false;
+  if (event.has_time && event.time > 0 && event.time <= latest_time)
+    keep_event(event, begin, tokens_.position() + 1);
+  else
+    ++snapshot_.invalid_items;
+  // Only console events keep the strings of their payload.
+  if (snapshot_.logs.empty() || snapshot_.logs.back().strings_end <= strings_before)
+    snapshot_.log_strings.resize(strings_before);
+  return true;
+}
+
+bool SnapshotReader::read_data(uint8_t first, EventData& data) {
+  data = {};
+  data.strings_begin = static_cast<uint32_t>(snapshot_.log_strings.size());
+  if (first != '{') return tokens_.skip(first, event_depth);
+  return tokens_.members([&](Span key, uint8_t c) {
+    if (is_value(key, "source")) return read_code(c, data_depth, data.source);
+    if (is_value(key, "type")) return read_code(c, data_depth, data.type);
+    if (is_value(key, "href")) return tokens_.read_string(c, data_depth, data.href);
+    if (is_value(key, "tag")) return tokens_.read_string(c, data_depth, data.tag);
+    if (is_value(key, "plugin")) return tokens_.read_string(c, data_depth, data.plugin);
+    if (is_value(key, "payload")) return read_payload(c, data);
+    return tokens_.skip(c, data_depth);
+  });
+}
+
+bool SnapshotReader::read_payload(uint8_t first, EventData& data) {
+  data.payload_href = data.level = {};
+  data.strings_begin = static_cast<uint32_t>(snapshot_.log_strings.size());
+  if (first != '{') return tokens_.skip(first, data_depth);
+  return tokens_.members([&](Span key, uint8_t c) {
+    if (is_value(key, "payload")) return read_payload_strings(c, data);
+    if (is_value(key, "level")) return tokens_.read_string(c, payload_depth, data.level);
+    if (is_value(key, "href")) return tokens_.read_string(c, payload_depth, data.payload_href);
+    return tokens_.skip(c, payload_depth);
+  });
+}
+
+bool SnapshotReader::read_payload_strings(uint8_t first, EventData& data) {
+  data.strings_begin = static_cast<uint32_t>(snapshot_.log_strings.size());
+  if (first != '[') return tokens_.skip(first, payload_depth);
+  return tokens_.elements([this](uint8_t c) {
+    if (c != '"') return tokens_.skip(c, payload_strings_depth);
+    snapshot_.log_strings.push_back(tokens_.string());
+    return true;
+  });
+}
+
+// A small whole number, such as the type of an event; -1 where it is none.
+bool SnapshotReader::read_code(uint8_t first, uint32_t depth, int& code) {
+  code = -1;
+  if (first != '-' && !is_digit(first)) return tokens_.skip(first, depth);
+  double value;
+  if (!tokens_.read_number(value)) return false;
+  if (value >= 0 && value < 256 && value == std::floor(value)) code = static_cast<int>(value);
+  return true;
+}
+
+void SnapshotReader::keep_event(const Event& event, uint32_t begin, uint32_t end) {
+  Snapshot& s = snapshot_;
+  const EventData& data = event.data;
+  const bool incremental = event.type == event_type::incremental;
+  const bool active = incremental && is_in(data.source, active_sources);
+  s.events.push_back({begin, end, active ? -event.time : event.time});
+  s.counters.full_snapshot |= event.type == event_type::full_snapshot;
+  if (incremental) {
+    s.counters.clicks += data.source == source::mouse_interaction && is_in(data.type, click_interactions);
+    s.counters.keypresses += data.source == source::input;
+    s.counters.mouse_activities += is_in(data.source, mouse_sources);
+  }
+
+  const Span url = data.href.text.empty() ? data.payload_href.text : data.href.text;
+  const bool json_ld = event.type == event_type::custom && is_value(data.tag.text, "$json_ld");
+  if (!url.empty() && !json_ld && (s.urls.empty() || !equal(url, s.urls.back()))) s.urls.push_back(url);
+
+  if (event.type == event_type::plugin && is_value(data.plugin.text, "rrweb/console@1"))
+    s.logs.push_back({event.time, level_of(data.level.text), data.strings_begin,
+                      static_cast<uint32_t>(s.log_strings.size())});
+}
+
+}  // namespace recording

@@ -1,0 +1,89 @@
+// The text of `data`: validated, and in the same pass everything read that the worker needs of it.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "columns.hpp"
+#include "json_text.hpp"
+#include "reason.hpp"
+#include "tokens.hpp"
+
+namespace simdjson::internal {
+class dom_parser_implementation;
+}
+
+namespace recording {
+
+// One valid rrweb event: where it stands in the text, and its timestamp in ms, negative where the
+// event is an active one (timestamps are above zero).
+struct EventSlice {
+  uint32_t begin;
+  uint32_t end;
+  double time;
+};
+
+// One console event; its message is the strings at these places of Snapshot::log_strings.
+struct RawLog {
+  double time;
+  LogLevel level;
+  uint32_t strings_begin;
+  uint32_t strings_end;
+};
+
+struct Snapshot {
+  RawString event;
+  bool properties_object = false;
+  RawString session_id;
+  RawString window_id;
+  RawString source;
+  RawString library;
+  bool items_array = false;
+
+  std::vector<EventSlice> events;
+  std::vector<Span> urls;  // of the events in order, without a run's repetitions
+  std::vector<RawLog> logs;
+  std::vector<Span> log_strings;
+  Counters counters;
+  size_t invalid_items = 0;
+
+  void clear_items();
+  void clear_properties();
+};
+
+class SnapshotReader {
+ public:
+  SnapshotReader();
+  ~SnapshotReader();
+
+  // Reads `text`, which is followed by the padding, all zero, and holds no invalid escape. The spans
+  // of the result point into the text. `valid_utf8` is set if the text is known to be valid UTF-8.
+  // Reasons: RECEIVED_NON_SNAPSHOT_MESSAGE, INVALID_JSON where it is too deep.
+  Reason read(Span text, bool& valid_utf8);
+
+  const Snapshot& snapshot() const { return snapshot_; }
+
+  // Gives back what texts of more than `most` bytes made it allocate.
+  void shrink(size_t most);
+
+ private:
+  struct Event;
+  struct EventData;
+
+  bool find_tokens(Span text, bool& valid_utf8);
+  bool read_root();
+  bool read_properties(uint8_t first);
+  bool read_items(uint8_t first);
+  bool read_item(uint8_t first);
+  bool read_data(uint8_t first, EventData& data);
+  bool read_payload(uint8_t first, EventData& data);
+  bool read_payload_strings(uint8_t first, EventData& data);
+  bool read_code(uint8_t first, uint32_t depth, int& code);
+  void keep_event(const Event& event, uint32_t begin, uint32_t end);
+
+  std::unique_ptr<simdjson::internal::dom_parser_implementation> stage1_;
+  Tokens tokens_;
+  Snapshot snapshot_;
+};
+
+}  // namespace recording

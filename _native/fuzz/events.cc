@@ -1,0 +1,56 @@
+// Stage 3: any bytes as the text of `data`.
+#include "events.hpp"
+
+#include <cstdlib>
+
+#include "buffer.hpp"
+#include "plain_json.hpp"
+#include "unescape.hpp"
+#include "utf8.hpp"
+
+using namespace recording;
+
+namespace {
+
+// Whether each event is JSON, and all that points into the text does.
+void check(const Snapshot& snapshot, Span text) {
+  for (const EventSlice& event : snapshot.events) {
+    if (event.begin >= event.end || event.end > text.size()) std::abort();
+    if (text.begin[event.begin] != '{' || text.begin[event.end - 1] != '}') std::abort();
+    if (!PlainJson::valid({text.begin + event.begin, text.begin + event.end}, max_depth)) std::abort();
+    if (event.time == 0 || event.time != event.time) std::abort();
+  }
+  for (const Span& url : snapshot.urls)
+    if (url.begin < text.begin || url.end > text.end || url.empty()) std::abort();
+  for (const RawLog& log : snapshot.logs)
+    if (log.strings_begin > log.strings_end || log.strings_end > snapshot.log_strings.size()) std::abort();
+  for (const Span& string : snapshot.log_strings) {
+    std::string value;
+    append_value(string, value, 2999);
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
+  static SnapshotReader reader;
+  static PaddedBuffer buffer;
+  buffer.reserve(size);
+  if (size) std::memcpy(buffer.data(), bytes, size);
+  std::memset(buffer.data() + size, 0, padding);
+  Span text{buffer.data(), buffer.data() + size};
+  bool valid_utf8 = false;
+  const Reason reason =
+      escapes_valid(text) ? reader.read(text, valid_utf8) : Reason::RECEIVED_NON_SNAPSHOT_MESSAGE;
+  text.begin += byte_order_mark(text.begin, text.size());
+  if (reason == Reason::NONE) {
+    if (!valid_utf8 || !is_valid_utf8(text)) std::abort();
+    if (!PlainJson::valid(text, max_depth)) std::abort();
+    check(reader.snapshot(), text);
+  } else if (reason != Reason::RECEIVED_NON_SNAPSHOT_MESSAGE && reason != Reason::INVALID_JSON) {
+    std::abort();
+  }
+  buffer.shrink(1 << 16);
+  reader.shrink(1 << 16);
+  return 0;
+}

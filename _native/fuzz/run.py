@@ -1,0 +1,137 @@
+"""Fuzzes the native core with libFuzzer, AddressSanitizer and UndefinedBehaviorSanitizer: one target a stage.
+
+`python _native/fuzz/run.py SECONDS` builds what is out of date, makes seeds from the recordings in tests/data, runs
+each target for SECONDS, and prints how many inputs each ran. Exit code 1 where one was found that crashes, hangs,
+or breaks what a target checks; it is kept in build/fuzz.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from os import sched_getaffinity
+from pathlib import Path
+
+import click
+import simdjson
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.reference.decompress import decompress, encoding_of  # noqa: E402
+from tests.sample import sample_messages  # noqa: E402
+
+NATIVE = ROOT / "_native"
+BUILD = ROOT / "build" / "fuzz"
+SIMDJSON = Path(simdjson.__file__).parent
+FLAGS = [
+    "-std=c++17",
+    "-O1",
+    "-g",
+    "-fno-omit-frame-pointer",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=undefined",
+    f"-I{NATIVE}",
+    f"-I{SIMDJSON}",
+]
+LIBRARIES = ["-ldeflate", "-llz4", "-lzstd"]
+MOST_SEED_BYTES = 100_000
+CODECS = {"plain": 0, "gzip": 1, "lz4": 2, "zstd": 3}
+"""What the first byte of an input of the decompress target means."""
+
+
+def find_clang() -> str:
+    """The newest clang++ there is."""
+    names = ["clang++", *(f"clang++-{version}" for version in range(30, 12, -1))]
+    for name in names:
+        if path := shutil.which(name):
+            return path
+    raise click.ClickException("no clang++ found. Debian: apt-get install clang libclang-rt-14-dev")
+
+
+def compile_object(clang: str, source: Path) -> Path:
+    """The object file of a source, made again where the source or any header is newer."""
+    made = BUILD / f"{source.stem}.o"
+    inputs = [source, *NATIVE.glob("*.hpp"), *NATIVE.glob("*.inl")]
+    if not made.exists() or made.stat().st_mtime < max(path.stat().st_mtime for path in inputs):
+        subprocess.run([clang, *FLAGS, "-fsanitize=fuzzer-no-link", "-c", str(source), "-o", str(made)], check=True)
+    return made
+
+
+def build_targets() -> dict[str, Path]:
+    """Target name → executable."""
+    clang = find_clang()
+    BUILD.mkdir(parents=True, exist_ok=True)
+    cores = len(sched_getaffinity(0))
+    with ThreadPoolExecutor(cores) as pool:
+        objects = list(pool.map(lambda source: compile_object(clang, source), sorted(NATIVE.glob("*.cc"))))
+    targets = {}
+    for source in sorted((NATIVE / "fuzz").glob("*.cc")):
+        targets[source.stem] = BUILD / f"fuzz_{source.stem}"
+        command = [clang, *FLAGS, "-fsanitize=fuzzer", str(source), *map(str, objects), *LIBRARIES]
+        subprocess.run([*command, "-o", str(targets[source.stem])], check=True)
+    return targets
+
+
+def write_seeds() -> None:
+    """Inputs to start from, for each target: the values, the outer texts and the event texts of real recordings."""
+    folders = {name: BUILD / "seeds" / name for name in ("decompress", "envelope", "events")}
+    for folder in folders.values():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    for message in sample_messages():
+        value = message.value or b""
+        header = dict(message.headers).get("content-encoding", b"").decode() or None
+        encoding = encoding_of(value, header)
+        text = decompress(value, encoding, 1 << 26)
+        if len(text) > MOST_SEED_BYTES:
+            continue
+        name = str(message.offset)
+        (folders["decompress"] / name).write_bytes(bytes([CODECS[encoding]]) + value)
+        (folders["envelope"] / name).write_bytes(text)
+        (folders["events"] / name).write_bytes(json.loads(text)["data"].encode())
+
+
+def run_target(name: str, executable: Path, seconds: int) -> tuple[str, int, str]:
+    """Fuzz one target; returns its name, how many inputs it ran, and what it said where it found something."""
+    corpus = BUILD / "corpus" / name
+    corpus.mkdir(parents=True, exist_ok=True)
+    command = [
+        str(executable),
+        f"-max_total_time={seconds}",
+        "-timeout=1",
+        "-rss_limit_mb=1024",
+        "-max_len=131072",
+        "-print_final_stats=1",
+        f"-dict={NATIVE / 'fuzz' / 'json.dict'}",
+        f"-artifact_prefix={BUILD}/{name}-",
+        str(corpus),
+        str(BUILD / "seeds" / name),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    found = re.search(r"stat::number_of_executed_units: (\d+)", done.stderr)
+    return name, int(found[1]) if found else 0, "" if done.returncode == 0 else done.stderr[-5000:]
+
+
+@click.command()
+@click.argument("seconds", type=click.IntRange(min=1))
+def main(seconds: int) -> None:
+    """Fuzz each stage of the native core for SECONDS."""
+    click.echo("fuzz: building the targets")
+    targets = build_targets()
+    write_seeds()
+    click.echo(f"fuzz: {', '.join(targets)}, {seconds} s each")
+    with ThreadPoolExecutor(len(sched_getaffinity(0))) as pool:
+        results = list(pool.map(lambda target: run_target(*target, seconds), targets.items()))
+    for name, inputs, failure in results:
+        click.echo(f"fuzz: {name}: {inputs:,} inputs, {'FAILED' if failure else 'nothing found'}")
+        if failure:
+            click.echo(failure, err=True)
+    if any(failure or not inputs for _, inputs, failure in results):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

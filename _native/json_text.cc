@@ -1,0 +1,78 @@
+#include "json_text.hpp"
+
+#include "utf8.hpp"
+
+namespace recording {
+
+int32_t take_escape(Cursor& in) {
+  switch (in.take()) {
+    case '"':
+      return '"';
+    case '\\':
+      return '\\';
+    case '/':
+      return '/';
+    case 'b':
+      return '\b';
+    case 'f':
+      return '\f';
+    case 'n':
+      return '\n';
+    case 'r':
+      return '\r';
+    case 't':
+      return '\t';
+    case 'u':
+      break;
+    default:
+      return -1;
+  }
+  const int32_t code = take_hex4(in);
+  if (code < 0xD800 || code > 0xDFFF) return code;
+  if (code < 0xDC00 && in.left() >= 6 && in.at[0] == '\\' && in.at[1] == 'u') {
+    Cursor second{in.at + 2, in.end};
+    const int32_t low = take_hex4(second);
+    if (low >= 0xDC00 && low <= 0xDFFF) {
+      in = second;
+      return 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
+    }
+  }
+  return replacement_character;
+}
+
+void append_value(Span raw, std::string& out, size_t most) {
+  const bool escapes = !raw.empty() && std::memchr(raw.begin, '\\', raw.size()) != nullptr;
+  if (!escapes && raw.size() <= most) {
+    out.append(reinterpret_cast<const char*>(raw.begin), raw.size());
+    return;
+  }
+  Cursor in{raw.begin, raw.end};
+  for (; most > 0 && !in.done(); --most) {
+    uint8_t code_point[4];
+    const uint8_t* end = code_point;
+    if (in.take_if('\\')) {
+      const int32_t code = take_escape(in);
+      if (code < 0) return;
+      end = write_utf8(static_cast<uint32_t>(code), code_point);
+      out.append(reinterpret_cast<const char*>(code_point), static_cast<size_t>(end - code_point));
+    } else {
+      const int size = utf8_sequence(in.at, in.end);
+      if (size < 0) return;
+      out.append(reinterpret_cast<const char*>(in.at), static_cast<size_t>(size));
+      in.at += size;
+    }
+  }
+}
+
+bool is_value_escaped(Span raw, const char* name, size_t size) {
+  // \u0000 is the longest way to write one character.
+  if (raw.size() > 6 * size || !std::memchr(raw.begin, '\\', raw.size())) return false;
+  Cursor in{raw.begin, raw.end};
+  for (size_t i = 0; i < size; ++i) {
+    const int32_t code = in.take_if('\\') ? take_escape(in) : in.take();
+    if (code != static_cast<uint8_t>(name[i])) return false;
+  }
+  return in.done();
+}
+
+}  // namespace recording

@@ -1,0 +1,87 @@
+// The small pieces of JSON that both texts of a message need: numbers, literals, and the value of a
+// short string.
+#pragma once
+
+#include <string>
+
+#include "cursor.hpp"
+
+namespace recording {
+
+// The value of a key that should be a string: what stands between the quotes, escapes as they came.
+struct RawString {
+  enum Kind : uint8_t { absent, string, other };
+  Span text;
+  Kind kind = absent;
+};
+
+// Moves past a number, or returns false where none is. The caller checks what follows it.
+inline bool skip_number(Cursor& in) {
+  in.take_if('-');
+  if (!in.take_if('0')) {
+    if (!is_digit(in.peek())) return false;
+    while (is_digit(in.peek())) ++in.at;
+  }
+  if (in.take_if('.')) {
+    if (!is_digit(in.peek())) return false;
+    while (is_digit(in.peek())) ++in.at;
+  }
+  if (in.take_if('e') || in.take_if('E')) {
+    if (!in.take_if('+')) in.take_if('-');
+    if (!is_digit(in.peek())) return false;
+    while (is_digit(in.peek())) ++in.at;
+  }
+  return true;
+}
+
+// Moves past true, false or null.
+inline bool skip_literal(Cursor& in) {
+  for (const char* literal : {"true", "false", "null"}) {
+    const size_t size = std::strlen(literal);
+    if (in.left() < size || std::memcmp(in.at, literal, size) != 0) continue;
+    in.at += size;
+    return true;
+  }
+  return false;
+}
+
+// The value of a hexadecimal digit, or -1.
+inline int hex_digit(uint8_t c) {
+  if (is_digit(c)) return c - '0';
+  const uint8_t letter = static_cast<uint8_t>((c | 0x20) - 'a');
+  return letter < 6 ? letter + 10 : -1;
+}
+
+// Four hexadecimal digits; -1 where they are not.
+inline int32_t take_hex4(Cursor& in) {
+  if (in.left() < 4) return -1;
+  int32_t value = 0;
+  for (int i = 0; i < 4; ++i) {
+    const int digit = hex_digit(in.at[i]);
+    if (digit < 0) return -1;
+    value = value << 4 | digit;
+  }
+  in.at += 4;
+  return value;
+}
+
+// The code point of an escape, `in` behind its backslash: -1 where the escape is not valid. A
+// surrogate pair is one code point; a surrogate without its other half is U+FFFD.
+int32_t take_escape(Cursor& in);
+
+inline constexpr size_t no_limit = static_cast<size_t>(-1);
+
+// Appends the value of a valid string, cut to `most` code points.
+void append_value(Span raw, std::string& out, size_t most = no_limit);
+
+// Whether the value of a string is `name` (ASCII), however it is written.
+bool is_value_escaped(Span raw, const char* name, size_t size);
+
+template <size_t N>
+inline bool is_value(Span raw, const char (&name)[N]) {
+  constexpr size_t size = N - 1;
+  if (raw.size() == size) return std::memcmp(raw.begin, name, size) == 0;
+  return raw.size() > size && is_value_escaped(raw, name, size);
+}
+
+}  // namespace recording

@@ -1,0 +1,60 @@
+// Block lines: ["<window_id>",<event>] and a line break.
+#pragma once
+
+#include <cstring>
+
+#include "json_text.hpp"
+
+namespace recording {
+
+class LineWriter {
+ public:
+  // The window id goes into each line as it was written in `data`, quotes included.
+  explicit LineWriter(const RawString& window_id) {
+    const bool present = window_id.kind == RawString::string;
+    static constexpr uint8_t none[] = {'"', '"'};
+    window_id_ = present ? Span{window_id.text.begin - 1, window_id.text.end + 1} : Span{none, none + 2};
+  }
+
+  // At most, for an event of `event_bytes`.
+  size_t line_bytes(size_t event_bytes) const { return event_bytes + window_id_.size() + 4; }
+
+  // Write one line at `out` and return its end.
+  uint8_t* write(Span event, uint8_t* out) const {
+    out = begin_line(out);
+    std::memcpy(out, event.begin, event.size());
+    return end_line(out + event.size());
+  }
+
+  // The same for an event that may hold line breaks: without the white space between its tokens.
+  uint8_t* write_compacted(Span event, uint8_t* out) const {
+    out = begin_line(out);
+    bool in_string = false;
+    for (const uint8_t* at = event.begin; at < event.end; ++at) {
+      if (!in_string && is_whitespace(*at)) continue;
+      *out++ = *at;
+      if (*at == '"') in_string = !in_string;
+      if (*at == '\\') *out++ = *++at;
+    }
+    return end_line(out);
+  }
+
+ private:
+  uint8_t* begin_line(uint8_t* out) const {
+    *out++ = '[';
+    std::memcpy(out, window_id_.begin, window_id_.size());
+    out += window_id_.size();
+    *out++ = ',';
+    return out;
+  }
+
+  static uint8_t* end_line(uint8_t* out) {
+    *out++ = ']';
+    *out++ = '\n';
+    return out;
+  }
+
+  Span window_id_;
+};
+
+}  // namespace recording

@@ -1,0 +1,96 @@
+#include "unescape.hpp"
+
+#include <simdjson.h>
+
+#include <string>
+
+#include "json_text.hpp"
+#include "utf8.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#if defined(__clang__)
+#define RECORDING_PRAGMA(text) _Pragma(#text)
+#define BEGIN_TARGET(features) \
+  RECORDING_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
+#define END_TARGET _Pragma("clang attribute pop")
+#else
+#define RECORDING_PRAGMA(text) _Pragma(#text)
+#define BEGIN_TARGET(features) _Pragma("GCC push_options") RECORDING_PRAGMA(GCC target(features))
+#define END_TARGET _Pragma("GCC pop_options")
+#endif
+
+namespace recording {
+namespace {
+
+namespace baseline {
+#include "block_baseline.inl"
+#include "unescape_kernel.inl"
+}  // namespace baseline
+
+#if defined(__x86_64__)
+
+// For each choice out of eight bytes, the order that moves the kept ones together.
+struct KeptOrder {
+  uint64_t of[256];
+};
+
+constexpr KeptOrder make_kept_order() {
+  KeptOrder order{};
+  for (int keep = 0; keep < 256; ++keep) {
+    int kept = 0;
+    for (uint64_t i = 0; i < 8; ++i)
+      if (keep >> i & 1) order.of[keep] |= i << 8 * kept++;
+  }
+  return order;
+}
+
+constexpr KeptOrder kept_order = make_kept_order();
+
+BEGIN_TARGET("avx2,bmi,bmi2,lzcnt,popcnt")
+namespace haswell {
+#include "block_haswell.inl"
+#include "unescape_kernel.inl"
+}  // namespace haswell
+END_TARGET
+
+BEGIN_TARGET("avx512f,avx512dq,avx512cd,avx512bw,avx512vl,avx512vbmi2,avx2,bmi,bmi2,lzcnt,popcnt")
+namespace icelake {
+#include "block_icelake.inl"
+#include "unescape_kernel.inl"
+}  // namespace icelake
+END_TARGET
+
+#endif
+
+struct Kernel {
+  Unescaped (*unescape)(Span, uint8_t*);
+  bool (*escapes_valid)(Span);
+};
+
+// The instruction set simdjson has chosen: what it needs of the machine includes what these loops need.
+Kernel choose() {
+#if defined(__x86_64__)
+  const std::string name = simdjson::get_active_implementation()->name();
+  if (name == "icelake") return {icelake::unescape, icelake::escapes_valid};
+  if (name == "haswell") return {haswell::unescape, haswell::escapes_valid};
+#endif
+  return {baseline::unescape, baseline::escapes_valid};
+}
+
+const Kernel& kernel() {
+  static const Kernel chosen = choose();
+  return chosen;
+}
+
+}  // namespace
+
+Unescaped unescape(Span in, uint8_t* out) { return kernel().unescape(in, out); }
+
+bool escapes_valid(Span text) { return kernel().escapes_valid(text); }
+
+}  // namespace recording

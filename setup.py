@@ -1,0 +1,96 @@
+"""Builds the native core. RECORDING_WORKER_BUILD chooses how: release, profile, debug or sanitize.
+
+- release (default): optimised, for any machine of the architecture; simdjson picks its loops at run time.
+- profile: release with debug symbols, for perf and callgrind.
+- debug: hardly optimised, with symbols and the standard library's assertions.
+- sanitize: debug with AddressSanitizer and UndefinedBehaviorSanitizer; run Python with libasan preloaded.
+"""
+
+import importlib.util
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+FLAGS = {
+    "release": ["-O3", "-g0", "-DNDEBUG"],
+    "profile": ["-O3", "-g", "-DNDEBUG"],
+    "debug": ["-Og", "-g", "-UNDEBUG", "-D_GLIBCXX_ASSERTIONS"],
+    "sanitize": ["-O1", "-g", "-UNDEBUG", "-D_GLIBCXX_ASSERTIONS", "-fno-sanitize-recover=all"],
+}
+SANITIZERS = ["-fsanitize=address,undefined"]
+COMMON = ["-std=c++17", "-fno-omit-frame-pointer", "-fvisibility=hidden", "-Wall", "-Wextra"]
+
+LIBRARIES = ["deflate", "lz4", "zstd"]
+HEADERS = ["libdeflate.h", "lz4.h", "zstd.h"]
+PACKAGES = {
+    "libdeflate.h": ("libdeflate-dev", "libdeflate-devel", "libdeflate"),
+    "lz4.h": ("liblz4-dev", "lz4-devel", "lz4"),
+    "zstd.h": ("libzstd-dev", "libzstd-devel", "zstd"),
+}
+
+
+def simdjson_sources() -> str:
+    """The folder with simdjson.h and simdjson.cpp, which the pysimdjson wheel carries."""
+    spec = importlib.util.find_spec("simdjson")
+    for folder in spec.submodule_search_locations or [] if spec else []:
+        if Path(folder, "simdjson.h").exists() and Path(folder, "simdjson.cpp").exists():
+            return folder
+    sys.exit("setup.py: simdjson's sources are missing. They come with pysimdjson: pip install 'pysimdjson>=7.0.2,<8'")
+
+
+class BuildNative(build_ext):
+    """Says which system package is missing, before a compiler error has to."""
+
+    def build_extensions(self) -> None:
+        missing = [header for header in HEADERS if not self.has_header(header)]
+        if missing:
+            debian, fedora, brew = (" ".join(PACKAGES[header][i] for header in missing) for i in range(3))
+            sys.exit(
+                f"setup.py: the compiler does not find {', '.join(missing)}. Install what is missing:\n"
+                f"  Debian, Ubuntu:  apt-get install {debian}\n"
+                f"  Fedora, RHEL:    dnf install {fedora}\n"
+                f"  macOS:           brew install {brew}"
+            )
+        super().build_extensions()
+
+    def has_header(self, header: str) -> bool:
+        """Whether the compiler finds a header."""
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "probe.c")
+            source.write_text(f"#include <stddef.h>\n#include <{header}>\n")
+            try:
+                self.compiler.compile([str(source)], output_dir=folder, include_dirs=self.include_dirs)
+            except Exception:  # noqa: BLE001 - distutils has one exception a compiler
+                return False
+            return True
+
+
+def extension() -> Extension:
+    kind = os.environ.get("RECORDING_WORKER_BUILD", "release")
+    if kind not in FLAGS:
+        sys.exit(f"setup.py: RECORDING_WORKER_BUILD is {kind!r}; it may be {', '.join(FLAGS)}")
+    sanitizers = SANITIZERS if kind == "sanitize" else []
+    return Extension(
+        "recording_worker._native",
+        ["_native/bindings.pyx", *sorted(map(str, Path("_native").glob("*.cc")))],
+        depends=[str(path) for path in sorted(Path("_native").iterdir()) if path.suffix in (".hpp", ".inl", ".pxd")],
+        include_dirs=["_native", simdjson_sources()],
+        libraries=LIBRARIES,
+        extra_compile_args=[*COMMON, *FLAGS[kind], *sanitizers],
+        extra_link_args=sanitizers,
+        language="c++",
+    )
+
+
+def extensions() -> list[Extension]:
+    """The extension with its .pyx translated, into build/ so that _native/ holds sources only."""
+    from Cython.Build import cythonize
+
+    return cythonize([extension()], build_dir="build/cython", include_path=["_native"], language_level=3)
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildNative})
