@@ -1,6 +1,7 @@
 """A small made-up shop: its pages as rrweb node trees, as a full snapshot carries them."""
 
 from collections.abc import Sequence
+from copy import copy
 from itertools import count
 from random import Random
 
@@ -26,11 +27,12 @@ PATHS = ("/", "/lamps", "/kettles?sort=price", "/product/copper-kettle", "/cart"
 
 
 class Page:
-    """One page as loaded: its tree, and the ids of the nodes that visitors and scripts touch."""
+    """One page as served: its tree, and the ids of the nodes that visitors and scripts touch."""
 
     def __init__(self, path: str, random: Random) -> None:
         self.href = HOST + path
-        self._ids = count(1)
+        self.ids = count(1)
+        """Ids for new nodes."""
         self._random = random
         self.texts: list[int] = []
         """Ids of text nodes."""
@@ -40,6 +42,15 @@ class Page:
         """Lists that scripts change: the id of each, and of its children."""
         self.root = self._document(path)
 
+    def load(self) -> "Page":
+        """The page as one visitor has it: the tree is shared, the ids go their own way from here."""
+        page = copy(self)
+        page.ids = copy(self.ids)
+        page.texts = self.texts.copy()
+        page.buttons = self.buttons.copy()
+        page.lists = [(parent, children.copy()) for parent, children in self.lists]
+        return page
+
     def element(self, tag: str, attributes: dict[str, str], children: Sequence[Node] = ()) -> Node:
         """A new element of this page."""
         return {
@@ -47,12 +58,12 @@ class Page:
             "tagName": tag,
             "attributes": attributes,
             "childNodes": list(children),
-            "id": next(self._ids),
+            "id": next(self.ids),
         }
 
     def text(self, content: str) -> Node:
         """A new text node of this page."""
-        number = next(self._ids)
+        number = next(self.ids)
         self.texts.append(number)
         return {"type": _TEXT, "textContent": content, "id": number}
 
@@ -92,8 +103,8 @@ class Page:
         main = self._form() if path in ("/cart", "/checkout") else self._product_list()
         body = self.element("body", {"class": "page"}, [self._bar(), main, self._foot()])
         html = self.element("html", {"lang": "en"}, [head, body])
-        doctype: Node = {"type": _DOCTYPE, "name": "html", "publicId": "", "systemId": "", "id": next(self._ids)}
-        return {"type": _DOCUMENT, "childNodes": [doctype, html], "id": next(self._ids)}
+        doctype: Node = {"type": _DOCTYPE, "name": "html", "publicId": "", "systemId": "", "id": next(self.ids)}
+        return {"type": _DOCUMENT, "childNodes": [doctype, html], "id": next(self.ids)}
 
     def _bar(self) -> Node:
         search = self.element("input", {"type": "search", "name": "q", "placeholder": "Search the shop"})

@@ -6,7 +6,7 @@ start make the same messages, and so the same figures.
 
 import gzip
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -17,6 +17,7 @@ import cramjam
 import orjson
 
 from recording_worker.batch import Disposition, Headers, Message
+from recording_worker.demo.page import PATHS, Page
 from recording_worker.demo.visitor import Event, Visitor
 from recording_worker.reasons import Reason
 
@@ -154,27 +155,28 @@ class Draft:
 def traffic(seed: int, now_ms: int) -> Iterator[Planned]:
     """Messages without end; the visits began within the hour before `now_ms` (ms since 1970)."""
     random = Random(seed)
-    visits = [_visit(random, now_ms) for _ in range(_VISITS_AT_ONCE)]
+    pages = [Page(path, random) for path in PATHS]
+    visits = [_visit(random, now_ms, pages) for _ in range(_VISITS_AT_ONCE)]
     offset = 0
     while True:
         turn = random.randrange(len(visits))
         draft = next(visits[turn], None)
         if draft is None:
-            visits[turn] = _visit(random, now_ms)
+            visits[turn] = _visit(random, now_ms, pages)
             continue
         yield Planned(draft.message(offset), OK, len(draft.items))
         offset += 1
         if random.randrange(_MESSAGES_A_MISFIT) == 0:
             make, outcome = random.choice(_MISFITS)
-            misfit = _misfit(random, now_ms)
+            misfit = _misfit(random, now_ms, pages)
             make(misfit)
             yield Planned(misfit.message(offset), outcome, 0)
             offset += 1
 
 
-def _visit(random: Random, now_ms: int) -> Iterator[Draft]:
+def _visit(random: Random, now_ms: int, pages: Sequence[Page]) -> Iterator[Draft]:
     """One visit, a message every few seconds of it."""
-    visitor = Visitor(random, now_ms - random.randrange(_VISITS_BEGAN_MS))
+    visitor = Visitor(random, now_ms - random.randrange(_VISITS_BEGAN_MS), pages)
     session_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
     distinct_id = f"visitor-{random.randrange(10**6)}"
     token, lib_version = _pick(random, _TOKENS), _pick(random, _LIB_VERSIONS)
@@ -184,9 +186,9 @@ def _visit(random: Random, now_ms: int) -> Iterator[Draft]:
         yield Draft(session_id, distinct_id, token, lib_version, encoding, visitor.time_ms, items)
 
 
-def _misfit(random: Random, now_ms: int) -> Draft:
+def _misfit(random: Random, now_ms: int, pages: Sequence[Page]) -> Draft:
     """A small message of a session of its own, to be made a misfit."""
-    visitor = Visitor(random, now_ms - random.randrange(_VISITS_BEGAN_MS))
+    visitor = Visitor(random, now_ms - random.randrange(_VISITS_BEGAN_MS), pages)
     items = list(islice(visitor.events(), 1))
     session_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
     return Draft(session_id, "visitor-0", "phc_demo_shop", "1.449.2", "gzip", visitor.time_ms, items)

@@ -1,9 +1,9 @@
 """A visitor of the made-up shop: the rrweb events of one session, in order."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
-from recording_worker.demo.page import PATHS, Page
+from recording_worker.demo.page import Page
 
 Event = dict[str, object]
 
@@ -25,15 +25,16 @@ _CONSOLE = {
 class Visitor:
     """Walks over some pages. `time_ms` is where the visit is, in ms since 1970; it begins at `start_ms`."""
 
-    def __init__(self, random: Random, start_ms: int) -> None:
+    def __init__(self, random: Random, start_ms: int, pages: Sequence[Page]) -> None:
         self.time_ms = start_ms
         self._random = random
-        self._page = Page("/", random)
+        self._pages = pages
+        self._page = pages[0]
 
     def events(self) -> Iterator[Event]:
         """All events of the visit."""
-        for path in ["/", *self._random.choices(PATHS, k=self._random.randrange(1, _MOST_PAGES))]:
-            yield from self._load(path)
+        for page in [self._page, *self._random.choices(self._pages, k=self._random.randrange(1, _MOST_PAGES))]:
+            yield from self._load(page)
             for _ in range(self._random.randint(*_ACTIONS_A_PAGE)):
                 yield from self._random.choices(*self._actions())[0]()
 
@@ -58,8 +59,8 @@ class Visitor:
     def _incremental(self, source: int, after_ms: int = 20, **data: object) -> Event:
         return self._event(_INCREMENTAL, {"source": source, **data}, after_ms)
 
-    def _load(self, path: str) -> Iterator[Event]:
-        self._page = Page(path, self._random)
+    def _load(self, page: Page) -> Iterator[Event]:
+        self._page = page.load()
         yield self._event(_META, {"href": self._page.href, "width": _WIDTH, "height": _HEIGHT}, 500)
         yield self._event(_FULL_SNAPSHOT, {"node": self._page.root, "initialOffset": {"left": 0, "top": 0}})
         yield self._event(_CUSTOM, {"tag": "$pageview", "payload": {"href": self._page.href}})
