@@ -15,6 +15,7 @@ import zstandard
 
 from recording_worker._native import DecodedBatch, Decoder, SessionBlock
 from recording_worker.batch import Message, MessageBatch
+from recording_worker.demo.page import PATHS, Page
 from recording_worker.demo.traffic import Draft
 from recording_worker.demo.visitor import Event, Visitor
 from recording_worker.kafka.file_source import read_messages
@@ -31,9 +32,11 @@ _BATCH_BYTES = 5_000_000
 
 def made_up(seed: int, size: int, encoding: str) -> list[Message]:
     """Messages of about `size` bytes each and 5 MB together, uncompressed; a session has five messages."""
-    count = max(1, _BATCH_BYTES // size)
-    random = Random(seed)
-    return [_message(random, offset, f"{seed}-{offset // 5}", size, encoding) for offset in range(count)]
+    events = _events(Random(seed))
+    return [
+        _message(events, offset, f"{seed}-{offset // 5}", size, encoding)
+        for offset in range(max(1, _BATCH_BYTES // size))
+    ]
 
 
 @cache
@@ -42,7 +45,7 @@ def real() -> tuple[Message, ...]:
     return tuple(read_messages(SAMPLE, partition=0))
 
 
-def _message(random: Random, offset: int, session: str, size: int, encoding: str) -> Message:
+def _message(events: Iterator[Event], offset: int, session: str, size: int, encoding: str) -> Message:
     draft = Draft(
         session_id=str(uuid.uuid5(uuid.NAMESPACE_URL, session)),
         distinct_id="visitor-1",
@@ -54,13 +57,15 @@ def _message(random: Random, offset: int, session: str, size: int, encoding: str
         value=zstandard.ZstdCompressor().compress if encoding == "zstd" else None,
     )
     room = size - len(draft.message(offset).value or b"")
-    draft.items = list(_fill(_events(random), room))
+    draft.items = list(_fill(events, room))
     return draft.message(offset)
 
 
 def _events(random: Random) -> Iterator[Event]:
+    """The events of one visit after the other, without end."""
+    pages = [Page(path, random) for path in PATHS]
     while True:
-        yield from Visitor(random, _START_MS - 3_600_000).events()
+        yield from Visitor(random, _START_MS - 3_600_000, pages).events()
 
 
 def _fill(events: Iterator[Event], room: int) -> Iterator[Event]:

@@ -1,6 +1,7 @@
 """The job as the worker does it: batches of messages through the native core, rows into session blocks."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from benchmarks.contenders.serve import Counts, serve
 from benchmarks.wire import Encoding, WireMessage
@@ -10,6 +11,49 @@ from recording_worker.settings import Settings
 
 _SETTINGS = Settings()
 _TEAM = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """The messages of one poll as columns, as the steps before have left them in the worker."""
+
+    values: list[bytes | None]
+    content_encodings: list[str | None]
+    session_id_headers: list[str | None]
+    distinct_id_headers: list[str | None]
+    timestamps_ms: list[int]
+
+    def after(self, rows: int) -> "Poll":
+        """What is left where the decoder stopped because it holds as many bytes as it may."""
+        return Poll(
+            self.values[rows:],
+            self.content_encodings[rows:],
+            self.session_id_headers[rows:],
+            self.distinct_id_headers[rows:],
+            self.timestamps_ms[rows:],
+        )
+
+
+def polls(messages: list[WireMessage]) -> list[Poll]:
+    """The messages in polls as large as the worker's settings let them be, by number and by bytes."""
+    groups: list[list[WireMessage]] = []
+    room = 0
+    for message in messages:
+        if room <= 0 or len(groups[-1]) == _SETTINGS.poll_messages:
+            groups.append([])
+            room = _SETTINGS.fetch_queue_bytes
+        groups[-1].append(message)
+        room -= len(message.value)
+    return [
+        Poll(
+            [message.value for message in group],
+            ["lz4" if message.encoding is Encoding.LZ4 else None for message in group],
+            [message.session_id for message in group],
+            [message.distinct_id for message in group],
+            [message.timestamp_ms for message in group],
+        )
+        for group in groups
+    ]
 
 
 class Session:
@@ -28,29 +72,35 @@ class NativePass:
     decoder = Decoder(max_batch_bytes=_SETTINGS.max_decoded_bytes)
     """Lives through all passes, as in the worker."""
 
-    def __init__(self, messages: list[WireMessage]) -> None:
+    def __init__(self, messages: list[Poll]) -> None:
         self.sessions: dict[tuple[int, str], Session] = {}
         self.ok = 0
         self.bytes = 0
-        start = 0
-        while start < len(messages):
-            poll = _poll(messages, start)
-            dispositions = bytearray(len(poll))
-            decoded = self.decoder.decode(
-                [message.value for message in poll],
-                ["lz4" if message.encoding is Encoding.LZ4 else None for message in poll],
-                [message.session_id for message in poll],
-                [message.distinct_id for message in poll],
-                [message.timestamp_ms for message in poll],
-                None,
-                dispositions,
-                bytearray(len(poll)),
-            )
-            self.bytes += decoded.uncompressed_bytes
-            for row in range(decoded.rows):
-                if not dispositions[row]:
-                    self._record(decoded, row, start + row)
-            start += decoded.rows
+        self.offset = 0
+        for poll in messages:
+            rest = poll
+            while rest.values:
+                rest = rest.after(self._decode(rest))
+
+    def _decode(self, poll: Poll) -> int:
+        """Decode and record a poll; returns how many of its rows that were."""
+        dispositions = bytearray(len(poll.values))
+        decoded = self.decoder.decode(
+            poll.values,
+            poll.content_encodings,
+            poll.session_id_headers,
+            poll.distinct_id_headers,
+            poll.timestamps_ms,
+            None,
+            dispositions,
+            bytearray(len(poll.values)),
+        )
+        self.bytes += decoded.uncompressed_bytes
+        for row in range(decoded.rows):
+            if not dispositions[row]:
+                self._record(decoded, row, self.offset + row)
+        self.offset += decoded.rows
+        return decoded.rows
 
     def _record(self, decoded: DecodedBatch, row: int, offset: int) -> None:
         key = (_TEAM, decoded.session_id(row))
@@ -81,16 +131,5 @@ class NativePass:
             yield session_id, bytes(gather([session.block]))
 
 
-def _poll(messages: list[WireMessage], start: int) -> list[WireMessage]:
-    """The messages a poll gives from `start` on: as many as the settings let it take, by number and by bytes."""
-    poll = messages[start : start + _SETTINGS.poll_messages]
-    room = _SETTINGS.fetch_queue_bytes
-    for number, message in enumerate(poll, start=1):
-        room -= len(message.value)
-        if room <= 0:
-            return poll[:number]
-    return poll
-
-
 if __name__ == "__main__":
-    serve(NativePass)
+    serve(NativePass, prepare=polls)

@@ -146,4 +146,4 @@ def _record_console(session: Session, events: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    serve(PlainPass)
+    serve(PlainPass, prepare=list)

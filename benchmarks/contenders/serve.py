@@ -10,9 +10,9 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from benchmarks.wire import WireMessage, read_wire
 
@@ -49,19 +49,16 @@ class Pass(Protocol):
         """Each session's id and the bytes of its lines."""
 
 
-class Run(Protocol):
-    """One pass over all messages: what is measured."""
-
-    def __call__(self, messages: list[WireMessage], /) -> Pass: ...
+Input = TypeVar("Input")
 
 
-def serve(run: Run) -> None:
-    """Answer commands until standard input ends."""
-    messages = read_wire(Path(sys.argv[-1]))
+def serve(run: Callable[[Input], Pass], prepare: Callable[[list[WireMessage]], Input]) -> None:
+    """Answer commands until standard input ends. `run` is what is measured: one pass over what `prepare` gives."""
+    messages = prepare(read_wire(Path(sys.argv[-1])))
     for command in sys.stdin:
         match command.split():
             case ["pass", seconds]:
-                answer = _passes(run, messages, float(seconds))
+                answer = _passes(lambda: run(messages), float(seconds))
             case ["digest"]:
                 answer = {"digest": _digest(run(messages).lines())}
             case _:
@@ -69,13 +66,13 @@ def serve(run: Run) -> None:
         print(json.dumps(answer), flush=True)
 
 
-def _passes(run: Run, messages: list[WireMessage], wanted: float) -> dict[str, object]:
+def _passes(run: Callable[[], Pass], wanted: float) -> dict[str, object]:
     spent = 0.0
     passes = 0
     while spent < wanted or not passes:
         result = None  # what the pass before holds is freed outside of the measured time
         started = time.process_time()
-        result = run(messages)
+        result = run()
         spent += time.process_time() - started
         passes += 1
     assert result is not None
