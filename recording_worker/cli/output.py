@@ -46,7 +46,7 @@ def files_progress_bar(title: str, files: Iterable[Path]) -> AbstractContextMana
 
 def print_figures(title: str, figures: Mapping[str, object]) -> None:
     """A table of names and figures on standard output; a mapping among them becomes a row an entry."""
-    table = Table(title=title, title_justify="left", show_header=False)
+    table = Table(show_header=False)
     table.add_column()
     table.add_column(justify="right")
     for name, figure in figures.items():
@@ -55,7 +55,9 @@ def print_figures(title: str, figures: Mapping[str, object]) -> None:
                 table.add_row(f"{_words(name)}: {reason}", _text(count))
         else:
             table.add_row(_words(name), _text(figure))
-    Console(file=sys.stdout).print(table)
+    console = Console()
+    console.print(title, highlight=False, soft_wrap=True)
+    console.print(table)
 
 
 @contextmanager
