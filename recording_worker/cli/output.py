@@ -55,8 +55,8 @@ def print_figures(title: str, figures: Mapping[str, object]) -> None:
                 table.add_row(f"{_words(name)}: {reason}", _text(count))
         else:
             table.add_row(_words(name), _text(figure))
-    console = Console()
-    console.print(title, highlight=False, soft_wrap=True)
+    console = Console(markup=False, highlight=False)
+    console.print(title, soft_wrap=True)
     console.print(table)
 
 
