@@ -31,6 +31,8 @@ _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 30.0
 _STABLE_SECONDS = 60.0
 """A worker that lived this long starts with the first delay again."""
+_BOOT_SECONDS = 60.0
+"""Time a worker gets to be ready, where progress_deadline is shorter."""
 _BOOT_ATTEMPTS = 5
 """Ends in a row before it was ready, after which a worker is given up."""
 _DUMP_SECONDS = 1.0
@@ -166,10 +168,11 @@ class WorkerPool:
 
     def kill_stuck(self) -> None:
         """Workers without progress past the deadline: have them dump their stacks, then kill them."""
-        now, deadline = self._clock.monotonic(), self._settings.progress_deadline
+        now, progress_deadline = self._clock.monotonic(), self._settings.progress_deadline
         for slot in self.slots:
             if slot.process is None:
                 continue
+            deadline = progress_deadline if slot.booted else max(progress_deadline, _BOOT_SECONDS)
             if slot.stuck_since is not None:
                 if now - slot.stuck_since >= _DUMP_SECONDS:
                     slot.process.kill()

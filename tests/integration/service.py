@@ -48,11 +48,12 @@ class Service:
                     "workers": 2,
                     "any_token": True,
                     "storage_dir": str(self.storage),
-                    "max_batch_age": 0.5,
+                    "max_batch_age": 0.3,
+                    "poll_timeout": 0.05,
                     "ops_port": 0,
                     "log_json": True,
                     # the embedded broker lets a rebalance take nearly as long
-                    "kafka_consumer": {"session.timeout.ms": 2000, "heartbeat.interval.ms": 300},
+                    "kafka_consumer": {"session.timeout.ms": 2500, "heartbeat.interval.ms": 300},
                     **settings,
                 }
             )
@@ -126,12 +127,14 @@ class Traffic:
     """Numbered messages, spread over partitions."""
 
     def __init__(self, bootstrap_servers: str, partitions: int) -> None:
-        self._servers = bootstrap_servers
+        # asks for the group's offsets, and is no member of it
+        self._client = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": GROUP, "log_level": 0})
         self._producer = Producer({"bootstrap.servers": bootstrap_servers, "log_level": 0})
         self._partitions = partitions
         self.sent = 0
 
     def close(self) -> None:
+        self._client.close()
         self._producer.close()
 
     def send(self, messages: int) -> None:
@@ -153,21 +156,15 @@ class Traffic:
 
     def ends(self) -> dict[int, int]:
         """Partition → the log's end."""
-        client = Consumer({"bootstrap.servers": self._servers, "group.id": GROUP, "log_level": 0})
-        ends = {
-            number: client.get_watermark_offsets(TopicPartition(TOPIC, number), timeout=10)[1]
+        return {
+            number: self._client.get_watermark_offsets(TopicPartition(TOPIC, number), timeout=10)[1]
             for number in range(self._partitions)
         }
-        client.close()
-        return ends
 
     def committed(self) -> dict[int, int]:
         """Partition → what the group has committed."""
-        client = Consumer({"bootstrap.servers": self._servers, "group.id": GROUP, "log_level": 0})
         asked = [TopicPartition(TOPIC, number) for number in range(self._partitions)]
-        committed = {at.partition: at.offset for at in client.committed(asked, timeout=10)}
-        client.close()
-        return committed
+        return {at.partition: at.offset for at in self._client.committed(asked, timeout=10)}
 
     def wait_until_committed(self, seconds: float = 30) -> None:
         ends = self.ends()

@@ -21,7 +21,7 @@ def test_lost_partitions_are_discarded_and_read_again(start: StartService, traff
     traffic.send(120)
     wait_for(lambda: sum(service.metric("partition_messages_total").values()) == 120, "all to be read")
     service.signal(signal.SIGSTOP)
-    time.sleep(3)  # past the session timeout: the group takes the host for dead
+    time.sleep(4)  # past the session timeout: the group takes the host for dead
     service.signal(signal.SIGCONT)
     wait_for(lambda: service.logged("partitions lost"), "the loss to be noticed")
     wait_for(lambda: sum(service.metric("partition_messages_total").values()) == 240, "all to be read again")

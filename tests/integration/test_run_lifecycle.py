@@ -29,29 +29,24 @@ def test_a_worker_killed_in_the_middle_loses_nothing(
     assert sum(block["event_count"] for block in metadata) == recorded(service.storage).total()
 
 
-def test_stopping_flushes_and_commits_what_was_read(start: StartService, traffic: Traffic) -> None:
-    service = start(max_batch_age=600.0)
-    service.wait_until_ready()
-    traffic.send(300)
-    wait_for(lambda: sum(service.metric("partition_messages_total").values()) == 300, "all to be read")
-    assert recorded(service.storage).total() == 0
-    assert service.stop() == 0
-    assert recorded(service.storage) == dict.fromkeys(range(300), 1)
-    assert traffic.committed() == traffic.ends()
-    assert not [pid for pid in service.worker_pids().values() if is_alive(pid)]
-
-
-def test_a_restart_goes_on_where_the_last_run_stopped(start: StartService, traffic: Traffic) -> None:
-    first = start("first")
+def test_stopping_flushes_and_commits_what_was_read_and_the_next_run_goes_on_there(
+    start: StartService, traffic: Traffic
+) -> None:
+    first = start("first", max_batch_age=600.0)
     first.wait_until_ready()
-    traffic.send(120)
-    traffic.wait_until_committed()
+    traffic.send(300)
+    wait_for(lambda: sum(first.metric("partition_messages_total").values()) == 300, "all to be read")
+    assert recorded(first.storage).total() == 0
     assert first.stop() == 0
+    assert recorded(first.storage) == dict.fromkeys(range(300), 1)
+    assert traffic.committed() == traffic.ends()
+    assert not [pid for pid in first.worker_pids().values() if is_alive(pid)]
+
     traffic.send(120)
     second = start("second")
     traffic.wait_until_committed()
     assert second.stop() == 0
-    assert recorded(second.storage) == dict.fromkeys(range(240), 1)
+    assert recorded(second.storage) == dict.fromkeys(range(420), 1)
 
 
 def test_latest_begins_at_the_end_and_commits_where_that_was(start: StartService, traffic: Traffic) -> None:

@@ -1,28 +1,28 @@
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 import pytest
 
-from recording_worker.clock import SystemClock
+from recording_worker.clock import Clock, SystemClock
 from recording_worker.errors import BootError
 from recording_worker.settings import Settings
 from recording_worker.supervisor.control import FromWorker, Released, Stop
 from recording_worker.supervisor.pool import WorkerExit, WorkerMain, WorkerPool, respawn_delay
+from tests.builders import FakeClock
 from tests.unit import fake_workers
 
-
-class PoolOf(Protocol):
-    def __call__(self, worker_main: WorkerMain, progress_deadline: float = ..., workers: int = ...) -> WorkerPool: ...
+PoolOf = Callable[..., WorkerPool]
 
 
 @pytest.fixture
 def pool_of() -> Iterator[PoolOf]:
     pools: list[WorkerPool] = []
 
-    def make(worker_main: WorkerMain, progress_deadline: float = 60, workers: int = 2) -> WorkerPool:
+    def make(
+        worker_main: WorkerMain, clock: Clock | None = None, progress_deadline: float = 60, workers: int = 2
+    ) -> WorkerPool:
         settings = Settings(workers=workers, progress_deadline=progress_deadline)
-        pools.append(WorkerPool(settings, worker_main, SystemClock()))
+        pools.append(WorkerPool(settings, worker_main, clock or SystemClock()))
         return pools[-1]
 
     yield make
@@ -82,20 +82,9 @@ def test_a_worker_that_cannot_boot_says_why(pool_of: PoolOf) -> None:
         until(pool, lambda: False)
 
 
-def test_a_worker_that_never_gets_ready_is_given_up(pool_of: PoolOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recording_worker.supervisor.pool._LONGEST_DELAY", 0.0)
-    pool = pool_of(fake_workers.dies_early)
-
-    def given_up() -> bool:
-        pool.spawn_missing()
-        return len(pool.reap()) > 2
-
-    with pytest.raises(BootError, match=r"worker \d ended 5 times before it was ready, last by SIGSEGV"):
-        until(pool, given_up)
-
-
 def test_dead_workers_are_started_again_after_a_growing_delay(pool_of: PoolOf) -> None:
-    pool = pool_of(fake_workers.dies)
+    clock = FakeClock()
+    pool = pool_of(fake_workers.dies, clock)
     pool.spawn_missing()
     ends = {end.worker: end for end in ends_of(pool, 2)}
     assert (ends[0].reason, str(ends[0])) == ("failed", "exit code 1")
@@ -103,10 +92,22 @@ def test_dead_workers_are_started_again_after_a_growing_delay(pool_of: PoolOf) -
     assert 0.25 <= ends[0].restart_delay <= 0.75
     pool.spawn_missing()
     assert pool.alive == set(), "not yet"
-    time.sleep(0.8)
+    clock.ms += 800
     pool.spawn_missing()
     assert pool.alive == {0, 1}
     assert all(end.restart_delay >= 0.5 for end in ends_of(pool, 2)), "the second time in a row"
+
+
+def test_a_worker_that_never_gets_ready_is_given_up(pool_of: PoolOf) -> None:
+    clock = FakeClock()
+    pool = pool_of(fake_workers.dies_early, clock, workers=1)
+    for _ in range(4):
+        pool.spawn_missing()
+        ends_of(pool, 1)
+        clock.ms += 60_000
+    pool.spawn_missing()
+    with pytest.raises(BootError, match="worker 0 ended 5 times before it was ready, last by SIGSEGV"):
+        ends_of(pool, 1)
 
 
 def test_a_silent_worker_dumps_its_stacks_and_is_killed(pool_of: PoolOf, capfd: pytest.CaptureFixture[str]) -> None:
