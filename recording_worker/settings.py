@@ -9,7 +9,6 @@ beats the default. An empty environment variable counts as not set.
 import difflib
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +28,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from recording_worker.errors import ConfigError
+from recording_worker.toml_file import parse_toml
 
 ENV_PREFIX = "RECORDING_WORKER_"
 CONFIG_VARIABLE = f"{ENV_PREFIX}CONFIG"
@@ -186,8 +186,17 @@ class Settings(BaseModel):
     @field_validator("storage")
     @classmethod
     def _known_storage(cls, value: str | None) -> str | None:
+        if value is not None and value.startswith("s3://"):
+            raise ValueError("s3:// is not supported yet: use storage_dir for a local folder")
         if value is not None and value != "blackhole:":
-            raise ValueError("must be blackhole: (use --storage-dir for a local folder)")
+            raise ValueError("must be blackhole: (use storage_dir for a local folder)")
+        return value
+
+    @field_validator("storage_prefix")
+    @classmethod
+    def _stays_below(cls, value: str) -> str:
+        if ".." in value.split("/"):
+            raise ValueError("must not lead out of the storage with ..")
         return value
 
     @model_validator(mode="after")
@@ -232,7 +241,7 @@ def load_settings(flags: Mapping[str, Any], config: Path | None, environ: Mappin
     sources: dict[str, str] = {}
     problems: list[str] = []
     if config is not None:
-        for key, value in _read_toml(config).items():
+        for key, value in parse_toml(config).items():
             if key in Settings.model_fields:
                 values[key], sources[key] = value, f"{key} in {config}"
             else:
@@ -266,17 +275,6 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
 
 
 _KUBERNETES_VARIABLE = re.compile(r"_SERVICE_(HOST|PORT\w*)$|_PORT(_\d+_(TCP|UDP|SCTP)\w*)?$")
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"can't read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from None
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:

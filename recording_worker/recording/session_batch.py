@@ -122,8 +122,8 @@ class SessionBatchRecorder:
             partition.drop_over_limit(key)
             return False
         partition.raw_bytes += session.block.record(decoded, row, batch.offsets[row])
-        if team.console_logs:
-            session.console_logs.record(decoded.console_logs(row))
+        if team.console_logs and (logs := decoded.console_logs(row)):
+            session.console_logs.record(logs)
         return True
 
     def take(self, batch: MessageBatch) -> None:

@@ -45,8 +45,8 @@ def test_teams(tmp_path: Path) -> None:
         ('[[team]]\nid = 0\ntoken = "a"', "team.0.id: Input should be greater than 0"),
         ('[[team]]\nid = 1\ntoken = "a"\n[[team]]\nid = 2\ntoken = "a"', "token 'a' stands in two"),
         ('[[team]]\nid = 1\ntoken = "a"\ncolour = 1', "team.0.colour: Extra inputs are not permitted"),
-        ("[[team", "not a TOML file"),
-        ("a = '\udcff'", "not a TOML file"),
+        ("[[team", "not TOML: "),
+        ("a = '\udcff'", "not UTF-8 text"),
     ],
 )
 def test_a_broken_team_file_is_named_with_what_is_wrong(tmp_path: Path, text: str, complaint: str) -> None:
@@ -54,13 +54,13 @@ def test_a_broken_team_file_is_named_with_what_is_wrong(tmp_path: Path, text: st
     path.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(ConfigError) as raised:
         load_teams(path)
-    assert str(raised.value).startswith(f"{path}: ")
+    assert str(path) in str(raised.value)
     assert complaint in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"teams\.toml: No such file or directory"):
+    with pytest.raises(ConfigError, match=r"can't read .*teams\.toml: No such file or directory"):
         load_teams(tmp_path / "teams.toml")
 
 
