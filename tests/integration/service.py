@@ -66,6 +66,7 @@ class Service:
                 stdout=log,
                 stderr=log,
                 env=environment,
+                start_new_session=True,
             )
 
     def log(self) -> list[dict[str, Any]]:
@@ -112,6 +113,11 @@ class Service:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
+    def interrupt(self) -> int:
+        """Ctrl-C: SIGINT to the whole process group; returns the exit code."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        return self.process.wait(30)
+
     def stop(self, seconds: float = 30) -> int:
         """SIGTERM; returns the exit code."""
         self.signal(signal.SIGTERM)
@@ -140,6 +146,7 @@ class Traffic:
     def send(self, messages: int) -> None:
         """Send some more and wait for their acknowledgement."""
         now = int(time.time() * 1000)
+        failures: list[object] = []
         for number in range(self.sent, self.sent + messages):
             session = f"session-{number % 40}"
             event = builders.event(now, type=5, number=number)
@@ -150,8 +157,10 @@ class Traffic:
                 value=gzip.compress(builders.value([event], session_id=session)),
                 headers=[*builders.headers(session_id=session)],
                 timestamp=now,
+                on_delivery=lambda error, _: failures.append(error) if error else None,
             )
         assert self._producer.flush(30) == 0
+        assert not failures
         self.sent += messages
 
     def ends(self) -> dict[int, int]:

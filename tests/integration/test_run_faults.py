@@ -11,8 +11,8 @@ from recording_worker.kafka.embedded import EmbeddedBroker
 from tests.integration.conftest import PARTITIONS, StartService
 from tests.integration.service import GROUP, TOPIC, Traffic, recorded, wait_for
 
-OFFSET_COMMIT = 8
-ILLEGAL_GENERATION, REBALANCE_IN_PROGRESS = 22, 27
+PRODUCE, OFFSET_COMMIT = 0, 8
+ILLEGAL_GENERATION, REBALANCE_IN_PROGRESS, TOPIC_AUTHORIZATION_FAILED = 22, 27, 29
 
 
 def test_lost_partitions_are_discarded_and_read_again(start: StartService, traffic: Traffic) -> None:
@@ -80,6 +80,23 @@ def test_a_commit_of_an_old_generation_costs_doubles_but_loses_nothing(
     assert service.logged("partitions lost"), "librdkafka rejoins the group"
     assert service.stop() == 0
     assert recorded(service.storage).keys() == set(range(60))
+
+
+def test_a_flush_that_fails_stops_its_worker_uncommitted_and_is_done_again(
+    broker: EmbeddedBroker, start: StartService, traffic: Traffic
+) -> None:
+    service = start(workers=1, max_batch_age=2.0)
+    service.wait_until_ready()
+    traffic.send(60)
+    wait_for(lambda: sum(service.metric("partition_messages_total").values()) == 60, "all to be read")
+    broker.push_request_errors(PRODUCE, [TOPIC_AUTHORIZATION_FAILED])
+    wait_for(lambda: service.logged("worker failed"), "the flush to fail")
+    assert set(traffic.committed().values()) == {0}
+    assert "Topic authorization failed" in service.logged("worker failed")[0]["error"]
+    traffic.wait_until_committed()
+    assert service.metric("worker_restarts_total") == {'{reason="failed"}': 1.0}
+    assert service.stop() == 0
+    assert recorded(service.storage).keys() == set(range(traffic.sent))
 
 
 def test_a_broker_that_is_away_for_a_while(broker: EmbeddedBroker, start: StartService, traffic: Traffic) -> None:

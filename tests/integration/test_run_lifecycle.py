@@ -49,14 +49,14 @@ def test_stopping_flushes_and_commits_what_was_read_and_the_next_run_goes_on_the
     assert recorded(second.storage) == dict.fromkeys(range(420), 1)
 
 
-def test_latest_begins_at_the_end_and_commits_where_that_was(start: StartService, traffic: Traffic) -> None:
+def test_latest_begins_at_the_end_and_ctrl_c_is_a_clean_stop(start: StartService, traffic: Traffic) -> None:
     traffic.send(60)
     service = start(start_from="latest")
     service.wait_until_ready()
     traffic.wait_until_committed()
     traffic.send(60)
     traffic.wait_until_committed()
-    assert service.stop() == 0
+    assert service.interrupt() == 0
     assert recorded(service.storage) == dict.fromkeys(range(60, 120), 1)
 
 
