@@ -17,6 +17,7 @@ from tests.builders import NOW_MS
 from tests.inputs import EVENT, data_text, envelope_text, event_text, plain_value
 
 CAP = 64 << 20
+ROOT = Path(__file__).parents[2]
 MAX_PEAK = 512
 """MiB a worker may take for any single message."""
 
@@ -79,7 +80,7 @@ def run_probe(what: str, value: bytes, folder: Path) -> dict[str, float]:
     file = folder / "value"
     file.write_bytes(value)
     command = [sys.executable, "-m", "tests.contract.memory_probe", what, str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     result: dict[str, float] = json.loads(done.stdout)
     return result
