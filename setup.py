@@ -22,7 +22,7 @@ FLAGS = {
     "sanitize": ["-O1", "-g", "-UNDEBUG", "-D_GLIBCXX_ASSERTIONS", "-fno-sanitize-recover=all"],
 }
 SANITIZERS = ["-fsanitize=address,undefined"]
-COMMON = ["-std=c++17", "-fno-omit-frame-pointer", "-fvisibility=hidden", "-Wall", "-Wextra"]
+COMMON = ["-std=c++17", "-fno-omit-frame-pointer", "-fvisibility=hidden", "-Wall"]
 
 LIBRARIES = ["deflate", "lz4", "zstd"]
 HEADERS = ["libdeflate.h", "lz4.h", "zstd.h"]
@@ -77,7 +77,7 @@ def extension() -> Extension:
     return Extension(
         "recording_worker._native",
         ["_native/bindings.pyx", *sorted(map(str, Path("_native").glob("*.cc")))],
-        depends=[str(path) for path in sorted(Path("_native").iterdir()) if path.suffix in (".hpp", ".inl", ".pxd")],
+        depends=[str(path) for path in sorted(Path("_native").iterdir()) if path.suffix in (".hpp", ".pxd")],
         include_dirs=["_native", simdjson_sources()],
         libraries=LIBRARIES,
         extra_compile_args=[*COMMON, *FLAGS[kind], *sanitizers],

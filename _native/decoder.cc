@@ -16,6 +16,9 @@ constexpr size_t kept_bytes = 8 << 20;
 // have, which no message with a window id of ordinary length comes near.
 constexpr size_t line_expansion = 4;
 
+// From here on a row's events get the memory they need, and not up to twice that.
+constexpr size_t many_events = 64 * 1024;
+
 constexpr size_t max_characters = 1000;      // of snapshot source and library
 constexpr size_t max_url_characters = 4096;
 constexpr size_t max_log_characters = 2999;  // of one argument
@@ -41,14 +44,20 @@ void Decoder::decode(std::vector<Message>& messages, Columns& columns) {
     if (message.skip) continue;
     message.reason = decode_one(message, columns, row);
     row.ok = message.reason == Reason::NONE;
-    if (columns.line_bytes + columns.texts.size() > limits_.max_batch_bytes) break;
+    if (columns.line_bytes > limits_.max_batch_bytes || columns.texts.size() > limits_.max_decompressed_bytes) break;
   }
   give_back_memory();
 }
 
-void Decoder::give_back_memory() {
+// What is not needed any more once a message is read and its ids are copied.
+void Decoder::give_back_inputs() {
   decompressor_.shrink(kept_bytes);
   repaired_.shrink(kept_bytes);
+  reader_.shrink_tokens(kept_bytes);
+}
+
+void Decoder::give_back_memory() {
+  give_back_inputs();
   data_.shrink(kept_bytes);
   reader_.shrink(kept_bytes);
 }
@@ -66,6 +75,7 @@ Reason Decoder::decode_one(const Message& message, Columns& columns, Row& row) {
   if ((reason = read_text(text, columns)) != Reason::NONE) return reason;
   if ((reason = check_ids(message, columns, row)) != Reason::NONE) return reason;
   columns.invalid_items += reader_.snapshot().invalid_items;
+  if (text.size() > kept_bytes) give_back_inputs();  // before the lines take as much again
   if ((reason = check_times(message, row)) != Reason::NONE) return reason;
   if ((reason = write_lines(columns, row)) != Reason::NONE) return reason;
   write_features(columns, row);
@@ -143,7 +153,8 @@ Reason Decoder::write_lines(Columns& columns, Row& row) {
   uint8_t* out = begin;
   for (const EventSlice& event : snapshot.events) {
     const Span bytes{data + event.begin, data + event.end};
-    out = envelope_.unescaped.line_breaks ? writer.write_compacted(bytes, out) : writer.write(bytes, out);
+    const bool compact = envelope_.unescaped.line_breaks && holds_line_break(bytes);
+    out = compact ? writer.write_compacted(bytes, out) : writer.write(bytes, out);
   }
   row.chunk = static_cast<uint32_t>(columns.chunks.size() - 1);
   row.lines = {begin, out};
@@ -161,6 +172,7 @@ void Decoder::write_features(Columns& columns, Row& row) const {
   row.library = append_text(columns, snapshot.library.text, max_characters);
 
   row.events.begin = columns.events.size();
+  if (snapshot.events.size() > many_events) columns.events.reserve(columns.events.size() + snapshot.events.size());
   for (const EventSlice& event : snapshot.events) columns.events.push_back(event.time);
   row.events.end = columns.events.size();
 

@@ -35,7 +35,8 @@ class Decoder {
   explicit Decoder(const Limits& limits);
 
   // Decodes messages in order, sets their reasons, and fills `columns`, until all are decided or
-  // what the columns hold has passed max_batch_bytes. Throws nothing but std::bad_alloc.
+  // the lines have passed max_batch_bytes, or ids and other texts what one message may have. Throws
+  // nothing but std::bad_alloc.
   void decode(std::vector<Message>& messages, Columns& columns);
 
  private:
@@ -47,6 +48,7 @@ class Decoder {
   Reason write_lines(Columns& columns, Row& row);
   void write_features(Columns& columns, Row& row) const;
   void write_log(const RawLog& log, Columns& columns) const;
+  void give_back_inputs();
   void give_back_memory();
 
   const Limits limits_;

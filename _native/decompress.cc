@@ -28,13 +28,7 @@ uint32_t little_endian_32(const uint8_t* at) {
 }
 
 bool is_name(Span text, const char* name) {
-  const size_t size = std::strlen(name);
-  if (text.size() != size) return false;
-  for (size_t i = 0; i < size; ++i) {
-    const uint8_t c = text.begin[i];
-    if ((c >= 'A' && c <= 'Z' ? c + 32 : c) != name[i]) return false;
-  }
-  return true;
+  return text.size() == std::strlen(name) && std::memcmp(text.begin, name, text.size()) == 0;
 }
 
 bool has_gzip_magic(const uint8_t* at, size_t size) { return size >= 2 && at[0] == 0x1F && at[1] == 0x8B; }
@@ -107,7 +101,7 @@ bool lz4_size(Cursor in, size_t& size) {
 }  // namespace
 
 Encoding encoding_of(Span value, Span content_encoding) {
-  if (!content_encoding.empty()) {
+  if (content_encoding.begin) {
     if (is_name(content_encoding, "gzip")) return Encoding::gzip;
     if (is_name(content_encoding, "lz4")) return Encoding::lz4;
     if (is_name(content_encoding, "zstd")) return Encoding::zstd;

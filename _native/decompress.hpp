@@ -1,8 +1,8 @@
 // Message values as they are carried: plain, gzip, lz4 or zstd.
 //
-// The encoding is what the content-encoding header says: lz4, zstd or gzip, in any letter case; any
-// other name is unknown. An absent or empty header leaves it to the magic bytes (gzip, zstd), else
-// the value is plain.
+// The encoding is what the content-encoding header says: exactly lz4, zstd or gzip; any other name,
+// the empty one too, is unknown. Without the header the magic bytes decide (gzip, zstd), else the
+// value is plain.
 #pragma once
 
 #include <memory>
@@ -19,6 +19,7 @@ namespace recording {
 enum class Encoding : uint8_t { plain, gzip, lz4, zstd, unknown };
 inline constexpr int encoding_count = 4;
 
+// `content_encoding` is a null span where the message has no such header.
 Encoding encoding_of(Span value, Span content_encoding);
 
 class Decompressor {

@@ -122,12 +122,13 @@ bool read_data(Cursor& in, PaddedBuffer& scratch, Envelope& envelope) {
 
 // Moves past one member of the outer object, and keeps it where it is one of those that count.
 bool read_member(Cursor& in, Nesting& nesting, PaddedBuffer& scratch, Envelope& envelope) {
-  Span key;
-  if (!skip_key(in, key)) return false;
-  if (is_value(key, "data")) {
+  Span raw_key;
+  if (!skip_key(in, raw_key)) return false;
+  const Name key(raw_key);
+  if (key.is("data")) {
     if (in.take_if('"')) return read_data(in, scratch, envelope);
     envelope.data.kind = RawString::other;
-  } else if (is_value(key, "distinct_id")) {
+  } else if (key.is("distinct_id")) {
     const bool string = in.take_if('"');
     envelope.distinct_id.kind = string ? RawString::string : RawString::other;
     if (string) return skip_string(in, envelope.distinct_id.text);

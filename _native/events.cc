@@ -37,9 +37,9 @@ constexpr uint32_t active_sources =
 constexpr uint32_t mouse_sources = bits({source::mouse_move, source::mouse_interaction, source::touch_move});
 constexpr uint32_t click_interactions = bits({2, 3, 4, 9});  // click, context menu, double click, touch end
 
-LogLevel level_of(Span level) {
-  if (is_value(level, "warn") || is_value(level, "countReset")) return LogLevel::warn;
-  if (is_value(level, "error") || is_value(level, "assert")) return LogLevel::error;
+LogLevel level_of(const Name& level) {
+  if (level.is("warn") || level.is("countReset")) return LogLevel::warn;
+  if (level.is("error") || level.is("assert")) return LogLevel::error;
   return LogLevel::info;
 }
 
@@ -92,8 +92,12 @@ SnapshotReader::SnapshotReader() {
 
 SnapshotReader::~SnapshotReader() = default;
 
-void SnapshotReader::shrink(size_t most) {
+void SnapshotReader::shrink_tokens(size_t most) {
   if (stage1_->capacity() > most && stage1_->set_capacity(1)) throw std::bad_alloc();
+}
+
+void SnapshotReader::shrink(size_t most) {
+  shrink_tokens(most);
   shrink_vector(snapshot_.events, most);
   shrink_vector(snapshot_.urls, most);
   shrink_vector(snapshot_.logs, most);
@@ -120,7 +124,7 @@ Reason SnapshotReader::read(Span text, bool& valid_utf8) {
 
   const auto absent_or_string = [](const RawString& value) { return value.kind != RawString::other; };
   const Snapshot& s = snapshot_;
-  const bool accepted = s.event.kind == RawString::string && is_value(s.event.text, "$snapshot_items") &&
+  const bool accepted = s.event.kind == RawString::string && Name(s.event.text).is("$snapshot_items") &&
                         s.properties_object && s.items_array && s.session_id.kind == RawString::string &&
                         !s.session_id.text.empty() && absent_or_string(s.window_id) && absent_or_string(s.source) &&
                         absent_or_string(s.library);
@@ -130,9 +134,9 @@ Reason SnapshotReader::read(Span text, bool& valid_utf8) {
 bool SnapshotReader::read_root() {
   const uint8_t first = tokens_.take();
   if (first != '{') return tokens_.skip(first, 0) && tokens_.at_end();
-  return tokens_.members([this](Span key, uint8_t c) {
-    if (is_value(key, "event")) return tokens_.read_string(c, root_depth, snapshot_.event);
-    if (is_value(key, "properties")) return read_properties(c);
+  return tokens_.members([this](const Name& key, uint8_t c) {
+    if (key.is("event")) return tokens_.read_string(c, root_depth, snapshot_.event);
+    if (key.is("properties")) return read_properties(c);
     return tokens_.skip(c, root_depth);
   }) && tokens_.at_end();
 }
@@ -141,12 +145,12 @@ bool SnapshotReader::read_properties(uint8_t first) {
   snapshot_.clear_properties();
   if (first != '{') return tokens_.skip(first, root_depth);
   snapshot_.properties_object = true;
-  return tokens_.members([this](Span key, uint8_t c) {
-    if (is_value(key, "$snapshot_items")) return read_items(c);
-    if (is_value(key, "$session_id")) return tokens_.read_string(c, properties_depth, snapshot_.session_id);
-    if (is_value(key, "$window_id")) return tokens_.read_string(c, properties_depth, snapshot_.window_id);
-    if (is_value(key, "$snapshot_source")) return tokens_.read_string(c, properties_depth, snapshot_.source);
-    if (is_value(key, "$lib")) return tokens_.read_string(c, properties_depth, snapshot_.library);
+  return tokens_.members([this](const Name& key, uint8_t c) {
+    if (key.is("$snapshot_items")) return read_items(c);
+    if (key.is("$session_id")) return tokens_.read_string(c, properties_depth, snapshot_.session_id);
+    if (key.is("$window_id")) return tokens_.read_string(c, properties_depth, snapshot_.window_id);
+    if (key.is("$snapshot_source")) return tokens_.read_string(c, properties_depth, snapshot_.source);
+    if (key.is("$lib")) return tokens_.read_string(c, properties_depth, snapshot_.library);
     return tokens_.skip(c, properties_depth);
   });
 }
@@ -166,10 +170,10 @@ bool SnapshotReader::read_item(uint8_t first) {
   const uint32_t begin = tokens_.position();
   const size_t strings_before = snapshot_.log_strings.size();
   Event event;
-  const bool valid = tokens_.members([&](Span key, uint8_t c) {
-    if (is_value(key, "data")) return read_data(c, event.data);
-    if (is_value(key, "type")) return read_code(c, event_depth, event.type);
-    if (is_value(key, "timestamp")) {
+  const bool valid = tokens_.members([&](const Name& key, uint8_t c) {
+    if (key.is("data")) return read_data(c, event.data);
+    if (key.is("type")) return read_code(c, event_depth, event.type);
+    if (key.is("timestamp")) {
       event.has_time = c == '-' || is_digit(c);
       return event.has_time ? tokens_.read_number(event.time) : tokens_.skip(c, event_depth);
     }
@@ -190,13 +194,13 @@ bool SnapshotReader::read_data(uint8_t first, EventData& data) {
   data = {};
   data.strings_begin = static_cast<uint32_t>(snapshot_.log_strings.size());
   if (first != '{') return tokens_.skip(first, event_depth);
-  return tokens_.members([&](Span key, uint8_t c) {
-    if (is_value(key, "source")) return read_code(c, data_depth, data.source);
-    if (is_value(key, "type")) return read_code(c, data_depth, data.type);
-    if (is_value(key, "href")) return tokens_.read_string(c, data_depth, data.href);
-    if (is_value(key, "tag")) return tokens_.read_string(c, data_depth, data.tag);
-    if (is_value(key, "plugin")) return tokens_.read_string(c, data_depth, data.plugin);
-    if (is_value(key, "payload")) return read_payload(c, data);
+  return tokens_.members([&](const Name& key, uint8_t c) {
+    if (key.is("source")) return read_code(c, data_depth, data.source);
+    if (key.is("type")) return read_code(c, data_depth, data.type);
+    if (key.is("href")) return tokens_.read_string(c, data_depth, data.href);
+    if (key.is("tag")) return tokens_.read_string(c, data_depth, data.tag);
+    if (key.is("plugin")) return tokens_.read_string(c, data_depth, data.plugin);
+    if (key.is("payload")) return read_payload(c, data);
     return tokens_.skip(c, data_depth);
   });
 }
@@ -205,10 +209,10 @@ bool SnapshotReader::read_payload(uint8_t first, EventData& data) {
   data.payload_href = data.level = {};
   data.strings_begin = static_cast<uint32_t>(snapshot_.log_strings.size());
   if (first != '{') return tokens_.skip(first, data_depth);
-  return tokens_.members([&](Span key, uint8_t c) {
-    if (is_value(key, "payload")) return read_payload_strings(c, data);
-    if (is_value(key, "level")) return tokens_.read_string(c, payload_depth, data.level);
-    if (is_value(key, "href")) return tokens_.read_string(c, payload_depth, data.payload_href);
+  return tokens_.members([&](const Name& key, uint8_t c) {
+    if (key.is("payload")) return read_payload_strings(c, data);
+    if (key.is("level")) return tokens_.read_string(c, payload_depth, data.level);
+    if (key.is("href")) return tokens_.read_string(c, payload_depth, data.payload_href);
     return tokens_.skip(c, payload_depth);
   });
 }
@@ -247,11 +251,11 @@ void SnapshotReader::keep_event(const Event& event, uint32_t begin, uint32_t end
   }
 
   const Span url = data.href.text.empty() ? data.payload_href.text : data.href.text;
-  const bool json_ld = event.type == event_type::custom && is_value(data.tag.text, "$json_ld");
+  const bool json_ld = event.type == event_type::custom && Name(data.tag.text).is("$json_ld");
   if (!url.empty() && !json_ld && (s.urls.empty() || !equal(url, s.urls.back()))) s.urls.push_back(url);
 
-  if (event.type == event_type::plugin && is_value(data.plugin.text, "rrweb/console@1"))
-    s.logs.push_back({event.time, level_of(data.level.text), data.strings_begin,
+  if (event.type == event_type::plugin && Name(data.plugin.text).is("rrweb/console@1"))
+    s.logs.push_back({event.time, level_of(Name(data.level.text)), data.strings_begin,
                       static_cast<uint32_t>(s.log_strings.size())});
 }
 

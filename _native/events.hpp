@@ -63,8 +63,10 @@ class SnapshotReader {
 
   const Snapshot& snapshot() const { return snapshot_; }
 
-  // Gives back what texts of more than `most` bytes made it allocate.
+  // Give back what texts of more than `most` bytes made it allocate: all of it, or only what the
+  // snapshot does not need.
   void shrink(size_t most);
+  void shrink_tokens(size_t most);
 
  private:
   struct Event;

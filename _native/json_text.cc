@@ -64,15 +64,15 @@ void append_value(Span raw, std::string& out, size_t most) {
   }
 }
 
-bool is_value_escaped(Span raw, const char* name, size_t size) {
-  // \u0000 is the longest way to write one character.
-  if (raw.size() > 6 * size || !std::memchr(raw.begin, '\\', raw.size())) return false;
-  Cursor in{raw.begin, raw.end};
-  for (size_t i = 0; i < size; ++i) {
+void Name::unescape() {
+  Cursor in{value_.begin, value_.end};
+  size_t size = 0;
+  for (; !in.done() && size < max_name; ++size) {
     const int32_t code = in.take_if('\\') ? take_escape(in) : in.take();
-    if (code != static_cast<uint8_t>(name[i])) return false;
+    if (code < 0 || code > 0x7F) return;  // stays as it is: no name has a backslash
+    unescaped_[size] = static_cast<uint8_t>(code);
   }
-  return in.done();
+  if (in.done()) value_ = {unescaped_, unescaped_ + size};
 }
 
 }  // namespace recording

@@ -74,14 +74,34 @@ inline constexpr size_t no_limit = static_cast<size_t>(-1);
 // Appends the value of a valid string, cut to `most` code points.
 void append_value(Span raw, std::string& out, size_t most = no_limit);
 
-// Whether the value of a string is `name` (ASCII), however it is written.
-bool is_value_escaped(Span raw, const char* name, size_t size);
+// A short string's value, for comparing it with names: `is` is true however the string was written.
+// Names are ASCII, and of max_name bytes at most.
+class Name {
+ public:
+  explicit Name(Span raw) : value_(raw) {
+    if (raw.size() <= 6 * max_name && has_backslash(raw)) unescape();
+  }
+  Name(const Name&) = delete;
+  Name& operator=(const Name&) = delete;
 
-template <size_t N>
-inline bool is_value(Span raw, const char (&name)[N]) {
-  constexpr size_t size = N - 1;
-  if (raw.size() == size) return std::memcmp(raw.begin, name, size) == 0;
-  return raw.size() > size && is_value_escaped(raw, name, size);
-}
+  template <size_t N>
+  bool is(const char (&name)[N]) const {
+    static_assert(N - 1 <= max_name);
+    return value_.size() == N - 1 && std::memcmp(value_.begin, name, N - 1) == 0;
+  }
+
+ private:
+  static constexpr size_t max_name = 16;
+
+  static bool has_backslash(Span raw) {
+    bool found = false;
+    for (const uint8_t* at = raw.begin; at < raw.end; ++at) found |= *at == '\\';
+    return found;
+  }
+  void unescape();
+
+  Span value_;
+  uint8_t unescaped_[max_name];
+};
 
 }  // namespace recording

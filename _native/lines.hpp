@@ -7,6 +7,11 @@
 
 namespace recording {
 
+// Whether a JSON text holds line breaks, which in valid JSON stand between tokens.
+inline bool holds_line_break(Span text) {
+  return std::memchr(text.begin, '\n', text.size()) || std::memchr(text.begin, '\r', text.size());
+}
+
 class LineWriter {
  public:
   // The window id goes into each line as it was written in `data`, quotes included.
@@ -26,7 +31,7 @@ class LineWriter {
     return end_line(out + event.size());
   }
 
-  // The same for an event that may hold line breaks: without the white space between its tokens.
+  // The same for an event that holds line breaks: without the white space between its tokens.
   uint8_t* write_compacted(Span event, uint8_t* out) const {
     out = begin_line(out);
     bool in_string = false;

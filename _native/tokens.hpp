@@ -55,7 +55,7 @@ class Tokens {
     if (c == '}') return true;
     for (;;) {
       if (c != '"') return false;
-      const Span key = string();
+      const Name key(string());
       if (take() != ':') return false;
       if (!read(key, take())) return false;
       c = take();

@@ -28,8 +28,8 @@ namespace recording {
 namespace {
 
 namespace baseline {
-#include "block_baseline.inl"
-#include "unescape_kernel.inl"
+#include "block_baseline.hpp"
+#include "unescape_kernel.hpp"
 }  // namespace baseline
 
 #if defined(__x86_64__)
@@ -53,15 +53,15 @@ constexpr KeptOrder kept_order = make_kept_order();
 
 BEGIN_TARGET("avx2,bmi,bmi2,lzcnt,popcnt")
 namespace haswell {
-#include "block_haswell.inl"
-#include "unescape_kernel.inl"
+#include "block_haswell.hpp"
+#include "unescape_kernel.hpp"
 }  // namespace haswell
 END_TARGET
 
 BEGIN_TARGET("avx512f,avx512dq,avx512cd,avx512bw,avx512vl,avx512vbmi2,avx2,bmi,bmi2,lzcnt,popcnt")
 namespace icelake {
-#include "block_icelake.inl"
-#include "unescape_kernel.inl"
+#include "block_icelake.hpp"
+#include "unescape_kernel.hpp"
 }  // namespace icelake
 END_TARGET
 

@@ -1,4 +1,4 @@
-// Block for any machine: SSE2, NEON, or plain code. See unescape_kernel.inl.
+// Block for any machine: SSE2, NEON, or plain code. See unescape_kernel.hpp.
 
 struct Block {
   const uint8_t* from;

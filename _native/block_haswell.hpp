@@ -1,4 +1,4 @@
-// Block for AVX2. See unescape_kernel.inl.
+// Block for AVX2. See unescape_kernel.hpp.
 
 struct Block {
   __m256i low, high;
