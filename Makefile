@@ -4,11 +4,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 NATIVE := $(wildcard _native/*.pyx _native/*.pxd _native/*.cc _native/*.hpp) setup.py pyproject.toml
 
-.PHONY: help setup demo test lint bench clean
+SECONDS ?= 60
+
+.PHONY: help setup demo test sanitize fuzz lint bench clean
 
 help:
 	@echo "make demo   run the worker on an embedded Kafka broker with made-up traffic, and check what came out"
-	@echo "make test   run the tests"
+	@echo "make test   run the tests, and those of the native core once more under sanitizers"
+	@echo "make fuzz   fuzz each stage of the native core; SECONDS=n for how long each"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  run the benchmarks"
 	@echo "make setup  only set up: system packages, virtual environment, native build"
@@ -27,9 +30,24 @@ $(VENV)/.installed: $(NATIVE) tools/system-packages
 demo: setup
 	@$(BIN)/recording-worker demo
 
-test: setup
+test: setup sanitize
 	@echo "test: running the tests"
 	@$(BIN)/python -m pytest
+
+# The native core's tests against a build of it with AddressSanitizer and UndefinedBehaviorSanitizer.
+# Python itself leaks by design at its exit, so leaks are not looked for, and sanitizers take memory of their own.
+SANITIZED := build/sanitize/lib
+sanitize: setup
+	@echo "sanitize: building the native core with sanitizers (a minute or two when it has changed)"
+	@RECORDING_WORKER_BUILD=sanitize $(BIN)/python setup.py --quiet build --build-base build/sanitize --build-lib $(SANITIZED) 2>build/sanitize.log || { cat build/sanitize.log; exit 1; }
+	@echo "sanitize: running the native core's tests"
+	@LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so)" \
+	ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) \
+	$(BIN)/python -P tools/pytest_on_build $(SANITIZED) -q tests/native tests/contract --ignore tests/contract/test_memory.py
+
+fuzz: setup
+	@tools/system-packages $(PYTHON) clang
+	@$(BIN)/python _native/fuzz/run.py $(SECONDS)
 
 lint: setup
 	@echo "lint: ruff and mypy"
