@@ -73,9 +73,9 @@ class Worker:
         for order in self._channel.receive():
             self._obey(order)
         if self._manager.raw_bytes < self._settings.max_batch_bytes:
-            self._run_batch(self._rest or self._consume())
+            self._rest = self._run_batch(self._rest or self._consume())
         elif self._flusher.wait(self._settings.poll_timeout):
-            self._run_batch([])  # nothing more to hold; the full session batch goes to the idle flusher
+            self._run_batch([])  # the full session batch goes to the idle flusher; the rest waits on
         self._report_progress()
 
     def _obey(self, order: ToWorker) -> None:
@@ -103,15 +103,19 @@ class Worker:
             self._channel.send(PartitionStopped(placement, fault.text))
         return messages
 
-    def _run_batch(self, messages: list[Message]) -> None:
-        """The pipeline over one batch, empty or not: an empty one lets a session batch be flushed by its age."""
+    def _run_batch(self, messages: list[Message]) -> list[Message]:
+        """The pipeline over one batch, empty or not: an empty one lets a session batch be flushed when it is due.
+
+        Returns the messages the batch was cut by.
+        """
         batch = MessageBatch(self._settings.topic, messages)
-        self._rest = self._pipeline.run(batch)
+        rest = self._pipeline.run(batch)
         if messages and self._discarded:
             metrics.SESSIONS_REVOKED.set(0)
             self._discarded = False
         if self._settings.debug_partition in batch.partitions:
             self._log_batch(batch, self._settings.debug_partition)
+        return rest
 
     def _stop_reading(self, partitions: Collection[int]) -> None:
         self._consumer.unassign(partitions)

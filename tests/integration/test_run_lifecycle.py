@@ -12,7 +12,8 @@ from tests.integration.service import Traffic, is_alive, read_topic, recorded, w
 def test_a_worker_killed_in_the_middle_loses_nothing(
     broker: EmbeddedBroker, start: StartService, traffic: Traffic
 ) -> None:
-    service = start()
+    # small enough that batches are cut, and wait for flushes in flight
+    service = start(max_decoded_bytes=2_000, max_batch_bytes=10_000)
     service.wait_until_ready()
     traffic.send(600)
     wait_for(lambda: recorded(service.storage).total() > 0, "a first file")
@@ -43,7 +44,7 @@ def test_stopping_flushes_and_commits_what_was_read_and_the_next_run_goes_on_the
     assert not [pid for pid in first.worker_pids().values() if is_alive(pid)]
 
     traffic.send(120)
-    second = start("second")
+    second = start("second", max_decoded_bytes=2_000, max_batch_bytes=10_000)
     traffic.wait_until_committed()
     assert second.stop() == 0
     assert recorded(second.storage) == dict.fromkeys(range(420), 1)

@@ -219,6 +219,16 @@ def test_a_full_batch_behind_a_flush_stops_the_polling_but_not_the_orders(bench:
     assert bench.pipeline.runs[-1] == [11]
 
 
+def test_the_rest_of_a_cut_batch_waits_while_the_session_batch_is_full(bench: Bench) -> None:
+    bench.turn(assigned(0))
+    bench.pipeline.most = 5
+    bench.flusher.takes_waits = 3
+    bench.comes(*(message(offset) for offset in range(12)))
+    for _ in range(8):
+        bench.turn()
+    assert [run for run in bench.pipeline.runs if run] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11]]
+
+
 def test_revoked_partitions_are_flushed_then_released(bench: Bench) -> None:
     bench.pipeline.most = 2
     bench.comes(message(0), message(0, partition=1), message(1))
