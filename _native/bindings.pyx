@@ -117,6 +117,14 @@ cdef class DecodedBatch:
     def invalid_utf8(self):
         return self.columns.invalid_utf8
 
+    @property
+    def unpacked_events(self):
+        return self.columns.unpacked_events
+
+    @property
+    def unpack_failures(self):
+        return self.columns.unpack_failures
+
     def session_id(self, Py_ssize_t row):
         return span_str(self.columns.text(self.row(row).session_id))
 
@@ -168,6 +176,7 @@ cdef class Decoder:
         size_t max_decompressed_bytes=67_108_864,
         int64_t max_timestamp_diff_ms=604_800_000,
         size_t max_batch_bytes=134_217_728,
+        bint unpack_client_compression=False,
     ):
         cdef Limits limits
         if max_decompressed_bytes > MOST_DECOMPRESSED_BYTES:
@@ -175,6 +184,7 @@ cdef class Decoder:
         limits.max_decompressed_bytes = max_decompressed_bytes
         limits.max_timestamp_diff_ms = max_timestamp_diff_ms
         limits.max_batch_bytes = max_batch_bytes
+        limits.unpack_client_compression = unpack_client_compression
         self.decoder.reset(new CppDecoder(limits))
 
     def decode(

@@ -99,6 +99,8 @@ struct Columns {
   uint64_t uncompressed_bytes = 0;
   uint64_t invalid_items = 0;
   uint64_t invalid_utf8 = 0;
+  uint64_t unpacked_events = 0;
+  uint64_t unpack_failures = 0;
   size_t line_bytes = 0;
 
   Span text(TextSlice slice) const {

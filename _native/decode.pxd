@@ -71,6 +71,8 @@ cdef extern from "columns.hpp" namespace "recording" nogil:
         uint64_t uncompressed_bytes
         uint64_t invalid_items
         uint64_t invalid_utf8
+        uint64_t unpacked_events
+        uint64_t unpack_failures
         Span text(TextSlice slice)
 
 
@@ -79,6 +81,7 @@ cdef extern from "decoder.hpp" namespace "recording" nogil:
         size_t max_decompressed_bytes
         int64_t max_timestamp_diff_ms
         size_t max_batch_bytes
+        cpp_bool unpack_client_compression
 
     cdef struct Message:
         Span value

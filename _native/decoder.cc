@@ -35,6 +35,7 @@ TextSlice append_text(Columns& columns, Span raw, size_t most = no_limit) {
 Decoder::Decoder(const Limits& limits)
     : limits_(limits),
       decompressor_(limits.max_decompressed_bytes),
+      unpacker_(limits.unpack_client_compression ? std::make_unique<Unpacker>() : nullptr),
       pool_(std::make_shared<ChunkPool>(limits.max_batch_bytes)) {}
 
 void Decoder::decode(std::vector<Message>& messages, Columns& columns) {
@@ -60,6 +61,7 @@ void Decoder::give_back_memory() {
   give_back_inputs();
   data_.shrink(kept_bytes);
   reader_.shrink(kept_bytes);
+  if (unpacker_) unpacker_->shrink(kept_bytes);
 }
 
 Reason Decoder::decode_one(const Message& message, Columns& columns, Row& row) {
@@ -77,6 +79,7 @@ Reason Decoder::decode_one(const Message& message, Columns& columns, Row& row) {
   columns.invalid_items += reader_.snapshot().invalid_items;
   if (text.size() > kept_bytes) give_back_inputs();  // before the lines take as much again
   if ((reason = check_times(message, row)) != Reason::NONE) return reason;
+  if (unpacker_) unpack(text.size(), columns);
   if ((reason = write_lines(columns, row)) != Reason::NONE) return reason;
   write_features(columns, row);
   return Reason::NONE;
@@ -139,20 +142,40 @@ Reason Decoder::check_times(const Message& message, Row& row) const {
   return far ? Reason::MESSAGE_TIMESTAMP_DIFF_TOO_LARGE : Reason::NONE;
 }
 
+// Unpacks what the client has packed. The text and what it unpacks to may have max_decompressed_bytes together.
+void Decoder::unpack(size_t text_bytes, Columns& columns) {
+  const Snapshot& snapshot = reader_.snapshot();
+  const uint8_t* const data = data_.data() + byte_order_mark(data_.data(), envelope_.unescaped.size);
+  unpacker_->start(limits_.max_decompressed_bytes - text_bytes);
+  for (const uint32_t index : snapshot.packed) {
+    const EventSlice& event = snapshot.events[index];
+    ++(unpacker_->unpack({data + event.begin, data + event.end}, index) ? columns.unpacked_events
+                                                                       : columns.unpack_failures);
+  }
+  unpacker_->shrink_inputs(kept_bytes);
+}
+
 Reason Decoder::write_lines(Columns& columns, Row& row) {
   const Snapshot& snapshot = reader_.snapshot();
   const uint8_t* const data = data_.data() + byte_order_mark(data_.data(), envelope_.unescaped.size);
   const LineWriter writer(snapshot.window_id);
+  const auto bytes_of = [&](size_t index) {
+    const EventSlice& event = snapshot.events[index];
+    const Span bytes{data + event.begin, data + event.end};
+    return unpacker_ ? unpacker_->next(static_cast<uint32_t>(index), bytes) : bytes;
+  };
+  const size_t events = snapshot.events.size();
   size_t most = 0;
-  for (const EventSlice& event : snapshot.events) most += writer.line_bytes(event.end - event.begin);
+  for (size_t i = 0; i < events; ++i) most += writer.line_bytes(bytes_of(i).size());
   if (most > line_expansion * limits_.max_decompressed_bytes) return Reason::PAYLOAD_TOO_LARGE;
 
   if (!chunk_ || chunk_->capacity - chunk_->used < most) chunk_ = pool_->take(most);
   if (columns.chunks.empty() || columns.chunks.back() != chunk_) columns.chunks.push_back(chunk_);
   uint8_t* const begin = chunk_->bytes + chunk_->used;
   uint8_t* out = begin;
-  for (const EventSlice& event : snapshot.events) {
-    const Span bytes{data + event.begin, data + event.end};
+  if (unpacker_) unpacker_->rewind();
+  for (size_t i = 0; i < events; ++i) {
+    const Span bytes = bytes_of(i);
     const bool compact = envelope_.unescaped.line_breaks && holds_line_break(bytes);
     out = compact ? writer.write_compacted(bytes, out) : writer.write(bytes, out);
   }

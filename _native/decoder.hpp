@@ -9,6 +9,7 @@
 #include "envelope.hpp"
 #include "events.hpp"
 #include "reason.hpp"
+#include "unpack.hpp"
 
 namespace recording {
 
@@ -16,6 +17,7 @@ struct Limits {
   size_t max_decompressed_bytes;
   int64_t max_timestamp_diff_ms;
   size_t max_batch_bytes;
+  bool unpack_client_compression;
 };
 
 // One row of a decode call. A null span stands for None.
@@ -46,6 +48,7 @@ class Decoder {
   Reason check_ids(const Message& message, Columns& columns, Row& row);
   Reason check_times(const Message& message, Row& row) const;
   Reason write_lines(Columns& columns, Row& row);
+  void unpack(size_t text_bytes, Columns& columns);
   void write_features(Columns& columns, Row& row) const;
   void write_log(const RawLog& log, Columns& columns) const;
   void give_back_inputs();
@@ -57,6 +60,7 @@ class Decoder {
   PaddedBuffer data_;      // the unescaped `data`
   Envelope envelope_;
   SnapshotReader reader_;
+  std::unique_ptr<Unpacker> unpacker_;  // where it is asked for
   std::shared_ptr<ChunkPool> pool_;
   ChunkRef chunk_;  // the one being filled
 };

@@ -65,6 +65,7 @@ struct SnapshotReader::EventData {
 struct SnapshotReader::Event {
   int type = -1;
   bool has_time = false;
+  bool packed = false;
   double time = 0;
   EventData data;
 };
@@ -72,6 +73,7 @@ struct SnapshotReader::Event {
 void Snapshot::clear_items() {
   items_array = false;
   events.clear();
+  packed.clear();
   urls.clear();
   logs.clear();
   log_strings.clear();
@@ -99,6 +101,7 @@ void SnapshotReader::shrink_tokens(size_t most) {
 void SnapshotReader::shrink(size_t most) {
   shrink_tokens(most);
   shrink_vector(snapshot_.events, most);
+  shrink_vector(snapshot_.packed, most);
   shrink_vector(snapshot_.urls, most);
   shrink_vector(snapshot_.logs, most);
   shrink_vector(snapshot_.log_strings, most);
@@ -177,6 +180,7 @@ bool SnapshotReader::read_item(uint8_t first) {
       event.has_time = c == '-' || is_digit(c);
       return event.has_time ? tokens_.read_number(event.time) : tokens_.skip(c, event_depth);
     }
+    if (key.is("cv")) event.packed = c == '"' && Name(tokens_.string()).is("2024-10");
     return tokens_.skip(c, event_depth);
   });
   if (!valid) return false;
@@ -242,6 +246,7 @@ void SnapshotReader::keep_event(const Event& event, uint32_t begin, uint32_t end
   const EventData& data = event.data;
   const bool incremental = event.type == event_type::incremental;
   const bool active = incremental && is_in(data.source, active_sources);
+  if (event.packed) s.packed.push_back(static_cast<uint32_t>(s.events.size()));
   s.events.push_back({begin, end, active ? -event.time : event.time});
   s.counters.full_snapshot |= event.type == event_type::full_snapshot;
   if (incremental) {

@@ -41,6 +41,7 @@ struct Snapshot {
   bool items_array = false;
 
   std::vector<EventSlice> events;
+  std::vector<uint32_t> packed;  // which of the events say that the client has packed them
   std::vector<Span> urls;  // of the events in order, without a run's repetitions
   std::vector<RawLog> logs;
   std::vector<Span> log_strings;

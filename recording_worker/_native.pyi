@@ -26,7 +26,9 @@ class Decoder:
         max_decompressed_bytes: int = 67_108_864,
         max_timestamp_diff_ms: int = 604_800_000,
         max_batch_bytes: int = 134_217_728,
-    ) -> None: ...
+        unpack_client_compression: bool = False,
+    ) -> None:
+        """With `unpack_client_compression`, events of `"cv": "2024-10"` are written unpacked, where that works."""
     def decode(
         self,
         values: Sequence[bytes | None],
@@ -59,6 +61,10 @@ class DecodedBatch:
     """Items left out as no event: not an object, or no valid timestamp."""
     invalid_utf8: int
     """Messages in which invalid UTF-8 was replaced by U+FFFD."""
+    unpacked_events: int
+    """Events the client had packed (`"cv": "2024-10"`) that are written unpacked."""
+    unpack_failures: int
+    """Such events that can't be unpacked: they are written as they came."""
     def session_id(self, row: int) -> str: ...
     def distinct_id(self, row: int) -> str: ...
     def event_count(self, row: int) -> int: ...

@@ -38,6 +38,12 @@ UNCOMPRESSED_BYTES = Counter(f"{PREFIX}_uncompressed_bytes", "Bytes of values af
 EVENTS = Counter(f"{PREFIX}_events", "Events recorded into session batches.")
 INVALID_ITEMS = Counter(f"{PREFIX}_invalid_items", "Snapshot items left out as no event.")
 INVALID_UTF8 = Counter(f"{PREFIX}_invalid_utf8_messages", "Messages in which invalid UTF-8 was replaced.")
+EVENTS_UNPACKED = Counter(
+    f"{PREFIX}_events_unpacked", "Events the client had packed that are written unpacked (unpack_client_compression)."
+)
+UNPACK_FAILURES = Counter(
+    f"{PREFIX}_unpack_failures", "Events the client had packed that can't be unpacked, and are written as they came."
+)
 EVENTS_DISCARDED = Counter(
     f"{PREFIX}_events_discarded", "Events taken out of a session batch again, by why.", ["reason"]
 )

@@ -156,6 +156,10 @@ class Settings(BaseModel):
     storage_prefix: str = Field("blocks", description="First part of every batch file's key.")
     codec: Codec = Field(Codec.ZSTD, description="Compression of blocks: zstd (indexed files) or snappy.")
     zstd_level: Annotated[int, Field(ge=-7, le=19)] = Field(3, description="zstd compression level.")
+    unpack_client_compression: bool | None = Field(
+        None,
+        description='Write what the client packed ("cv": "2024-10") unpacked; if not set: with codec zstd, not snappy.',
+    )
     max_batch_bytes: Bytes = Field(100 * MIB, description="Flush when a batch holds this many raw bytes.")
     max_batch_age: PositiveSeconds = Field(10.0, description="Flush when a batch is this old, seconds.")
 
@@ -206,6 +210,13 @@ class Settings(BaseModel):
         if self.storage is not None and self.storage_dir is not None:
             raise ValueError("storage and storage_dir exclude each other")
         return self
+
+    @property
+    def unpacks_client_compression(self) -> bool:
+        """Whether what the client packed is written unpacked: as set, or else where the codec makes it smaller so."""
+        if self.unpack_client_compression is not None:
+            return self.unpack_client_compression
+        return self.codec is Codec.ZSTD
 
     @property
     def consumes_overflow(self) -> bool:

@@ -60,6 +60,8 @@ class ParseSessionRecordingMessage:
         metrics.UNCOMPRESSED_BYTES.inc(decoded.uncompressed_bytes)
         metrics.INVALID_ITEMS.inc(decoded.invalid_items)
         metrics.INVALID_UTF8.inc(decoded.invalid_utf8)
+        metrics.EVENTS_UNPACKED.inc(decoded.unpacked_events)
+        metrics.UNPACK_FAILURES.inc(decoded.unpack_failures)
 
     def _explain(self, batch: MessageBatch, row: int, now_ms: int | None) -> None:
         """Put the step and a text to a row the core has ended, and warn its team where the reason is theirs to mend."""

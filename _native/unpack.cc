@@ -1,0 +1,315 @@
+#include "unpack.hpp"
+
+#include <libdeflate.h>
+#include <simdjson.h>
+
+#include <algorithm>
+#include <new>
+
+#include "lines.hpp"
+#include "unescape.hpp"
+
+namespace recording {
+namespace {
+
+// The containers around the values of an event and around those of its data.
+constexpr uint32_t event_depth = 4, data_depth = 5;
+
+constexpr size_t least_room = 4096;
+
+// A gzip that says it holds more than this many times its own size is not believed at once.
+constexpr size_t usual_expansion = 64;
+
+// The bytes of a string that need a look: quote, backslash, and what begins no character up to U+00FF,
+// as 0xC2 and 0xC3 do from U+0080 on.
+struct Classes {
+  bool special[256];
+};
+
+constexpr Classes make_classes() {
+  Classes classes{};
+  classes.special[static_cast<int>('"')] = classes.special[static_cast<int>('\\')] = true;
+  for (int c = 0x80; c < 256; ++c) classes.special[c] = c != 0xC2 && c != 0xC3;
+  return classes;
+}
+
+constexpr Classes classes = make_classes();
+
+struct HexDigits {
+  int8_t of[256];
+};
+
+constexpr HexDigits make_hex_digits() {
+  HexDigits digits{};
+  for (int c = 0; c < 256; ++c) {
+    const int letter = (c | 0x20) - 'a';
+    digits.of[c] = static_cast<int8_t>(c >= '0' && c <= '9' ? c - '0' : letter >= 0 && letter < 6 ? letter + 10 : -1);
+  }
+  return digits;
+}
+
+constexpr HexDigits hex_digits = make_hex_digits();
+
+// Writes the characters of a valid string, its opening quote taken, as bytes to `out`, which has room
+// for all of `in`. Returns their end, or null where a character is above U+00FF.
+uint8_t* latin1_bytes(Cursor& in, uint8_t* out) {
+  const uint8_t* at = in.at;
+  // Within a valid text, a string ends in a quote, and a sequence or escape is whole.
+  for (;;) {
+    const uint8_t c = *at;
+    if (!classes.special[c]) {
+      const bool two = c >= 0x80;  // no branch: in a gzip, every other character is
+      const uint8_t value = static_cast<uint8_t>(c << 6 | (at[1] & 0x3F));
+      *out++ = two ? value : c;
+      at += 1 + two;
+    } else if (c == '\\') {
+      if (at[1] == 'u' && at[2] == '0' && at[3] == '0') {
+        *out++ = static_cast<uint8_t>(hex_digits.of[at[4]] << 4 | hex_digits.of[at[5]]);
+        at += 6;
+      } else {
+        Cursor escape{at + 1, in.end};
+        const int32_t code = take_escape(escape);
+        if (code < 0 || code > 0xFF) return nullptr;
+        *out++ = static_cast<uint8_t>(code);
+        at = escape.at;
+      }
+    } else if (c == '"') {
+      in.at = at + 1;
+      return out;
+    } else {
+      return nullptr;
+    }
+  }
+}
+
+// These move past parts of a text that is known to be valid.
+
+Span take_string(Cursor& in) {
+  Span raw{++in.at, nullptr};
+  for (;;) {
+    const uint8_t* const quote = static_cast<const uint8_t*>(std::memchr(in.at, '"', in.left()));
+    const uint8_t* before = quote;
+    while (before > raw.begin && before[-1] == '\\') --before;
+    in.at = quote + 1;
+    raw.end = quote;
+    if ((quote - before) % 2 == 0) return raw;
+  }
+}
+
+Span take_key(Cursor& in) {
+  in.skip_whitespace();
+  const Span key = take_string(in);
+  in.skip_whitespace();
+  in.take();
+  in.skip_whitespace();
+  return key;
+}
+
+void skip_value(Cursor& in) {
+  size_t depth = 0;
+  do {
+    const uint8_t c = in.peek();
+    if (c == '"') {
+      take_string(in);
+      continue;
+    }
+    if (c == '{' || c == '[') ++depth;
+    if (c == '}' || c == ']') --depth;
+    ++in.at;
+    if (depth == 0 && c != '}' && c != ']')
+      while (in.peek() != ',' && in.peek() != '}' && in.peek() != ']' && !is_whitespace(in.peek())) ++in.at;
+  } while (depth > 0);
+}
+
+}  // namespace
+
+void Unpacker::FreeDeflate::operator()(libdeflate_decompressor* context) const {
+  libdeflate_free_decompressor(context);
+}
+
+Unpacker::Unpacker() : deflate_(libdeflate_alloc_decompressor()) {
+  if (!deflate_ || simdjson::get_active_implementation()->create_dom_parser_implementation(1, 1, stage1_))
+    throw std::bad_alloc();
+}
+
+Unpacker::~Unpacker() = default;
+
+void Unpacker::start(size_t most) {
+  unpacked_.clear();
+  size_ = next_ = 0;
+  left_ = attempts_left_ = most;
+}
+
+void Unpacker::shrink_inputs(size_t most) {
+  if (stage1_->capacity() * sizeof(uint32_t) > most && stage1_->set_capacity(1)) throw std::bad_alloc();
+  packed_.shrink(most);
+}
+
+void Unpacker::shrink(size_t most) {
+  shrink_inputs(most);
+  out_.shrink(most);
+  if (unpacked_.capacity() * sizeof(Unpacked) > most) std::vector<Unpacked>().swap(unpacked_);
+}
+
+bool Unpacker::unpack(Span event, uint32_t index) {
+  const size_t begin = size_;
+  if (left_ == 0 || !rewrite(event)) {
+    size_ = begin;
+    return false;
+  }
+  unpacked_.push_back({begin, size_, index});
+  return true;
+}
+
+// Appends what of the event has not been dealt with yet.
+void Unpacker::copy_until(const uint8_t* end) {
+  const Span rest{copied_, end};
+  if (size_ + rest.size() > out_.capacity())
+    out_.grow(std::max(size_ + rest.size(), out_.capacity() + out_.capacity() / 2));
+  std::memcpy(out_.data() + size_, rest.begin, rest.size());
+  size_ += rest.size();
+  copied_ = end;
+}
+
+bool Unpacker::rewrite(Span event) {
+  Cursor in{event.begin + 1, event.end};
+  copied_ = event.begin;
+  const uint8_t* separator = nullptr;  // the comma before a member
+  bool version_seen = false, data_seen = false;
+  for (;;) {
+    in.skip_whitespace();
+    const uint8_t* const member = in.at;
+    const Name key(take_key(in));
+    if (key.is("cv")) {
+      if (version_seen) return false;
+      version_seen = true;
+      copy_until(separator ? separator : member);
+      skip_value(in);
+      copied_ = in.at;
+    } else if (key.is("data")) {
+      if (data_seen) return false;
+      data_seen = true;
+      if (in.peek() == '"' ? !unpack_field(in, event_depth) : !unpack_data(in)) return false;
+    } else {
+      skip_value(in);
+    }
+    in.skip_whitespace();
+    // Where `cv` was the first member, the comma that follows it goes with it.
+    if (version_seen && !separator && key.is("cv")) copied_ = in.at + (in.peek() == ',');
+    separator = in.at;
+    if (in.take() == '}') break;
+  }
+  copy_until(event.end);
+  return true;
+}
+
+// `data` that is no string.
+bool Unpacker::unpack_data(Cursor& in) {
+  if (in.peek() != '{') {
+    skip_value(in);
+    return true;
+  }
+  bool seen[4] = {};
+  in.take();
+  in.skip_whitespace();
+  if (in.take_if('}')) return true;
+  do {
+    const Name key(take_key(in));
+    const int field = key.is("texts") ? 0 : key.is("attributes") ? 1 : key.is("removes") ? 2 : key.is("adds") ? 3 : -1;
+    if (field >= 0) {
+      if (seen[field]) return false;
+      seen[field] = true;
+    }
+    if (field < 0 || in.peek() != '"')
+      skip_value(in);
+    else if (!unpack_field(in, data_depth))
+      return false;
+    in.skip_whitespace();
+  } while (in.take() == ',');
+  return true;
+}
+
+// A string that should be packed.
+bool Unpacker::unpack_field(Cursor& in, uint32_t depth) {
+  copy_until(in.at);
+  in.take();
+  packed_.reserve(in.left());
+  const uint8_t* const end = latin1_bytes(in, packed_.data());
+  if (!end) return false;
+  copied_ = in.at;
+  const size_t begin = size_;
+  if (!inflate({packed_.data(), end}) || !is_json(begin, depth)) return false;
+  if (holds_line_break({out_.data() + begin, out_.data() + size_})) compact(begin);
+  return true;
+}
+
+// Appends what a gzip holds. As with message values, members are joined, and what follows the last
+// is ignored.
+bool Unpacker::inflate(Span packed) {
+  const auto is_member = [](const Cursor& in) { return in.left() >= 18 && in.at[0] == 0x1F && in.at[1] == 0x8B; };
+  Cursor in{packed.begin, packed.end};
+  if (!is_member(in)) return false;
+  do {
+    if (!inflate_member(in)) return false;
+  } while (in.left() >= 2 && in.at[0] == 0x1F && in.at[1] == 0x8B);
+  return true;
+}
+
+bool Unpacker::inflate_member(Cursor& in) {
+  // The last four bytes are the size, if the sender is honest and this is all there is.
+  size_t room = 0;
+  if (in.left() >= 4) {
+    const uint8_t* const size = in.end - 4;
+    room = size[0] | size[1] << 8 | size[2] << 16 | static_cast<size_t>(size[3]) << 24;
+  }
+  if (room > usual_expansion * in.left()) room = usual_expansion / 4 * in.left();
+  for (room = std::max(room, least_room);; room *= 4) {
+    room = std::min(room, left_);
+    if (size_ + room > out_.capacity()) out_.grow(std::max(size_ + room, out_.capacity() + out_.capacity() / 2));
+    size_t consumed, produced;
+    const libdeflate_result result = libdeflate_gzip_decompress_ex(deflate_.get(), in.at, in.left(),
+                                                                   out_.data() + size_, room, &consumed, &produced);
+    if (result == LIBDEFLATE_SUCCESS) {
+      in.at += consumed;
+      size_ += produced;
+      left_ -= produced;
+      return true;
+    }
+    // What fails may have written all that room: of that there is an end too.
+    attempts_left_ -= std::min(attempts_left_, room);
+    if (attempts_left_ == 0 || (result == LIBDEFLATE_INSUFFICIENT_SPACE && room == left_)) left_ = 0;
+    if (result != LIBDEFLATE_INSUFFICIENT_SPACE || left_ == 0) return false;
+  }
+}
+
+// Whether what was appended behind `begin` is one JSON value that may stand at this depth.
+bool Unpacker::is_json(size_t begin, uint32_t depth) {
+  // With a blank behind it, so that numbers and literals end.
+  uint8_t* const end = out_.data() + size_;
+  *end = ' ';
+  std::memset(end + 1, 0, padding - 1);
+  const Span text{out_.data() + begin, end + 1};
+  if (!escapes_valid(text)) return false;
+  constexpr size_t step = 64 * 1024;
+  if (stage1_->capacity() < text.size() && stage1_->set_capacity((text.size() / step + 1) * step))
+    throw std::bad_alloc();
+  if (stage1_->stage1(text.begin, text.size(), simdjson::stage1_mode::regular)) return false;
+  tokens_.start(text, stage1_->structural_indexes.get());
+  return tokens_.skip(tokens_.take(), depth) && tokens_.at_end();
+}
+
+// Takes the white space out of the JSON behind `begin`.
+void Unpacker::compact(size_t begin) {
+  const uint8_t* at = out_.data() + begin;
+  const uint8_t* const end = out_.data() + size_;
+  uint8_t* out = out_.data() + begin;
+  for (bool in_string = false; at < end; ++at) {
+    if (!in_string && is_whitespace(*at)) continue;
+    if (*at == '"') in_string = !in_string;
+    if (*at == '\\') *out++ = *at++;
+    *out++ = *at;
+  }
+  size_ = static_cast<size_t>(out - out_.data());
+}
+
+}  // namespace recording
