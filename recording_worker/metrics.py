@@ -60,6 +60,10 @@ FLUSHED_EVENTS = Counter(f"{PREFIX}_flushed_events", "Events written.")
 FLUSHED_BYTES = Counter(f"{PREFIX}_flushed_bytes", "Bytes of batch files written.")
 FLUSH_FAILURES = Counter(f"{PREFIX}_flush_failures", "Flushes that failed.")
 
+RECORDS_TOO_LARGE = Counter(
+    f"{PREFIX}_records_too_large", "Records left out because their topic takes none so large.", ["topic"]
+)
+
 SESSIONS_HANDLED = Gauge(
     f"{PREFIX}_sessions_handled", "Sessions in the session batches now.", multiprocess_mode="livesum"
 )

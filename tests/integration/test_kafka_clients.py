@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
+from prometheus_client import REGISTRY
 
 from recording_worker.batch import Message, OutputRecord
 from recording_worker.errors import FlushError
@@ -31,6 +32,7 @@ SettingsOf = Callable[..., Settings]
 Send = Callable[..., None]
 
 PRODUCE = 0
+MESSAGE_TOO_LARGE = 10
 TOPIC_AUTHORIZATION_FAILED = 29
 
 
@@ -171,10 +173,27 @@ def test_a_record_that_is_refused_fails_the_flush_and_names_its_topic(
         producer.send(records(1, topic))
 
 
-def test_a_record_that_is_too_large_fails_the_flush(topic: str, settings_of: SettingsOf) -> None:
+def test_a_record_that_is_too_large_is_left_out_and_counted(
+    broker: EmbeddedBroker, topic: str, settings_of: SettingsOf
+) -> None:
     producer = RecordProducer(settings_of(kafka_producer={"message.max.bytes": 2000}))
-    with pytest.raises(FlushError, match=f"topic {topic} not accepted: .*too large"):
-        producer.send([OutputRecord(topic, None, os.urandom(3000), [], 0)])
+    small = records(2, topic)
+    producer.send([small[0], OutputRecord(topic, None, os.urandom(3000), [], 0), small[1]])
+    assert sorted(read_back(broker, topic)) == sorted(tuple(record[1:5]) for record in small)
+    labels = {"topic": topic}
+    assert REGISTRY.get_sample_value("recording_worker_records_too_large_total", labels) == 1
+
+
+def test_a_record_that_the_broker_finds_too_large_is_left_out_and_counted(
+    broker: EmbeddedBroker, topic: str, settings_of: SettingsOf
+) -> None:
+    producer = RecordProducer(settings_of())
+    broker.push_request_errors(PRODUCE, [MESSAGE_TOO_LARGE])
+    producer.send(records(1, topic))
+    producer.send(records(1, topic))
+    assert len(read_back(broker, topic)) == 1
+    labels = {"topic": topic}
+    assert REGISTRY.get_sample_value("recording_worker_records_too_large_total", labels) == 1
 
 
 def test_a_broker_that_is_away_fails_the_flush_in_time(
