@@ -40,7 +40,8 @@ bool skip_zero_terminated(Cursor& in) {
   return true;
 }
 
-// The header of a gzip member (RFC 1952, 2.3), its CRC checked where it has one.
+}  // namespace
+
 bool skip_gzip_header(Cursor& in) {
   constexpr uint8_t has_crc = 2, has_extra = 4, has_name = 8, has_comment = 16, reserved = 0xE0;
   const uint8_t* const start = in.at;
@@ -64,6 +65,8 @@ bool skip_gzip_header(Cursor& in) {
   }
   return true;
 }
+
+namespace {
 
 // A length of the lz4 block format: `length` and, where its four bits are full, the bytes that follow.
 bool lz4_length(Cursor& in, size_t& length) {

@@ -22,6 +22,10 @@ inline constexpr int encoding_count = 4;
 // `content_encoding` is a null span where the message has no such header.
 Encoding encoding_of(Span value, Span content_encoding);
 
+// Moves past the header of a gzip member (RFC 1952, 2.3), its CRC checked where it has one. False where
+// there is none.
+bool skip_gzip_header(Cursor& in);
+
 class Decompressor {
  public:
   explicit Decompressor(size_t max_bytes);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <new>
 
+#include "decompress.hpp"
 #include "lines.hpp"
 #include "unescape.hpp"
 
@@ -19,6 +20,9 @@ constexpr size_t least_room = 4096;
 
 // A gzip that says it holds more than this many times its own size is not believed at once.
 constexpr size_t usual_expansion = 64;
+
+// How many bytes, beyond what its fields may unpack to, a message may have unpacked in vain.
+constexpr size_t most_in_vain = 64 << 20;
 
 // The bytes of a string that need a look: quote, backslash, and what begins no character up to U+00FF,
 // as 0xC2 and 0xC3 do from U+0080 on.
@@ -137,7 +141,8 @@ Unpacker::~Unpacker() = default;
 void Unpacker::start(size_t most) {
   unpacked_.clear();
   size_ = next_ = 0;
-  left_ = attempts_left_ = most;
+  left_ = most;
+  in_vain_left_ = most + most_in_vain;
 }
 
 void Unpacker::shrink_inputs(size_t most) {
@@ -153,7 +158,7 @@ void Unpacker::shrink(size_t most) {
 
 bool Unpacker::unpack(Span event, uint32_t index) {
   const size_t begin = size_;
-  if (left_ == 0 || !rewrite(event)) {
+  if (!rewrite(event)) {
     size_ = begin;
     return false;
   }
@@ -246,22 +251,26 @@ bool Unpacker::unpack_field(Cursor& in, uint32_t depth) {
 // Appends what a gzip holds. As with message values, members are joined, and what follows the last
 // is ignored.
 bool Unpacker::inflate(Span packed) {
-  const auto is_member = [](const Cursor& in) { return in.left() >= 18 && in.at[0] == 0x1F && in.at[1] == 0x8B; };
+  const auto is_member = [](const Cursor& in) { return in.left() >= 2 && in.at[0] == 0x1F && in.at[1] == 0x8B; };
   Cursor in{packed.begin, packed.end};
-  if (!is_member(in)) return false;
+  const size_t before = left_;
   do {
-    if (!inflate_member(in)) return false;
-  } while (in.left() >= 2 && in.at[0] == 0x1F && in.at[1] == 0x8B);
+    if (inflate_member(in)) continue;
+    spend_in_vain(before - left_);
+    left_ = before;
+    return false;
+  } while (is_member(in));
   return true;
 }
 
+void Unpacker::spend_in_vain(size_t bytes) { in_vain_left_ -= std::min(in_vain_left_, bytes); }
+
 bool Unpacker::inflate_member(Cursor& in) {
+  Cursor header = in;
+  if (in_vain_left_ == 0 || !skip_gzip_header(header)) return false;
   // The last four bytes are the size, if the sender is honest and this is all there is.
-  size_t room = 0;
-  if (in.left() >= 4) {
-    const uint8_t* const size = in.end - 4;
-    room = size[0] | size[1] << 8 | size[2] << 16 | static_cast<size_t>(size[3]) << 24;
-  }
+  const uint8_t* const size = in.end - 4;
+  size_t room = size[0] | size[1] << 8 | size[2] << 16 | static_cast<size_t>(size[3]) << 24;
   if (room > usual_expansion * in.left()) room = usual_expansion / 4 * in.left();
   for (room = std::max(room, least_room);; room *= 4) {
     room = std::min(room, left_);
@@ -275,10 +284,8 @@ bool Unpacker::inflate_member(Cursor& in) {
       left_ -= produced;
       return true;
     }
-    // What fails may have written all that room: of that there is an end too.
-    attempts_left_ -= std::min(attempts_left_, room);
-    if (attempts_left_ == 0 || (result == LIBDEFLATE_INSUFFICIENT_SPACE && room == left_)) left_ = 0;
-    if (result != LIBDEFLATE_INSUFFICIENT_SPACE || left_ == 0) return false;
+    spend_in_vain(room);  // it may have written all that
+    if (result != LIBDEFLATE_INSUFFICIENT_SPACE || room == left_ || in_vain_left_ == 0) return false;
   }
 }
 

@@ -60,6 +60,7 @@ class Unpacker {
   bool unpack_field(Cursor& in, uint32_t depth);
   bool inflate(Span packed);
   bool inflate_member(Cursor& in);
+  void spend_in_vain(size_t bytes);
   bool is_json(size_t begin, uint32_t depth);
   void compact(size_t begin);
   void copy_until(const uint8_t* end);
@@ -72,8 +73,8 @@ class Unpacker {
   size_t size_ = 0;      // bytes of them
   std::vector<Unpacked> unpacked_;
   size_t next_ = 0;
-  size_t left_ = 0;                   // bytes the message may still unpack to
-  size_t attempts_left_ = 0;          // bytes that may still be made room for in vain
+  size_t left_ = 0;                  // bytes the message may still unpack to
+  size_t in_vain_left_ = 0;          // bytes that may still be unpacked for nothing
   const uint8_t* copied_ = nullptr;  // up to where the event is in `out_`, or not to be there
 };
 

@@ -1,0 +1,85 @@
+"""What unpacking costs and saves, by compression: `python -m benchmarks.unpacking FILE…`, see docs/benchmarks.md."""
+
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from benchmarks.contenders.native_core import NativePass, Poll, polls
+from benchmarks.contenders.process import stay_on_one_core
+from benchmarks.message_sets import load_messages
+from recording_worker._native import Decoder, gather
+from recording_worker.errors import WorkerError
+from recording_worker.recording.compression import BlockCompressor, block_compressor
+from recording_worker.settings import Codec
+
+
+class PackedPass(NativePass):
+    """A pass that leaves what the client packed as it came."""
+
+    decoder = Decoder(unpack_client_compression=False)
+
+
+class UnpackingPass(NativePass):
+    """A pass that writes what the client packed unpacked."""
+
+    decoder = Decoder(unpack_client_compression=True)
+
+
+def one_pass(kind: type[NativePass], messages: list[Poll], compressor: BlockCompressor) -> tuple[float, float, int]:
+    """CPU seconds of decode + record, of compression, and the bytes of all blocks."""
+    started = time.process_time()
+    sessions = kind(messages).sessions.values()
+    recorded = time.process_time()
+    blocks = compressor.compress(gather([session.block for session in sessions]))
+    return recorded - started, time.process_time() - recorded, sum(map(len, blocks))
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
+@click.option("--levels", default="1,2,3,4,5,6,7,9", show_default=True, help="zstd levels.")
+@click.option("--runs", type=click.IntRange(min=1), default=7, show_default=True, help="Rounds to take medians of.")
+def main(files: tuple[Path, ...], levels: str, runs: int) -> None:
+    """Print a table: per codec and level, packed and unpacked, bytes and CPU seconds on one core."""
+    try:
+        messages = polls(load_messages(files)[0])
+    except WorkerError as error:
+        print(f"unpacking: {error}", file=sys.stderr)
+        sys.exit(1)
+    stay_on_one_core()
+    print(
+        "| codec | unpacked | MB stored | of snappy's | CPU s: decode + record | compress | sum | of not unpacking's |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    snappy = show("snappy", "no", median_of(PackedPass, messages, block_compressor(Codec.SNAPPY, 0), runs))
+    for level in map(int, levels.split(",")):
+        compressor = block_compressor(Codec.ZSTD, level)
+        packed = median_of(PackedPass, messages, compressor, runs)
+        show(f"zstd {level}", "no", packed, snappy[2])
+        unpacked = median_of(UnpackingPass, messages, compressor, runs)
+        show(f"zstd {level}", "yes", unpacked, snappy[2], packed[0] + packed[1])
+
+
+Figures = tuple[float, float, int]
+
+
+def median_of(kind: type[NativePass], messages: list[Poll], compressor: BlockCompressor, runs: int) -> Figures:
+    rounds: Sequence[Figures] = [one_pass(kind, messages, compressor) for _ in range(runs + 1)][1:]
+    decode, compress = (statistics.median(figures[i] for figures in rounds) for i in (0, 1))
+    return decode, compress, rounds[0][2]
+
+
+def show(codec: str, unpacked: str, figures: Figures, snappy: int = 0, seconds: float = 0) -> Figures:
+    decode, compress, size = figures
+    of_snappy = f"{size / snappy:.3f}" if snappy else ""
+    times = f"{(decode + compress) / seconds:.2f}" if seconds else ""
+    sizes = f"{size / 1e6:.2f} | {of_snappy}"
+    print(f"| {codec} | {unpacked} | {sizes} | {decode:.3f} | {compress:.3f} | {decode + compress:.3f} | {times} |")
+    return figures
+
+
+if __name__ == "__main__":
+    main()
