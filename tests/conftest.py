@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 pytest.register_assert_rewrite("tests.decoders")
 
 _common = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("default", _common, max_examples=150)
+settings.register_profile("default", _common, max_examples=100)
 settings.register_profile("ci", _common, max_examples=1_000, derandomize=True)
 settings.register_profile("thorough", _common, max_examples=20_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

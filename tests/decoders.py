@@ -13,6 +13,7 @@ from tests.inputs import Input
 from tests.reference import jsontext
 from tests.reference.counters import BlockCounters, ConsoleLog, block_counters, console_logs
 from tests.reference.decoder import MAX_DECOMPRESSED_BYTES, MAX_TIMESTAMP_DIFF_MS, Decoded, decode_message
+from tests.reference.unpack import Budget, is_packed, unpack_event
 
 
 class Line(NamedTuple):
@@ -23,7 +24,7 @@ class Line(NamedTuple):
     event: str
     """The text of the event."""
     compacted: bool = False
-    """Whether the reference took out white space, because the event held a line break."""
+    """Whether the reference took out white space: the event held a line break, or was unpacked."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class BatchOutcome:
     uncompressed_bytes: int
     invalid_items: int
     invalid_utf8: int
+    unpacked_events: int
+    unpack_failures: int
 
 
 class Decode(Protocol):
@@ -71,6 +74,7 @@ class Decode(Protocol):
         *,
         max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES,
         max_timestamp_diff_ms: int = MAX_TIMESTAMP_DIFF_MS,
+        unpack: bool = False,
     ) -> BatchOutcome: ...
 
 
@@ -80,6 +84,7 @@ def decode_reference(
     *,
     max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES,
     max_timestamp_diff_ms: int = MAX_TIMESTAMP_DIFF_MS,
+    unpack: bool = False,
 ) -> BatchOutcome:
     """Decode with the reference, row by row."""
     rows = [
@@ -97,13 +102,22 @@ def decode_reference(
         if not row.disposition:
             assert row.session_id is not None
             sessions.setdefault(row.session_id, []).append((offset, row))
+    outcomes = [_reference_outcome(row) for row in rows]
+    unpacked: Counter[bool] = Counter()
+    if unpack:
+        for number, row in enumerate(rows):
+            if not row.disposition:
+                lines = _unpacked_lines(row, max_decompressed_bytes, unpacked)
+                outcomes[number] = dataclasses.replace(outcomes[number], lines=lines)
     return BatchOutcome(
-        rows=tuple(_reference_outcome(row) for row in rows),
+        rows=tuple(outcomes),
         blocks={session_id: block_counters(messages) for session_id, messages in sessions.items()},
         encodings=dict(Counter(row.encoding for row in rows if row.encoding is not None)),
         uncompressed_bytes=sum(row.uncompressed_bytes for row in rows),
         invalid_items=sum(row.invalid_items for row in rows),
         invalid_utf8=sum(row.invalid_utf8 for row in rows),
+        unpacked_events=unpacked[True],
+        unpack_failures=unpacked[False],
     )
 
 
@@ -130,16 +144,34 @@ def _reference_line(window_id: str, event: str) -> Line:
     return Line(window_id, event)
 
 
+def _unpacked_lines(row: Decoded, cap: int, unpacked: Counter[bool]) -> tuple[Line, ...]:
+    """The lines of a row with its packed events unpacked; counts those that can be and those that can't."""
+    lines = []
+    budget = Budget(cap - row.uncompressed_bytes)
+    for event in row.events:
+        line = _reference_line(row.window_id or "", event.text)
+        if is_packed(event.value):
+            text = unpack_event(event.text, budget)
+            unpacked[text is not None] += 1
+            if text is not None:
+                line = Line(line.window_id, jsontext.compact(text), compacted=True)
+        lines.append(line)
+    return tuple(lines)
+
+
 def decode_native(
     inputs: Sequence[Input],
     now_ms: int | None = None,
     *,
     max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES,
     max_timestamp_diff_ms: int = MAX_TIMESTAMP_DIFF_MS,
+    unpack: bool = False,
 ) -> BatchOutcome:
     """Decode with a native decoder of its own, in one call."""
     decoder = _native.Decoder(
-        max_decompressed_bytes=max_decompressed_bytes, max_timestamp_diff_ms=max_timestamp_diff_ms
+        max_decompressed_bytes=max_decompressed_bytes,
+        max_timestamp_diff_ms=max_timestamp_diff_ms,
+        unpack_client_compression=unpack,
     )
     return native_outcome(*call_native(decoder, inputs, now_ms))
 
@@ -181,6 +213,8 @@ def native_outcome(decoded: _native.DecodedBatch, dispositions: bytearray, reaso
         uncompressed_bytes=decoded.uncompressed_bytes,
         invalid_items=decoded.invalid_items,
         invalid_utf8=decoded.invalid_utf8,
+        unpacked_events=decoded.unpacked_events,
+        unpack_failures=decoded.unpack_failures,
     )
 
 
@@ -253,10 +287,12 @@ def assert_same(native: BatchOutcome, reference: BatchOutcome) -> None:
     assert native.uncompressed_bytes == reference.uncompressed_bytes
     assert native.invalid_items == reference.invalid_items
     assert native.invalid_utf8 == reference.invalid_utf8
+    assert native.unpacked_events == reference.unpacked_events
+    assert native.unpack_failures == reference.unpack_failures
 
 
 def assert_same_line(line: Line, expected: Line) -> None:
-    """The same bytes; of an event that had to be compacted, as much white space may be left as fits on a line."""
+    """The same bytes; of an event that had to be compacted or unpacked, the same tokens on one line."""
     assert line.window_id == expected.window_id
     if expected.compacted:
         assert "\n" not in line.event

@@ -12,7 +12,7 @@ from random import Random
 from hypothesis import strategies as st
 
 from tests.builders import NOW_MS
-from tests.inputs import ENCODED, Input, gzip_member
+from tests.inputs import ENCODED, Input, gzip_member, gzip_value
 
 SPACES = ["", "", "", "", "", "", " ", "  ", "\t", "\n", "\r\n", "\n \t", "\r"]
 CHARACTERS = ["a", "b", " ", "{", "]", ",", ":", "/", "é", "\x7f", "\x80", "\u2028", "漢", "\ufeff", "\ufffd", "😀"]
@@ -179,10 +179,36 @@ class Generator:
         strings = lambda: self.array([self._mostly(self.string, 5) for _ in range(self._chance.randrange(4))])  # noqa: E731
         return self.known(("level", lambda: self._mostly(lambda: level)), ("payload", lambda: self._mostly(strings)))
 
+    def packed_event(self) -> str:
+        """An event as the client packs it, or nearly so."""
+        members: list[Member] = [
+            ("type", lambda: self._one("2", "3")),
+            ("timestamp", self.timestamp),
+            ("cv", lambda: self._mostly(lambda: '"2024-10"', 10)),
+        ]
+        if self._rarely(2):
+            return self.known(*members, ("data", lambda: self._mostly(self._packed, 10)))
+        fields = [(name, lambda: self._mostly(self._packed, 10)) for name in ("texts", "attributes", "removes", "adds")]
+        return self.known(*members, ("data", lambda: self.known(("source", lambda: "0"), *fields)))
+
+    def _packed(self) -> str:
+        plain = (self.space() + self.value() + self.space()).encode()
+        if self._rarely(15):
+            plain += self._one(",", "\0", "{}", "\ufffd").encode()[:2]
+        packed = gzip_value(plain)
+        if self._rarely(15):
+            at = self._chance.randrange(len(packed))
+            packed = packed[:at] + bytes([self._chance.randrange(256)]) + packed[at + 1 :]
+        if self._rarely(15):
+            packed += gzip_value(b" ") + b"\0"
+        string = packed.decode("latin-1") + ("\u0100" if self._rarely(20) else "")
+        return self.json_string(string)
+
     # messages
 
     def items(self) -> str:
-        return self.array([self.event() for _ in range(self._chance.choice([1, 0, 2, 3, 5, 8]))])
+        count = self._chance.choice([1, 0, 2, 3, 5, 8])
+        return self.array([self.packed_event() if self._rarely(6) else self.event() for _ in range(count)])
 
     def _id(self) -> str:
         return self.string() if self._rarely(10) else self._one('"s1"', '"s1"', '"s2"', '"\\u00e9\\ud83d\\ude00"')

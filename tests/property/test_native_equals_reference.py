@@ -22,6 +22,12 @@ def test_messages(rows: list[Input], now_ms: int | None) -> None:
     assert_same(decode_native(rows, now_ms), decode_reference(rows, now_ms))
 
 
+@given(st.lists(generate.rows, min_size=1, max_size=5))
+def test_messages_unpacked(rows: list[Input]) -> None:
+    """Messages valid or nearly so, with what the client packed in them unpacked."""
+    assert_same(decode_native(rows, unpack=True), decode_reference(rows, unpack=True))
+
+
 @given(st.lists(generate.any_rows, min_size=1, max_size=5), clocks)
 def test_any_bytes(rows: list[Input], now_ms: int | None) -> None:
     """Bytes that were never a message."""
@@ -63,10 +69,11 @@ def test_many_messages_from_a_seed() -> None:
     """As above, many more, without what lets hypothesis shrink them; and what is generated must be of all kinds."""
     generator = generate.Generator(random.Random(20_260_102))
     ends: Counter[Reason] = Counter()
-    for _ in range(4 * settings().max_examples):
+    for _ in range(2 * settings().max_examples):
         rows = [generator.row() for _ in range(8)]
-        reference = decode_reference(rows)
-        assert_same(decode_native(rows), reference)
+        for unpack in (False, True):
+            reference = decode_reference(rows, unpack=unpack)
+            assert_same(decode_native(rows, unpack=unpack), reference)
         ends.update(row.reason for row in reference.rows)
     not_generated = {Reason.MESSAGE_VALUE_OR_TIMESTAMP_IS_EMPTY, Reason.PAYLOAD_TOO_LARGE}
     assert set(ends) == {reason for reason in Reason if reason < Reason.NO_TOKEN_IN_HEADER} - not_generated
