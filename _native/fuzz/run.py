@@ -5,6 +5,7 @@ each target for SECONDS, and prints how many inputs each ran. Exit code 1 where 
 or breaks what a target checks; it is kept in build/fuzz.
 """
 
+import gzip
 import json
 import re
 import shutil
@@ -37,7 +38,7 @@ FLAGS = [
     f"-I{SIMDJSON}",
 ]
 LIBRARIES = ["-ldeflate", "-llz4", "-lzstd"]
-MOST_SEED_BYTES = 100_000
+MOST_SEED_BYTES = 16_000
 CODECS = {"plain": 0, "gzip": 1, "lz4": 2, "zstd": 3}
 """What the first byte of an input of the decompress target means."""
 
@@ -77,7 +78,7 @@ def build_targets() -> dict[str, Path]:
 
 def write_seeds() -> None:
     """Inputs to start from, for each target: the values, the outer texts and the event texts of real recordings."""
-    folders = {name: BUILD / "seeds" / name for name in ("decompress", "envelope", "events")}
+    folders = {name: BUILD / "seeds" / name for name in ("decompress", "envelope", "events", "message", "unpack")}
     for folder in folders.values():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -91,7 +92,13 @@ def write_seeds() -> None:
         name = str(message.offset)
         (folders["decompress"] / name).write_bytes(bytes([CODECS[encoding]]) + value)
         (folders["envelope"] / name).write_bytes(text)
-        (folders["events"] / name).write_bytes(json.loads(text)["data"].encode())
+        (folders["message"] / name).write_bytes(value)
+        data = json.loads(text)["data"].encode()
+        (folders["events"] / name).write_bytes(data)
+        for number, item in enumerate(json.loads(data)["properties"]["$snapshot_items"]):
+            if "cv" in item and isinstance(item["data"], str):
+                field = gzip.decompress(item["data"].encode("latin-1"))
+                (folders["unpack"] / f"{name}-{number}").write_bytes(b"\0" + field)
 
 
 def run_target(name: str, executable: Path, seconds: int) -> tuple[str, int, str]:
@@ -103,7 +110,7 @@ def run_target(name: str, executable: Path, seconds: int) -> tuple[str, int, str
         f"-max_total_time={seconds}",
         "-timeout=1",
         "-rss_limit_mb=1024",
-        "-max_len=131072",
+        "-max_len=16384",
         "-print_final_stats=1",
         f"-dict={NATIVE / 'fuzz' / 'json.dict'}",
         f"-artifact_prefix={BUILD}/{name}-",
