@@ -15,7 +15,8 @@ def test_decode(measure: Measure, encoding: str, size: str) -> None:
     measure(lambda: given.decode(decoder), given.bytes)
 
 
-def test_decode_real(measure: Measure) -> None:
-    """The sample of real recordings, in its mix of encodings and sizes."""
-    decoder, given = Decoder(), columns(real())
+@pytest.mark.parametrize("unpack", [False, True], ids=["packed", "unpacked"])
+def test_decode_real(measure: Measure, unpack: bool) -> None:
+    """The sample of real recordings, in its mix of encodings and sizes; what the client packed left so, or unpacked."""
+    decoder, given = Decoder(unpack_client_compression=unpack), columns(real())
     measure(lambda: given.decode(decoder), given.bytes)
