@@ -52,19 +52,22 @@ struct Block {
   }
 #endif
 
-  template <class Test>
-  uint64_t bytewise(Test test) const {
-    uint64_t bits = 0;
-    for (int i = 0; i < 64; ++i) bits |= static_cast<uint64_t>(test(from[i])) << i;
-    return bits;
-  }
-  uint64_t escapable() const {
-    return equal_to('"') | equal_to('\\') | equal_to('/') | equal_to('b') | equal_to('f') | equal_to('n') |
-           equal_to('r') | equal_to('t') | equal_to('u');
-  }
-  uint64_t hex_digits() const {
-    return bytewise([](uint8_t byte) { return hex_digit(byte) >= 0; });
-  }
+  struct Classes {
+    const uint8_t* from;
+    template <class Test>
+    uint64_t mask(Test test) const {
+      uint64_t bits = 0;
+      for (int i = 0; i < 64; ++i) bits |= static_cast<uint64_t>(test(from[i])) << i;
+      return bits;
+    }
+    uint64_t escapable() const {
+      return mask([](uint8_t c) { return c != 0 && std::strchr("\"\\/bfnrtu", c) != nullptr; });
+    }
+    uint64_t hex_digits() const {
+      return mask([](uint8_t c) { return hex_digit(c) >= 0; });
+    }
+  };
+  Classes classes() const { return {from}; }
 
   void store(uint8_t* out) const { std::memcpy(out, from, 64); }
 

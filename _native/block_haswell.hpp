@@ -20,25 +20,25 @@ struct Block {
   }
   inline uint64_t controls() const { return bits(at_most(low, 0x1F), at_most(high, 0x1F)); }
 
-  // A byte is in the set where the entries of its two halves have a bit in common: 2x is " /, 5x is \,
-  // 6x is b f n, 7x is r t u.
-  static inline __m256i escapable(__m256i bytes) {
-    const __m256i by_low = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 0, 1 | 4 | 8, 0, 8, 8, 4, 0, 0, 0, 0, 0, 2, 0, 4, 1));
-    const __m256i by_high = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 0, 1, 0, 0, 2, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0));
-    const __m256i nibble = _mm256_set1_epi8(15);
-    const __m256i common = _mm256_and_si256(
-        _mm256_shuffle_epi8(by_low, _mm256_and_si256(bytes, nibble)),
-        _mm256_shuffle_epi8(by_high, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble)));
-    return _mm256_cmpgt_epi8(common, _mm256_setzero_si256());
+  // A byte is of the classes that the entries of its two halves have in common: bits 0 to 3 for what
+  // may be escaped, in the rows 2 (" /), 5 (\), 6 (b f n) and 7 (r t u), bits 4 and 5 for digits, in
+  // the rows 3 (0 to 9), 4 and 6 (A to F). The shuffle gives zero for bytes above 0x7F.
+  struct Classes {
+    __m256i low, high;
+    static inline __m256i has(__m256i of, char classes) {
+      return _mm256_cmpgt_epi8(_mm256_and_si256(of, _mm256_set1_epi8(classes)), _mm256_setzero_si256());
+    }
+    inline uint64_t escapable() const { return bits(has(low, 0x0F), has(high, 0x0F)); }
+    inline uint64_t hex_digits() const { return bits(has(low, 0x30), has(high, 0x30)); }
+  };
+  static inline __m256i classes_of(__m256i bytes) {
+    const __m256i column = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(16, 48, 61, 48, 56, 56, 52, 16, 16, 16, 0, 0, 2, 0, 4, 1));
+    const __m256i row = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 0, 1, 16, 32, 2, 36, 8, 0, 0, 0, 0, 0, 0, 0, 0));
+    const __m256i high = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(15));
+    return _mm256_and_si256(_mm256_shuffle_epi8(column, bytes), _mm256_shuffle_epi8(row, high));
   }
-  inline uint64_t escapable() const { return bits(escapable(low), escapable(high)); }
-
-  static inline __m256i hex_digits(__m256i bytes) {
-    const __m256i letters = _mm256_or_si256(bytes, _mm256_set1_epi8(0x20));
-    return _mm256_or_si256(at_most(_mm256_sub_epi8(bytes, _mm256_set1_epi8('0')), 9),
-                           at_most(_mm256_sub_epi8(letters, _mm256_set1_epi8('a')), 5));
-  }
-  inline uint64_t hex_digits() const { return bits(hex_digits(low), hex_digits(high)); }
+  inline Classes classes() const { return {classes_of(low), classes_of(high)}; }
 
   inline void store(uint8_t* out) const {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), low);

@@ -11,19 +11,19 @@ struct Block {
   // As _mm512_broadcast_i32x4, about which GCC 12 warns.
   static inline __m512i every_lane(__m128i lane) { return _mm512_maskz_broadcast_i32x4(0xFFFF, lane); }
 
-  // A byte is in the set where the entries of its two halves have a bit in common: 2x is " /, 5x is \,
-  // 6x is b f n, 7x is r t u.
-  inline uint64_t escapable() const {
-    const __m512i by_low = every_lane(_mm_setr_epi8(0, 0, 1 | 4 | 8, 0, 8, 8, 4, 0, 0, 0, 0, 0, 2, 0, 4, 1));
-    const __m512i by_high = every_lane(_mm_setr_epi8(0, 0, 1, 0, 0, 2, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0));
-    const __m512i nibble = _mm512_set1_epi8(15);
-    return _mm512_test_epi8_mask(_mm512_shuffle_epi8(by_low, _mm512_and_si512(bytes, nibble)),
-                                 _mm512_shuffle_epi8(by_high, _mm512_and_si512(_mm512_srli_epi16(bytes, 4), nibble)));
-  }
-  inline uint64_t hex_digits() const {
-    const __m512i letters = _mm512_or_si512(bytes, _mm512_set1_epi8(0x20));
-    return _mm512_cmple_epu8_mask(_mm512_sub_epi8(bytes, _mm512_set1_epi8('0')), _mm512_set1_epi8(9)) |
-           _mm512_cmple_epu8_mask(_mm512_sub_epi8(letters, _mm512_set1_epi8('a')), _mm512_set1_epi8(5));
+  // A byte is of the classes that the entries of its two halves have in common: bits 0 to 3 for what
+  // may be escaped, in the rows 2 (" /), 5 (\), 6 (b f n) and 7 (r t u), bits 4 and 5 for digits, in
+  // the rows 3 (0 to 9), 4 and 6 (A to F). The shuffle gives zero for bytes above 0x7F.
+  struct Classes {
+    __m512i of;
+    inline uint64_t escapable() const { return _mm512_test_epi8_mask(of, _mm512_set1_epi8(0x0F)); }
+    inline uint64_t hex_digits() const { return _mm512_test_epi8_mask(of, _mm512_set1_epi8(0x30)); }
+  };
+  inline Classes classes() const {
+    const __m512i column = every_lane(_mm_setr_epi8(16, 48, 61, 48, 56, 56, 52, 16, 16, 16, 0, 0, 2, 0, 4, 1));
+    const __m512i row = every_lane(_mm_setr_epi8(0, 0, 1, 16, 32, 2, 36, 8, 0, 0, 0, 0, 0, 0, 0, 0));
+    const __m512i high = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), _mm512_set1_epi8(15));
+    return {_mm512_and_si512(_mm512_shuffle_epi8(column, bytes), _mm512_shuffle_epi8(row, high))};
   }
 
   inline void store(uint8_t* out) const { _mm512_storeu_si512(out, bytes); }

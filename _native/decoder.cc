@@ -102,7 +102,7 @@ Reason Decoder::parse_text(Span text, bool& valid_utf8) {
   if (reason != Reason::NONE) return reason;
 
   const Span data{data_.data(), data_.data() + envelope_.unescaped.size};
-  if (envelope_.unescaped.backslashes && !escapes_valid(data)) return Reason::RECEIVED_NON_SNAPSHOT_MESSAGE;
+  if (!envelope_.unescaped.escapes_valid) return Reason::RECEIVED_NON_SNAPSHOT_MESSAGE;
   reason = reader_.read(data, valid_utf8);
   // Unescaping only ever adds whole characters: `data` in the outer text is valid if the inner text is.
   const Span raw = envelope_.data.text;

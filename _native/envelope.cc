@@ -114,7 +114,6 @@ bool read_data(Cursor& in, PaddedBuffer& scratch, Envelope& envelope) {
   const uint8_t* const begin = in.at;
   envelope.unescaped = unescape({in.at, in.end}, scratch.data());
   if (!envelope.unescaped.end) return false;
-  std::memset(scratch.data() + envelope.unescaped.size, 0, padding);
   in.at = envelope.unescaped.end + 1;
   envelope.data = {{begin, envelope.unescaped.end}, RawString::string};
   return true;

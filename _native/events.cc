@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <new>
+#include <stdexcept>
 
 namespace recording {
 namespace {
@@ -89,7 +90,14 @@ void Snapshot::clear_properties() {
 
 SnapshotReader::SnapshotReader() {
   // The second stage is not used: no depth.
-  if (simdjson::get_active_implementation()->create_dom_parser_implementation(1, 1, stage1_)) throw std::bad_alloc();
+  switch (simdjson::get_active_implementation()->create_dom_parser_implementation(1, 1, stage1_)) {
+    case simdjson::SUCCESS:
+      return;
+    case simdjson::MEMALLOC:
+      throw std::bad_alloc();
+    default:
+      throw std::runtime_error("simdjson has no implementation for this processor, or not the one it was told to use");
+  }
 }
 
 SnapshotReader::~SnapshotReader() = default;

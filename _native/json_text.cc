@@ -1,8 +1,33 @@
 #include "json_text.hpp"
 
+#include "buffer.hpp"
+#include "unescape.hpp"
 #include "utf8.hpp"
 
 namespace recording {
+namespace {
+
+// Appends the first `most` code points of a string's value.
+void append_cut(Span raw, std::string& out, size_t most) {
+  Cursor in{raw.begin, raw.end};
+  for (; most > 0 && !in.done(); --most) {
+    uint8_t code_point[4];
+    Span bytes{in.at, in.at};
+    if (in.take_if('\\')) {
+      const int32_t code = take_escape(in);
+      if (code < 0) return;
+      bytes = {code_point, write_utf8(static_cast<uint32_t>(code), code_point)};
+    } else {
+      const int size = utf8_sequence(in.at, in.end);
+      if (size < 0) return;
+      in.at += size;
+      bytes.end = in.at;
+    }
+    out.append(reinterpret_cast<const char*>(bytes.begin), bytes.size());
+  }
+}
+
+}  // namespace
 
 int32_t take_escape(Cursor& in) {
   switch (in.take()) {
@@ -41,26 +66,16 @@ int32_t take_escape(Cursor& in) {
 }
 
 void append_value(Span raw, std::string& out, size_t most) {
+  const size_t before = out.size();
   const bool escapes = !raw.empty() && std::memchr(raw.begin, '\\', raw.size()) != nullptr;
-  if (!escapes && raw.size() <= most) {
+  if (raw.size() > most) {
+    append_cut(raw, out, most);
+  } else if (!escapes) {
     out.append(reinterpret_cast<const char*>(raw.begin), raw.size());
-    return;
-  }
-  Cursor in{raw.begin, raw.end};
-  for (; most > 0 && !in.done(); --most) {
-    uint8_t code_point[4];
-    const uint8_t* end = code_point;
-    if (in.take_if('\\')) {
-      const int32_t code = take_escape(in);
-      if (code < 0) return;
-      end = write_utf8(static_cast<uint32_t>(code), code_point);
-      out.append(reinterpret_cast<const char*>(code_point), static_cast<size_t>(end - code_point));
-    } else {
-      const int size = utf8_sequence(in.at, in.end);
-      if (size < 0) return;
-      out.append(reinterpret_cast<const char*>(in.at), static_cast<size_t>(size));
-      in.at += size;
-    }
+  } else {
+    out.resize(before + raw.size() + padding);
+    const Unescaped value = unescape({raw.begin, raw.end + 1}, reinterpret_cast<uint8_t*>(&out[before]));
+    out.resize(before + value.size);
   }
 }
 

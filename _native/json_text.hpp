@@ -71,7 +71,7 @@ int32_t take_escape(Cursor& in);
 
 inline constexpr size_t no_limit = static_cast<size_t>(-1);
 
-// Appends the value of a valid string, cut to `most` code points.
+// Appends the value of a valid string, which its quote follows, cut to `most` code points.
 void append_value(Span raw, std::string& out, size_t most = no_limit);
 
 // A short string's value, for comparing it with names: `is` is true however the string was written.

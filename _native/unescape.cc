@@ -72,7 +72,7 @@ struct Kernel {
   bool (*escapes_valid)(Span);
 };
 
-// The instruction set simdjson has chosen: what it needs of the machine includes what these loops need.
+// By the instruction set simdjson has chosen: what it needs of the machine includes what these need.
 Kernel choose() {
 #if defined(__x86_64__)
   const std::string name = simdjson::get_active_implementation()->name();

@@ -1,7 +1,8 @@
 // The loops of unescape.hpp over blocks of 64 bytes. Included once for each instruction set, in a
 // namespace that has a `Block`:
 //   Block(at)                      reads 64 bytes
-//   equal_to(c), controls(), escapable(), hex_digits()   one bit a byte, lowest first
+//   equal_to(c), controls()        one bit a byte, lowest first
+//   classes().escapable(), classes().hex_digits()   likewise
 //   store(out), store_kept(keep, out)   writes all bytes, or those whose bit is set, close together;
 //                                       both may write 64 bytes
 
@@ -20,14 +21,71 @@ static inline uint64_t escape_starts(uint64_t backslashes, uint64_t& carry, uint
   return starts;
 }
 
+// Looks at the escapes of the text that comes out, a stretch at a time while it is in the cache.
+class EscapeCheck {
+ public:
+  explicit EscapeCheck(const uint8_t* text) : at_(text) {}
+
+  inline void follow(const uint8_t* end, bool backslashes) {
+    constexpr ptrdiff_t stretch = 8 * 1024;
+    if (__builtin_expect(end - at_ < stretch + 64, 1)) return;
+    if (backslashes)
+      add_until(at_ + stretch);
+    else
+      at_ += stretch;
+  }
+
+  // Looks at the rest. The text is followed by 64 zero bytes.
+  bool finish(const uint8_t* end) {
+    add_until(end);
+    return (wrong_ | carry_ | hex_carry_) == 0;
+  }
+
+ private:
+  // Not inlined: the two loops would take each other's registers.
+  __attribute__((noinline)) void add_until(const uint8_t* end) {
+    EscapeCheck check = *this;
+    for (; check.at_ < end; check.at_ += 64) check.add(check.at_);
+    *this = check;
+  }
+
+  inline void add(const uint8_t* at) {
+    const Block block(at);
+    const uint64_t backslashes = block.equal_to('\\');
+    if ((backslashes | carry_ | hex_carry_) == 0) return;
+    uint64_t escaped;
+    escape_starts(backslashes, carry_, escaped);
+    const Block::Classes classes = block.classes();
+    wrong_ |= escaped & ~classes.escapable();
+    const uint64_t u = escaped & block.equal_to('u');
+    if ((u | hex_carry_) == 0) return;
+    // Four bits behind each u. Where two overlap, the first has a backslash in its digits already.
+    const unsigned __int128 digits = static_cast<unsigned __int128>(u) * 0b11110;
+    wrong_ |= (static_cast<uint64_t>(digits) | hex_carry_) & ~classes.hex_digits();
+    hex_carry_ = static_cast<uint64_t>(digits >> 64);
+  }
+
+  const uint8_t* at_;
+  uint64_t carry_ = 0;      // the next block's first byte is escaped
+  uint64_t hex_carry_ = 0;  // bytes of the next block that have to be hexadecimal digits
+  uint64_t wrong_ = 0;
+};
+
 static Unescaped unescape(Span in, uint8_t* out) {
   const Unescaped invalid{nullptr, 0, false, false};
   const uint8_t* at = in.begin;
   uint8_t* to = out;
-  uint64_t kept_backslashes = 0;
+  EscapeCheck check(out);
+  uint64_t backslashes_kept = 0;
   bool line_breaks = false;
+  const auto finish = [&](const uint8_t* quote) {
+    std::memset(to, 0, 64);
+    const bool valid = backslashes_kept == 0 || check.finish(to);
+    return Unescaped{quote, static_cast<size_t>(to - out), valid, line_breaks};
+  };
   uint8_t tail[64];
   for (;;) {
+    check.follow(to, backslashes_kept != 0);
     const uint8_t* from = at;
     const size_t left = static_cast<size_t>(in.end - at);
     if (left < 64) {
@@ -40,49 +98,39 @@ static Unescaped unescape(Span in, uint8_t* out) {
     const uint64_t quotes = block.equal_to('"');
     const uint64_t backslashes = block.equal_to('\\');
     const uint64_t controls = block.controls();
-    if (backslashes == 0) {
-      block.store(to);
-      const uint64_t stop = quotes | controls;
-      if (stop == 0) {
-        at += 64;
-        to += 64;
-        continue;
-      }
-      const int length = __builtin_ctzll(stop);
-      if (controls >> length & 1) return invalid;
-      return {at + length, static_cast<size_t>(to + length - out), kept_backslashes != 0, line_breaks};
-    }
-
     uint64_t escaped, carry = 0;
     const uint64_t starts = escape_starts(backslashes, carry, escaped);
-    // Of \" \\ and \/ it is enough to leave out the backslash.
-    uint64_t others = escaped & ~(quotes | backslashes);
-    if (others) others &= ~block.equal_to('/');
-    const uint64_t closing = quotes & ~escaped;
-    const uint64_t cut = starts & (uint64_t{1} << 63);  // an escape that the next block begins with
-    const uint64_t stop = closing | others >> 1 | controls | cut;
-    if (stop == 0) {
-      kept_backslashes |= escaped & backslashes;
+    // Where the loop has to stop: at a quote that is not escaped, behind a backslash that escapes
+    // neither quote nor backslash (of these it is enough to leave out the backslash), at a control
+    // character, and at an escape that goes on in the next block.
+    const uint64_t unusual = (escaped ^ quotes) & ~backslashes;
+    const uint64_t cut = starts & (uint64_t{1} << 63);
+    if ((unusual | controls | cut) == 0) {
+      backslashes_kept |= escaped & backslashes;
       block.store_kept(~starts, to);
       to += 64 - __builtin_popcountll(starts);
       at += 64;
       continue;
     }
-    const int length = __builtin_ctzll(stop);
-    const uint64_t before = (uint64_t{1} << length) - 1;
-    kept_backslashes |= escaped & backslashes & before;
+
+    const uint64_t closing = quotes & ~escaped;
+    const uint64_t others = (escaped & ~(quotes | backslashes | block.equal_to('/'))) >> 1;
+    const uint64_t stop = closing | others | controls | cut;
+    const int length = stop ? __builtin_ctzll(stop) : 64;
+    const uint64_t before = stop ? (stop & -stop) - 1 : ~uint64_t{0};
+    backslashes_kept |= escaped & backslashes & before;
     block.store_kept(~starts & before, to);
     to += __builtin_popcountll(~starts & before);
     at += length;
-    if (closing >> length & 1) return {at, static_cast<size_t>(to - out), kept_backslashes != 0, line_breaks};
-    if (cut >> length & 1) continue;
-    if (!(others >> 1 >> length & 1)) return invalid;
+    if (stop == 0 || cut >> length & 1) continue;
+    if (closing >> length & 1) return finish(at);
+    if (!(others >> length & 1)) return invalid;
 
     Cursor escape{at, in.end};
     while (escape.take_if('\\')) {
       const int32_t code = take_escape(escape);
       if (code < 0) return invalid;
-      kept_backslashes |= code == '\\';
+      backslashes_kept |= code == '\\';
       line_breaks |= code == '\n' || code == '\r';
       to = write_utf8(static_cast<uint32_t>(code), to);
     }
@@ -90,22 +138,4 @@ static Unescaped unescape(Span in, uint8_t* out) {
   }
 }
 
-static bool escapes_valid(Span text) {
-  uint64_t carry = 0;      // the next block's first byte is escaped
-  uint64_t hex_carry = 0;  // bytes of the next block that have to be hexadecimal digits
-  uint64_t wrong = 0;
-  for (const uint8_t* at = text.begin; at < text.end; at += 64) {
-    const Block block(at);
-    const uint64_t backslashes = block.equal_to('\\');
-    if ((backslashes | carry | hex_carry) == 0) continue;
-    uint64_t escaped;
-    escape_starts(backslashes, carry, escaped);
-    wrong |= escaped & ~block.escapable();
-    const uint64_t u = escaped & block.equal_to('u');
-    if ((u | hex_carry) == 0) continue;
-    const uint64_t hex = u << 1 | u << 2 | u << 3 | u << 4 | hex_carry;
-    wrong |= hex & ~block.hex_digits();
-    hex_carry = u >> 63 | u >> 62 | u >> 61 | u >> 60;
-  }
-  return (wrong | carry | hex_carry) == 0;
-}
+static bool escapes_valid(Span text) { return EscapeCheck(text.begin).finish(text.end); }

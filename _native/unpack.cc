@@ -24,8 +24,8 @@ constexpr size_t usual_expansion = 64;
 // How many bytes, beyond what its fields may unpack to, a message may have unpacked in vain.
 constexpr size_t most_in_vain = 64 << 20;
 
-// The bytes of a string that need a look: quote, backslash, and what begins no character up to U+00FF,
-// as 0xC2 and 0xC3 do from U+0080 on.
+// The bytes of a string that need a look: quote, backslash, and what begins a character above U+00FF.
+// 0xC2 and 0xC3 begin those from U+0080 on.
 struct Classes {
   bool special[256];
 };
@@ -33,7 +33,7 @@ struct Classes {
 constexpr Classes make_classes() {
   Classes classes{};
   classes.special[static_cast<int>('"')] = classes.special[static_cast<int>('\\')] = true;
-  for (int c = 0x80; c < 256; ++c) classes.special[c] = c != 0xC2 && c != 0xC3;
+  for (int c = 0xC0; c < 256; ++c) classes.special[c] = c != 0xC2 && c != 0xC3;
   return classes;
 }
 
@@ -60,25 +60,26 @@ uint8_t* latin1_bytes(Cursor& in, uint8_t* out) {
   const uint8_t* at = in.at;
   // Within a valid text, a string ends in a quote, and a sequence or escape is whole.
   for (;;) {
-    const uint8_t c = *at;
+    const uint8_t c = *at++;
     if (!classes.special[c]) {
-      const bool two = c >= 0x80;  // no branch: in a gzip, every other character is
-      const uint8_t value = static_cast<uint8_t>(c << 6 | (at[1] & 0x3F));
-      *out++ = two ? value : c;
-      at += 1 + two;
+      // Every other byte of a gzip is above 0x7F: no branches. The first byte of two is left out, the
+      // second joined with it.
+      const unsigned second = (c >> 6) == 2;
+      *out = static_cast<uint8_t>((c & (0xFF >> 2 * second)) | (at[-2] << 6 & (0u - second)));
+      out += c < 0xC0;
     } else if (c == '\\') {
-      if (at[1] == 'u' && at[2] == '0' && at[3] == '0') {
-        *out++ = static_cast<uint8_t>(hex_digits.of[at[4]] << 4 | hex_digits.of[at[5]]);
-        at += 6;
-      } else {
-        Cursor escape{at + 1, in.end};
-        const int32_t code = take_escape(escape);
-        if (code < 0 || code > 0xFF) return nullptr;
-        *out++ = static_cast<uint8_t>(code);
-        at = escape.at;
+      if (at[0] == 'u' && at[1] == '0' && at[2] == '0') {
+        *out++ = static_cast<uint8_t>(hex_digits.of[at[3]] << 4 | hex_digits.of[at[4]]);
+        at += 5;
+        continue;
       }
+      Cursor escape{at, in.end};
+      const int32_t code = take_escape(escape);
+      if (code < 0 || code > 0xFF) return nullptr;
+      *out++ = static_cast<uint8_t>(code);
+      at = escape.at;
     } else if (c == '"') {
-      in.at = at + 1;
+      in.at = at;
       return out;
     } else {
       return nullptr;
