@@ -1,6 +1,9 @@
 """`recording-worker demo`: the whole of it on one machine."""
 
+import os
 import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,9 +111,16 @@ def _print_figures(result: "DemoResult") -> None:
 def _print_what_next(result: "DemoResult", out: Path) -> None:
     session = result.recorded.sessions.most_common(1)[0][0]
     blocks = shlex.quote(f"{out}/blocks")
+    program = shlex.quote(_program())
     click.echo(
         "\nHave a look:\n"
-        f"  recording-worker blocks {blocks}\n"
-        f"  recording-worker export {blocks} --session {session} | head\n"
+        f"  {program} blocks {blocks}\n"
+        f"  {program} export {blocks} --session {session} | head\n"
         f"  zstd -dc {blocks}/*/* | wc -l"
     )
+
+
+def _program() -> str:
+    """What a user types for this program: its name where that is on the path, else where its script is."""
+    script = Path(sys.argv[0])
+    return "recording-worker" if shutil.which(script.name) else os.path.relpath(script)
