@@ -6,12 +6,13 @@ NATIVE := $(wildcard _native/*.pyx _native/*.pxd _native/*.cc _native/*.hpp) set
 
 SECONDS ?= 60
 
-.PHONY: help setup demo test sanitize fuzz lint bench clean
+.PHONY: help setup demo test sanitize fuzz aarch64 lint bench clean
 
 help:
 	@echo "make demo   run the worker on an embedded Kafka broker with made-up traffic, and check what came out"
 	@echo "make test   run the tests, and those of the native core once more under sanitizers"
 	@echo "make fuzz   fuzz each stage of the native core; SECONDS=n for how long each"
+	@echo "make aarch64  cross-compile the native core, and run what can be run of it under qemu"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  run the benchmarks"
 	@echo "make setup  only set up: system packages, virtual environment, native build"
@@ -48,6 +49,10 @@ sanitize: setup
 fuzz: setup
 	@tools/system-packages $(PYTHON) clang
 	@$(BIN)/python _native/fuzz/run.py $(SECONDS)
+
+aarch64: setup
+	@tools/system-packages $(PYTHON) aarch64
+	@$(BIN)/python _native/fuzz/aarch64.py
 
 lint: setup
 	@echo "lint: ruff and mypy"

@@ -1,0 +1,60 @@
+"""Checks the native core on aarch64: everything is cross-compiled, and the stages that need no codec run under qemu.
+
+`python _native/fuzz/aarch64.py` replays the seeds, and what fuzzing has found so far, on the targets envelope and
+events, which hold the NEON loops against a plain JSON validator. Exit code 1 where something fails.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+from run import BUILD, NATIVE, SIMDJSON, write_seeds
+
+COMPILER = "aarch64-linux-gnu-g++"
+EMULATOR = "qemu-aarch64"
+TARGETS = ["envelope", "events"]
+CODECS = {"block", "columns", "decoder", "decompress", "unpack"}
+"""Sources that need a codec's library: they are compiled, but there is nothing to link them with."""
+HEADERS = ["libdeflate.h", "lz4.h", "zstd.h", "zstd_errors.h"]
+
+
+def compile_all(folder: Path) -> dict[str, Path]:
+    """Every source of the core as an object file for aarch64, by name."""
+    headers = folder / "include"
+    headers.mkdir(parents=True, exist_ok=True)
+    for header in HEADERS:  # the same for every machine; the rest of /usr/include is not
+        shutil.copy(Path("/usr/include", header), headers)
+    flags = ["-std=c++17", "-O2", "-Wall", f"-I{NATIVE}", f"-I{SIMDJSON}", f"-I{headers}"]
+    objects = {}
+    for source in [*sorted(NATIVE.glob("*.cc")), *(NATIVE / "fuzz" / f"{name}.cc" for name in [*TARGETS, "replay"])]:
+        name = source.stem if source.parent == NATIVE else f"fuzz_{source.stem}"
+        objects[name] = folder / f"{name}.o"
+        subprocess.run([COMPILER, *flags, "-c", str(source), "-o", str(objects[name])], check=True)
+    return objects
+
+
+def main() -> None:
+    """Compile everything, run what can be run."""
+    for program in (COMPILER, EMULATOR):
+        if not shutil.which(program):
+            sys.exit(f"aarch64: no {program}. Debian: apt-get install g++-aarch64-linux-gnu qemu-user")
+    folder = BUILD / "aarch64"
+    objects = compile_all(folder)
+    click.echo(f"aarch64: {len(objects)} sources compiled")
+    write_seeds()
+    core = [str(made) for name, made in objects.items() if name not in CODECS and not name.startswith("fuzz_")]
+    for target in TARGETS:
+        program = folder / target
+        parts = [str(objects[f"fuzz_{target}"]), str(objects["fuzz_replay"]), *core]
+        subprocess.run([COMPILER, "-static", *parts, "-o", str(program)], check=True)
+        inputs = [str(path) for kind in ("seeds", "corpus") for path in sorted((BUILD / kind / target).glob("*"))]
+        done = subprocess.run([EMULATOR, str(program), *inputs], capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"aarch64: {target} failed:\n{done.stdout}{done.stderr}")
+        click.echo(f"aarch64: {target}: {done.stdout.strip()}, nothing found")
+
+
+if __name__ == "__main__":
+    main()
