@@ -38,7 +38,7 @@ FLAGS = [
     f"-I{SIMDJSON}",
 ]
 LIBRARIES = ["-ldeflate", "-llz4", "-lzstd"]
-MOST_SEED_BYTES = 16_000
+MOST_SEED_BYTES = 4_000
 CODECS = {"plain": 0, "gzip": 1, "lz4": 2, "zstd": 3}
 """What the first byte of an input of the decompress target means."""
 
@@ -112,7 +112,7 @@ def run_target(name: str, executable: Path, seconds: int) -> tuple[str, int, str
         f"-max_total_time={seconds}",
         "-timeout=1",
         "-rss_limit_mb=1024",
-        "-max_len=16384",
+        "-max_len=4096",
         "-print_final_stats=1",
         f"-dict={NATIVE / 'fuzz' / 'json.dict'}",
         f"-artifact_prefix={BUILD}/{name}-",
