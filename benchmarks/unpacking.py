@@ -54,22 +54,25 @@ def main(files: tuple[Path, ...], levels: str, runs: int) -> None:
         "| codec | unpacked | MB stored | of snappy's | CPU s: decode + record | compress | sum | of not unpacking's |"
     )
     print("|---|---|---|---|---|---|---|---|")
-    snappy = show("snappy", "no", median_of(PackedPass, messages, block_compressor(Codec.SNAPPY, 0), runs))
+    snappy = show("snappy", "no", medians(messages, block_compressor(Codec.SNAPPY, 0), runs, PackedPass)[0])
     for level in map(int, levels.split(",")):
-        compressor = block_compressor(Codec.ZSTD, level)
-        packed = median_of(PackedPass, messages, compressor, runs)
+        packed, unpacked = medians(messages, block_compressor(Codec.ZSTD, level), runs, PackedPass, UnpackingPass)
         show(f"zstd {level}", "no", packed, snappy[2])
-        unpacked = median_of(UnpackingPass, messages, compressor, runs)
         show(f"zstd {level}", "yes", unpacked, snappy[2], packed[0] + packed[1])
 
 
 Figures = tuple[float, float, int]
 
 
-def median_of(kind: type[NativePass], messages: list[Poll], compressor: BlockCompressor, runs: int) -> Figures:
-    rounds: Sequence[Figures] = [one_pass(kind, messages, compressor) for _ in range(runs + 1)][1:]
-    decode, compress = (statistics.median(figures[i] for figures in rounds) for i in (0, 1))
-    return decode, compress, rounds[0][2]
+def medians(messages: list[Poll], compressor: BlockCompressor, runs: int, *kinds: type[NativePass]) -> list[Figures]:
+    """Of each kind of pass; they take turns, after one to warm up."""
+    rounds = [[one_pass(kind, messages, compressor) for kind in kinds] for _ in range(runs + 1)][1:]
+    return [median_of(passes) for passes in zip(*rounds, strict=True)]
+
+
+def median_of(passes: Sequence[Figures]) -> Figures:
+    decode, compress = (statistics.median(figures[i] for figures in passes) for i in (0, 1))
+    return decode, compress, passes[0][2]
 
 
 def show(codec: str, unpacked: str, figures: Figures, snappy: int = 0, seconds: float = 0) -> Figures:
