@@ -49,7 +49,7 @@ class Decoder:
         """
 
 class DecodedBatch:
-    """What one decode call found. Row numbers are those of the call. Keeps its bytes alive while any block uses them."""
+    """What one decode call found. Row numbers are those of the call. Its bytes live while any block uses them."""
 
     rows: int
     """How many rows were decided; fewer than given where `max_batch_bytes` was reached."""
