@@ -74,10 +74,11 @@ def sessions_of(rows: tuple[Outcome, ...]) -> dict[str, list[Outcome]]:
     return sessions
 
 
-def test_the_sample_against_a_plain_recomputation(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unpacked", [True, False])
+def test_the_sample_against_a_plain_recomputation(tmp_path: Path, unpacked: bool) -> None:
     out = tmp_path / "out"
-    summary = ingest(out, SAMPLE)
-    expected = decode_reference([input_of(message) for message in sample_messages()])
+    summary = ingest(out, SAMPLE, *([] if unpacked else ["--no-unpack-client-compression"]))
+    expected = decode_reference([input_of(message) for message in sample_messages()], unpack=unpacked)
     sessions = sessions_of(expected.rows)
     files = [path for path in (out / "blocks").rglob("*") if path.is_file()]
     assert summary.pop("seconds") > 0
