@@ -3,7 +3,6 @@
 
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
@@ -25,8 +24,10 @@ from decode cimport (
     Span,
     active_implementation,
     disposition_of,
+    map_memory,
     named_reasons,
     reason_count,
+    unmap_memory,
 )
 
 REASONS = {named_reasons[i].name.decode(): named_reasons[i].code for i in range(reason_count)}
@@ -355,7 +356,7 @@ cdef class LineBuffer:
     cdef readonly bytes segments
 
     def __dealloc__(self):
-        PyMem_RawFree(self.lines)
+        unmap_memory(self.lines, self.size + 1)
 
     def __len__(self):
         return self.size
@@ -379,11 +380,9 @@ def gather(blocks):
         buffer.size += block.block.size
         slices.insert(slices.end(), block.block.slices().begin(), block.block.slices().end())
     buffer.segments = PyBytes_FromStringAndSize(<const char*> segments.data(), <Py_ssize_t> segments.size() * 8)
-    buffer.lines = <uint8_t*> PyMem_RawMalloc(buffer.size)
-    if buffer.lines == NULL:
-        raise MemoryError
     with nogil:
-        out = buffer.lines
+        # Never empty: a view of no bytes has an address too.
+        buffer.lines = out = map_memory(buffer.size + 1)
         for i in range(slices.size()):
             size = slices[i].end - slices[i].begin
             memcpy(out, slices[i].begin, size)

@@ -1,14 +1,13 @@
 #include "columns.hpp"
 
-#include <cstdlib>
 #include <new>
 
-#include "buffer.hpp"
+#include "memory.hpp"
 
 namespace recording {
 
 ChunkPool::~ChunkPool() {
-  for (uint8_t* bytes : free_) std::free(bytes);
+  for (uint8_t* bytes : free_) unmap_memory(bytes, chunk_bytes);
 }
 
 ChunkRef ChunkPool::take(size_t size) {
@@ -21,8 +20,7 @@ ChunkRef ChunkPool::take(size_t size) {
       free_.pop_back();
     }
   }
-  if (!chunk->bytes) chunk->bytes = static_cast<uint8_t*>(std::malloc(chunk->capacity + padding));
-  if (!chunk->bytes) throw std::bad_alloc();
+  if (!chunk->bytes) chunk->bytes = map_memory(chunk->capacity);
   // If the shared pointer cannot be made, the deleter is called.
   return ChunkRef(chunk.release(), [pool = shared_from_this()](Chunk* unused) { pool->give_back(unused); });
 }
@@ -39,7 +37,7 @@ void ChunkPool::give_back(Chunk* chunk) noexcept {
       }
     }
   }
-  std::free(bytes);
+  unmap_memory(bytes, chunk->capacity);
   delete chunk;
 }
 

@@ -20,18 +20,18 @@ struct Chunk {
 
 using ChunkRef = std::shared_ptr<Chunk>;
 
-// Chunks that nobody refers to any more, kept to be used again: fresh memory costs a page fault every
-// 4 KiB. Chunks come back from any thread.
+// Chunks that nobody refers to any more, kept to be used again: fresh memory has to be cleared first.
+// Chunks come back from any thread.
 class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
  public:
-  static constexpr size_t chunk_bytes = 1 << 20;
+  static constexpr size_t chunk_bytes = 2 << 20;
 
   explicit ChunkPool(size_t most_bytes) : most_(most_bytes / chunk_bytes) {}
   ChunkPool(const ChunkPool&) = delete;
   ChunkPool& operator=(const ChunkPool&) = delete;
   ~ChunkPool();
 
-  // A chunk with room for `size` bytes and the padding; of the usual size unless that is too small.
+  // A chunk with room for `size` bytes; of the usual size unless that is too small.
   ChunkRef take(size_t size);
 
  private:
