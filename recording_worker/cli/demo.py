@@ -111,7 +111,7 @@ def _print_figures(result: "DemoResult") -> None:
 def _print_what_next(result: "DemoResult", out: Path) -> None:
     session = result.recorded.sessions.most_common(1)[0][0]
     blocks = shlex.quote(f"{out}/blocks")
-    program = shlex.quote(_program())
+    program = _program()
     click.echo(
         "\nHave a look:\n"
         f"  {program} blocks {blocks}\n"
@@ -123,4 +123,6 @@ def _print_what_next(result: "DemoResult", out: Path) -> None:
 def _program() -> str:
     """What a user types for this program: its name where that is on the path, else where its script is."""
     script = Path(sys.argv[0])
-    return "recording-worker" if shutil.which(script.name) else os.path.relpath(script)
+    if script.name == "__main__.py":
+        return "python -m recording_worker"
+    return script.name if shutil.which(script.name) else os.path.relpath(script)

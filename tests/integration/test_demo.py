@@ -24,7 +24,7 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
         assert re.search(rf"│ {kind} ", result.out)
 
     # what it says to try next works, and finds all that was recorded
-    found = re.search(r"recording-worker (export .* --session \S+) \| head", result.out)
+    found = re.search(r"recording_worker (export .* --session \S+) \| head", result.out)
     assert found is not None
     exported = run(*found.group(1).split())
     assert exported.code == 0
