@@ -22,7 +22,7 @@ from benchmarks.message_sets import SMALL_BYTES, load_messages, small_messages
 from benchmarks.wire import WireMessage, write_wire
 from recording_worker.errors import WorkerError
 
-ROUND_SECONDS = 0.5
+ROUND_SECONDS = 0.2
 """CPU seconds a contender's turn takes at least."""
 DESCRIPTIONS = {
     "native": "native core",
@@ -50,7 +50,7 @@ Rates = dict[str, Rate | None]
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option("--runs", type=click.IntRange(min=1), default=7, show_default=True, help="Rounds to take medians of.")
+@click.option("--runs", type=click.IntRange(min=1), default=15, show_default=True, help="Rounds to take medians of.")
 def main(files: tuple[Path, ...], as_json: bool, runs: int) -> None:
     """Compare decode + record on one core: native core, plain Python, Node, and a bare C++ loop as the floor.
 

@@ -96,20 +96,24 @@ class NativePass:
             bytearray(len(poll.values)),
         )
         self.bytes += decoded.uncompressed_bytes
-        for row in range(decoded.rows):
-            if not dispositions[row]:
-                self._record(decoded, row, self.offset + row)
+        self._record(decoded, dispositions)
         self.offset += decoded.rows
         return decoded.rows
 
-    def _record(self, decoded: DecodedBatch, row: int, offset: int) -> None:
-        key = (_TEAM, decoded.session_id(row))
-        session = self.sessions.get(key)
-        if session is None:
-            session = self.sessions[key] = Session()
-        session.block.record(decoded, row, offset)
-        session.console_logs.record(decoded.console_logs(row))
-        self.ok += 1
+    def _record(self, decoded: DecodedBatch, dispositions: bytearray) -> None:
+        """The rows that are ok into the blocks of their sessions."""
+        sessions, offset = self.sessions, self.offset
+        for row in range(decoded.rows):
+            if dispositions[row]:
+                continue
+            key = (_TEAM, decoded.session_id(row))
+            session = sessions.get(key)
+            if session is None:
+                session = sessions[key] = Session()
+            session.block.record(decoded, row, offset + row)
+            if logs := decoded.console_logs(row):
+                session.console_logs.record(logs)
+            self.ok += 1
 
     def counts(self) -> Counts:
         counts = Counts(ok=self.ok, bytes=self.bytes, sessions=len(self.sessions))
