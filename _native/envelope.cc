@@ -1,8 +1,6 @@
 #include "envelope.hpp"
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
+#include "bytes16.hpp"
 
 namespace recording {
 namespace {
@@ -29,20 +27,20 @@ class Nesting {
 
 // Moves to the next byte that means something in a string: a quote, a backslash, or a control character.
 void skip_plain(Cursor& in) {
-#if defined(__SSE2__)
-  while (in.left() >= 16) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(in.at));
-    const __m128i found =
-        _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))),
-                     _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1F)), bytes));
-    const int mask = _mm_movemask_epi8(found);
-    if (mask) {
-      in.at += __builtin_ctz(static_cast<unsigned>(mask));
+  while (in.left() >= 64) {
+    const auto stops = [](bytes16::Bytes bytes) {
+      using namespace bytes16;
+      return either(either(equal(bytes, all('"')), equal(bytes, all('\\'))), at_most(bytes, all(0x1F)));
+    };
+    using bytes16::load;
+    const uint64_t found =
+        bytes16::bits(stops(load(in.at)), stops(load(in.at + 16)), stops(load(in.at + 32)), stops(load(in.at + 48)));
+    if (found) {
+      in.at += __builtin_ctzll(found);
       return;
     }
-    in.at += 16;
+    in.at += 64;
   }
-#endif
   while (!in.done() && *in.at != '"' && *in.at != '\\' && *in.at >= 0x20) ++in.at;
 }
 

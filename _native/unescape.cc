@@ -4,13 +4,12 @@
 
 #include <string>
 
+#include "bytes16.hpp"
 #include "json_text.hpp"
 #include "utf8.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
 #endif
 
 #if defined(__clang__)
@@ -27,13 +26,6 @@
 namespace recording {
 namespace {
 
-namespace baseline {
-#include "block_baseline.hpp"
-#include "unescape_kernel.hpp"
-}  // namespace baseline
-
-#if defined(__x86_64__)
-
 // For each choice out of eight bytes, the order that moves the kept ones together.
 struct KeptOrder {
   uint64_t of[256];
@@ -49,7 +41,14 @@ constexpr KeptOrder make_kept_order() {
   return order;
 }
 
-constexpr KeptOrder kept_order = make_kept_order();
+[[maybe_unused]] constexpr KeptOrder kept_order = make_kept_order();
+
+namespace baseline {
+#include "block_baseline.hpp"
+#include "unescape_kernel.hpp"
+}  // namespace baseline
+
+#if defined(__x86_64__)
 
 BEGIN_TARGET("avx2,bmi,bmi2,lzcnt,popcnt")
 namespace haswell {
