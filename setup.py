@@ -70,6 +70,7 @@ class BuildNative(build_ext):
 
 
 def extension() -> Extension:
+    """The native core, built as RECORDING_WORKER_BUILD says."""
     kind = os.environ.get("RECORDING_WORKER_BUILD", "release")
     if kind not in FLAGS:
         sys.exit(f"setup.py: RECORDING_WORKER_BUILD is {kind!r}; it may be {', '.join(FLAGS)}")
