@@ -1,0 +1,121 @@
+"""What decode takes besides values: headers, limits, columns of the wrong kind, several threads."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from recording_worker import _native
+from recording_worker.batch import Disposition
+from recording_worker.reasons import Reason
+from tests.builders import NOW_MS
+from tests.decoders import call_native, decode_native
+from tests.inputs import EVENT, Input, event_text, plain_value
+
+VALUE = plain_value([EVENT])
+
+
+def test_rows_that_have_ended_are_left_alone() -> None:
+    dispositions, reasons = bytearray([0, 3, 0]), bytearray([0, 38, 0])
+    columns = ([VALUE, VALUE, b"{}"], [None] * 3, [None] * 3, [None] * 3, [NOW_MS] * 3)
+    batch = _native.Decoder().decode(*columns, None, dispositions, reasons)
+    assert batch.rows == 3
+    assert dispositions == bytes([0, 3, 3])
+    assert reasons == bytes([0, 38, Reason.INVALID_MESSAGE_PAYLOAD])
+    assert [batch.event_count(row) for row in range(3)] == [1, 0, 0]
+    assert (batch.lines(1), batch.session_id(1), batch.console_logs(1)) == (b"", "", [])
+
+
+def test_columns_may_be_any_sequence() -> None:
+    batch = _native.Decoder().decode(
+        (VALUE,), (None,), ("session-1",), ("user-1",), range(NOW_MS, NOW_MS + 1), None, bytearray(1), bytearray(1)
+    )
+    assert batch.event_count(0) == 1
+
+
+@pytest.mark.parametrize(("column", "entry"), [(0, "text"), (0, 1), (1, b"gzip"), (2, b"session-1"), (4, "1")])
+def test_entries_of_the_wrong_type(column: int, entry: object) -> None:
+    columns: list[Any] = [[VALUE], [None], [None], [None], [NOW_MS]]
+    columns[column] = [entry]
+    values, encodings, session_ids, distinct_ids, timestamps = columns
+    decoder = _native.Decoder()
+    with pytest.raises(TypeError):
+        decoder.decode(values, encodings, session_ids, distinct_ids, timestamps, None, bytearray(1), bytearray(1))
+    assert call_native(decoder, [Input(VALUE)]).dispositions == b"\0"
+
+
+def test_headers_with_unpaired_surrogates_are_as_if_replaced() -> None:
+    body = plain_value([EVENT], {"$session_id": '"a\\ud800b"'})
+    for header, reason in (("a\ud800b", Reason.NONE), ("a\ufffdb", Reason.NONE), ("a\ud83d\ude00b", None)):
+        reasons = call_native(_native.Decoder(), [Input(body, None, header)]).reasons
+        assert reasons[0] == (Reason.SESSION_ID_HEADER_BODY_MISMATCH if reason is None else reason)
+
+
+def test_limits_below_zero() -> None:
+    with pytest.raises(OverflowError):
+        _native.Decoder(max_decompressed_bytes=-1)
+    with pytest.raises(OverflowError):
+        _native.Decoder(max_batch_bytes=-1)
+
+
+def test_the_cap_fits_offsets_of_32_bits() -> None:
+    with pytest.raises(ValueError, match="max_decompressed_bytes"):
+        _native.Decoder(max_decompressed_bytes=2**31)
+
+
+def test_timestamps_of_rows_that_have_none() -> None:
+    batch = call_native(_native.Decoder(), [Input(b"{}"), Input(plain_value(["{}"]))]).decoded
+    assert [batch.timestamps(row) for row in range(2)] == [(0.0, 0.0)] * 2
+
+
+def test_ids_do_not_add_up_without_bounds() -> None:
+    """Rows with small lines and large ids: decoding stops before their ids take more than a message may."""
+    value = plain_value([EVENT], {"$session_id": f'"{"s" * 30_000}"'})
+    decoder = _native.Decoder(max_decompressed_bytes=100_000)
+    assert call_native(decoder, [Input(value)] * 10).decoded.rows == 4
+
+
+def test_decoders_in_several_threads() -> None:
+    """One decoder a thread; what one thread has decoded, another records."""
+    values = [plain_value([event_text(f'"{number}{"x" * 2_000}"')]) for number in range(200)]
+    expected = [row.lines for row in decode_native([Input(value) for value in values]).rows]
+    blocks = []
+
+    def work() -> None:
+        decoder = _native.Decoder()
+        for _ in range(20):
+            batch = call_native(decoder, [Input(value) for value in values]).decoded
+            block = _native.SessionBlock()
+            for row in range(batch.rows):
+                block.record(batch, row, row)
+        blocks.append(block)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    gathered = [bytes(memoryview(_native.gather([block]))) for block in blocks]
+    assert len(gathered) == 4
+    text = "".join(f'["{line.window_id}",{line.event}]\n' for lines in expected for line in lines)
+    assert set(gathered) == {text.encode()}
+
+
+def test_one_decoder_in_two_threads_is_refused() -> None:
+    decoder = _native.Decoder()
+    values = [Input(plain_value([event_text(f'"{"x" * 1_000_000}"')]))] * 60
+    refused = []
+
+    def work() -> None:
+        try:
+            call_native(decoder, values)
+        except RuntimeError as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert refused.count("this decoder is at work in another thread") == len(refused) <= 2
+    assert call_native(decoder, [Input(VALUE)]).dispositions[0] == Disposition.OK

@@ -1,0 +1,76 @@
+"""The loops over whole blocks of bytes: the same with every instruction set, wherever in a block something stands."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from recording_worker import _native
+from tests.decoders import assert_same, decode_native, decode_reference
+from tests.inputs import Input, envelope_text, event_text, gzip_value, plain_value
+
+SETS = ("icelake", "haswell", "westmere", "fallback", "arm64")
+
+PIECES = (
+    '"',
+    "\\",
+    '\\"',
+    "\\\\" * 3,
+    "\\u0000\\u001f",
+    "\\uD83D\\uDE00 \\uD83D",
+    "/ \\/",
+    "\\b\\f\\n\\r\\t",
+    "é日😀",
+    "\x00",
+    "\n",
+)
+"""Texts of inner strings; some are valid there only because json.dumps of the envelope escapes them once more."""
+
+
+def rows() -> Iterator[Input]:
+    for offset in range(140):
+        for piece in PIECES:
+            filler = "x" * offset
+            yield Input(plain_value([event_text(f'"{filler}{piece}{filler}"')]))
+            yield Input(gzip_value(plain_value([event_text(f'["{filler}{piece * 9}"]', y=f'"{piece}"')])))
+            yield Input(envelope_text(f"{filler}{piece}", {"y": f'"{filler}{piece}"'}).encode())
+
+
+def test_like_the_reference_at_every_place_of_a_block() -> None:
+    inputs = list(rows())
+    assert_same(decode_native(inputs), decode_reference(inputs))
+
+
+@pytest.mark.parametrize("wrong", ["\\", "\\x", "\\u", "\\u12", "\\u123", "\\u12G4", "\\U0041", '\\u00"', "\\\\\\"])
+def test_an_escape_that_is_none_is_found_at_every_place(wrong: str) -> None:
+    inputs = [Input(plain_value([event_text(f'"{"x" * offset}{wrong} tail"')])) for offset in range(200)]
+    outcome = decode_native(inputs)
+    assert_same(outcome, decode_reference(inputs))
+    assert all(row.disposition for row in outcome.rows)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_like_the_reference_with_each_instruction_set(name: str) -> None:
+    """In a process of its own, since simdjson chooses once; skipped where this machine has no such set."""
+    again = [__file__ + "::test_like_the_reference_at_every_place_of_a_block"]
+    again += [__file__ + "::test_an_escape_that_is_none_is_found_at_every_place"]
+    environment = os.environ | {"SIMDJSON_FORCE_IMPLEMENTATION": name}
+    chosen = subprocess.run(
+        [sys.executable, "-c", "from recording_worker import _native; print(_native.SIMDJSON_IMPLEMENTATION)"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    if chosen != name:
+        pytest.skip(f"{name} is not among what simdjson can use here")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *again], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_implementation_has_a_name() -> None:
+    assert _native.SIMDJSON_IMPLEMENTATION in SETS
