@@ -11,6 +11,7 @@
 #include <libdeflate.h>
 #include <lz4.h>
 #include <simdjson.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -22,6 +23,7 @@
 #include <iostream>
 #include <iterator>
 #include <memory>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -92,7 +94,7 @@ class Floor {
     }
     inflated_.assign(largest + simdjson::SIMDJSON_PADDING, 0);
     unescaped_.assign(largest + simdjson::SIMDJSON_PADDING, 0);
-    kept_.assign(total, 0);
+    keep(total);
     const auto& implementation = *simdjson::get_active_implementation();
     if (implementation.create_dom_parser_implementation(largest, 1, outer_) != simdjson::SUCCESS ||
         implementation.create_dom_parser_implementation(largest, 1, inner_) != simdjson::SUCCESS) {
@@ -119,8 +121,8 @@ class Floor {
     const size_t length = unescape_(data.begin, data.length, unescaped_.data());
     if (inner_->stage1(unescaped_.data(), length, simdjson::stage1_mode::regular)) return false;
     const Text events = outermost_array();
-    if (events.length > kept_.size() - kept_length_) return false;
-    std::memcpy(kept_.data() + kept_length_, events.begin, events.length);
+    if (events.length > kept_capacity_ - kept_length_) return false;
+    std::memcpy(kept_.get() + kept_length_, events.begin, events.length);
     kept_length_ += events.length;
     bytes_ += outer.length;
     return true;
@@ -174,6 +176,22 @@ class Floor {
     return {text + indexes[first], indexes[last - 1] + 1 - indexes[first]};
   }
 
+  // Memory for the event bytes of a pass, on huge pages where the system has them for those who ask.
+  void keep(size_t bytes) {
+    constexpr size_t kHugePage = 2 << 20;
+    kept_capacity_ = (bytes / kHugePage + 1) * kHugePage;
+    kept_.reset(static_cast<uint8_t*>(std::aligned_alloc(kHugePage, kept_capacity_)));
+    if (!kept_) throw std::bad_alloc();
+#if defined(MADV_HUGEPAGE)
+    madvise(kept_.get(), kept_capacity_, MADV_HUGEPAGE);
+#endif
+    std::memset(kept_.get(), 0, kept_capacity_);
+  }
+
+  struct Free {
+    void operator()(uint8_t* bytes) const { std::free(bytes); }
+  };
+
   struct FreeInflater {
     void operator()(libdeflate_decompressor* inflater) const { libdeflate_free_decompressor(inflater); }
   };
@@ -185,7 +203,8 @@ class Floor {
   std::unique_ptr<simdjson::internal::dom_parser_implementation> inner_;
   std::vector<uint8_t> inflated_;
   std::vector<uint8_t> unescaped_;
-  std::vector<uint8_t> kept_;
+  std::unique_ptr<uint8_t, Free> kept_;
+  size_t kept_capacity_ = 0;
   size_t kept_length_ = 0;
   size_t bytes_ = 0;
 };
