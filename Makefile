@@ -44,7 +44,7 @@ sanitize: setup
 	@echo "sanitize: running the native core's tests"
 	@LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) \
-	$(BIN)/python -P tools/pytest_on_build $(SANITIZED) -q tests/native tests/contract tests/unit --ignore tests/contract/test_memory.py
+	$(BIN)/python -P tools/pytest_on_build $(SANITIZED) -q tests/native tests/contract --ignore tests/contract/test_memory.py
 
 fuzz: setup
 	@tools/system-packages $(PYTHON) clang
