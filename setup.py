@@ -77,8 +77,7 @@ def extension() -> Extension:
     sanitizers = SANITIZERS if kind == "sanitize" else []
     return Extension(
         "recording_worker._native",
-        ["_native/bindings.pyx", *sorted(map(str, Path("_native").glob("*.cc")))],
-        depends=[str(path) for path in sorted(Path("_native").iterdir()) if path.suffix in (".hpp", ".pxd")],
+        ["_native/bindings.pyx"],
         include_dirs=["_native", simdjson_sources()],
         libraries=LIBRARIES,
         extra_compile_args=[*COMMON, *FLAGS[kind], *sanitizers],
@@ -91,7 +90,11 @@ def extensions() -> list[Extension]:
     """The extension with its .pyx translated, into build/ so that _native/ holds sources only."""
     from Cython.Build import cythonize
 
-    return cythonize([extension()], build_dir="build/cython", include_path=["_native"], language_level=3)
+    (native,) = cythonize([extension()], build_dir="build/cython", include_path=["_native"], language_level=3)
+    # Not before: Cython would copy them into build/ too.
+    native.sources += [str(path) for path in sorted(Path("_native").glob("*.cc"))]
+    native.depends = [str(path) for path in sorted(Path("_native").glob("*.hpp"))]
+    return [native]
 
 
 setup(ext_modules=extensions(), cmdclass={"build_ext": BuildNative})
