@@ -171,7 +171,7 @@ cdef class Decoder:
     cdef vector[Message] messages
     cdef bint busy
 
-    def __init__(
+    def __cinit__(
         self,
         *,
         size_t max_decompressed_bytes=67_108_864,
@@ -253,9 +253,11 @@ cdef class Decoder:
 
     cdef int report(self, DecodedBatch batch, bytearray dispositions, bytearray reasons) except -1:
         """Write down how the rows that were decided ended."""
-        cdef size_t row
+        cdef size_t rows = batch.columns.rows.size(), row
         cdef Reason reason
-        for row in range(batch.columns.rows.size()):
+        if <size_t> len(dispositions) < rows or <size_t> len(reasons) < rows:
+            raise ValueError("dispositions or reasons were cut while their rows were decoded")
+        for row in range(rows):
             if not self.messages[row].skip:
                 reason = self.messages[row].reason
                 dispositions[row] = <uint8_t> disposition_of(reason)
@@ -375,10 +377,13 @@ def gather(blocks):
     cdef uint8_t* out
     cdef size_t size, i
     for block in held:
+        if block is None:
+            raise TypeError("gather takes SessionBlocks, not None")
         segments.push_back(buffer.size)
-        segments.push_back(block.block.size)
-        buffer.size += block.block.size
-        slices.insert(slices.end(), block.block.slices().begin(), block.block.slices().end())
+        for i in range(block.block.slices().size()):
+            slices.push_back(block.block.slices()[i])
+            buffer.size += slices.back().end - slices.back().begin
+        segments.push_back(buffer.size - segments.back())
     buffer.segments = PyBytes_FromStringAndSize(<const char*> segments.data(), <Py_ssize_t> segments.size() * 8)
     with nogil:
         # Never empty: a view of no bytes has an address too.

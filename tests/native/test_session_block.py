@@ -2,6 +2,7 @@
 
 import gc
 import struct
+from typing import Any
 
 import pytest
 import zstandard
@@ -88,6 +89,12 @@ def test_gather_of_nothing(blocks: list[_native.SessionBlock]) -> None:
     assert len(buffer) == 0
     assert memoryview(buffer).tobytes() == b""
     assert buffer.segments == bytes(16 * len(blocks))
+
+
+@pytest.mark.parametrize("wrong", [None, b"", 1])
+def test_gather_takes_blocks_only(wrong: Any) -> None:
+    with pytest.raises(TypeError):
+        _native.gather([_native.SessionBlock(), wrong])
 
 
 def test_a_view_keeps_the_buffer() -> None:
