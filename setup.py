@@ -1,9 +1,10 @@
-"""Builds the native core. RECORDING_WORKER_BUILD chooses how: release, profile, debug or sanitize.
+"""Builds the native core. RECORDING_WORKER_BUILD chooses how: release, profile, debug, sanitize or hooks.
 
 - release (default): optimised, for any machine of the architecture; simdjson picks its loops at run time.
 - profile: release with debug symbols, for perf and callgrind.
 - debug: hardly optimised, with symbols and the standard library's assertions.
 - sanitize: debug with AddressSanitizer and UndefinedBehaviorSanitizer; run Python with libasan preloaded.
+- hooks: compiled quickly, for tests: certain messages make it crash or hang (`_native/test_hooks.hpp`).
 """
 
 import importlib.util
@@ -19,6 +20,7 @@ FLAGS = {
     "release": ["-O3", "-g0", "-DNDEBUG"],
     "profile": ["-O3", "-g", "-DNDEBUG"],
     "debug": ["-Og", "-g", "-UNDEBUG", "-D_GLIBCXX_ASSERTIONS"],
+    "hooks": ["-O1", "-g0", "-DNDEBUG", "-DRECORDING_WORKER_TEST_HOOKS"],
     "sanitize": ["-O1", "-g", "-UNDEBUG", "-D_GLIBCXX_ASSERTIONS", "-fno-sanitize-recover=all"],
 }
 SANITIZERS = ["-fsanitize=address,undefined"]

@@ -1,6 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=False
 """The native decode core: Python's side of it. What is decided is decided in the C++ files beside this one."""
 
+from collections import namedtuple
+
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
@@ -22,6 +24,7 @@ from decode cimport (
     Reason,
     Row,
     Span,
+    Timeline as CppTimeline,
     active_implementation,
     disposition_of,
     map_memory,
@@ -29,6 +32,8 @@ from decode cimport (
     reason_count,
     unmap_memory,
 )
+
+Timeline = namedtuple("Timeline", "active_milliseconds out_of_order_count gap_count")
 
 REASONS = {named_reasons[i].name.decode(): named_reasons[i].code for i in range(reason_count)}
 SIMDJSON_IMPLEMENTATION = active_implementation().name().decode()
@@ -332,7 +337,15 @@ cdef class SessionBlock:
 
     @property
     def has_full_snapshot(self):
-        return self.block.counters.full_snapshot
+        return self.block.counters.full_snapshot.time > 0
+
+    @property
+    def first_full_snapshot_position(self):
+        return self.block.counters.full_snapshot.event if self.has_full_snapshot else None
+
+    @property
+    def first_full_snapshot_timestamp(self):
+        return self.block.counters.full_snapshot.time if self.has_full_snapshot else None
 
     @property
     def snapshot_source(self):
@@ -342,8 +355,9 @@ cdef class SessionBlock:
     def snapshot_library(self):
         return None if self.block.library.empty() else cpp_str(self.block.library)
 
-    def active_milliseconds(self):
-        return self.block.active_milliseconds()
+    def timeline(self):
+        cdef CppTimeline found = self.block.timeline()
+        return Timeline(found.active_milliseconds, found.out_of_order, found.gaps)
 
     def messages(self):
         """(source offset, line count) of each recorded message, in the order recorded."""

@@ -8,9 +8,32 @@ namespace {
 
 constexpr size_t max_urls = 25;
 constexpr double idle_ms = 5000;
+constexpr double gap_ms = 10000;  // what rrweb's player takes for a pause to skip, unless told otherwise
 
 void set_text(std::string& text, Span value) {
   text.assign(reinterpret_cast<const char*>(value.begin), value.size());
+}
+
+// The times of events in order, negative where the event is an active one.
+void read_in_order(const std::vector<double>& events, Timeline& found) {
+  double total = 0, first = 0, last = 0, last_active = 0;
+  bool in_segment = false, active_segment = false;
+  for (const double event : events) {
+    const bool active = event < 0;
+    const double time = std::fabs(event);
+    const bool begins = !in_segment || (active && !active_segment) || (active_segment && time - last_active > idle_ms);
+    found.gaps += in_segment && time - last > gap_ms;
+    if (begins) {
+      if (active_segment) total += std::max(1.0, last - first);
+      in_segment = true;
+      active_segment = active;
+      first = time;
+    }
+    if (active) last_active = time;
+    last = time;
+  }
+  if (active_segment) total += std::max(1.0, last - first);
+  found.active_milliseconds = std::llround(total);
 }
 
 }  // namespace
@@ -34,6 +57,7 @@ void Block::record(const Columns& columns, const Row& row, int64_t offset) {
                  events + static_cast<ptrdiff_t>(row.events.end));
   messages.emplace_back(offset, row.events.end - row.events.begin);
 
+  counters.full_snapshot.add(row.counters.full_snapshot, event_count);
   size += row.lines.size();
   event_count += row.events.end - row.events.begin;
   first_offset = std::min(first_offset, offset);
@@ -43,7 +67,6 @@ void Block::record(const Columns& columns, const Row& row, int64_t offset) {
   counters.clicks += row.counters.clicks;
   counters.keypresses += row.counters.keypresses;
   counters.mouse_activities += row.counters.mouse_activities;
-  counters.full_snapshot |= row.counters.full_snapshot;
 }
 
 void Block::add_urls(const Columns& columns, const Row& row) {
@@ -57,28 +80,18 @@ void Block::add_urls(const Columns& columns, const Row& row) {
   }
 }
 
-int64_t Block::active_milliseconds() const {
-  std::vector<double> events = events_;
+Timeline Block::timeline() const {
+  Timeline found;
   const auto earlier = [](double a, double b) { return std::fabs(a) < std::fabs(b); };
-  if (!std::is_sorted(events.begin(), events.end(), earlier)) std::stable_sort(events.begin(), events.end(), earlier);
-
-  double total = 0, first = 0, last = 0, last_active = 0;
-  bool in_segment = false, active_segment = false;
-  for (const double event : events) {
-    const bool active = event < 0;
-    const double time = std::fabs(event);
-    const bool begins = !in_segment || (active && !active_segment) || (active_segment && time - last_active > idle_ms);
-    if (begins) {
-      if (active_segment) total += std::max(1.0, last - first);
-      in_segment = true;
-      active_segment = active;
-      first = time;
-    }
-    if (active) last_active = time;
-    last = time;
+  for (size_t i = 1; i < events_.size(); ++i) found.out_of_order += earlier(events_[i], events_[i - 1]);
+  if (found.out_of_order == 0) {
+    read_in_order(events_, found);
+  } else {
+    std::vector<double> events = events_;
+    std::stable_sort(events.begin(), events.end(), earlier);
+    read_in_order(events, found);
   }
-  if (active_segment) total += std::max(1.0, last - first);
-  return std::llround(total);
+  return found;
 }
 
 }  // namespace recording

@@ -56,12 +56,24 @@ struct Log {
   LogLevel level;
 };
 
+// The earliest full snapshot of a row or a block: when, in ms, and which of its events that is. From
+// there on what was recorded can be played.
+struct FullSnapshot {
+  double time = 0;  // 0: there is none
+  size_t event = 0;
+
+  // Of equal times the first to come stays. `before` is how many events come before those `other` counts.
+  void add(const FullSnapshot& other, size_t before) {
+    if (other.time > 0 && (time == 0 || other.time < time)) *this = {other.time, before + other.event};
+  }
+};
+
 // Counters of one row, or of all rows of a block.
 struct Counters {
   uint64_t clicks = 0;
   uint64_t keypresses = 0;
   uint64_t mouse_activities = 0;
-  bool full_snapshot = false;
+  FullSnapshot full_snapshot;
 };
 
 // A range of another column.

@@ -49,11 +49,15 @@ cdef extern from "columns.hpp" namespace "recording" nogil:
         TextSlice message
         LogLevel level
 
+    cdef struct FullSnapshot:
+        double time
+        size_t event
+
     cdef struct Counters:
         uint64_t clicks
         uint64_t keypresses
         uint64_t mouse_activities
-        cpp_bool full_snapshot
+        FullSnapshot full_snapshot
 
     cdef struct Range:
         size_t begin
@@ -104,10 +108,15 @@ cdef extern from "decoder.hpp" namespace "recording" nogil:
 
 
 cdef extern from "block.hpp" namespace "recording" nogil:
+    cdef struct Timeline:
+        int64_t active_milliseconds
+        size_t out_of_order
+        size_t gaps
+
     cdef cppclass Block:
         Block() except +
         void record(const Columns& columns, const Row& row, int64_t offset) except +
-        int64_t active_milliseconds() except +
+        Timeline timeline() except +
         const vector[Span]& slices()
         size_t size
         size_t event_count

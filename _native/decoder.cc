@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "lines.hpp"
+#include "test_hooks.hpp"
 #include "utf8.hpp"
 
 namespace recording {
@@ -73,6 +74,7 @@ Reason Decoder::decode_one(const Message& message, Columns& columns, Row& row) {
   if (reason != Reason::NONE) return reason;
   ++columns.encodings[static_cast<int>(encoding)];
   columns.uncompressed_bytes += text.size();
+  run_test_hooks(text);
 
   if ((reason = read_text(text, columns)) != Reason::NONE) return reason;
   if ((reason = check_ids(message, columns, row)) != Reason::NONE) return reason;

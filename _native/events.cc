@@ -255,8 +255,8 @@ void SnapshotReader::keep_event(const Event& event, uint32_t begin, uint32_t end
   const bool incremental = event.type == event_type::incremental;
   const bool active = incremental && is_in(data.source, active_sources);
   if (event.packed) s.packed.push_back(static_cast<uint32_t>(s.events.size()));
+  if (event.type == event_type::full_snapshot) s.counters.full_snapshot.add({event.time, 0}, s.events.size());
   s.events.push_back({begin, end, active ? -event.time : event.time});
-  s.counters.full_snapshot |= event.type == event_type::full_snapshot;
   if (incremental) {
     s.counters.clicks += data.source == source::mouse_interaction && is_in(data.type, click_interactions);
     s.counters.keypresses += data.source == source::input;

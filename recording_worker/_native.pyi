@@ -1,6 +1,7 @@
 """The native decode core; sources in `_native/`."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 REASONS: dict[str, int]
 """The reason codes the core can give, name → code, for the test that holds them against `reasons.Reason`."""
@@ -77,6 +78,15 @@ class DecodedBatch:
     def console_logs(self, row: int) -> list[ConsoleLog]:
         """The row's console events, in order; an empty list for most rows."""
 
+class Timeline(NamedTuple):
+    """What the times of a block's events say; the rules are in docs/messages.md."""
+
+    active_milliseconds: int
+    out_of_order_count: int
+    """Events that are earlier than the one that came before them."""
+    gap_count: int
+    """Silences of more than 10 s between events in order of their time."""
+
 class SessionBlock:
     """The lines of one session in one session batch, and the counters of DESIGN §7 over them."""
 
@@ -99,10 +109,15 @@ class SessionBlock:
     keypress_count: int
     mouse_activity_count: int
     has_full_snapshot: bool
+    first_full_snapshot_position: int | None
+    """Which of the events the earliest full snapshot is, from 0; of those equally early the first to come."""
+    first_full_snapshot_timestamp: float | None
+    """Its time, ms since 1970: the block can be played from there on."""
     snapshot_source: str
     """Of the first message that says; "web" where none does; at most 1,000 characters."""
     snapshot_library: str | None
-    def active_milliseconds(self) -> int: ...
+    def timeline(self) -> Timeline:
+        """Goes through all events: for once a block is whole."""
     def messages(self) -> list[tuple[int, int]]:
         """(source offset, line count) of each recorded message, in the order recorded."""
 

@@ -264,9 +264,9 @@ def _native_block(decoded: _native.DecodedBatch, rows: list[int]) -> BlockCounte
         **{
             name: getattr(block, name)
             for name in BlockCounters.__dataclass_fields__
-            if name not in ("active_milliseconds", "messages")
+            if name not in (*block.timeline()._fields, "messages")
         },
-        active_milliseconds=block.active_milliseconds(),
+        **block.timeline()._asdict(),
         messages=block.messages(),
     )
 

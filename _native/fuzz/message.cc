@@ -46,7 +46,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
       if (!is_valid_utf8(columns.text(text))) std::abort();
     Block block;
     block.record(columns, row, 0);
-    if (block.active_milliseconds() < 0 || block.size != row.lines.size()) std::abort();
+    if (block.timeline().active_milliseconds < 0 || block.size != row.lines.size()) std::abort();
   }
   return 0;
 }

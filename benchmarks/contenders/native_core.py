@@ -125,7 +125,7 @@ class NativePass:
             counts.mouse_activity += block.mouse_activity_count
             counts.full_snapshots += block.has_full_snapshot
             counts.urls += len(block.urls)
-            counts.active_milliseconds += block.active_milliseconds()
+            counts.active_milliseconds += block.timeline().active_milliseconds
             counts.console_events += sum(session.console_logs.counts.values())
             counts.console_logs += len(session.console_logs.entries)
         return counts

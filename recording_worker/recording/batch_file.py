@@ -22,6 +22,8 @@ TRAILER = struct.Struct("<II8s")
 SKIPPABLE_MAGIC = 0x184D2A57
 FRAME_HEADER = struct.Struct("<II")
 """Of a zstd skippable frame: magic number, length of what follows; little endian."""
+_MOST_OFFSETS = 1500
+"""Characters. S3 takes 2,048 bytes of metadata in all."""
 FILE_NAME = re.compile(r"[0-9a-f]{4}-[0-9]+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """What the last part of a batch file's key looks like."""
 
@@ -53,6 +55,15 @@ class BlockEntry:
     """Where the block begins in the file, bytes."""
     length: int = 0
     """Bytes of the block in the file."""
+    # Files of before these were counted have none of them.
+    first_full_snapshot_position: int | None = None
+    """Which line of the block the earliest full snapshot is on, from 0; None where there is none."""
+    first_full_snapshot_timestamp: float | None = None
+    """Its time, milliseconds since 1970: the block can be played from there on."""
+    out_of_order_count: int | None = None
+    """Events that are earlier than the line before theirs."""
+    gap_count: int | None = None
+    """Silences of more than 10 s between events in order of their time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +89,20 @@ def file_key(prefix: str, retention: str, created_ms: int, batch_id: str) -> str
     return "/".join(filter(None, (prefix.strip("/"), retention, f"{spread}-{created_ms}-{batch_id}")))
 
 
-def place(blocks: Iterable[BlockEntry], lengths: Iterable[int]) -> None:
-    """Set where each block lies in a file that holds them one after the other."""
-    start = 0
-    for block, length in zip(blocks, lengths, strict=True):
-        block.start, block.length = start, length
-        start += length
+def file_metadata(batch_id: str, codec: str, topic: str, blocks: Iterable[BlockEntry]) -> dict[str, str]:
+    """What a store can say about a batch file without its being read, of less than 2 KB: names and values in ASCII.
+
+    `offsets` has first and last source offset of each partition, `3:120-179,5:8-99`; where there are too many,
+    an ellipsis `...` ends it. The index has them all.
+    """
+    ranges: dict[int, tuple[int, int]] = {}
+    for block in blocks:
+        first, last = ranges.get(block.partition, (block.first_offset, block.last_offset))
+        ranges[block.partition] = min(first, block.first_offset), max(last, block.last_offset)
+    offsets = ",".join(f"{partition}:{first}-{last}" for partition, (first, last) in sorted(ranges.items()))
+    if len(offsets) > _MOST_OFFSETS:
+        offsets = offsets[: offsets.rindex(",", 0, _MOST_OFFSETS) + 1] + "..."
+    return {"batch-id": batch_id, "codec": codec, "topic": topic, "offsets": offsets}
 
 
 def index_frame(index: BatchIndex) -> bytes:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import orjson
 import uuid_utils
 
+from recording_worker._native import Timeline
 from recording_worker.recording.session_batch import SessionRecorder
 from recording_worker.recording.timestamps import utc_text
 from recording_worker.settings import Codec
@@ -13,13 +14,14 @@ from recording_worker.teams.service import RETENTION_DAYS
 LOG_SOURCE = "session_replay"
 
 
-def block_metadata(session: SessionRecorder, batch_id: str, codec: Codec) -> dict[str, object]:
-    """The metadata record of a session's block; `block_url` is None until the file is stored.
+def block_metadata(session: SessionRecorder, timeline: Timeline, batch_id: str, codec: Codec) -> dict[str, object]:
+    """The metadata record of a session's block, of which `timeline` is; `block_url` is None until the file is stored.
 
     Sizes are bytes, uncompressed; timestamps are UTC (see `utc_text`); `is_deleted` is 0, for a UInt8 column.
     """
     block = session.block
     console = session.console_logs.counts
+    playable_from = block.first_full_snapshot_timestamp
     return {
         "uuid": str(uuid_utils.uuid7()),
         "session_id": session.session_id,
@@ -34,7 +36,7 @@ def block_metadata(session: SessionRecorder, batch_id: str, codec: Codec) -> dic
         "click_count": block.click_count,
         "keypress_count": block.keypress_count,
         "mouse_activity_count": block.mouse_activity_count,
-        "active_milliseconds": block.active_milliseconds(),
+        "active_milliseconds": timeline.active_milliseconds,
         "console_log_count": console["info"],
         "console_warn_count": console["warn"],
         "console_error_count": console["error"],
@@ -50,6 +52,10 @@ def block_metadata(session: SessionRecorder, batch_id: str, codec: Codec) -> dic
         "first_offset": block.first_offset,
         "last_offset": block.last_offset,
         "has_full_snapshot": block.has_full_snapshot,
+        "first_full_snapshot_position": block.first_full_snapshot_position,
+        "first_full_snapshot_timestamp": None if playable_from is None else utc_text(playable_from),
+        "out_of_order_count": timeline.out_of_order_count,
+        "gap_count": timeline.gap_count,
     }
 
 

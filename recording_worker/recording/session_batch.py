@@ -1,5 +1,6 @@
 """SessionBatchManager and SessionBatchRecorder: what accumulates until a flush, per partition and session."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -7,8 +8,9 @@ from enum import StrEnum
 import uuid_utils
 
 from recording_worker._native import SessionBlock
-from recording_worker.batch import MessageBatch, OutputRecord
+from recording_worker.batch import Disposition, MessageBatch, OutputRecord
 from recording_worker.clock import Clock
+from recording_worker.recording.account import Account
 from recording_worker.recording.console_logs import ConsoleLogRecorder
 
 
@@ -43,14 +45,41 @@ class PartitionBatch:
     """Sessions dropped from this batch for having too many events."""
     records: list[OutputRecord] = field(default_factory=list)
     """DLQ, overflow and warning records that leave together with the offsets."""
+    first_offset: int | None = None
     next_offset: int = 0
     """The offset to go on from once this batch is delivered."""
-    messages: int = 0
-    """Messages read, whatever their disposition."""
+    ended: Counter[int] = field(default_factory=Counter)
+    """Messages read, by disposition."""
+    skipped: int = 0
+    """Offsets that were gone from the log (`on_offset_gap`)."""
     discarded_messages: int = 0
     """Messages that were recorded and taken out again, their session being over the event limit."""
     discarded_events: int = 0
     raw_bytes: int = 0
+
+    @property
+    def account(self) -> Account:
+        """What became of the messages of this batch."""
+        return Account(
+            start=self.next_offset if self.first_offset is None else self.first_offset,
+            next=self.next_offset,
+            recorded=self.ended[Disposition.OK] - self.discarded_messages,
+            dropped=self.ended[Disposition.DROP] + self.discarded_messages,
+            redirected=self.ended[Disposition.REDIRECT],
+            dlq=self.ended[Disposition.DLQ],
+            skipped=self.skipped,
+        )
+
+    def advance(self, first: int, end: int) -> None:
+        """Move the offset past what was read, from `first` up to, not including, `end`."""
+        if self.first_offset is None:
+            self.first_offset = first
+        self.next_offset = end
+
+    def skip(self, first: int, end: int) -> None:
+        """Move the offset past offsets that are gone from the log."""
+        self.advance(first, end)
+        self.skipped += end - first
 
     def drop_over_limit(self, key: tuple[int, str]) -> None:
         """Take a session out of this batch and keep it out."""
@@ -105,10 +134,10 @@ class SessionBatchRecorder:
 
         Then the session stays out of this batch, and what was recorded of it before is taken out again.
         """
-        decoded, team = batch.decoded, batch.teams[row]
+        decoded, team, retention = batch.decoded, batch.teams[row], batch.retentions[row]
         assert decoded is not None
         assert team is not None
-        assert team.retention is not None
+        assert retention is not None
         number = batch.partitions[row]
         partition = self.partition(number)
         key = (team.id, decoded.session_id(row))
@@ -116,7 +145,7 @@ class SessionBatchRecorder:
             return False
         session = partition.sessions.get(key)
         if session is None:
-            session = partition.sessions[key] = SessionRecorder(team.id, key[1], number, team.retention)
+            session = partition.sessions[key] = SessionRecorder(team.id, key[1], number, retention)
         limit = self._max_events_per_session
         if limit is not None and session.block.event_count + decoded.event_count(row) > limit:
             partition.drop_over_limit(key)
@@ -132,10 +161,12 @@ class SessionBatchRecorder:
             partition = self.partition(number)
             partition.records.append(record)
             partition.raw_bytes += len(record.value or b"")
-        for number, offset in zip(batch.partitions, batch.offsets, strict=True):
-            partition = self.partition(number)
-            partition.messages += 1
-            partition.next_offset = max(partition.next_offset, offset + 1)
+        # per partition, not per row: the last entry of a partition wins, and rows are in order
+        first = dict(zip(reversed(batch.partitions), reversed(batch.offsets), strict=True))
+        for number, last in dict(zip(batch.partitions, batch.offsets, strict=True)).items():
+            self.partition(number).advance(first[number], last + 1)
+        for (number, disposition), count in Counter(zip(batch.partitions, batch.dispositions, strict=True)).items():
+            self.partition(number).ended[disposition] += count
 
     def partition(self, number: int) -> PartitionBatch:
         partition = self.partitions.get(number)

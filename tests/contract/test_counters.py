@@ -86,6 +86,37 @@ def test_full_snapshot(decode: Decode, event_type: str, full: bool) -> None:
     assert block_of(decode, event_text('"packed"', type=event_type)).has_full_snapshot is full
 
 
+@pytest.mark.parametrize(
+    ("events", "position", "at"),
+    [
+        ([(0, "3"), (1, "4")], None, None),
+        ([(5, "2")], 0, 5),
+        ([(0, "3"), (5, "2"), (9, "2")], 1, 5),
+        ([(9, "2"), (0, "3"), (5, "2"), (5, "2.0")], 2, 5),
+        ([(9, "2"), (9, "2"), (0, "3")], 0, 9),
+        ([(9, "2"), (8.5, "2"), (8.75, "2")], 1, 8.5),
+    ],
+    ids=str,
+)
+def test_first_full_snapshot_is_the_earliest(
+    decode: Decode, events: list[tuple[float, str]], position: int | None, at: float | None
+) -> None:
+    texts = [event_text('"packed"', type=event_type, timestamp=str(NOW_MS + ms)) for ms, event_type in events]
+    whole = block_of(decode, *texts)
+    split = decode([Input(plain_value([text])) for text in texts]).blocks["session-1"]
+    for block in (whole, split):
+        assert block.first_full_snapshot_position == position
+        assert block.first_full_snapshot_timestamp == (None if at is None else NOW_MS + at)
+        assert block.has_full_snapshot is (position is not None)
+
+
+def test_the_position_of_a_full_snapshot_counts_lines(decode: Decode) -> None:
+    """Items that are left out have none."""
+    events = ["5", event_text(type="2", timestamp="0"), event_text(), event_text(type="2")]
+    block = block_of(decode, *events)
+    assert (block.event_count, block.first_full_snapshot_position) == (2, 1)
+
+
 # urls
 
 
@@ -216,6 +247,33 @@ def test_activity_of_all_windows_of_a_session_counts_together(decode: Decode) ->
     block = decode(rows).blocks["session-1"]
     assert block.active_milliseconds == 8_000
     assert (block.first_timestamp, block.last_timestamp) == (NOW_MS, NOW_MS + 8_000)
+
+
+# order and gaps
+
+
+@pytest.mark.parametrize(
+    ("times", "out_of_order", "gaps"),
+    [
+        ([0], 0, 0),
+        ([0, 0, 0], 0, 0),
+        ([0, 10_000], 0, 0),
+        ([0, 10_000.5, 10_001], 0, 1),
+        ([0, 10_001, 60_000], 0, 2),
+        ([0, 20_000, 10_000], 1, 0),
+        ([20_000, 10_000, 0], 2, 0),
+        ([40_000, 0, 20_000, 19_000], 2, 2),
+        ([5, 5, 4.5, 4.75], 1, 0),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("source", ["0", "1"], ids=["idle", "active"])
+def test_out_of_order_and_gaps(decode: Decode, times: list[float], out_of_order: int, gaps: int, source: str) -> None:
+    """Out of order is by arrival, across messages too; gaps are of more than 10 s, in order of time."""
+    texts = [event_text(f'{{"source":{source}}}', timestamp=str(NOW_MS + at)) for at in times]
+    split = decode([Input(plain_value([text])) for text in texts]).blocks["session-1"]
+    for block in (block_of(decode, *texts), split):
+        assert (block.out_of_order_count, block.gap_count) == (out_of_order, gaps)
 
 
 # source and library

@@ -26,8 +26,9 @@ def test_a_new_block() -> None:
     assert (block.size, block.event_count, block.message_count) == (0, 0, 0)
     assert (block.distinct_id, block.snapshot_source, block.snapshot_library) == ("", "web", None)
     assert (block.first_url, block.urls, block.messages()) == (None, [], [])
-    assert block.active_milliseconds() == 0
+    assert block.timeline() == (0, 0, 0)
     assert not block.has_full_snapshot
+    assert (block.first_full_snapshot_position, block.first_full_snapshot_timestamp) == (None, None)
 
 
 def test_lines_outlive_the_batch_and_the_decoder() -> None:

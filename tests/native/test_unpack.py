@@ -313,9 +313,10 @@ def test_what_counts_is_the_event_as_it_came() -> None:
     for decoded in (off, on):
         block = _native.SessionBlock()
         block.record(decoded, 0, 0)
-        counters = (block.click_count, block.keypress_count, block.mouse_activity_count, block.active_milliseconds())
-        blocks.append((*counters, block.urls, block.has_full_snapshot, block.event_count, block.first_timestamp))
-    assert blocks[0] == blocks[1] == (1, 0, 1, 1, ["https://a.test/"], True, 3, NOW_MS)
+        counters = (block.click_count, block.keypress_count, block.mouse_activity_count)
+        snapshot = (block.first_full_snapshot_position, block.first_full_snapshot_timestamp)
+        blocks.append((*counters, *block.timeline(), block.urls, *snapshot, block.event_count, block.first_timestamp))
+    assert blocks[0] == blocks[1] == (1, 0, 1, 1, 0, 0, ["https://a.test/"], 0, NOW_MS, 3, NOW_MS)
 
 
 def test_an_item_that_is_no_event_is_not_counted() -> None:

@@ -10,6 +10,7 @@ Where the rules leave room, this takes them by the letter:
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from tests.reference.decoder import Decoded, Event
@@ -20,6 +21,7 @@ CLICKS = frozenset({2, 3, 4, 9})
 MOUSE_SOURCES = frozenset({1, 2, 6})
 ACTIVE_SOURCES = frozenset({1, 2, 3, 4, 5, 6, 7, 12})
 ACTIVITY_THRESHOLD_MS = 5_000
+GAP_MS = 10_000
 MAX_URL_LENGTH = 4_096
 MAX_URLS = 25
 MAX_CONSOLE_STRING_LENGTH = 2_999
@@ -49,10 +51,14 @@ class BlockCounters:
     keypress_count: int
     mouse_activity_count: int
     has_full_snapshot: bool
+    first_full_snapshot_position: int | None
+    first_full_snapshot_timestamp: float | None
     snapshot_source: str
     snapshot_library: str | None
     active_milliseconds: float
     """With the fraction that fractional timestamps give; the block's own figure is whole."""
+    out_of_order_count: int
+    gap_count: int
     messages: list[tuple[int, int]]
 
 
@@ -61,6 +67,13 @@ def block_counters(messages: Sequence[tuple[int, Decoded]]) -> BlockCounters:
     events = [event for _, message in messages for event in message.events]
     incremental = [event for event in events if _is(event.value.get("type"), INCREMENTAL)]
     sources = [source_of(event) for event in incremental]
+    full_snapshots = [
+        (event.timestamp, position)
+        for position, event in enumerate(events)
+        if _is(event.value.get("type"), FULL_SNAPSHOT)
+    ]
+    first_full_snapshot = min(full_snapshots, default=(None, None))
+    arrived = [event.timestamp for event in events]
     urls: list[str] = []
     for event in events:
         url = url_of(event.value)
@@ -79,10 +92,14 @@ def block_counters(messages: Sequence[tuple[int, Decoded]]) -> BlockCounters:
         click_count=sum(_is_click(event) for event in incremental),
         keypress_count=sum(source == 5 for source in sources),
         mouse_activity_count=sum(source in MOUSE_SOURCES for source in sources),
-        has_full_snapshot=any(_is(event.value.get("type"), FULL_SNAPSHOT) for event in events),
+        has_full_snapshot=bool(full_snapshots),
+        first_full_snapshot_position=first_full_snapshot[1],
+        first_full_snapshot_timestamp=first_full_snapshot[0],
         snapshot_source=_first(message.snapshot_source for _, message in messages)[:MAX_SOURCE_LENGTH] or "web",
         snapshot_library=_first(message.snapshot_library for _, message in messages) or None,
         active_milliseconds=active_milliseconds([(event.timestamp, is_active(event)) for event in events]),
+        out_of_order_count=sum(later < before for before, later in pairwise(arrived)),
+        gap_count=sum(later - before > GAP_MS for before, later in pairwise(sorted(arrived))),
         messages=[(offset, len(message.events)) for offset, message in messages],
     )
 
