@@ -6,15 +6,21 @@ NATIVE := $(wildcard _native/*.pyx _native/*.pxd _native/*.cc _native/*.hpp) set
 
 SECONDS ?= 60
 
-.PHONY: help setup demo test sanitize fuzz aarch64 lint bench clean
+.PHONY: help setup player demo kafka s3 stores test sanitize faults soak fuzz aarch64 lint bench clean
 
 help:
 	@echo "make demo   run the worker on an embedded Kafka broker with made-up traffic, and check what came out"
+	@echo "make kafka  run a real Apache Kafka with the worker's topics until Ctrl-C, to try the worker on; PORT=n"
+	@echo "make s3     run a local S3 server with a bucket until Ctrl-C, to try the worker on; S3_PORT=n"
+	@echo "make stores run PostgreSQL and Redis until Ctrl-C, to try teams and restrictions on"
 	@echo "make test   run the tests, and those of the native core once more under sanitizers"
+	@echo "make faults  crash, freeze, cut off and fill up the worker on a real Kafka, and count every message; FAULTS=n SEED=n"
+	@echo "make soak   run the worker under load and see that nothing grows; MINUTES=n"
 	@echo "make fuzz   fuzz each stage of the native core; SECONDS=n for how long each"
 	@echo "make aarch64  cross-compile the native core, and run what can be run of it under qemu"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  run the benchmarks"
+	@echo "make player  fetch the player that recording-worker play needs, from npm, once"
 	@echo "make setup  only set up: system packages, virtual environment, native build"
 	@echo "make clean  remove what setup and builds made"
 
@@ -28,10 +34,32 @@ $(VENV)/.installed: $(NATIVE) tools/system-packages
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable ".[dev]"
 	@touch $@
 
+player: setup
+	@tools/system-packages $(PYTHON) player
+	@$(BIN)/python -m recording_worker.playing.player
+
 demo: setup
 	@$(BIN)/recording-worker demo
 
-test: setup sanitize
+PORT ?= 9092
+kafka: setup
+	@tools/system-packages $(PYTHON) kafka
+	@$(BIN)/python -m tests.servers.kafka --port $(PORT)
+
+S3_PORT ?= 9000
+s3: setup
+	@$(BIN)/python -m tests.servers.run_s3 --port $(S3_PORT)
+
+stores: setup
+	@tools/system-packages $(PYTHON) servers
+	@$(BIN)/python -m tests.servers.stores
+
+test: setup player sanitize
+	@tools/system-packages $(PYTHON) kafka
+	@tools/system-packages $(PYTHON) servers
+	@tools/system-packages $(PYTHON) browser
+	@echo "test: building the native core with test hooks (half a minute when it has changed)"
+	@$(BIN)/python -m tests.hooks
 	@echo "test: running the tests"
 	@$(BIN)/python -m pytest
 
@@ -46,6 +74,18 @@ sanitize: setup
 	ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) \
 	$(BIN)/python -P tools/pytest_on_build $(SANITIZED) -q tests/native tests/contract --ignore tests/contract/test_memory.py
 
+FAULTS  ?= 200
+MINUTES ?= 20
+faults: setup
+	@tools/system-packages $(PYTHON) kafka
+	@echo "faults: building the native core with test hooks (half a minute when it has changed)"
+	@$(BIN)/python -m tests.hooks
+	@$(BIN)/python -m tests.faults.run --publish --faults $(FAULTS) $(if $(SEED),--seed $(SEED))
+
+soak: setup
+	@tools/system-packages $(PYTHON) kafka
+	@$(BIN)/python -m tests.faults.soak --publish --minutes $(MINUTES)
+
 fuzz: setup
 	@tools/system-packages $(PYTHON) clang
 	@$(BIN)/python _native/fuzz/run.py $(SECONDS)
@@ -56,6 +96,7 @@ aarch64: setup
 
 lint: setup
 	@echo "lint: ruff and mypy"
+	@sh -n tools/system-packages
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy

