@@ -13,4 +13,9 @@ def open_storage(settings: Settings) -> Storage:
         return LocalStorage(settings.storage_dir)
     if settings.storage == "blackhole:":
         return BlackholeStorage()
-    raise ConfigError("no storage: say where batch files go (storage_dir, or storage = blackhole:)")
+    if settings.storage is not None:
+        from recording_worker.s3.client import S3Place  # boto3 takes its time to import
+        from recording_worker.storage.s3 import S3Storage
+
+        return S3Storage(S3Place.of(settings.storage), settings)
+    raise ConfigError("no storage: say where batch files go (storage_dir, or storage = s3://BUCKET)")

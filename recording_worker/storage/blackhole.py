@@ -1,6 +1,7 @@
 """BlackholeStorage: takes batch files and forgets them, for benchmarks."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping
 
 from recording_worker.storage.base import Part
 
@@ -11,5 +12,9 @@ class BlackholeStorage:
     def check(self) -> None:
         """Nothing can be wrong with it."""
 
-    def write(self, key: str, parts: Sequence[Part]) -> str:  # noqa: ARG002 - a storage's signature
+    def write(self, key: str, parts: Iterable[Part], metadata: Mapping[str, str]) -> str:  # noqa: ARG002 - a storage's signature
+        deque(parts, maxlen=0)  # they are made as they are taken
         return f"blackhole:{key}"
+
+    def close(self) -> None:
+        """Nothing is left behind."""

@@ -4,13 +4,13 @@ import errno
 import logging
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from recording_worker.errors import ConfigError, FlushError
-from recording_worker.storage.base import Part
+from recording_worker.storage.base import Part, Retained
 
 TRANSIENT = frozenset({errno.EAGAIN, errno.EBUSY, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
 """What may pass by itself, on network file systems above all. A full disk and a lack of rights do not."""
@@ -41,10 +41,10 @@ class LocalStorage:
         except OSError as error:
             raise ConfigError(f"can't write to the storage folder {self._root}: {error.strerror}") from error
 
-    def write(self, key: str, parts: Sequence[Part]) -> str:
+    def write(self, key: str, parts: Iterable[Part], metadata: Mapping[str, str]) -> str:  # noqa: ARG002 - a storage's signature
         """Store the parts as one file; returns its file:// URL. Never overwrites. Raises FlushError.
 
-        What may pass by itself is tried again, a few times within seconds.
+        What may pass by itself is tried again, a few times within seconds. The metadata has no place here.
         """
         path = self._root / key
         retrying = Retrying(
@@ -55,13 +55,16 @@ class LocalStorage:
             reraise=True,
         )
         try:
-            retrying(_write_whole, path, parts)
+            retrying(_write_whole, path, Retained(parts))
         except OSError as error:
             raise FlushError(f"can't write {path}: {error.strerror}") from error
         return (self._url_root / key).as_uri()
 
+    def close(self) -> None:
+        """Nothing to do: a file being written is hidden, and `sweep` finds what is left of it."""
 
-def _write_whole(path: Path, parts: Sequence[Part]) -> None:
+
+def _write_whole(path: Path, parts: Iterable[Part]) -> None:
     """Write a file so that it is there whole or not at all, also after a crash of the machine."""
     _make_folder(path.parent)
     temporary = _hidden(path)
@@ -80,7 +83,7 @@ def _hidden(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
-def _write_file(path: Path, parts: Sequence[Part]) -> None:
+def _write_file(path: Path, parts: Iterable[Part]) -> None:
     """Write a new file through to the disk."""
     with path.open("xb") as file:
         file.writelines(parts)

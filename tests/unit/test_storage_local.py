@@ -43,7 +43,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: int, times: int) -> list[int
 
 def test_parts_become_one_file(tmp_path: Path) -> None:
     parts: list[Part] = [b"one ", bytearray(b"two "), memoryview(b"three")]
-    url = LocalStorage(tmp_path / "root").write(KEY, parts)
+    url = LocalStorage(tmp_path / "root").write(KEY, parts, {})
     assert all_files(tmp_path) == [f"root/{KEY}"]
     assert (tmp_path / "root" / KEY).read_bytes() == b"one two three"
     assert url == (tmp_path / "root" / KEY).as_uri()
@@ -52,22 +52,22 @@ def test_parts_become_one_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["plain", "with space", "ünïcode %41 #?"])
 def test_the_url_leads_to_the_file(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    url = urlsplit(LocalStorage(Path(name)).write(KEY, [b"x"]))
+    url = urlsplit(LocalStorage(Path(name)).write(KEY, [b"x"], {}))
     assert (url.scheme, url.netloc, url.query, url.fragment) == ("file", "", "", "")
     assert Path(unquote(url.path)).read_bytes() == b"x"
 
 
 def test_urls_can_name_what_the_root_will_be_called(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path / ".staging", url_root=tmp_path / "out")
-    assert storage.write(KEY, [b"x"]) == (tmp_path / "out" / KEY).as_uri()
+    assert storage.write(KEY, [b"x"], {}) == (tmp_path / "out" / KEY).as_uri()
     assert all_files(tmp_path) == [f".staging/{KEY}"]
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
-    storage.write(KEY, [b"first"])
+    storage.write(KEY, [b"first"], {})
     with pytest.raises(FlushError, match=rf"{KEY}: File exists"):
-        storage.write(KEY, [b"second"])
+        storage.write(KEY, [b"second"], {})
     assert (tmp_path / KEY).read_bytes() == b"first"
     assert all_files(tmp_path) == [KEY]
 
@@ -76,7 +76,7 @@ def test_a_full_disk_ends_it_at_once_and_leaves_nothing(tmp_path: Path, monkeypa
     (tmp_path / KEY).parent.mkdir(parents=True)
     calls = failing(monkeypatch, errno.ENOSPC, times=1)
     with pytest.raises(FlushError) as raised:
-        LocalStorage(tmp_path).write(KEY, [b"x"])
+        LocalStorage(tmp_path).write(KEY, [b"x"], {})
     assert str(raised.value) == f"can't write {tmp_path / KEY}: No space left on device"
     assert len(calls) == 1
     assert all_files(tmp_path) == []
@@ -88,7 +88,7 @@ def test_what_may_pass_is_tried_again_from_the_start(
 ) -> None:
     (tmp_path / KEY).parent.mkdir(parents=True)
     failing(monkeypatch, error, times=ATTEMPTS - 1)
-    LocalStorage(tmp_path).write(KEY, [b"one ", b"two"])
+    LocalStorage(tmp_path).write(KEY, iter([b"one ", b"two"]), {})
     assert (tmp_path / KEY).read_bytes() == b"one two"
     assert all_files(tmp_path) == [KEY]
 
@@ -97,7 +97,7 @@ def test_what_does_not_pass_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / KEY).parent.mkdir(parents=True)
     calls = failing(monkeypatch, errno.EIO, times=1000)
     with pytest.raises(FlushError, match="Input/output error"):
-        LocalStorage(tmp_path).write(KEY, [b"x"])
+        LocalStorage(tmp_path).write(KEY, [b"x"], {})
     assert len(calls) == ATTEMPTS
     assert all_files(tmp_path) == []
 
@@ -111,7 +111,7 @@ def test_file_and_folders_are_on_the_disk_before_the_url_is_given(
         synced.append((os.fstat(descriptor).st_ino, all_files(tmp_path)))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    LocalStorage(tmp_path).write(KEY, [b"x"])
+    LocalStorage(tmp_path).write(KEY, [b"x"], {})
     inodes = [(tmp_path / name).stat().st_ino for name in (".", "blocks", KEY, "blocks/30d")]
     assert [inode for inode, _ in synced] == inodes
     # the file is synced while its name is hidden, and has its own name when its folder is synced
@@ -129,7 +129,7 @@ from recording_worker.errors import FlushError
 from recording_worker.storage.local import LocalStorage
 resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 try:
-    LocalStorage(Path(sys.argv[1])).write("blocks/30d/file", [b"x" * 50_000] * 3)
+    LocalStorage(Path(sys.argv[1])).write("blocks/30d/file", [b"x" * 50_000] * 3, {})
 except FlushError as error:
     print(error)
 """
@@ -150,7 +150,7 @@ def parts():
     print("half", flush=True)
     time.sleep(60)
 
-LocalStorage(Path(sys.argv[1])).write(sys.argv[2], parts())
+LocalStorage(Path(sys.argv[1])).write(sys.argv[2], parts(), {})
 """
     key = file_key("blocks", "30d", 1, "01890a5d-ac96-774b-bcce-b302099a8057")
     writer = subprocess.Popen([sys.executable, "-c", script, tmp_path, key], stdout=subprocess.PIPE)
@@ -161,7 +161,7 @@ LocalStorage(Path(sys.argv[1])).write(sys.argv[2], parts())
     writer.stdout.close()
     assert len(all_files(tmp_path)) == 1
     assert list(find_files([str(tmp_path)])) == []
-    LocalStorage(tmp_path).write(key, [b"again"])
+    LocalStorage(tmp_path).write(key, [b"again"], {})
     assert [file.name for file in find_files([str(tmp_path)])] == [str(tmp_path / key)]
 
 
@@ -210,6 +210,6 @@ def test_the_settings_choose_the_backend(tmp_path: Path) -> None:
     blackhole = open_storage(Settings(storage="blackhole:"))
     assert isinstance(blackhole, BlackholeStorage)
     blackhole.check()
-    assert blackhole.write(KEY, [b"x"]) == f"blackhole:{KEY}"
+    assert blackhole.write(KEY, [b"x"], {}) == f"blackhole:{KEY}"
     with pytest.raises(ConfigError, match="no storage"):
         open_storage(Settings())

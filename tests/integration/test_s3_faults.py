@@ -1,0 +1,211 @@
+"""Flushes to S3 while everything goes wrong: nothing partial is visible, nothing is lost, nothing is left open."""
+
+import json
+import os
+import random
+import secrets
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+import pytest
+import zstandard
+
+from recording_worker.errors import FlushError
+from recording_worker.reading.index import read_blocks
+from recording_worker.reading.places import Places, block_place
+from recording_worker.recording.flush import FlushedBatch, Flusher
+from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
+from recording_worker.s3 import retry
+from recording_worker.s3.client import S3Place
+from recording_worker.s3.faults import S3_ERRORS
+from recording_worker.storage.s3 import S3Storage
+from tests.builders import NOW_MS, TOPIC, FakeClock, event, session_message
+from tests.servers.faulty_proxy import WRITES, Fault, FaultyProxy
+from tests.servers.s3 import KEY, PART_BYTES, Bucket, S3Server, use_credentials
+from tests.unit.test_session_batch import decoded, record_all
+
+FLUSHES = 200
+LANES = 8
+"""Workers at a time."""
+KILLS = 5
+
+
+@dataclass
+class Messages:
+    """The messages of one flush, and the lines they are."""
+
+    batch: SessionBatchRecorder
+    lines: bytes
+
+
+def messages(rng: random.Random, number: int) -> Messages:
+    """One to three sessions; every other batch is larger than a part."""
+    batch = SessionBatchRecorder(TOPIC, None, started=0.0)
+    sessions = rng.randint(1, 3)
+    size = rng.randint(1, 3 * PART_BYTES) if number % 2 else rng.randint(1, 100)
+    rows = decoded(
+        *(
+            session_message(at, f"session-{number}-{at}", [event(NOW_MS, 3, text=rng.randbytes(size).hex())])
+            for at in range(sessions)
+        )
+    )
+    assert rows.decoded is not None
+    record_all(batch, rows)
+    return Messages(batch, b"".join(map(rows.decoded.lines, range(sessions))))
+
+
+@dataclass
+class Delivered:
+    """The batches whose offsets moved."""
+
+    batches: list[FlushedBatch] = field(default_factory=list)
+
+    def deliver(self, flushed: FlushedBatch) -> None:
+        self.batches.append(flushed)
+
+    def urls(self, flushed: FlushedBatch) -> list[str]:
+        values = [json.loads(record.value or b"") for part in flushed.partitions.values() for record in part.metadata]
+        return [value["block_url"] for value in values]
+
+
+class Run:
+    """Workers that flush through the proxy, each flush until it is delivered: a worker that failed is started again."""
+
+    def __init__(self, bucket: Bucket, proxy: FaultyProxy) -> None:
+        self.bucket = bucket
+        self.delivered = Delivered()
+        self.expected: dict[str, bytes] = {}
+        self.failures: list[str] = []
+        self.settings = bucket.settings(
+            s3_endpoint=proxy.endpoint, s3_read_timeout=0.3, s3_connect_timeout=0.3, s3_retry_for=3.0
+        )
+
+    def storage(self, bucket: str | None = None) -> S3Storage:
+        return S3Storage(S3Place(bucket or self.bucket.name, "in"), self.settings, PART_BYTES)
+
+    def lane(self, numbers: range, seed: int, misconfigured: list[S3Storage]) -> None:
+        rng = random.Random(seed)
+        storage = self.storage()
+        for number in numbers:
+            content_seed = rng.random()
+            while True:
+                made = messages(random.Random(content_seed), number)  # read again from the committed offsets
+                used = rng.choice(misconfigured) if rng.random() < 0.04 else storage
+                flusher = Flusher(used, self.delivered, settings=self.settings, clock=FakeClock())
+                flusher.submit(made.batch, FlushReason.SIZE)
+                assert flusher.wait(60)
+                flusher.close()
+                try:
+                    flusher.raise_if_failed()
+                except FlushError as error:
+                    self.failures.append(str(error))
+                else:
+                    self.expected[made.batch.batch_id] = made.lines
+                    break
+        storage.close()
+
+
+class Watcher(threading.Thread):
+    """Reads every object as soon as it is visible: it must be whole."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        super().__init__(name="watcher")
+        self.bucket = bucket
+        self.places = Places(bucket.settings())
+        self.whole: set[str] = set()
+        self.problem: Exception | None = None
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        while not self._ended.wait(0.02):
+            try:
+                self.look()
+            except Exception as error:  # noqa: BLE001 - raised by `end`
+                self.problem = error
+                return
+
+    def look(self) -> None:
+        try:
+            keys = self.bucket.all_keys()
+        except S3_ERRORS:  # killed
+            return
+        for key in set(keys) - self.whole:
+            (found,) = read_blocks([self.places.open(f"{self.bucket.url}/{key}")])
+            assert isinstance(found, list), found
+            assert all(block.read() for block in found)
+            self.whole.add(key)
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join()
+        if self.problem is not None:
+            raise self.problem
+        self.look()
+        assert len(self.whole) == len(self.bucket.all_keys())
+
+
+def misconfigured(run: Run, patch: pytest.MonkeyPatch) -> list[S3Storage]:
+    """Storages of workers that were set up wrongly."""
+    storages = [run.storage("there-is-no-such-bucket")]
+    if run.bucket.server.checks_credentials:
+        for key, secret in ((KEY, "wrong"), ("wrong", "wrong")):
+            use_credentials(patch, key, secret)
+            storages.append(run.storage())
+        use_credentials(patch)
+    return storages
+
+
+def kill_now_and_then(run: Run, server: S3Server, rng: random.Random, ended: threading.Event) -> None:
+    """Kill the server and start it again, several times until all is flushed."""
+    for turn in range(1, KILLS + 1):
+        while len(run.delivered.batches) < turn * FLUSHES // (KILLS + 1):
+            if ended.wait(0.01):
+                return
+        server.kill()
+        time.sleep(rng.uniform(0.05, 0.5))
+        server.start()
+
+
+def lines_of(places: Places, run: Run, flushed: FlushedBatch) -> bytes:
+    """What the committed metadata of a batch leads to, block by block."""
+    lines = b""
+    for url in run.delivered.urls(flushed):
+        place = block_place(url)
+        block = places.open(place.file).read(place.start, place.length)
+        lines += zstandard.ZstdDecompressor().decompress(block)
+    return lines
+
+
+def test_whatever_goes_wrong(s3: S3Server, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    seed = int(os.environ.get("FAULTS_SEED") or secrets.randbits(32))
+    print(f"FAULTS_SEED={seed}")
+    rng = random.Random(seed)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retry, "FIRST_PAUSE_THROTTLED", 0.02)
+    proxy = FaultyProxy(s3.port, seed, rate=0.2)
+    run = Run(bucket, proxy)
+    wrong = misconfigured(run, monkeypatch)
+    watcher = Watcher(bucket)
+    watcher.start()
+    each = FLUSHES // LANES
+    with ThreadPoolExecutor(LANES + 1) as pool:
+        ended = threading.Event()
+        killer = pool.submit(kill_now_and_then, run, s3, rng, ended)
+        lanes = [pool.submit(run.lane, range(n * each, (n + 1) * each), seed + n, wrong) for n in range(LANES)]
+        wait(lanes)
+        ended.set()
+        for future in [*lanes, killer]:
+            future.result()
+    watcher.end()
+    proxy.close()
+    print(f"{proxy.done.total()} requests went wrong, {len(run.failures)} flushes failed")
+
+    assert len(run.delivered.batches) == len(run.expected) == FLUSHES
+    places = Places(bucket.settings())
+    for flushed in run.delivered.batches:
+        assert lines_of(places, run, flushed) == run.expected[flushed.batch_id]
+    assert bucket.open_uploads() == []
+    assert proxy.done.keys() >= {(operation, fault) for operation in WRITES for fault in Fault}
+    assert {"abort", "list uploads"} <= {operation for operation, _ in proxy.done}

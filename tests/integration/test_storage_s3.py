@@ -1,0 +1,226 @@
+"""What only S3 has: parts on their way while others are made, errors told apart, servers that understand less."""
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from recording_worker.errors import BootError, ConfigError, FlushError
+from recording_worker.recording.batch_file import file_metadata
+from recording_worker.s3.client import S3Place
+from recording_worker.settings import Settings
+from recording_worker.storage import open_storage, s3, s3_upload
+from recording_worker.storage.s3 import S3Storage
+from tests.batch_files import block, line
+from tests.servers.faulty_proxy import Fault, FaultyProxy
+from tests.servers.s3 import KEY, PART_BYTES, Bucket, use_credentials
+
+NAME = "blocks/30d/file"
+
+
+@pytest.fixture
+def storage_of(bucket: Bucket) -> Iterator[Callable[..., S3Storage]]:
+    made: list[S3Storage] = []
+
+    def make(name: str = bucket.name, **settings: Any) -> S3Storage:
+        made.append(S3Storage(S3Place(name, ""), bucket.settings(**settings), PART_BYTES))
+        return made[-1]
+
+    yield make
+    for storage in made:
+        storage.close()
+
+
+Make = Callable[..., S3Storage]
+
+
+def test_the_settings_choose_it(bucket: Bucket) -> None:
+    storage = open_storage(bucket.settings(storage=f"{bucket.url}/some/prefix"))
+    assert isinstance(storage, S3Storage)
+    assert storage.write(NAME, [b"x"], {}) == f"{bucket.url}/some/prefix/{NAME}"
+    assert bucket.all_keys() == [f"some/prefix/{NAME}"]
+
+
+def test_the_object_says_what_is_in_it(bucket: Bucket, storage_of: Make) -> None:
+    entries = [block([(7, [line(1)]), (9, [line(2)])])[0], block([(3, [line(1)])])[0]]
+    metadata = file_metadata("batch-1", "zstd", "recordings", entries)
+    for name, size in (("small", 10), ("large", 3 * PART_BYTES)):
+        storage_of().write(name, [b"x" * size], metadata)
+        assert bucket.metadata(name) == {
+            "batch-id": "batch-1",
+            "codec": "zstd",
+            "topic": "recordings",
+            "offsets": "0:3-9",
+        }
+
+
+def test_metadata_stays_below_what_s3_takes() -> None:
+    entries = [block([(2**62, [line(1)])])[0] for _ in range(300)]
+    for number, entry in enumerate(entries):
+        entry.partition = number
+    metadata = file_metadata("b" * 36, "zstd", "t" * 249, entries)
+    assert sum(len(name) + len(value) for name, value in metadata.items()) < 2048
+    assert metadata["offsets"].endswith(",...")
+    assert metadata["offsets"].startswith(f"0:{2**62}-{2**62},1:")
+
+
+def test_parts_are_uploaded_while_later_ones_are_made(bucket: Bucket, storage_of: Make) -> None:
+    storage = storage_of()
+    uploaded = threading.Event()
+    upload_part = storage._client.upload_part
+
+    def upload(**arguments: Any) -> Any:
+        answer = upload_part(**arguments)
+        uploaded.set()
+        return answer
+
+    storage._client.upload_part = upload
+
+    def parts() -> Iterator[bytes]:
+        yield os.urandom(PART_BYTES)
+        yield os.urandom(PART_BYTES)
+        assert uploaded.wait(10), "the first parts wait for the last"
+        yield b"end"
+
+    storage.write(NAME, parts(), {})
+    assert len(bucket.content(NAME)) == 2 * PART_BYTES + 3
+
+
+@pytest.mark.parametrize("size", [10, 4 * PART_BYTES])
+def test_nothing_is_made_twice(bucket: Bucket, storage_of: Make, size: int) -> None:
+    """Whatever fails, what was made is sent again."""
+    proxy = FaultyProxy(bucket.server.port, seed=1, rate=0.4)
+    storage = storage_of(s3_endpoint=proxy.endpoint, s3_read_timeout=0.3, s3_retry_for=60)
+    proxy.never(Fault.DENIED)
+    made: list[bytes] = []
+
+    def parts() -> Iterator[bytes]:
+        for _ in range(0, size, 10):
+            made.append(os.urandom(10))
+            yield made[-1]
+
+    storage.write(NAME, parts(), {"batch-id": "1"})
+    assert bucket.content(NAME) == b"".join(made)
+    assert bucket.open_uploads() == []
+    assert proxy.done.total() > 0
+    proxy.close()
+
+
+def test_close_gives_up_and_aborts(bucket: Bucket, storage_of: Make) -> None:
+    storage = storage_of()
+    begun, faults = threading.Event(), []
+
+    def parts() -> Iterator[bytes]:
+        yield os.urandom(2 * PART_BYTES)
+        yield os.urandom(2 * PART_BYTES)
+        begun.set()
+        assert storage._closing.wait(10)
+        yield os.urandom(PART_BYTES)
+
+    def write() -> None:
+        try:
+            storage.write(NAME, parts(), {})
+        except FlushError as error:
+            faults.append(str(error))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert begun.wait(10)
+    storage.close()
+    writer.join()
+    assert faults == [f"can't write {bucket.url}/{NAME}: stopped"]
+    assert (bucket.all_keys(), bucket.open_uploads()) == ([], [])
+
+
+@pytest.mark.parametrize("refused", ["IfNoneMatch", "ChecksumCRC32"])
+@pytest.mark.parametrize("size", [10, 3 * PART_BYTES])
+def test_a_server_that_refuses_a_header_is_asked_without(
+    bucket: Bucket, storage_of: Make, monkeypatch: pytest.MonkeyPatch, refused: str, size: int
+) -> None:
+    storage = storage_of()
+    refusals = []
+    for name in ("put_object", "upload_part", "complete_multipart_upload"):
+        really = getattr(storage._client, name)
+
+        def request(really: Callable[..., Any] = really, **arguments: Any) -> Any:
+            if refused in arguments:
+                refusals.append(refused)
+                raise ClientError(
+                    {"Error": {"Code": "NotImplemented"}, "ResponseMetadata": {"HTTPStatusCode": 501}}, "x"
+                )
+            return really(**arguments)
+
+        monkeypatch.setattr(storage._client, name, request)
+    storage.write(NAME, [b"x" * PART_BYTES, b"x" * size], {})
+    assert refusals
+    refusals.clear()
+    storage.write(f"{NAME}-2", [b"x" * size], {})
+    assert refusals == []
+    assert len(bucket.all_keys()) == 2
+
+
+def wrong_secret(bucket: Bucket, patch: pytest.MonkeyPatch) -> Settings:
+    use_credentials(patch, KEY, "wrong")
+    return bucket.settings()
+
+
+def wrong_key(bucket: Bucket, patch: pytest.MonkeyPatch) -> Settings:
+    use_credentials(patch, "wrong", "wrong")
+    return bucket.settings()
+
+
+def no_credentials(bucket: Bucket, patch: pytest.MonkeyPatch) -> Settings:
+    patch.delenv("AWS_ACCESS_KEY_ID")
+    return bucket.settings()
+
+
+def no_bucket(bucket: Bucket, patch: pytest.MonkeyPatch) -> Settings:  # noqa: ARG001 - one of several
+    return bucket.settings(storage="s3://there-is-none")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        (wrong_secret, "the secret key is wrong"),
+        (wrong_key, "the server does not know this access key"),
+        (no_credentials, "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        (no_bucket, "there is no such bucket"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_and_not_tried_again(
+    bucket: Bucket,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: Callable[[Bucket, pytest.MonkeyPatch], Settings],
+    text: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings = wrong(bucket, monkeypatch)
+    if wrong in (wrong_secret, wrong_key) and not bucket.server.checks_credentials:
+        open_storage(settings).check()  # moto takes them all
+        return
+    storage = open_storage(settings)
+    with pytest.raises(ConfigError) as at_start:
+        storage.check()
+    with pytest.raises(FlushError) as at_flush:
+        storage.write(NAME, [b"x"], {})
+    assert str(at_start.value).startswith(f"can't write to {settings.storage}: {text}")
+    assert str(at_flush.value).startswith(f"can't write {settings.storage}/{NAME}: {text}")
+    assert "\n" not in f"{at_start.value}{at_flush.value}"
+    assert "trying again" not in caplog.text
+
+
+def test_a_server_that_is_not_there(bucket: Bucket, monkeypatch: pytest.MonkeyPatch, storage_of: Make) -> None:
+    monkeypatch.setattr(s3, "_CHECK_SECONDS", 0.2)
+    monkeypatch.setattr(s3_upload, "_ABORT_SECONDS", 0.2)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        storage = storage_of(s3_endpoint=f"http://127.0.0.1:{taken.getsockname()[1]}", s3_retry_for=0.2)
+        with pytest.raises(BootError, match=rf"can't write to {bucket.url}: can't reach the server"):
+            storage.check()
+        for size in (1, 3 * PART_BYTES):
+            with pytest.raises(FlushError, match="can't reach the server"):
+                storage.write(NAME, [b"x" * size] * 2, {})

@@ -1,0 +1,118 @@
+"""What every storage keeps to: a local folder, and S3 on each server."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from recording_worker.errors import FlushError
+from recording_worker.s3.client import S3Place
+from recording_worker.storage.base import Part, Storage
+from recording_worker.storage.local import LocalStorage
+from recording_worker.storage.s3 import S3Storage
+from tests.servers.fixtures import S3_SERVERS
+from tests.servers.s3 import PART_BYTES, Bucket, use_credentials
+
+KEY = "blocks/30d/file"
+SIZES = [0, 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 10 * PART_BYTES + 7]
+
+
+class Place(Protocol):
+    """A storage, and a look at what is in it."""
+
+    storage: Storage
+    overwrites: bool
+
+    def content(self, url: str) -> bytes: ...
+    def names(self) -> list[str]: ...
+    def leftovers(self) -> list[str]: ...
+
+
+class Folder:
+    overwrites = False
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.storage: Storage = LocalStorage(root)
+
+    def content(self, url: str) -> bytes:
+        return Path(url.removeprefix("file://")).read_bytes()
+
+    def names(self) -> list[str]:
+        return [path.relative_to(self.root).as_posix() for path in self.root.rglob("[!.]*") if path.is_file()]
+
+    def leftovers(self) -> list[str]:
+        return [str(path) for path in self.root.rglob(".*")]
+
+
+class Below:
+    """Of a bucket, what is below a prefix."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self.bucket = bucket
+        self.overwrites = not bucket.server.honours_if_none_match
+        self.storage: Storage = S3Storage(S3Place(bucket.name, "some/prefix/"), bucket.settings(), PART_BYTES)
+
+    def content(self, url: str) -> bytes:
+        return self.bucket.content(url.removeprefix(f"{self.bucket.url}/"))
+
+    def names(self) -> list[str]:
+        return [key.removeprefix("some/prefix/") for key in self.bucket.all_keys()]
+
+    def leftovers(self) -> list[str]:
+        return self.bucket.open_uploads()
+
+
+@pytest.fixture(params=["local", *S3_SERVERS])
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Place]:
+    made: Place
+    if request.param == "local":
+        made = Folder(tmp_path)
+    else:
+        use_credentials(monkeypatch)
+        made = Below(request.getfixturevalue(request.param).new_bucket())
+    yield made
+    made.storage.close()
+
+
+def test_check_finds_nothing_wrong_and_leaves_nothing(place: Place) -> None:
+    place.storage.check()
+    assert (place.names(), place.leftovers()) == ([], [])
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_written_is_there_whole(place: Place, size: int) -> None:
+    content = os.urandom(size)
+    parts: list[Part] = [content[at : at + 400] for at in range(0, size, 400)]
+    parts = [kind(part) for kind, part in zip([bytes, bytearray, memoryview] * len(parts), parts, strict=False)]
+    url = place.storage.write(KEY, iter(parts), {"batch-id": "1"})
+    assert place.content(url) == content
+    assert (place.names(), place.leftovers()) == ([KEY], [])
+
+
+@pytest.mark.parametrize("size", SIZES[1:])
+def test_parts_that_can_not_be_made_leave_nothing(place: Place, size: int) -> None:
+    def parts() -> Iterator[bytes]:
+        yield os.urandom(size)
+        yield os.urandom(size)
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        place.storage.write(KEY, parts(), {})
+    assert (place.names(), place.leftovers()) == ([], [])
+
+
+@pytest.mark.parametrize("size", [100, 3 * PART_BYTES])
+def test_nothing_is_overwritten_where_the_server_can_be_asked_not_to(place: Place, size: int) -> None:
+    url = place.storage.write(KEY, [b"1" * size], {"batch-id": "1"})
+    other = [b"2" * PART_BYTES, b"2" * (size - 1)]
+    if place.overwrites:
+        place.storage.write(KEY, other, {"batch-id": "2"})
+        assert place.content(url) == b"".join(other)
+    else:
+        with pytest.raises(FlushError, match=KEY):
+            place.storage.write(KEY, other, {"batch-id": "2"})
+        assert place.content(url) == b"1" * size
+    assert (place.names(), place.leftovers()) == ([KEY], [])
