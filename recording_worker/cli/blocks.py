@@ -6,18 +6,18 @@ from collections.abc import Iterable
 import click
 from rich.console import Console
 
-from recording_worker.cli.scanning import Scan, paths_argument, standard_output
+from recording_worker.cli.scanning import Paths, Scan, paths_argument, standard_output
 from recording_worker.reading.blocks import Totals, block_json, file_table
 from recording_worker.reading.index import Block
 
 
 @click.command()
-@paths_argument
 @click.option("--json", "as_json", is_flag=True, help="JSON lines, one a block, instead of tables.")
-def blocks(paths: tuple[str, ...], as_json: bool) -> None:
+@paths_argument
+def blocks(paths: Paths, as_json: bool) -> None:
     """List the blocks of batch files, from the index at the end of each file alone.
 
-    A PATH is a batch file, or a folder of them. Needs neither Kafka nor a database.
+    A PATH is a batch file, a folder of them, or s3://BUCKET/PREFIX. Needs neither Kafka nor a database.
     """
     scan = Scan(paths)
     with standard_output():

@@ -2,15 +2,31 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import track
 
+from recording_worker.cli.options import S3_SETTINGS, settings_from, settings_options
 from recording_worker.errors import WorkerError
-from recording_worker.reading.index import BatchFileError, Block, find_files, read_blocks
+from recording_worker.reading.export import only_team
+from recording_worker.reading.index import BatchFileError, Block, read_blocks
+from recording_worker.reading.places import Places
+from recording_worker.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The paths a command was given, and what is to be known about S3."""
+
+    given: tuple[str, ...]
+    settings: Settings
 
 
 class Scan:
@@ -19,8 +35,8 @@ class Scan:
     A file that can't be read does not end it: it is said at the end.
     """
 
-    def __init__(self, paths: Iterable[str]) -> None:
-        self._files = list(find_files(paths))
+    def __init__(self, paths: Paths) -> None:
+        self._files = list(Places(paths.settings).find(paths.given))
         self._problems: list[BatchFileError] = []
 
     @property
@@ -44,10 +60,31 @@ class Scan:
             else:
                 yield found
 
+    @property
+    def problems(self) -> list[BatchFileError]:
+        """What is wrong with the files that could not be read so far."""
+        return self._problems
+
     def raise_problems(self) -> None:
         """Raise BatchFileError where files could not be read: a line for each."""
         if self._problems:
             raise BatchFileError("\n".join(map(str, self._problems)))
+
+
+def session_blocks(scan: Scan, session_id: str, team_id: int | None) -> list[Block]:
+    """The blocks of one session. Raises WorkerError where there are none, or several teams use the id."""
+    found = [
+        block
+        for file_blocks in scan.blocks()
+        for block in file_blocks
+        if block.entry.session_id == session_id and team_id in (None, block.entry.team_id)
+    ]
+    if not found:
+        scan.raise_problems()
+        team = "" if team_id is None else f" of team {team_id}"
+        raise WorkerError(f"no session {session_id}{team} in {scan.files:,} batch files")
+    only_team(found, session_id)
+    return found
 
 
 @contextmanager
@@ -66,4 +103,17 @@ def standard_output() -> Iterator[None]:
         raise WorkerError(f"can't write to standard output: {error.strerror}") from error
 
 
-paths_argument = click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+def paths_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command the argument PATH... as `paths: Paths`, and the options for S3.
+
+    To be the last decorator, so that the command's own options come first in its help.
+    """
+
+    @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+    @settings_options(S3_SETTINGS)
+    @wraps(command)
+    def with_paths(paths: tuple[str, ...], config: Path | None, **options: Any) -> Any:
+        flags = {name: options.pop(name) for name in S3_SETTINGS}
+        return command(paths=Paths(paths, settings_from(config, flags)), **options)
+
+    return with_paths

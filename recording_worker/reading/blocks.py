@@ -37,6 +37,10 @@ def block_json(block: Block) -> bytes:
         "first_timestamp": entry.first_timestamp,
         "last_timestamp": entry.last_timestamp,
         "has_full_snapshot": entry.has_full_snapshot,
+        "first_full_snapshot_position": entry.first_full_snapshot_position,
+        "first_full_snapshot_timestamp": entry.first_full_snapshot_timestamp,
+        "out_of_order_count": entry.out_of_order_count,
+        "gap_count": entry.gap_count,
         "size": entry.size,
         "start": entry.start,
         "length": entry.length,
@@ -85,7 +89,7 @@ def _title(blocks: Sequence[Block]) -> Text:
     flushed = f"flushed {utc_text(index.created_ms)} UTC"
     title = Text(printable(file.name), style="bold")
     return title.append(
-        f"\n{_count(len(blocks), 'block')} kept {index.retention}, {flushed}, from {sources}", style="not bold"
+        f"\n{counted(len(blocks), 'block')} kept {index.retention}, {flushed}, from {sources}", style="not bold"
     )
 
 
@@ -112,9 +116,9 @@ class Totals:
 
     def __str__(self) -> str:
         return (
-            f"{_count(self.files, 'file')}, {_count(self.blocks, 'block')}, {_count(len(self.sessions), 'session')}, "
-            f"{_count(self.events, 'event')}, {filesize.decimal(self.size)} of lines, "
-            f"{filesize.decimal(self.stored)} stored"
+            f"{counted(self.files, 'file')}, {counted(self.blocks, 'block')}, "
+            f"{counted(len(self.sessions), 'session')}, {counted(self.events, 'event')}, "
+            f"{filesize.decimal(self.size)} of lines, {filesize.decimal(self.stored)} stored"
         )
 
 
@@ -123,5 +127,6 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """A number and what it is of."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

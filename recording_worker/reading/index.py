@@ -33,6 +33,10 @@ class BatchFileError(WorkerError):
     """A file is no batch file, or a damaged one. The text names the file."""
 
 
+class FileMissingError(BatchFileError):
+    """The file is not there."""
+
+
 class RangedFile(Protocol):
     """A file of which ranges can be read: a local one, or an object in a store. Raises BatchFileError."""
 
@@ -64,7 +68,7 @@ class LocalFile:
                 file.seek(max(0, size - length))
                 return file.read(length), size
         except OSError as error:
-            raise BatchFileError(f"{self.name}: {error.strerror}") from error
+            raise _unreadable(self.name, error) from error
 
     def read(self, start: int, length: int) -> bytes:
         try:
@@ -72,7 +76,12 @@ class LocalFile:
                 file.seek(start)
                 return file.read(length)
         except OSError as error:
-            raise BatchFileError(f"{self.name}: {error.strerror}") from error
+            raise _unreadable(self.name, error) from error
+
+
+def _unreadable(name: str, error: OSError) -> BatchFileError:
+    kind = FileMissingError if isinstance(error, FileNotFoundError) else BatchFileError
+    return kind(f"{name}: {error.strerror}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +141,7 @@ def read_index(file: RangedFile) -> BatchIndex:
     if framed > size:
         raise BatchFileError(f"{file.name}: the index is damaged: it can't be longer than the file")
     if framed > len(tail):
-        tail = file.read(size - framed, framed)
+        tail = file.read(size - framed, framed - len(tail)) + tail
     frame = tail[-framed:]
     text = frame[FRAME_HEADER.size : -TRAILER.size]
     if frame[: FRAME_HEADER.size] != FRAME_HEADER.pack(SKIPPABLE_MAGIC, length + TRAILER.size):

@@ -62,6 +62,10 @@ def test_export_writes_a_sessions_events(folder: Path) -> None:
         ("export {} --session nobody", 1, "no session nobody in 2 batch files"),
         ("export {} --session other --team 7", 1, "no session other of team 7 in 2 batch files"),
         ("export {}/notes --session other", 1, "{}/notes: no index at its end: not a batch file"),
+        ("play {} --session session-1", 1, "session session-1 is in several teams: say which with --team (1, 2)"),
+        ("play {} --session nobody --html {}/x", 1, "no session nobody in 2 batch files"),
+        ("play {} --session other --html {}/none/x", 2, "{}/none/x: No such file or directory"),
+        ("play {} --session other --port 70000", 2, "Invalid value for '--port'"),
         ("blocks {}/notes", 1, "{}/notes: no index at its end: not a batch file"),
         ("blocks {}/nowhere", 2, "{}/nowhere: No such file or directory"),
         ("blocks", 2, "Missing argument 'PATH...'"),
@@ -76,6 +80,15 @@ def test_what_is_wrong_is_said_in_one_line(folder: Path, arguments: str, code: i
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_play_without_its_player_says_how_to_get_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "empty"))
+    done = run("play", folder, "--session", "other")
+    assert done.returncode == 3
+    assert done.stderr.startswith("recording-worker: error: the player (@rrweb/replay ")
+    assert "fetch it once, with `make player`" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_damaged_file_does_not_hide_the_others(folder: Path) -> None:
     damaged = write_batch_file(folder, block([(6, [line(6)])], "other"))
     damaged.write_bytes(damaged.read_bytes()[:-1])
@@ -85,7 +98,10 @@ def test_a_damaged_file_does_not_hide_the_others(folder: Path) -> None:
     exported = run("export", folder, "--session", "other")
     assert exported.returncode == 1
     assert exported.stdout.encode() == line(9) + b"\n"
-    for done in (listed, exported):
+    played = run("play", folder, "--session", "other", "--html", folder / "page.html")
+    assert played.returncode == 1
+    assert "Left out: " in (folder / "page.html").read_text()
+    for done in (listed, exported, played):
         assert done.stderr.startswith(f"recording-worker: error: {damaged}: zstd data without an index at its end")
         assert len(done.stderr.splitlines()) == 1
 

@@ -1,5 +1,7 @@
 import os
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,11 +10,13 @@ from recording_worker.reading.index import (
     TAIL_BYTES,
     BatchFileError,
     Block,
+    FileMissingError,
     LocalFile,
     find_files,
     read_blocks,
     read_index,
 )
+from recording_worker.recording.batch_file import index_frame
 from tests.batch_files import batch_file, block, line, write_batch_file
 
 
@@ -54,7 +58,7 @@ def test_a_small_index_takes_one_read_and_a_large_one_two() -> None:
     index = read_index(large)
     assert [entry.session_id for entry in index.blocks] == [f"session-{n}" for n in range(2000)]
     stored = index.blocks[-1].start + index.blocks[-1].length
-    assert large.reads == [TAIL_BYTES, len(large.content) - stored]
+    assert large.reads == [TAIL_BYTES, len(large.content) - stored - TAIL_BYTES]
 
 
 def test_a_block_takes_one_read_of_its_own_bytes() -> None:
@@ -104,6 +108,18 @@ def test_a_block_outside_the_file_is_told() -> None:
     assert "outside the file" in problem(content[1:])
 
 
+def test_an_index_of_before_order_and_gaps_were_counted_is_read() -> None:
+    index = read_index(InMemory(CONTENT))
+    added = ("first_full_snapshot_position", "first_full_snapshot_timestamp", "out_of_order_count", "gap_count")
+    before: list[Any] = [asdict(entry) for entry in index.blocks]
+    for entry in before:
+        for name in added:
+            del entry[name]
+    content = CONTENT[:-INDEX_BYTES] + index_frame(replace(index, blocks=before))
+    assert len(content) < len(CONTENT)
+    assert read_index(InMemory(content)) == index
+
+
 def test_files_are_found_in_folders(tmp_path: Path) -> None:
     first = write_batch_file(tmp_path, block([(7, [line(1)])]))
     second = write_batch_file(tmp_path / "other", block([(7, [line(1)])]))
@@ -125,5 +141,5 @@ def test_a_file_that_can_not_be_read_does_not_hide_the_others(tmp_path: Path) ->
     (bad := tmp_path / "bad").write_bytes(b"no")
     gone = LocalFile(tmp_path / "gone")
     results = list(read_blocks([LocalFile(bad), gone, LocalFile(good)]))
-    assert [type(result) for result in results] == [BatchFileError, BatchFileError, list]
+    assert [type(result) for result in results] == [BatchFileError, FileMissingError, list]
     assert str(results[1]) == f"{gone.path}: {os.strerror(2)}"

@@ -1,0 +1,67 @@
+"""`recording-worker play`: a session in the browser."""
+
+from pathlib import Path
+
+import click
+
+from recording_worker.cli.scanning import Paths, Scan, paths_argument, session_blocks
+from recording_worker.errors import ConfigError
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  recording-worker play out/blocks --session ID
+  recording-worker play out/blocks --session ID --html session.html"""
+)
+@click.option("--session", "session_id", required=True, metavar="ID", help="The session to play.")
+@click.option("--team", "team_id", type=int, metavar="N", help="Its team; needed where several teams use the id.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default="any that is free",
+    metavar="N",
+    help="Port of the page, on 127.0.0.1.",
+)
+@click.option(
+    "--html",
+    "target",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the page to this file, the recording in it, instead of serving it.",
+)
+@paths_argument
+def play(paths: Paths, session_id: str, team_id: int | None, port: int, target: Path | None) -> None:
+    """Play one session in a browser: a page on this machine, served until Ctrl-C, or written to a file.
+
+    A recording is not trusted: nothing in it runs, and nothing is loaded from the network. A PATH is a
+    batch file, a folder of them, or s3://BUCKET/PREFIX. Needs rrweb's player, which `make player` fetches once.
+    """
+    from recording_worker.cli.output import signals_end
+    from recording_worker.playing import page, player
+    from recording_worker.playing.server import PlayServer
+    from recording_worker.playing.session import recording_of
+    from recording_worker.reading.export import session_lines
+
+    rrweb = player.load()
+    scan = Scan(paths)
+    blocks = session_blocks(scan, session_id, team_id)
+    recording = recording_of(blocks, session_lines(blocks))
+    recording.notes += [f"Left out: {problem}" for problem in scan.problems]
+    if target is not None:
+        _write(target, page.whole_page(rrweb, recording).html)
+        click.echo(f"Written to {target}")
+    else:
+        server = PlayServer(page.served_page(rrweb), recording, port)
+        click.echo(f"{server.url}\nCtrl-C ends.")
+        with signals_end():
+            server.run()
+    scan.raise_problems()
+
+
+def _write(target: Path, html: str) -> None:
+    try:
+        target.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{target}: {error.strerror}") from error

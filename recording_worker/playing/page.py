@@ -1,0 +1,96 @@
+"""The page that plays a session: one HTML document, the same whether it is served or written to a file.
+
+A recording is hostile input, so it is kept in three ways, each enough by itself for scripts:
+
+- The page shows what is recorded as text only.
+- The recorded page is rebuilt in a frame that may run no scripts (`sandbox`), inside the stage: a `data:` document,
+  which has an origin of its own, so not even what ran there could reach the page, its server or another site.
+- Page and stage have a policy that lets run only their own scripts, known by their hashes, and nothing be loaded
+  from anywhere. What is inside inherits both.
+"""
+
+import base64
+import hashlib
+import re
+from functools import cache
+from importlib import resources
+from typing import NamedTuple
+
+from recording_worker.playing.player import NAME, VERSION, Player
+from recording_worker.playing.session import Recording
+
+_PLACE = re.compile(r"\{\{(\w+)\}\}")
+
+
+class Page(NamedTuple):
+    html: str
+    policy: str
+    """Its Content-Security-Policy, which it also holds itself."""
+
+
+def served_page(player: Player) -> Page:
+    """The page that fetches `recording.json` and `windows/{n}.jsonl` from where it was served."""
+    return _page(player, connect="'self'", recording="")
+
+
+def whole_page(player: Player, recording: Recording) -> Page:
+    """The page with the recording in it: needs no server, and no network."""
+    parts = [_data("application/json", "recording", recording.as_json())]
+    for number, window in enumerate(recording.windows):
+        lines = b"\n".join(window.lines).decode(errors="replace")
+        parts.append(_data("application/x-ndjson", f"window-{number}", in_html(lines)))
+    return _page(player, connect="'none'", recording="".join(parts))
+
+
+def in_html(lines: str) -> str:
+    """JSON lines as they can stand in a script element: nothing in them ends it, and no line is broken in two.
+
+    In JSON `<` can only be in a string, and a carriage return only between tokens.
+    """
+    return lines.replace("<", "\\u003c").replace("\r", " ")
+
+
+def _data(kind: str, name: str, text: str) -> str:
+    return f'<script type="{kind}" id="{name}">{text}</script>\n'
+
+
+def _page(player: Player, connect: str, recording: str) -> Page:
+    script = _part("page.js")
+    stage_script = _part("stage.js")
+    # The stage inherits the page's policy, so that has to allow what the stage needs.
+    scripts = f"script-src {_hash(script)} {_hash(player.script)} {_hash(stage_script)}"
+    common = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; media-src data:"
+    closed = "base-uri 'none'; form-action 'none'"
+    policy = f"{common}; {scripts}; frame-src data:; connect-src {connect}; {closed}"
+    stage = _fill(
+        _part("stage.html"),
+        policy=f"{common}; {scripts}; {closed}",
+        player_style=player.style,
+        style=_part("stage.css"),
+        player_script=player.script,
+        script=stage_script,
+    )
+    html = _fill(
+        _part("page.html"),
+        policy=policy,
+        player=f"{NAME} {VERSION} (https://github.com/rrweb-io/rrweb, MIT License)",
+        style=_part("page.css"),
+        stage=f"data:text/html;charset=utf-8;base64,{base64.b64encode(stage.encode()).decode()}",
+        recording=recording,
+        script=script,
+    )
+    return Page(html, policy)
+
+
+def _fill(template: str, **parts: str) -> str:
+    """The template with each `{{name}}` replaced, in one go: what is put in is not looked at again."""
+    return _PLACE.sub(lambda place: parts[place[1]], template)
+
+
+def _hash(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+@cache
+def _part(name: str) -> str:
+    return resources.files("recording_worker.playing").joinpath("page", name).read_text(encoding="utf-8")

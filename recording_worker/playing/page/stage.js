@@ -1,0 +1,210 @@
+"use strict";
+// Runs in the stage: a frame of an origin of its own, without a network, in which rrweb's player rebuilds the recorded
+// page in a frame that may run no scripts. It is told what to do over one port, and says what happens over the same.
+(() => {
+  const META = 4, SNAPSHOT = 2, INCREMENTAL = 3, MUTATION = 0, MEDIA = 7, CANVAS = 9;
+  const MOVES = new Set([1, 6, 12]);
+  const DOCUMENT = 0, ELEMENT = 2;
+  const TAG = /^[a-z][\w:.-]*$/i;
+  const DEFAULT_SIZE = { width: 1280, height: 800, href: "" };
+  const MAX_SIDE = 16384;
+  const TICK_MS = 100;
+
+  const root = document.getElementById("root");
+  let port = null, replayer = null, first = 0, playing = false, size = DEFAULT_SIZE;
+
+  const say = (what) => port && port.postMessage(what);
+  const now = () => (replayer ? first + replayer.getCurrentTime() : 0);
+  const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+
+  // What runs scripts or loads something is kept from it by the sandbox and the policy. These open connections without
+  // either having a say in it (a frame connects before it is refused), open documents of their own, or make the
+  // player call what is not there. Nothing is lost: what is not in the recording as a data: URL can't be shown anyway.
+  const NEVER = new Set(["http-equiv", "srcdoc", "data", "ping", "rr_mediastate"]);
+  const ONLY_DATA = new Set(["src", "srcset", "poster", "background", "rr_dataurl"]);
+
+  function disarm(attributes) {
+    for (const name of Object.keys(attributes)) {
+      const plain = name.toLowerCase(), value = String(attributes[name]).trim().toLowerCase();
+      const hint = plain === "rel" && value !== "stylesheet";
+      const loads = ONLY_DATA.has(plain) && attributes[name] !== null && !value.startsWith("data:");
+      if (hint || loads || NEVER.has(plain)) delete attributes[name];
+    }
+  }
+
+  // A canvas shows nothing where no scripts may run, so it becomes a picture: of what was drawn when the snapshot was
+  // taken, and then of each drawing of all of it, which is how canvases are recorded.
+  function asPicture(node) {
+    node.tagName = "img";
+    node.attributes.src = node.attributes.rr_dataURL;
+    delete node.attributes.rr_dataURL;
+  }
+
+  function drawn(event) {
+    const commands = Array.isArray(event.data.commands) ? event.data.commands : [event.data];
+    const command = commands.findLast((one) => one.property === "drawImage");
+    const blob = command.args[0].args[0];
+    if (!/^image\/[a-z]+$/.test(blob.type)) throw new TypeError("no picture");
+    const src = `data:${blob.type};base64,${blob.data[0].base64}`;
+    const attributes = [{ id: event.data.id, attributes: { src } }];
+    const data = { source: MUTATION, texts: [], removes: [], adds: [], attributes };
+    return { type: INCREMENTAL, timestamp: event.timestamp, data };
+  }
+
+  function disarmTree(root) {
+    const left = [root];
+    while (left.length) {
+      const node = left.pop();
+      if (!isObject(node)) throw new TypeError("no node");
+      if (node.type === ELEMENT) {
+        if (!TAG.test(node.tagName)) node.tagName = "div";
+        if (!isObject(node.attributes)) node.attributes = {};
+        if (node.tagName === "canvas") asPicture(node);
+        disarm(node.attributes);
+      }
+      if (!Array.isArray(node.childNodes)) node.childNodes = [];
+      for (const child of node.childNodes) left.push(child);
+    }
+  }
+
+  // The event as it may be played; null, or an error, for one that may not.
+  function prepared(event) {
+    if (!isObject(event) || typeof event.timestamp !== "number" || !isObject(event.data)) return null;
+    const data = event.data;
+    if (event.type === META) {
+      for (const side of ["width", "height"]) {
+        const given = Number(data[side]);
+        data[side] = given >= 1 ? Math.min(Math.round(given), MAX_SIDE) : DEFAULT_SIZE[side];
+      }
+    } else if (event.type === SNAPSHOT) {
+      disarmTree(data.node);
+      if (data.node.type !== DOCUMENT || !data.node.childNodes.some(({ type }) => type === ELEMENT)) return null;
+      if (!isObject(data.initialOffset)) data.initialOffset = { top: 0, left: 0 };
+    } else if (event.type === INCREMENTAL && data.source === MEDIA) {
+      return null; // there is no media to play, as nothing is loaded
+    } else if (event.type === INCREMENTAL && MOVES.has(data.source)) {
+      data.positions = Array.isArray(data.positions) ? data.positions.filter(isObject) : [];
+    } else if (event.type === INCREMENTAL && data.source === CANVAS) {
+      return drawn(event);
+    } else if (event.type === INCREMENTAL && data.source === MUTATION) {
+      for (const field of ["texts", "attributes", "removes", "adds"]) {
+        if (!Array.isArray(data[field])) data[field] = [];
+      }
+      for (const added of data.adds) disarmTree(added.node);
+      for (const changed of data.attributes) if (isObject(changed.attributes)) disarm(changed.attributes);
+    }
+    return event;
+  }
+
+  function parse(text) {
+    const events = [];
+    let bad = 0;
+    for (const line of text.split("\n")) {
+      if (!line) continue;
+      let event = null;
+      try {
+        event = prepared(JSON.parse(line)[1]);
+      } catch (error) {
+        event = null;
+      }
+      if (event) events.push(event);
+      else bad += 1;
+    }
+    if (events.length && events[0].type !== META) {
+      events.unshift({ type: META, timestamp: events[0].timestamp, data: { ...DEFAULT_SIZE } });
+    }
+    return { events, bad };
+  }
+
+  // An event that can't be played is passed over: else the player would stop at it for good.
+  class Replayer extends rrwebReplay.Replayer {
+    rebuildFullSnapshot(...given) {
+      this.attempt(() => super.rebuildFullSnapshot(...given));
+    }
+    applyIncremental(...given) {
+      this.attempt(() => super.applyIncremental(...given));
+    }
+    attempt(play) {
+      try {
+        play();
+      } catch (error) {
+        say({ is: "skipped", events: 1 });
+      }
+    }
+  }
+
+  function fit() {
+    const scale = Math.min(innerWidth / size.width, innerHeight / size.height, 1);
+    const left = Math.max(0, (innerWidth - size.width * scale) / 2);
+    const top = Math.max(0, (innerHeight - size.height * scale) / 2);
+    root.style.transform = `translate(${left}px, ${top}px) scale(${scale})`;
+  }
+
+  function seek(at) {
+    const offset = Math.max(0, at - first);
+    if (playing) replayer.play(offset);
+    else replayer.pause(offset);
+    say({ is: "time", at: now() });
+  }
+
+  const actions = {
+    load({ number, text, at, speed }) {
+      if (replayer) replayer.destroy();
+      replayer = null;
+      playing = false;
+      const { events, bad } = parse(text);
+      if (events.length < 2) {
+        say({ is: "problem", text: "There is nothing in this window that can be played." });
+        return;
+      }
+      first = events[0].timestamp;
+      replayer = new Replayer(events, {
+        root,
+        speed,
+        triggerFocus: false,
+        showWarning: false,
+        mouseTail: { duration: 500, lineCap: "round", lineWidth: 3, strokeStyle: "#2f6fed" },
+      });
+      replayer.on("resize", (given) => {
+        size = given;
+        fit();
+      });
+      replayer.on("finish", () => {
+        playing = false;
+        say({ is: "end" });
+      });
+      size = events[0].data;
+      fit();
+      seek(at);
+      say({ is: "ready", number });
+      if (bad) say({ is: "skipped", events: bad });
+    },
+    play({ at }) {
+      if (!replayer) return;
+      playing = true;
+      seek(at);
+    },
+    pause() {
+      if (!replayer) return;
+      playing = false;
+      replayer.pause();
+      say({ is: "time", at: now() });
+    },
+    seek({ at }) {
+      if (replayer) seek(at);
+    },
+    speed({ speed }) {
+      if (replayer) replayer.setConfig({ speed });
+    },
+  };
+
+  addEventListener("resize", fit);
+  addEventListener("error", () => say({ is: "problem", text: "A part of this recording can't be played." }));
+  addEventListener("unhandledrejection", (event) => event.preventDefault()); // of media that can't be loaded, or played
+  setInterval(() => playing && say({ is: "time", at: now() }), TICK_MS);
+  addEventListener("message", (message) => {
+    if (port || message.source !== parent) return;
+    port = message.ports[0];
+    port.onmessage = ({ data }) => actions[data.do](data);
+  });
+})();

@@ -1,0 +1,89 @@
+"""The server of the page: on this machine only, for whoever was told its address."""
+
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterable
+from functools import partial
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from waitress.server import create_server
+
+from recording_worker.errors import BootError
+from recording_worker.playing.page import Page
+from recording_worker.playing.session import Recording
+
+HOST = "127.0.0.1"
+
+_TEXT = "text/plain; charset=utf-8"
+_HTML = "text/html; charset=utf-8"
+_JSON = "application/json"
+_LINES = "application/x-ndjson"
+
+
+class PlayApp:
+    """The page and its data below `/{secret}/`, as a WSGI application.
+
+    Other users of the machine can connect too, hence the secret. Requests that name another host are refused: a
+    web site whose name is made to lead here (DNS rebinding) gets nothing.
+    """
+
+    def __init__(self, page: Page, recording: Recording, secret: str) -> None:
+        self.hosts: frozenset[str] = frozenset()
+        """What the Host header may be."""
+        self._prefix = f"/{secret}/"
+        self._headers = [
+            ("Content-Security-Policy", f"{page.policy}; frame-ancestors 'none'"),
+            ("Cross-Origin-Resource-Policy", "same-origin"),
+            ("Cross-Origin-Opener-Policy", "same-origin"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Referrer-Policy", "no-referrer"),
+            ("Cache-Control", "no-store"),
+        ]
+        self._pages: dict[str, tuple[str, Callable[[], bytes]]] = {
+            "": (_HTML, page.html.encode),
+            "recording.json": (_JSON, recording.as_json().encode),
+        }
+        for number, window in enumerate(recording.windows):
+            self._pages[f"windows/{number}.jsonl"] = (_LINES, partial(b"\n".join, window.lines))
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        code, kind, body = self._answer(environ)
+        headers = [("Content-Type", kind), ("Content-Length", str(len(body))), *self._headers]
+        start_response(code, headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+    def _answer(self, environ: WSGIEnvironment) -> tuple[str, str, bytes]:
+        if environ.get("HTTP_HOST") not in self.hosts:
+            return "421 Misdirected Request", _TEXT, b"not a host of this server\n"
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return "405 Method Not Allowed", _TEXT, b"only GET\n"
+        path = environ.get("PATH_INFO", "")
+        found = self._pages.get(path.removeprefix(self._prefix)) if path.startswith(self._prefix) else None
+        if found is None:
+            return "404 Not Found", _TEXT, b"not found\n"
+        kind, body = found
+        return "200 OK", kind, body()
+
+
+class PlayServer:
+    """Serves one recording. Port 0 is any free one. Raises BootError where the port can't be had."""
+
+    def __init__(self, page: Page, recording: Recording, port: int) -> None:
+        secret = secrets.token_urlsafe(12)
+        app = PlayApp(page, recording, secret)
+        try:
+            listener = socket.create_server((HOST, port))
+        except OSError as error:
+            raise BootError(f"can't listen on {HOST}:{port}: {os.strerror(error.errno or 0)}") from error
+        self._server = create_server(app, sockets=[listener], threads=4, ident="recording-worker")
+        bound = listener.getsockname()[1]
+        app.hosts = frozenset({f"{HOST}:{bound}", f"localhost:{bound}"})
+        self.url = f"http://{HOST}:{bound}/{secret}/"
+
+    def run(self) -> None:
+        """Serve until Ctrl-C or a signal that ends as it does."""
+        self._server.run()
+
+    def close(self) -> None:
+        self._server.close()

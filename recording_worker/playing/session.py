@@ -1,0 +1,246 @@
+"""What is shown of a session: its windows and what can be played of each, its console, urls and counts."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from recording_worker.playing.events import is_packed, parse, unpack
+from recording_worker.reading.index import Block
+
+ACTIVITY_GAP_MS = 5_000
+"""After this long without a user's doing the session counts as inactive, as in `active_milliseconds`."""
+
+_FULL_SNAPSHOT, _INCREMENTAL, _META, _CUSTOM, _PLUGIN = 2, 3, 4, 5, 6
+_MOUSE, _INTERACTION, _INPUT, _TOUCH = 1, 2, 5, 6
+_ACTIVE_SOURCES = frozenset({1, 2, 3, 4, 5, 6, 7, 12})
+_CLICKS = frozenset({2, 3, 4, 9})
+_CONSOLE = "rrweb/console@1"
+_LEVELS = {"warn": "warn", "countReset": "warn", "error": "error", "assert": "error"}
+_MAX_MESSAGE = 2_999
+_MAX_URL = 4_096
+
+Event = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Window:
+    """One browser window, or tab, of the session. Times in milliseconds since 1970."""
+
+    id: str
+    start: float
+    end: float
+    events: int = 0
+    playable_from: float | None = None
+    """When its first full snapshot was taken: there is nothing to show before."""
+    wireframes: bool = False
+    """Whether its snapshots are those of a mobile client, which rrweb's player has no use for."""
+    active: list[tuple[float, float]] = field(default_factory=list)
+    """From when to when somebody did something, pauses of up to ACTIVITY_GAP_MS included."""
+    lines: list[bytes] = field(default_factory=list)
+    """What the player gets, `[window id, event]` each: all from the size of the page before the first full snapshot."""
+    _size_line: bytes | None = None
+
+    def add(self, line: bytes, event: Event, at: float) -> None:
+        """Add the window's next event."""
+        self.end = at
+        self.events += 1
+        kind, data = event.get("type"), _object(event.get("data"))
+        if kind == _FULL_SNAPSHOT and self.playable_from is None:
+            if isinstance(data.get("node"), dict):
+                self.playable_from = at
+                self.lines = [self._size_line] if self._size_line else []
+            self.wireframes = self.wireframes or "wireframes" in data
+        if self.playable_from is not None:
+            self.lines.append(line)
+        elif kind == _META:
+            self._size_line = line
+        if kind == _INCREMENTAL and _is_in(data.get("source"), _ACTIVE_SOURCES):
+            if self.active and at - self.active[-1][1] <= ACTIVITY_GAP_MS:
+                self.active[-1] = (self.active[-1][0], at)
+            else:
+                self.active.append((at, at))
+
+    @property
+    def unplayable(self) -> str | None:
+        """Why nothing of it can be played; None where it can."""
+        if self.playable_from is not None:
+            return None
+        if self.wireframes:
+            return "This window can't be played: a mobile app recorded it, as wireframes, which are not rrweb's."
+        return "This window can't be played: it has no full snapshot, so only what changed on the page is known."
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleMessage:
+    at: float
+    level: str
+    """info, warn or error."""
+    text: str
+    window: int
+    """Which of the windows, counted from 0."""
+
+
+@dataclass(slots=True)
+class Recording:
+    """A session as it is shown. Times in milliseconds since 1970."""
+
+    session_id: str
+    team_id: int
+    distinct_id: str
+    files: int
+    bytes: int
+    """Of its lines, before the same message in two files is told from two messages."""
+    windows: list[Window] = field(default_factory=list)
+    console: list[ConsoleMessage] = field(default_factory=list)
+    urls: list[tuple[float, str, int]] = field(default_factory=list)
+    """(when, url, window): where the pages were, in order; a url that stays is not repeated."""
+    counts: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+    """What a viewer should know: parts that are missing or can't be read."""
+
+    @property
+    def start(self) -> float:
+        return min((window.start for window in self.windows), default=0.0)
+
+    @property
+    def end(self) -> float:
+        return max((window.end for window in self.windows), default=0.0)
+
+    @property
+    def events(self) -> int:
+        return sum(window.events for window in self.windows)
+
+    def as_json(self) -> str:
+        """What the page is told, but for the lines: ASCII, with `<` escaped, so it can stand in HTML."""
+        shown = {
+            "session": self.session_id,
+            "team": self.team_id,
+            "user": self.distinct_id,
+            "start": self.start,
+            "end": self.end,
+            "files": self.files,
+            "bytes": self.bytes,
+            "events": self.events,
+            "counts": dict(self.counts),
+            "urls": [{"at": at, "url": url, "window": window} for at, url, window in self.urls],
+            "console": [
+                {"at": said.at, "level": said.level, "text": said.text, "window": said.window} for said in self.console
+            ],
+            "windows": [
+                {
+                    "id": window.id,
+                    "start": window.start,
+                    "end": window.end,
+                    "events": window.events,
+                    "playableFrom": window.playable_from,
+                    "unplayable": window.unplayable,
+                    "active": window.active,
+                }
+                for window in self.windows
+            ],
+            "notes": self.notes,
+        }
+        return json.dumps(shown, allow_nan=False).replace("<", "\\u003c")
+
+
+def recording_of(blocks: Sequence[Block], lines: Iterable[bytes]) -> Recording:
+    """A session, of its blocks (at least one) and its lines in time order, without line breaks."""
+    first = min((block.entry for block in blocks), key=lambda entry: entry.first_timestamp)
+    recording = Recording(
+        session_id=first.session_id,
+        team_id=first.team_id,
+        distinct_id=first.distinct_id,
+        files=len({block.file.name for block in blocks}),
+        bytes=sum(block.entry.size for block in blocks),
+    )
+    numbers: dict[str, int] = {}
+    unread = unpacked_not = 0
+    for line in lines:
+        try:
+            window_id, event, at = _parsed(line)
+        except (ValueError, RecursionError):
+            unread += 1
+            continue
+        if is_packed(event):
+            try:
+                event = unpack(event)
+                line = json.dumps([window_id, event]).encode()
+            except (ValueError, RecursionError):
+                unpacked_not += 1
+        number = numbers.setdefault(window_id, len(numbers))
+        if number == len(recording.windows):
+            recording.windows.append(Window(window_id, at, at))
+        recording.windows[number].add(line, event, at)
+        _note(recording, event, at, number)
+    if unread:
+        recording.notes.append(f"{unread:,} events can't be read and are left out.")
+    if unpacked_not:
+        recording.notes.append(f"{unpacked_not:,} events the client had compressed can't be unpacked.")
+    return recording
+
+
+def _parsed(line: bytes) -> tuple[str, Event, float]:
+    """Window id, event and timestamp of a line. Raises ValueError, or RecursionError for a very deep one."""
+    item = parse(line)
+    if not (isinstance(item, list) and len(item) == 2):
+        raise ValueError("no pair of window id and event")
+    window_id, event = item
+    if not (isinstance(window_id, str) and isinstance(event, dict)):
+        raise ValueError("no pair of window id and event")
+    at = event.get("timestamp")
+    if not (isinstance(at, int | float) and math.isfinite(at)):
+        raise ValueError("no timestamp")
+    return window_id, event, float(at)
+
+
+def _note(recording: Recording, event: Event, at: float, window: int) -> None:
+    """Count the event, and keep what is listed of it: console messages and urls."""
+    kind, data = event.get("type"), _object(event.get("data"))
+    payload = _object(data.get("payload"))
+    counts = recording.counts
+    if kind == _INCREMENTAL:
+        source = data.get("source")
+        counts["clicks"] += source == _INTERACTION and _is_in(data.get("type"), _CLICKS)
+        counts["keypresses"] += source == _INPUT
+        counts["mouse"] += _is_in(source, (_MOUSE, _INTERACTION, _TOUCH))
+    elif kind == _FULL_SNAPSHOT:
+        counts["snapshots"] += 1
+    elif kind == _PLUGIN and data.get("plugin") == _CONSOLE:
+        level = _level(payload.get("level"))
+        counts[level] += 1
+        recording.console.append(ConsoleMessage(at, level, _console_text(payload.get("payload")), window))
+    if not (kind == _CUSTOM and data.get("tag") == "$json_ld"):
+        url = next((url for url in (data.get("href"), payload.get("href")) if isinstance(url, str) and url), None)
+        if url and not any(shown == url for _, shown, number in recording.urls[-1:] if number == window):
+            recording.urls.append((at, url[:_MAX_URL], window))
+
+
+def _console_text(payload: object) -> str:
+    """The strings of a console event's payload; those that are JSON strings without their quotes."""
+    strings = [text for text in payload if isinstance(text, str)] if isinstance(payload, list) else []
+    return " ".join(_unquoted(text)[:_MAX_MESSAGE] for text in strings)
+
+
+def _unquoted(text: str) -> str:
+    if not text.startswith('"'):
+        return text
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return said if isinstance(said, str) else text
+
+
+def _level(level: object) -> str:
+    return _LEVELS.get(level, "info") if isinstance(level, str) else "info"
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _is_in(value: object, numbers: Collection[int]) -> bool:
+    return isinstance(value, int | float) and value in numbers

@@ -1,0 +1,87 @@
+"""Where batch files are: from paths and URLs to files of which ranges can be read."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from recording_worker.errors import ConfigError
+from recording_worker.reading.index import BatchFileError, LocalFile, RangedFile, find_files
+from recording_worker.settings import Settings
+
+if TYPE_CHECKING:
+    from recording_worker.reading.s3_file import S3Files
+
+S3 = "s3://"
+
+_RANGE = re.compile(r"(?P<file>[^?]+)\?range=bytes=(?P<first>\d+)-(?P<last>\d+)")
+
+
+class BlockPlace(NamedTuple):
+    """A block URL, taken apart."""
+
+    file: str
+    """The file's URL."""
+    start: int
+    length: int
+
+
+def block_place(url: str) -> BlockPlace:
+    """What a block URL says. Raises ValueError for what is none."""
+    found = _RANGE.fullmatch(url)
+    if found is None or int(found["last"]) < int(found["first"]):
+        raise ValueError(f"not a block URL: {url}")
+    return BlockPlace(found["file"], int(found["first"]), int(found["last"]) - int(found["first"]) + 1)
+
+
+class Places:
+    """Where batch files are: on this machine, and in S3. The client for S3 is made when it is first needed.
+
+    `moved`: URL prefix → the local folder, or s3:// URL, that stands for it, for a copy of the files.
+    """
+
+    def __init__(self, settings: Settings, moved: Mapping[str, str] | None = None) -> None:
+        self._settings = settings
+        self._moved = sorted((moved or {}).items(), key=lambda item: -len(item[0]))
+
+    def open(self, url: str) -> RangedFile:
+        """The file of this URL; whether it is there is found out when it is read. Raises WorkerError."""
+        for prefix, root in self._moved:
+            rest = url.removeprefix(prefix)
+            if rest != url and (prefix.endswith("/") or rest.startswith("/")):
+                if root.startswith(S3):
+                    return self._s3.open(f"{root.rstrip('/')}/{rest.lstrip('/')}")
+                return LocalFile(Path(root) / unquote(rest).lstrip("/"))
+        parts = urlsplit(url)
+        if parts.scheme == "file":
+            return LocalFile(Path(unquote(parts.path)))
+        if url.startswith(S3):
+            return self._s3.open(url)
+        raise BatchFileError(f"{url}: this version can't fetch {parts.scheme}: URLs")
+
+    def find(self, paths: Iterable[str]) -> Iterator[RangedFile]:
+        """The files of these paths and s3:// URLs: see `find_files` and `S3Files.find`. Raises ConfigError."""
+        for path in paths:
+            if path.startswith(S3):
+                yield from self._s3.find(path)
+            else:
+                yield from find_files([path])
+
+    @cached_property
+    def _s3(self) -> "S3Files":
+        from recording_worker.reading.s3_file import S3Files  # boto3 takes its time to import
+
+        return S3Files(self._settings)
+
+
+def parse_moved(texts: tuple[str, ...]) -> dict[str, str]:
+    """`URL_PREFIX=PLACE` each. Raises ConfigError."""
+    moved = {}
+    for text in texts:
+        prefix, equals, root = text.partition("=")
+        if not equals or "://" not in prefix or not (root.startswith(S3) or Path(root).is_dir()):
+            raise ConfigError(f"--at {text}: must be URL_PREFIX=PLACE, where PLACE is a folder or an s3:// URL")
+        moved[prefix] = root
+    return moved

@@ -1,0 +1,167 @@
+"""Sessions over batch files, put together from what the indexes say of their blocks; no block is read."""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable
+
+import orjson
+
+from recording_worker.recording.batch_file import BlockEntry
+
+GAP_MS = 10_000
+"""What a gap is more than, between two blocks as between two events of one (docs/messages.md)."""
+
+
+class Session:
+    """What all blocks of a session say together; each message counts once, however many files it is in.
+
+    Takes some 700 bytes, 16 a block and 8 a message. Times are milliseconds since 1970.
+    """
+
+    __slots__ = (
+        "_counted",
+        "_gaps_in_blocks",
+        "_offsets",
+        "_out_of_order",
+        "_spans",
+        "blocks",
+        "distinct_id",
+        "events",
+        "first_full_snapshot_timestamp",
+        "first_timestamp",
+        "has_full_snapshot",
+        "last_timestamp",
+        "messages",
+        "session_id",
+        "size",
+        "team_id",
+    )
+
+    def __init__(self, team_id: int, session_id: str) -> None:
+        self.team_id = team_id
+        self.session_id = session_id
+        self.distinct_id = ""
+        """Of the block that begins first."""
+        self.blocks = 0
+        """Those that hold a message no other before them had."""
+        self.messages = 0
+        self.events = 0
+        self.size = 0
+        """Bytes of the lines; of a block with messages that were there before, its part by events."""
+        self.first_timestamp = float("inf")
+        self.last_timestamp = 0.0
+        self.has_full_snapshot = False
+        self.first_full_snapshot_timestamp: float | None = None
+        """From when on it can be played; None where it can't, or where older files don't say."""
+        self._counted = True
+        self._out_of_order = 0
+        self._gaps_in_blocks = 0
+        self._spans = array("d")
+        """First and last timestamp of each block."""
+        self._offsets: dict[str, array[int]] = {}
+        """Of each source the offsets of the messages, sorted."""
+
+    def add(self, entry: BlockEntry) -> None:
+        """Add one of its blocks."""
+        new = self._new_messages(entry)
+        if not new:
+            return
+        events = sum(count for _, count in new)
+        self.blocks += 1
+        self.messages += len(new)
+        self.events += events
+        self.size += entry.size if events == entry.events else round(entry.size * events / max(entry.events, 1))
+        if entry.first_timestamp < self.first_timestamp:
+            self.first_timestamp, self.distinct_id = entry.first_timestamp, entry.distinct_id
+        self.last_timestamp = max(self.last_timestamp, entry.last_timestamp)
+        self._spans.extend((entry.first_timestamp, entry.last_timestamp))
+        self._add_playability(entry)
+
+    def _add_playability(self, entry: BlockEntry) -> None:
+        self.has_full_snapshot |= entry.has_full_snapshot
+        known = [self.first_full_snapshot_timestamp, entry.first_full_snapshot_timestamp]
+        self.first_full_snapshot_timestamp = min((time for time in known if time is not None), default=None)
+        if entry.out_of_order_count is None or entry.gap_count is None:
+            self._counted = False
+        else:
+            self._out_of_order += entry.out_of_order_count
+            self._gaps_in_blocks += entry.gap_count
+
+    def _new_messages(self, entry: BlockEntry) -> list[tuple[int, int]]:
+        """(offset, events) of the messages that were not there before."""
+        seen = self._offsets.get(entry.source)
+        if seen is None:
+            self._offsets[entry.source] = array("q", sorted(offset for offset, _ in entry.messages))
+            return entry.messages
+        new = [message for message in entry.messages if not _holds(seen, message[0])]
+        if new:
+            offsets = sorted(offset for offset, _ in new)
+            in_order = offsets[0] > seen[-1]
+            seen.extend(offsets)
+            if not in_order:
+                self._offsets[entry.source] = array("q", sorted(seen))
+        return new
+
+    @property
+    def duration_ms(self) -> float:
+        """From the first to the last event."""
+        return self.last_timestamp - self.first_timestamp
+
+    @property
+    def out_of_order_count(self) -> int | None:
+        """Events out of order within the blocks; None where older files don't say."""
+        return self._out_of_order if self._counted else None
+
+    @property
+    def gap_count(self) -> int | None:
+        """Silences of more than 10 s: those within blocks, and those between them; None where older files don't say.
+
+        One within a block counts even where another block has events in it.
+        """
+        if not self._counted:
+            return None
+        spans = sorted(zip(self._spans[::2], self._spans[1::2], strict=True))
+        gaps, end = self._gaps_in_blocks, self.first_timestamp
+        for first, last in spans:
+            gaps += first - end > GAP_MS
+            end = max(end, last)
+        return gaps
+
+    def json(self) -> bytes:
+        """A line of JSON: bytes, counts, milliseconds."""
+        listing = {
+            "team_id": self.team_id,
+            "session_id": self.session_id,
+            "distinct_id": self.distinct_id,
+            "first_timestamp": self.first_timestamp,
+            "last_timestamp": self.last_timestamp,
+            "duration_ms": self.duration_ms,
+            "blocks": self.blocks,
+            "messages": self.messages,
+            "events": self.events,
+            "size": self.size,
+            "has_full_snapshot": self.has_full_snapshot,
+            "first_full_snapshot_timestamp": self.first_full_snapshot_timestamp,
+            "out_of_order_count": self.out_of_order_count,
+            "gap_count": self.gap_count,
+        }
+        return orjson.dumps(listing, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def gather_sessions(entries: Iterable[BlockEntry]) -> list[Session]:
+    """The sessions that these blocks are of, by team and id."""
+    sessions: dict[tuple[int, str], Session] = {}
+    for entry in entries:
+        if not entry.messages:
+            continue
+        key = entry.team_id, entry.session_id
+        session = sessions.get(key)
+        if session is None:
+            session = sessions[key] = Session(*key)
+        session.add(entry)
+    return [sessions[key] for key in sorted(sessions)]
+
+
+def _holds(offsets: "array[int]", offset: int) -> bool:
+    at = bisect_left(offsets, offset)
+    return at < len(offsets) and offsets[at] == offset

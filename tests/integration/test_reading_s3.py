@@ -1,0 +1,165 @@
+"""Batch files read back from S3, by ranges alone."""
+
+import json
+import os
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import uuid_utils
+
+from recording_worker.errors import ConfigError
+from recording_worker.reading.export import session_lines
+from recording_worker.reading.index import TAIL_BYTES, BatchFileError, FileMissingError, RangedFile, read_blocks
+from recording_worker.reading.places import Places
+from recording_worker.recording.batch_file import BlockEntry, file_key
+from tests.batch_files import batch_file, block, line
+from tests.builders import NOW_MS
+from tests.servers.s3 import Bucket
+
+
+def put(bucket: Bucket, key: str, content: bytes) -> str:
+    bucket.client.put_object(Bucket=bucket.name, Key=key, Body=content)
+    return f"{bucket.url}/{key}"
+
+
+def put_batch_file(bucket: Bucket, blocks: Sequence[tuple[BlockEntry, bytes]], prefix: str = "blocks") -> str:
+    return put(bucket, file_key(prefix, "30d", NOW_MS, str(uuid_utils.uuid7())), batch_file(blocks))
+
+
+def places(bucket: Bucket) -> Places:
+    return Places(bucket.settings())
+
+
+def names(bucket: Bucket, path: str) -> list[str]:
+    return [file.name for file in places(bucket).find([path])]
+
+
+@pytest.mark.parametrize("size", [0, 1, 99, 100, 101, 5000])
+def test_ranges(bucket: Bucket, size: int) -> None:
+    content = os.urandom(size)
+    file = places(bucket).open(put(bucket, "object", content))
+    assert file.read_tail(100) == (content[-100:], size)
+    for start, length in [(0, 10), (0, 100), (50, 50), (size // 2, size), (size - 1, 1), (size, 1), (7, 0)]:
+        if start >= 0:
+            assert file.read(start, length) == content[start : start + length]
+
+
+def test_what_can_not_be_read_is_named(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = places(bucket).open(f"{bucket.url}/some/key")
+    with pytest.raises(FileMissingError, match=rf"^{bucket.url}/some/key: there is no such object \(NoSuchKey"):
+        missing.read(0, 10)
+    with pytest.raises(BatchFileError, match="there is no such bucket"):
+        places(bucket).open("s3://there-is-none/key").read_tail(10)
+    with pytest.raises(ConfigError, match=r"^s3://there-is-none/: there is no such bucket"):
+        names(bucket, "s3://there-is-none/")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    with pytest.raises(BatchFileError, match="no credentials: set AWS_ACCESS_KEY_ID"):
+        places(bucket).open(f"{bucket.url}/some/key").read(0, 10)
+
+
+def test_files_are_found_as_in_folders(bucket: Bucket) -> None:
+    content = [block([(1, [line(1)])])]
+    first, second = sorted(put_batch_file(bucket, content) for _ in range(2))
+    elsewhere = put_batch_file(bucket, content, "blocks-of-another")
+    hidden = put_batch_file(bucket, content, "blocks/.hidden")
+    notes = put(bucket, "blocks/30d/notes.txt", b"not a batch file")
+    assert names(bucket, f"{bucket.url}/blocks") == [first, second]
+    assert names(bucket, f"{bucket.url}/blocks/30d/") == [first, second]
+    assert names(bucket, bucket.url) == [elsewhere, first, second]
+    assert [names(bucket, path) for path in (first, hidden, notes)] == [[first], [hidden], [notes]]
+    for path in ("block", "blocks/30", "nothing/there"):
+        with pytest.raises(ConfigError, match=f"{path}: there is nothing of this name"):
+            names(bucket, f"{bucket.url}/{path}")
+
+
+def test_more_objects_than_a_page_holds(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_all = sorted(put_batch_file(bucket, [block([(1, [line(1)])])]) for _ in range(7))
+    found = places(bucket)
+    list_page = found._s3._client.list_objects_v2
+    pages: list[object] = []
+
+    def list_small_page(**arguments: object) -> object:
+        pages.append(list_page(**arguments, MaxKeys=3))
+        return pages[-1]
+
+    monkeypatch.setattr(found._s3._client, "list_objects_v2", list_small_page)
+    assert [file.name for file in found.find([f"{bucket.url}/blocks"])] == put_all
+    assert len(pages) == 3
+
+
+def run(bucket: Bucket, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "recording_worker", *map(str, arguments)]
+    return subprocess.run(
+        [*command, "--s3-endpoint", bucket.server.endpoint], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_commands(bucket: Bucket, tmp_path: Path) -> None:
+    first = put_batch_file(bucket, [block([(1, [line(1), line(3)])]), block([(2, [line(9)])], "other")])
+    second = put_batch_file(bucket, [block([(3, [line(2)])])])
+    listed = run(bucket, "blocks", f"{bucket.url}/blocks", "--json")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert {json.loads(text)["file"] for text in listed.stdout.splitlines()} == {first, second}
+    sessions = [json.loads(text) for text in run(bucket, "sessions", bucket.url, "--json").stdout.splitlines()]
+    assert {at["session_id"]: (at["blocks"], at["events"]) for at in sessions} == {"session-1": (2, 3), "other": (1, 1)}
+    exported = run(bucket, "export", bucket.url, "--session", "session-1")
+    assert (exported.returncode, exported.stderr) == (0, "")
+    assert exported.stdout.encode().splitlines() == [line(1), line(2), line(3)]
+    played = run(bucket, "play", bucket.url, "--session", "session-1", "--html", tmp_path / "page.html")
+    assert (played.returncode, played.stderr) == (0, "")
+    assert '"events": 3, ' in (tmp_path / "page.html").read_text()
+    refused = run(bucket, "blocks", "s3://there-is-none")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("recording-worker: error: s3://there-is-none: there is no such bucket")
+
+
+class Counted:
+    """A file that counts what is read of it."""
+
+    def __init__(self, file: RangedFile) -> None:
+        self.file = file
+        self.fetched = 0
+
+    @property
+    def name(self) -> str:
+        return self.file.name
+
+    def read_tail(self, length: int) -> tuple[bytes, int]:
+        content, size = self.file.read_tail(length)
+        self.fetched += len(content)
+        return content, size
+
+    def read(self, start: int, length: int) -> bytes:
+        content = self.file.read(start, length)
+        self.fetched += len(content)
+        return content
+
+
+def test_of_a_large_file_only_the_index_and_the_blocks_of_a_session_are_fetched(bucket: Bucket) -> None:
+    """100 MB, 400 sessions of 40 messages: less than 1 % more is fetched than is needed."""
+    blocks = []
+    for number in range(400):
+        texts = [
+            json.dumps(["w", {"timestamp": at, "data": b64encode(os.urandom(6_300)).decode()}]).encode()
+            for at in range(40)
+        ]
+        messages = [(number * 100 + at, [text]) for at, text in enumerate(texts)]
+        blocks.append(block(messages, f"session-{number}"))
+    content = batch_file(blocks)
+    blocks_end = max(entry.start + entry.length for entry, _ in blocks)
+    index = len(content) - blocks_end
+    assert len(content) > 100_000_000
+    assert index > TAIL_BYTES
+    url = put(bucket, file_key("blocks", "30d", NOW_MS, str(uuid_utils.uuid7())), content)
+    counted = Counted(places(bucket).open(url))
+    (found,) = read_blocks([counted])
+    assert isinstance(found, list)
+    of_session = [block for block in found if block.entry.session_id == "session-77"]
+    lines = session_lines(of_session)
+    assert b"".join(text + b"\n" for text in lines) == blocks[77][1]
+    needed = index + sum(block.entry.length for block in of_session)
+    assert needed <= counted.fetched < 1.01 * needed

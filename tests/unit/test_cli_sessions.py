@@ -1,0 +1,131 @@
+"""`recording-worker sessions`, as a process of its own."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cramjam
+import pytest
+
+from tests.batch_files import block, line, write_batch_file
+from tests.builders import NOW_MS
+from tests.unit.test_cli_reading import run
+
+HOUR = 3_600_000
+
+
+def session(name: str, offset: int, hours: float, seconds: float, events: int = 1, **fields: Any) -> Any:
+    """A block that begins so many hours after NOW_MS, 2026-11-18 11:06:40 UTC."""
+    start = NOW_MS + hours * HOUR
+    entry, lines = block([(offset, [line(start)] * events)], name)
+    given = {"out_of_order_count": 0, "gap_count": 0, **fields}
+    return replace(entry, first_timestamp=start, last_timestamp=start + seconds * 1000, **given), lines
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Sessions a (two files, a message of it in both), b (team 2, full snapshot after 90 s), c (disorder), old."""
+    late = {"has_full_snapshot": True, "first_full_snapshot_position": 0}
+    write_batch_file(
+        tmp_path,
+        session("a", 1, 0, 10, 5),
+        session("b", 2, 1, 600, 2, team_id=2, first_full_snapshot_timestamp=NOW_MS + HOUR + 90_000.0, **late),
+    )
+    write_batch_file(
+        tmp_path,
+        session("a", 1, 0, 10, 5),
+        session("c", 3, 2, 60, 3, out_of_order_count=4, gap_count=1),
+        session("old", 4, -1, 1, has_full_snapshot=True, out_of_order_count=None, gap_count=None),
+    )
+    write_batch_file(tmp_path, session("a", 5, 0.01, 0, 1, first_full_snapshot_timestamp=NOW_MS + 36_000.0, **late))
+    return tmp_path
+
+
+def listed(folder: Path, *arguments: str) -> str:
+    """The ids of the listed sessions."""
+    done = run("sessions", folder, "--json", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    return " ".join(json.loads(text)["session_id"] for text in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("", "c b a old"),
+        ("--reverse", "old a b c"),
+        ("--limit 2", "c b"),
+        ("--sort duration", "b c a old"),
+        ("--sort events", "a c b old"),
+        ("--sort size --limit 1", "a"),
+        ("--sort blocks --limit 1", "a"),
+        ("--sort out-of-order --limit 1", "c"),
+        ("--sort gaps --limit 2", "a c"),
+        ("--team 2", "b"),
+        ("--team 3", ""),
+        ("--session o", "old"),
+        ("--playable", "b a old"),
+        ("--not-playable", "c"),
+        ("--min-duration 1m", "c b"),
+        ("--since 2026-11-18T12:06:40", "c b"),
+        ("--until 2026-11-18T12:06:40Z --since 2026-11-18T11:06:40", "a"),
+        ("--until 2026-11-18", ""),
+    ],
+)
+def test_sorted_and_filtered(folder: Path, arguments: str, expected: str) -> None:
+    assert listed(folder, *arguments.split()) == expected
+
+
+def test_the_table(folder: Path) -> None:
+    done = run("sessions", folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [text.split() for text in done.stdout.splitlines() if text.strip()]
+    heads = "session team distinct id start (UTC) length events blocks size playable disorder gaps"
+    assert " ".join(rows[0]) == heads
+    size = len(line(NOW_MS)) + 1
+    start = ["2026-11-18", "13:06:40"]
+    assert rows[2] == ["c", "1", "user-1", *start, "0:01:00", "3", "1", str(3 * size), "bytes", "no", "4", "1"]
+    assert rows[3][-5:] == ["bytes", "from", "0:01:30", "0", "0"]
+    assert rows[4][5:7] == ["0:00:36", "6"]
+    assert rows[4][-5:] == ["bytes", "from", "0:00:36", "0", "1"]
+    assert rows[5][-4:] == ["bytes", "yes", "?", "?"]
+    assert " ".join(rows[6]).startswith("4 sessions in 3 files, 12 events, ")
+    done = run("sessions", folder, "--limit", 1)
+    assert "1 of 4 sessions in 3 files, 12 events" in done.stdout
+    done = run("sessions", folder, "--team", 3)
+    assert done.stdout == "0 sessions in 3 files, 0 events, 0 bytes of lines\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "error"),
+    [
+        ("--since yesterday", 2, "--since yesterday: must be a time such as 2026-11-24T03:30"),
+        ("--min-duration long", 2, "--min-duration long: must be an age such as 30m"),
+        ("--sort beauty", 2, "Invalid value for '--sort': 'beauty' is not one of 'start', 'duration'"),
+        ("--limit 0", 2, "Invalid value for '--limit'"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(folder: Path, arguments: str, code: int, error: str) -> None:
+    done = run("sessions", folder, *arguments.split())
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith(f"recording-worker: error: {error}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_snappy_file_is_named_and_the_others_are_listed(folder: Path) -> None:
+    snappy = folder / "blocks" / "30d" / "0000-1-01890a5d-ac96-774b-bcce-b302099a8057"
+    snappy.write_bytes(bytes(cramjam.snappy.compress_raw(line(1))))
+    done = run("sessions", folder, "--json")
+    assert done.returncode == 1
+    assert len(done.stdout.splitlines()) == 4
+    (error,) = done.stderr.splitlines()
+    assert error.startswith(f"recording-worker: error: {snappy}: no index at its end: ")
+    assert "codec snappy, which has no index" in error
+
+
+def test_text_from_outside_can_not_drive_the_terminal(tmp_path: Path) -> None:
+    write_batch_file(tmp_path, session("\x1b[31mred[bold]\n", 1, 0, 0, distinct_id="\x1b]0;title\x07"))
+    done = run("sessions", tmp_path)
+    assert "\\x1b[31mred[bold]\\n" in done.stdout
+    assert "\\x1b]0;title\\x07" in done.stdout
+    assert "\x1b" not in done.stdout

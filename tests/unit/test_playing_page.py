@@ -1,0 +1,181 @@
+"""The page, its server, and the player it needs."""
+
+import json
+import re
+import tarfile
+from pathlib import Path
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+
+import pytest
+
+from recording_worker.errors import BootError, WorkerError
+from recording_worker.playing import player
+from recording_worker.playing.page import in_html, served_page, whole_page
+from recording_worker.playing.player import Player
+from recording_worker.playing.server import PlayApp, PlayServer
+from recording_worker.playing.session import Recording, Window
+
+PLAYER = Player("var rrwebReplay;", ".replayer-mouse {}")
+HOST = "127.0.0.1:8000"
+
+
+@pytest.fixture
+def recording() -> Recording:
+    window = Window("</script>", 1.0, 2.0, 2, 1.0, lines=[b'["w",{"a":"</script><!--"}]', b'["w",\r{}]'])
+    return Recording("<b>&session", 1, "user", files=1, bytes=10, windows=[window])
+
+
+def data_in(html: str, name: str) -> str:
+    [found] = re.findall(rf'<script type="[^"]+" id="{name}">(.*?)</script>', html, re.DOTALL)
+    assert isinstance(found, str)
+    return found
+
+
+def test_the_whole_page_holds_the_recording_escaped(recording: Recording) -> None:
+    page = whole_page(PLAYER, recording)
+    assert json.loads(data_in(page.html, "recording"))["session"] == "<b>&session"
+    lines = data_in(page.html, "window-0")
+    assert "<" not in lines
+    assert [json.loads(line) for line in lines.split("\n")] == [["w", {"a": "</script><!--"}], ["w", {}]]
+    assert page.html.count("<script") == 3
+    assert "connect-src 'none'" in page.policy
+
+
+def test_nothing_put_into_the_page_is_taken_for_a_place(recording: Recording) -> None:
+    recording.session_id = "{{script}} {{nowhere}}"
+    assert json.loads(data_in(whole_page(PLAYER, recording).html, "recording"))["session"] == "{{script}} {{nowhere}}"
+
+
+def test_lines_in_html() -> None:
+    assert in_html('["</script>\\u003c"]\n[\r1]') == '["\\u003c/script>\\u003c"]\n[ 1]'
+
+
+def test_the_policy_lets_in_nothing_but_the_pages_own() -> None:
+    policy = served_page(PLAYER).policy
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert re.fullmatch(r"('sha256-[\w+/=]{44}' ?){3}", rules["script-src"])
+    assert {name: rules[name] for name in ("img-src", "font-src", "media-src", "frame-src")} == dict.fromkeys(
+        ("img-src", "font-src", "media-src", "frame-src"), "data:"
+    )
+    assert "recording" not in data_tags(served_page(PLAYER).html)
+
+
+def data_tags(html: str) -> list[str]:
+    return re.findall(r'<script type="[^"]+" id="(\w+)"', html)
+
+
+@pytest.fixture
+def app(recording: Recording) -> PlayApp:
+    app = PlayApp(served_page(PLAYER), recording, "secret")
+    app.hosts = frozenset({HOST})
+    return app
+
+
+def ask(app: PlayApp, path: str, host: str = HOST, method: str = "GET") -> tuple[str, dict[str, str], bytes]:
+    environ: dict[str, Any] = {"PATH_INFO": path, "HTTP_HOST": host, "REQUEST_METHOD": method}
+    setup_testing_defaults(environ)
+    answer: dict[str, Any] = {}
+
+    def start_response(status: str, headers: list[tuple[str, str]], _error: object = None) -> Any:
+        answer.update(status=status, headers=dict(headers))
+
+    body = b"".join(app(environ, start_response))
+    return answer["status"], answer["headers"], body
+
+
+def test_the_server_gives_page_and_data(app: PlayApp, recording: Recording) -> None:
+    status, headers, body = ask(app, "/secret/")
+    assert (status, headers["Content-Type"]) == ("200 OK", "text/html; charset=utf-8")
+    assert b"<title>" in body
+    assert headers["Content-Security-Policy"].endswith("frame-ancestors 'none'")
+    assert (headers["X-Content-Type-Options"], headers["Cache-Control"]) == ("nosniff", "no-store")
+    assert ask(app, "/secret/recording.json")[2].decode() == recording.as_json()
+    assert ask(app, "/secret/windows/0.jsonl")[2] == b"\n".join(recording.windows[0].lines)
+    status, headers, body = ask(app, "/secret/", method="HEAD")
+    assert (status, body) == ("200 OK", b"")
+    assert int(headers["Content-Length"]) > 1_000
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "method", "status"),
+    [
+        ("/", HOST, "GET", "404 Not Found"),
+        ("/recording.json", HOST, "GET", "404 Not Found"),
+        ("/Secret/recording.json", HOST, "GET", "404 Not Found"),
+        ("/secret/windows/1.jsonl", HOST, "GET", "404 Not Found"),
+        ("/secret/../secret/", HOST, "GET", "404 Not Found"),
+        ("/secret/", HOST, "POST", "405 Method Not Allowed"),
+        ("/secret/", "rebound.test:8000", "GET", "421 Misdirected Request"),
+        ("/secret/recording.json", "127.0.0.1:8001", "GET", "421 Misdirected Request"),
+    ],
+)
+def test_the_server_gives_nothing_else(app: PlayApp, path: str, host: str, method: str, status: str) -> None:
+    answered, headers, body = ask(app, path, host, method)
+    assert answered == status
+    assert headers["Content-Type"].startswith("text/plain")
+    assert len(body) < 50
+
+
+def test_a_port_that_is_taken_is_said(recording: Recording) -> None:
+    first = PlayServer(served_page(PLAYER), recording, 0)
+    port = int(first.url.split(":")[2].split("/")[0])
+    with pytest.raises(BootError, match=rf"can't listen on 127.0.0.1:{port}: Address already in use"):
+        PlayServer(served_page(PLAYER), recording, port)
+    first.close()
+
+
+@pytest.fixture
+def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_a_missing_player_says_what_to_run(caches: Path) -> None:
+    with pytest.raises(BootError, match=r"make player.*python -m recording_worker\.playing\.player"):
+        player.load()
+    assert list(caches.iterdir()) == []
+
+
+def test_without_npm_it_says_so(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(caches))
+    with pytest.raises(WorkerError, match="needs npm"):
+        player.fetch()
+
+
+def fake_npm(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """A program called npm; `$5` is the folder the package is to be put in."""
+    npm = folder / "bin" / "npm"
+    npm.parent.mkdir()
+    npm.write_text(f"#!/bin/sh\n{script}\n")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{npm.parent}:/usr/bin:/bin")
+
+
+def test_a_package_that_was_changed_is_not_used(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_npm(caches, monkeypatch, 'echo "something else" > "$5/replay.tgz"')
+    with pytest.raises(WorkerError, match="not the package this version knows"):
+        player.fetch()
+    assert not player.folder().exists()
+
+
+def test_what_npm_says_is_passed_on(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_npm(caches, monkeypatch, "echo no network >&2; exit 1")
+    with pytest.raises(WorkerError, match=r"could not be fetched: .*: no network"):
+        player.fetch()
+
+
+def test_it_is_fetched_once(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = caches / "content"
+    content.write_text("content")
+    with tarfile.open(caches / "good.tgz", "w") as archive:
+        for name in (player._SCRIPT, player._STYLE):
+            archive.add(content, name)
+    fake_npm(caches, monkeypatch, f'cp {caches}/good.tgz "$5" && echo >> {caches}/calls')
+    monkeypatch.setattr(player, "check_integrity", lambda _archive: None)
+    player.fetch()
+    player.fetch()
+    assert player.load() == Player("content", "content")
+    assert (caches / "calls").read_text() == "\n"
+    assert sorted(path.name for path in (caches / "recording-worker").iterdir()) == [player.folder().name]

@@ -1,0 +1,176 @@
+"""What is shown of a session, worked out from its lines."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recording_worker.playing.events import unpack
+from recording_worker.playing.session import Recording, Window, recording_of
+from recording_worker.reading.index import Block, LocalFile
+from recording_worker.recording.batch_file import BatchIndex
+from tests.batch_files import block
+from tests.builders import NOW_MS
+
+NODE = {"type": 0, "childNodes": [], "id": 1}
+
+
+def event(kind: int, at: float, **data: Any) -> dict[str, Any]:
+    return {"type": kind, "timestamp": NOW_MS + at, "data": data}
+
+
+def line(item: object, window: str = "w1") -> bytes:
+    return json.dumps([window, item]).encode()
+
+
+def shown(*lines: bytes) -> Recording:
+    entry, _ = block([(1, lines)])
+    index = BatchIndex(1, "batch", "zstd", "30d", NOW_MS, [entry])
+    return recording_of([Block(LocalFile(Path("a")), index, entry), Block(LocalFile(Path("b")), index, entry)], lines)
+
+
+def only_window(*events: dict[str, Any]) -> Window:
+    [window] = shown(*[line(item) for item in events]).windows
+    return window
+
+
+def test_the_session_and_its_windows() -> None:
+    recording = shown(line(event(4, 0), "a"), line(event(3, 100), "b"), line(event(3, 900), "a"))
+    assert (recording.session_id, recording.team_id, recording.distinct_id) == ("session-1", 1, "user-1")
+    assert (recording.start, recording.end, recording.events, recording.files) == (NOW_MS, NOW_MS + 900, 3, 2)
+    assert [(window.id, window.start, window.end, window.events) for window in recording.windows] == [
+        ("a", NOW_MS, NOW_MS + 900, 2),
+        ("b", NOW_MS + 100, NOW_MS + 100, 1),
+    ]
+
+
+def test_a_window_plays_from_its_first_full_snapshot_and_the_size_before_it() -> None:
+    events = [event(3, 0), event(4, 1), event(3, 2), event(4, 3), event(3, 4), event(2, 5, node=NODE), event(3, 6)]
+    window = only_window(*events)
+    assert window.playable_from == NOW_MS + 5
+    assert window.unplayable is None
+    assert window.lines == [line(events[3]), line(events[5]), line(events[6])]
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "why"),
+    [
+        (event(3, 1), "no full snapshot"),
+        (event(2, 1, wireframes=[]), "mobile"),
+        (event(2, 1), "no full snapshot"),
+        ({"type": 2, "timestamp": NOW_MS, "data": "packed, and broken"}, "no full snapshot"),
+    ],
+)
+def test_a_window_that_can_not_be_played_says_why(snapshot: dict[str, Any], why: str) -> None:
+    window = only_window(snapshot)
+    assert (window.playable_from, window.lines) == (None, [])
+    assert why in (window.unplayable or "")
+
+
+def test_activity_ends_after_five_seconds() -> None:
+    times = [(0, 2), (5_000, 1), (10_001, 5), (10_100, 0), (16_000, 12)]
+    window = only_window(*[event(3, at, source=source) for at, source in times])
+    assert window.active == [
+        (NOW_MS, NOW_MS + 5_000),
+        (NOW_MS + 10_001, NOW_MS + 10_001),
+        (NOW_MS + 16_000, NOW_MS + 16_000),
+    ]
+
+
+def test_counts() -> None:
+    recording = shown(
+        *[line(event(3, at, source=2, type=kind)) for at, kind in enumerate((2, 3, 4, 9, 5, True, "2"))],
+        line(event(3, 10, source=5)),
+        line(event(3, 11, source=1)),
+        line(event(2, 12, node=NODE)),
+    )
+    assert recording.counts == {"clicks": 4, "keypresses": 1, "mouse": 8, "snapshots": 1}
+
+
+def test_console_messages() -> None:
+    said = [
+        ("log", ['"hello"', "12", '{"a":1}']),
+        ("warn", ["plain"]),
+        ("countReset", []),
+        ("assert", ['"\\ud83d lone"', 7]),
+        (["odd"], "no list"),
+    ]
+    recording = shown(
+        *[
+            line(event(6, at, plugin="rrweb/console@1", payload={"level": level, "payload": payload}))
+            for at, (level, payload) in enumerate(said)
+        ],
+        line(event(6, 9, plugin="rrweb/network@1", payload={})),
+    )
+    assert [(message.level, message.text) for message in recording.console] == [
+        ("info", 'hello 12 {"a":1}'),
+        ("warn", "plain"),
+        ("warn", ""),
+        ("error", "\ud83d lone"),
+        ("info", ""),
+    ]
+    assert recording.counts == {"info": 2, "warn": 2, "error": 1}
+    assert json.loads(recording.as_json())["console"][3]["text"] == "\ud83d lone"
+
+
+def test_urls_in_order_and_not_repeated() -> None:
+    recording = shown(
+        line(event(4, 0, href="/a"), "one"),
+        line(event(5, 1, tag="$pageview", payload={"href": "/a"}), "one"),
+        line(event(4, 2, href="/a"), "two"),
+        line(event(4, 3, href="/b" * 5_000), "two"),
+        line(event(5, 4, tag="$json_ld", payload={"href": "/c"}), "two"),
+        line(event(4, 5, href=["/d"]), "two"),
+    )
+    assert [(at - NOW_MS, url[:2], window) for at, url, window in recording.urls] == [
+        (0, "/a", 0),
+        (2, "/a", 1),
+        (3, "/b", 1),
+    ]
+    assert len(recording.urls[2][1]) == 4_096
+
+
+def test_what_can_not_be_read_is_left_out_and_said() -> None:
+    deep = b'["w1",{"type":3,"timestamp":1,"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}]"
+    bad = [b"", b"[]", b'["w1",{}]', b'["w1",{"timestamp":1e999}]', b'[1,{"timestamp":1}]', b'["w1",7]', deep]
+    recording = shown(*bad, line(event(3, 1)))
+    assert recording.events == 1
+    assert recording.notes == ["7 events can't be read and are left out."]
+    assert shown(b"").windows == []
+    assert json.loads(shown(b"").as_json())["start"] == 0
+
+
+def test_long_numbers_and_lone_surrogates_are_read() -> None:
+    long = b'["w\\ud83d",{"type":3,"timestamp":%d,"data":{"n":%s}}]' % (NOW_MS, b"9" * 300)
+    recording = shown(long)
+    assert (recording.events, recording.notes, recording.windows[0].id) == (1, [], "w\ud83d")
+
+
+def packed(value: object) -> str:
+    return gzip.compress(json.dumps(value).encode()).decode("latin-1")
+
+
+def test_packed_events_are_unpacked() -> None:
+    snapshot = {"type": 2, "timestamp": NOW_MS, "cv": "2024-10", "data": packed({"node": NODE})}
+    change = event(3, 1, source=0, adds=packed([{"a": "\ud83d"}]), texts=[], removes=packed([]), other="\x1f text")
+    window = only_window(snapshot, {**change, "cv": "2024-10"})
+    assert window.playable_from == NOW_MS
+    assert [json.loads(text)[1] for text in window.lines] == [
+        event(2, 0, node=NODE),
+        event(3, 1, source=0, adds=[{"a": "\ud83d"}], texts=[], removes=[], other="\x1f text"),
+    ]
+
+
+def test_what_can_not_be_unpacked_is_said() -> None:
+    recording = shown(line({"type": 2, "timestamp": NOW_MS, "cv": "2024-10", "data": "no gzip"}))
+    assert recording.notes == ["1 events the client had compressed can't be unpacked."]
+
+
+@pytest.mark.parametrize(
+    "data", ["", "plain", "\u1234", packed(1)[:-9], packed([1])[:4], gzip.compress(b"{").decode("latin-1")]
+)
+def test_what_is_no_gzip_of_json_is_not_unpacked(data: str) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        unpack({"cv": "2024-10", "data": data})
