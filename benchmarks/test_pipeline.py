@@ -11,7 +11,7 @@ from recording_worker.clock import SystemClock
 from recording_worker.pipeline import Pipeline, Step, build_pipeline
 from recording_worker.recording.flush import FlushedBatch, Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
-from recording_worker.restrictions.static import StaticRestrictions
+from recording_worker.restrictions.refreshed import RefreshedRestrictions
 from recording_worker.settings import Codec, Settings
 from recording_worker.storage.blackhole import BlackholeStorage
 from recording_worker.teams.any_token import AnyTokenTeams
@@ -44,7 +44,7 @@ def new_pipeline(manager: SessionBatchManager, flusher: Flusher | NoFlush, codec
     return build_pipeline(
         Settings(codec=codec),
         teams=AnyTokenTeams(),
-        restrictions=StaticRestrictions([]),
+        restrictions=RefreshedRestrictions([]),
         manager=manager,
         flusher=flusher,
         clock=SystemClock(),

@@ -1,10 +1,29 @@
 """Restrictions by token: which messages to drop, to redirect to the DLQ, or to overflow."""
 
-from recording_worker.restrictions.service import RestrictionService
-from recording_worker.restrictions.static import StaticRestrictions, load_restrictions
+from collections.abc import Sequence
+
+from recording_worker.refresh import Refreshed, Stores
+from recording_worker.restrictions.redis import RedisRestrictions
+from recording_worker.restrictions.refreshed import RefreshedRestrictions
+from recording_worker.restrictions.service import RestrictionService, Rule
+from recording_worker.restrictions.static import load_restrictions
 from recording_worker.settings import Settings
+from recording_worker.watched_file import FILE_SECONDS, WatchedFile
+
+_REDIS_SECONDS = 30.0
+"""How often Redis is asked, at least: a token is blocked when something is amiss."""
 
 
-def open_restrictions(settings: Settings) -> RestrictionService:
-    """The restrictions the settings ask for; none where they name no file. Raises ConfigError."""
-    return StaticRestrictions(load_restrictions(settings.restrictions) if settings.restrictions else [])
+def open_restrictions(settings: Settings, stores: Stores) -> RestrictionService:
+    """The restrictions of the file and of Redis together, as far as the settings name them.
+
+    Raises ConfigError and BootError.
+    """
+    read: list[Refreshed[Sequence[Rule]]] = []
+    if settings.restrictions is not None:
+        file = WatchedFile(settings.restrictions, load_restrictions)
+        read.append(stores.read("restrictions_file", file.load, FILE_SECONDS))
+    if settings.restrictions_redis is not None:
+        in_redis = RedisRestrictions(settings.restrictions_redis)
+        read.append(stores.read("restrictions_redis", in_redis.load, _REDIS_SECONDS))
+    return RefreshedRestrictions(read)

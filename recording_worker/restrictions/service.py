@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import itemgetter
 from typing import Protocol
 
 
@@ -12,6 +13,12 @@ class Restriction(StrEnum):
     DROP_EVENT = "drop_event"
     REDIRECT_TO_DLQ = "redirect_to_dlq"
     FORCE_OVERFLOW = "force_overflow"
+
+
+_BY_RANK: tuple[Restriction | None, ...] = (*Restriction, None)
+_RANK = {restriction: rank for rank, restriction in enumerate(Restriction)}
+_MOST_TELLING = (3, 1, 0, 2)
+"""Places in Headers, from what few messages share to what many do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +35,13 @@ class Rule:
     event_names: frozenset[str] = frozenset()
     event_uuids: frozenset[str] = frozenset()
 
-    def matches(
-        self, distinct_id: str | None, session_id: str | None, event_name: str | None, event_uuid: str | None
-    ) -> bool:
+    @property
+    def kinds(self) -> tuple[frozenset[str], frozenset[str], frozenset[str], frozenset[str]]:
+        """The sets, in the order of Headers."""
+        return self.distinct_ids, self.session_ids, self.event_names, self.event_uuids
+
+    def matches(self, headers: "Headers") -> bool:
+        distinct_id, session_id, event_name, event_uuid = headers
         return (
             (not self.distinct_ids or distinct_id in self.distinct_ids)
             and (not self.session_ids or session_id in self.session_ids)
@@ -39,29 +50,46 @@ class Rule:
         )
 
 
-class TokenRules:
-    """All rules of one token, in order of precedence."""
+Headers = tuple[str | None, str | None, str | None, str | None]
+"""What rules ask about a message: distinct id, session id, event name, event uuid."""
 
-    __slots__ = ("_rules",)
+
+class TokenRules:
+    """All rules of one token, found by the values they name: a message meets those few it could match."""
+
+    __slots__ = ("_always", "_by_value", "kinds")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        precedence = list(Restriction)
-        self._rules = sorted(rules, key=lambda rule: precedence.index(rule.restriction))
+        ranked = sorted(((_RANK[rule.restriction], rule) for rule in rules), key=itemgetter(0))
+        # those that come after a rule that matches everything are never asked
+        self._always = next((rank for rank, rule in ranked if not any(rule.kinds)), len(_RANK))
+        asked = [(rank, rule) for rank, rule in ranked if rank < self._always]
+        self.kinds: tuple[int, ...] = tuple(kind for kind in range(4) if any(rule.kinds[kind] for _, rule in asked))
+        """Places in Headers of what the rules ask about; messages that are alike in these end alike."""
+        self._by_value: dict[int, dict[str, list[tuple[int, Rule]]]] = {}
+        for rank, rule in asked:
+            kind = next(kind for kind in _MOST_TELLING if rule.kinds[kind])
+            values = self._by_value.setdefault(kind, {})
+            for value in rule.kinds[kind]:
+                values.setdefault(value, []).append((rank, rule))
 
-    def match(
-        self, distinct_id: str | None, session_id: str | None, event_name: str | None, event_uuid: str | None
-    ) -> Restriction | None:
-        """What the first matching rule asks for, or None."""
-        for rule in self._rules:
-            if rule.matches(distinct_id, session_id, event_name, event_uuid):
-                return rule.restriction
-        return None
+    def match(self, headers: Headers) -> Restriction | None:
+        """What the matching rule that comes first asks for, or None."""
+        found = self._always
+        for kind, values in self._by_value.items():
+            for rank, rule in values.get(headers[kind] or "", ()):
+                if rank >= found:
+                    break
+                if rule.matches(headers):
+                    found = rank
+                    break
+        return _BY_RANK[found]
 
 
 def rules_by_token(rules: Iterable[Rule]) -> dict[str, TokenRules]:
     """The rules in the form the step looks them up."""
     tokens: dict[str, list[Rule]] = {}
-    for rule in rules:
+    for rule in dict.fromkeys(rules):
         tokens.setdefault(rule.token, []).append(rule)
     return {token: TokenRules(group) for token, group in tokens.items()}
 

@@ -1,11 +1,11 @@
 """Restrictions from a TOML file."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from recording_worker.restrictions.service import Restriction, Rule, TokenRules, rules_by_token
+from recording_worker.restrictions.service import Restriction, Rule
 from recording_worker.toml_file import read_toml
 
 
@@ -28,7 +28,7 @@ class _RestrictionFile(BaseModel):
     restriction: list[_RestrictionTable] = []
 
 
-def load_restrictions(path: Path) -> list[Rule]:
+def load_restrictions(path: Path) -> Sequence[Rule]:
     """The rules of a TOML file of `[[restriction]]` tables. Raises ConfigError naming file and key."""
     return [
         Rule(
@@ -41,13 +41,3 @@ def load_restrictions(path: Path) -> list[Rule]:
         )
         for table in read_toml(path, _RestrictionFile).restriction
     ]
-
-
-class StaticRestrictions:
-    """Rules that stay as they are while the process runs."""
-
-    def __init__(self, rules: Iterable[Rule]) -> None:
-        self._by_token = rules_by_token(rules)
-
-    def current(self) -> Mapping[str, TokenRules]:
-        return self._by_token

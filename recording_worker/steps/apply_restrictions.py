@@ -1,19 +1,35 @@
 """apply_restrictions: drop, redirect to the DLQ, or redirect to overflow what a restriction names."""
 
+from typing import NamedTuple
+
 from recording_worker.batch import Disposition, MessageBatch
 from recording_worker.reasons import Reason
 from recording_worker.restrictions.service import Restriction, RestrictionService
 
-_ENDS = {
-    Restriction.DROP_EVENT: (Disposition.DROP, Reason.EVENT_DROPPED_BY_RESTRICTION),
-    Restriction.REDIRECT_TO_DLQ: (Disposition.DLQ, Reason.REDIRECTED_BY_RESTRICTION),
-    Restriction.FORCE_OVERFLOW: (Disposition.REDIRECT, Reason.OVERFLOW_FORCED),
+
+class _End(NamedTuple):
+    disposition: Disposition
+    reason: Reason
+    text: str
+
+
+_ENDS: dict[Restriction | None, _End] = {
+    Restriction.DROP_EVENT: _End(
+        Disposition.DROP, Reason.EVENT_DROPPED_BY_RESTRICTION, "a drop_event restriction of the token matches"
+    ),
+    Restriction.REDIRECT_TO_DLQ: _End(
+        Disposition.DLQ, Reason.REDIRECTED_BY_RESTRICTION, "a redirect_to_dlq restriction of the token matches"
+    ),
+    Restriction.FORCE_OVERFLOW: _End(
+        Disposition.REDIRECT, Reason.OVERFLOW_FORCED, "a force_overflow restriction of the token matches"
+    ),
 }
 
 
 class ApplyRestrictions:
     """Reads the header columns. Ends restricted rows: drop before DLQ before overflow. Never blocks.
 
+    Asks the rules once for messages of a batch that are alike in all they ask about.
     Where the worker consumes the overflow topic itself, it never redirects to it again.
     """
 
@@ -21,23 +37,27 @@ class ApplyRestrictions:
 
     def __init__(self, restrictions: RestrictionService, *, consumes_overflow: bool) -> None:
         self._restrictions = restrictions
-        self._consumes_overflow = consumes_overflow
+        self._ends = dict(_ENDS)
+        if consumes_overflow:
+            del self._ends[Restriction.FORCE_OVERFLOW]
 
     def run(self, batch: MessageBatch) -> None:
         restricted = self._restrictions.current()
         if not restricted:
             return
-        for row in batch.ok_rows():
-            rules = restricted.get(batch.tokens[row] or "")
-            if rules is None:
+        tokens = restricted.keys() & set(batch.tokens)
+        if not tokens:
+            return
+        columns = (batch.distinct_id_headers, batch.session_id_headers, batch.event_names, batch.event_uuids)
+        ends: dict[tuple[str | None, ...], _End | None] = {}
+        for row in [row for row, token in enumerate(batch.tokens) if token in tokens]:
+            token = batch.tokens[row]
+            if batch.dispositions[row] or token is None:
                 continue
-            restriction = rules.match(
-                batch.distinct_id_headers[row],
-                batch.session_id_headers[row],
-                batch.event_names[row],
-                batch.event_uuids[row],
-            )
-            if restriction is None or (restriction is Restriction.FORCE_OVERFLOW and self._consumes_overflow):
-                continue
-            disposition, reason = _ENDS[restriction]
-            batch.end(row, disposition, reason, self.name, f"a {restriction} restriction of the token matches")
+            rules = restricted[token]
+            key = (token, *(columns[kind][row] for kind in rules.kinds))
+            if key not in ends:
+                headers = (columns[0][row], columns[1][row], columns[2][row], columns[3][row])
+                ends[key] = self._ends.get(rules.match(headers))
+            if end := ends[key]:
+                batch.end(row, end.disposition, end.reason, self.name, end.text)

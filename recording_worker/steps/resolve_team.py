@@ -2,11 +2,11 @@
 
 from recording_worker.batch import Disposition, MessageBatch
 from recording_worker.reasons import Reason
-from recording_worker.teams.service import RETENTION_DAYS, Team, TeamService
+from recording_worker.teams.service import RETENTION_DAYS, TeamService
 
 
 class ResolveTeam:
-    """Reads `tokens`; sets `teams`. Ends rows of unknown teams and of teams without a retention period: drop.
+    """Reads `tokens`; sets `teams`, `retentions`. Ends rows of unknown teams, and of teams without a period: drop.
 
     Asks for each distinct token of a batch once. Never blocks.
     """
@@ -17,12 +17,12 @@ class ResolveTeam:
         self._teams = teams
 
     def run(self, batch: MessageBatch) -> None:
-        known: dict[str, Team | None] = {}
-        for row in batch.ok_rows():
-            token = batch.tokens[row] or ""
-            if token not in known:
-                known[token] = self._teams.get(token)
-            team = known[token]
+        known = {token: self._teams.get(token) for token in dict.fromkeys(batch.tokens) if token}
+        teams, retentions = batch.teams, batch.retentions
+        for row, (token, disposition) in enumerate(zip(batch.tokens, batch.dispositions, strict=True)):
+            if disposition:
+                continue
+            team = known.get(token) if token else None
             if team is None:
                 reason = Reason.HEADER_TOKEN_PRESENT_TEAM_MISSING_OR_DISABLED
                 batch.end(row, Disposition.DROP, reason, self.name, "no team takes recordings under this token")
@@ -30,4 +30,5 @@ class ResolveTeam:
                 reason = Reason.TEAM_MISSING_RETENTION_PERIOD
                 batch.end(row, Disposition.DROP, reason, self.name, f"team {team.id} has no valid retention period")
             else:
-                batch.teams[row] = team
+                teams[row] = team
+                retentions[row] = team.retention

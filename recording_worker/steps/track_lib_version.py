@@ -7,6 +7,8 @@ from recording_worker.batch import IngestionWarning, MessageBatch
 WARNING_TYPE = "replay_lib_version_too_old"
 OLDEST_MINOR = 75
 """Clients 1.x below this minor version are too old."""
+_LONGEST = 100
+"""Characters; what is longer is no version. What is remembered of versions has to have a bound."""
 
 
 class TrackLibVersion:
@@ -17,7 +19,7 @@ class TrackLibVersion:
     def run(self, batch: MessageBatch) -> None:
         for row in batch.ok_rows():
             lib_version = batch.lib_versions[row]
-            parsed = _parse(lib_version) if lib_version else None
+            parsed = _parse(lib_version) if lib_version and len(lib_version) <= _LONGEST else None
             if parsed is not None and parsed[0] == 1 and parsed[1] < OLDEST_MINOR:
                 details: dict[str, object] = {
                     "libVersion": lib_version,

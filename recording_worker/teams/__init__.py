@@ -1,16 +1,25 @@
 """Which team a token belongs to, and what that team wants: a service and its stores."""
 
 from recording_worker.errors import ConfigError
+from recording_worker.refresh import Stores
 from recording_worker.settings import Settings
 from recording_worker.teams.any_token import AnyTokenTeams
+from recording_worker.teams.postgres import PostgresTeams
+from recording_worker.teams.refreshed import RefreshedTeams
 from recording_worker.teams.service import TeamService
-from recording_worker.teams.static import StaticTeams, load_teams
+from recording_worker.teams.static import load_teams
+from recording_worker.watched_file import FILE_SECONDS, WatchedFile
 
 
-def open_teams(settings: Settings) -> TeamService:
-    """The team store the settings ask for. Raises ConfigError."""
+def open_teams(settings: Settings, stores: Stores) -> TeamService:
+    """The teams the settings ask for. Raises ConfigError and BootError."""
     if settings.any_token:
         return AnyTokenTeams()
     if settings.teams is not None:
-        return StaticTeams(load_teams(settings.teams))
-    raise ConfigError("no teams: give a file of teams (--teams FILE), or take every token as a team (--any-token)")
+        return RefreshedTeams(stores.read("teams", WatchedFile(settings.teams, load_teams).load, FILE_SECONDS))
+    if settings.teams_postgres is not None:
+        return RefreshedTeams(stores.read("teams", PostgresTeams(settings.teams_postgres).load))
+    raise ConfigError(
+        "no teams: give a file of teams (--teams FILE) or a database (--teams-postgres URL),"
+        " or take every token as a team (--any-token)"
+    )

@@ -9,7 +9,7 @@ from recording_worker.teams.service import Team
 class AnyTokenTeams:
     """Takes every token as a team of its own: retention 30d, console capture on."""
 
-    def get(self, token: str) -> Team | None:
+    def get(self, token: str, /) -> Team | None:
         return _team_of(token)
 
 

@@ -18,7 +18,7 @@ class Team:
 
 
 class TeamService(Protocol):
-    """Resolves tokens. Look-ups never block: a store refreshes in the background."""
+    """Resolves tokens. Look-ups never block: a store refreshes in the background. A dict of teams will do."""
 
-    def get(self, token: str) -> Team | None:
+    def get(self, token: str, /) -> Team | None:
         """The team of a token, or None where no team has it or recordings are off for it."""

@@ -40,13 +40,3 @@ def load_teams(path: Path) -> dict[str, Team]:
     return {
         table.token: Team(table.id, table.console_logs, table.retention) for table in read_toml(path, _TeamFile).team
     }
-
-
-class StaticTeams:
-    """Teams that stay as they are while the process runs."""
-
-    def __init__(self, teams: dict[str, Team]) -> None:
-        self._teams = teams
-
-    def get(self, token: str) -> Team | None:
-        return self._teams.get(token)

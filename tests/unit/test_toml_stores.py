@@ -3,13 +3,18 @@
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from recording_worker.errors import ConfigError
+from recording_worker.refresh import Stores
 from recording_worker.restrictions.service import Restriction, Rule
 from recording_worker.restrictions.static import load_restrictions
+from recording_worker.settings import Settings
+from recording_worker.teams import open_teams
 from recording_worker.teams.any_token import AnyTokenTeams
 from recording_worker.teams.service import Team
 from recording_worker.teams.static import load_teams
+from tests.builders import FakeClock
 
 
 def write(folder: Path, text: str) -> Path:
@@ -89,6 +94,27 @@ def test_an_unknown_restriction_is_named(tmp_path: Path) -> None:
     path = write(tmp_path, '[[restriction]]\ntype = "forbid"\ntoken = "a"')
     with pytest.raises(ConfigError, match=r"restriction\.0\.type: Input should be 'drop_event'"):
         load_restrictions(path)
+
+
+def test_a_file_of_teams_that_changes_is_read_again_and_a_broken_one_changes_nothing(tmp_path: Path) -> None:
+    path, clock = write(tmp_path, '[[team]]\nid = 1\ntoken = "a"\nretention = "30d"\n'), FakeClock()
+    stores = Stores(clock, interval=300, stale_after=1000)
+    teams = open_teams(Settings(teams=path), stores)
+
+    def some_seconds_later() -> tuple[Team | None, Team | None]:
+        clock.ms += 6_000
+        for store in stores._stores:
+            store.turn()
+        return teams.get("a"), teams.get("b")
+
+    first = Team(1, True, "30d")
+    assert some_seconds_later() == (first, None)
+    path.write_text('[[team]]\nid = "one"')
+    with capture_logs() as logs:
+        assert some_seconds_later() == (first, None)
+    assert "team.0.id" in logs[0]["error"]
+    path.write_text('[[team]]\nid = 2\ntoken = "b"\nretention = "90d"\n')
+    assert some_seconds_later() == (None, Team(2, True, "90d"))
 
 
 def test_any_token_is_a_team_with_a_stable_id() -> None:

@@ -3,16 +3,15 @@ import pytest
 from recording_worker.batch import Disposition
 from recording_worker.reasons import Reason
 from recording_worker.restrictions.service import Restriction, Rule
-from recording_worker.restrictions.static import StaticRestrictions
 from recording_worker.steps.apply_restrictions import ApplyRestrictions
 from recording_worker.steps.parse_headers import ParseHeaders
-from tests.builders import batch, headers, message
+from tests.builders import FixedRestrictions, batch, headers, message
 
 
 def ending(*rules: Rule, consumes_overflow: bool = False, **given: str | None) -> tuple[int, int]:
     rows = batch(message(headers=headers(**given)))
     ParseHeaders().run(rows)
-    ApplyRestrictions(StaticRestrictions(rules), consumes_overflow=consumes_overflow).run(rows)
+    ApplyRestrictions(FixedRestrictions(*rules), consumes_overflow=consumes_overflow).run(rows)
     return rows.dispositions[0], rows.reasons[0]
 
 

@@ -23,6 +23,8 @@ from tests.builders import batch, headers, message
         ("1.²4.0", False),
         ("", False),
         (None, False),
+        ("1.74." + "0" * 95, True),
+        ("1.74." + "0" * 96, False),
     ],
 )
 def test_clients_below_1_75_are_too_old(lib_version: str | None, too_old: bool) -> None:

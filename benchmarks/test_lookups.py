@@ -1,0 +1,106 @@
+"""Restrictions and team look-ups with 50,000 teams and 5,000 rules: CPU time a message, and memory."""
+
+import random
+import tracemalloc
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from recording_worker.batch import Message, MessageBatch
+from recording_worker.pipeline import Step
+from recording_worker.restrictions.service import Restriction, Rule, TokenRules, rules_by_token
+from recording_worker.steps.apply_restrictions import ApplyRestrictions
+from recording_worker.steps.parse_headers import ParseHeaders
+from recording_worker.steps.resolve_team import ResolveTeam
+from recording_worker.teams.postgres import teams_of
+from recording_worker.teams.service import Team
+
+TEAMS = 50_000
+RULES = 5_000
+MESSAGES = 500
+"""In a poll."""
+
+
+def token(team: int) -> str:
+    return f"phc_{team:043}"
+
+
+def teams() -> dict[str, Team]:
+    rows: list[tuple[object, ...]] = [(n, token(n), n % 2 == 0, "30d") for n in range(1, TEAMS + 1)]
+    return teams_of(rows).value
+
+
+def rules() -> list[Rule]:
+    """A fifth are of one token; of the others each token has one, every fourth for all of its messages."""
+    made = []
+    for number in range(RULES):
+        name = token(1 if number % 5 == 0 else number * 7 % TEAMS + 1)
+        some = frozenset({f"value-{number}"})
+        kinds: list[dict[str, frozenset[str]]] = [
+            {},
+            {"distinct_ids": some},
+            {"session_ids": some},
+            {"event_uuids": some},
+        ]
+        kind = kinds[number % 4] if name != token(1) else {"distinct_ids": some}
+        made.append(Rule(list(Restriction)[number % 3], name, **kind))
+    return made
+
+
+class Fixed:
+    """Rules that stay as they are."""
+
+    def __init__(self, by_token: Mapping[str, TokenRules]) -> None:
+        self._by_token = by_token
+
+    def current(self) -> Mapping[str, TokenRules]:
+        return self._by_token
+
+
+def poll(restricted_percent: int) -> Callable[[], MessageBatch]:
+    """Makes a batch of which so many messages have a token with rules, half of them the token with a thousand."""
+    by_token = rules_by_token(rules())
+    free = [name for name in map(token, range(1, TEAMS + 1)) if name not in by_token]
+    pick = random.Random(1)
+    messages = []
+    for offset in range(MESSAGES):
+        restricted = pick.random() * 100 < restricted_percent
+        name = (pick.choice([token(1), pick.choice(list(by_token))])) if restricted else pick.choice(free)
+        headers = {"token": name, "distinct_id": f"value-{offset}", "session_id": f"s{offset}", "uuid": f"u{offset}"}
+        messages.append(Message(0, offset, 0, None, b"", [(key, text.encode()) for key, text in headers.items()]))
+
+    def make() -> MessageBatch:
+        batch = MessageBatch("topic", messages)
+        ParseHeaders().run(batch)
+        return batch
+
+    return make
+
+
+@pytest.mark.parametrize("restricted_percent", [0, 10, 100])
+def test_restrictions_and_teams(benchmark: Any, restricted_percent: int) -> None:
+    """Both steps over a poll."""
+    steps: list[Step] = [
+        ApplyRestrictions(Fixed(rules_by_token(rules())), consumes_overflow=False),
+        ResolveTeam(teams()),
+    ]
+    make = poll(restricted_percent)
+
+    def run(batch: MessageBatch) -> None:
+        for step in steps:
+            step.run(batch)
+
+    benchmark.pedantic(run, setup=lambda: ((make(),), {}), rounds=200, warmup_rounds=5)
+    benchmark.extra_info["ns_per_message"] = round(benchmark.stats.stats.median / MESSAGES * 1e9)
+
+
+@pytest.mark.parametrize("make", [teams, lambda: rules_by_token(rules())], ids=["teams", "rules"])
+def test_memory(benchmark: Any, make: Callable[[], object]) -> None:
+    """How long it takes to make the set, and what it holds."""
+    benchmark.pedantic(make, rounds=5)
+    tracemalloc.start()
+    kept = make()
+    benchmark.extra_info["mib"] = round(tracemalloc.get_traced_memory()[0] / 2**20, 1)
+    tracemalloc.stop()
+    assert kept

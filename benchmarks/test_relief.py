@@ -1,0 +1,47 @@
+"""Hot sessions and lag mode: time a message, with the sessions known, all of them new, and old messages."""
+
+import itertools
+import time
+from typing import Any
+
+import pytest
+
+from recording_worker.batch import Message, MessageBatch
+from recording_worker.clock import SystemClock
+from recording_worker.pipeline import Step
+from recording_worker.steps.parse_headers import ParseHeaders
+from recording_worker.steps.redirect_hot_sessions import RedirectHotSessions
+from recording_worker.steps.shed_lag import ShedLag
+
+MESSAGES = 500
+"""In a poll."""
+SESSIONS = 5_000
+_OFFSETS = itertools.count()
+
+
+def poll(sessions: int, age_seconds: float) -> MessageBatch:
+    """A poll of 1,000-byte messages, each of the next session of so many."""
+    at_ms = round((time.time() - age_seconds) * 1000)
+    messages = []
+    for offset in itertools.islice(_OFFSETS, MESSAGES):
+        headers = [("token", b"phc_token"), ("session_id", f"01a209dd-00b1-7b9c-b182-{offset % sessions:012}".encode())]
+        messages.append(Message(0, offset, at_ms, None, bytes(1_000), headers))
+    batch = MessageBatch("topic", messages)
+    ParseHeaders().run(batch)
+    return batch
+
+
+@pytest.mark.parametrize(
+    ("step", "sessions", "age_seconds"),
+    [
+        pytest.param(RedirectHotSessions(1 << 40), SESSIONS, 0, id="hot sessions, known"),
+        pytest.param(RedirectHotSessions(1 << 40), 10**12, 0, id="hot sessions, each new"),
+        pytest.param(ShedLag(600.0, 0.5, SystemClock()), SESSIONS, 0, id="lag, none old"),
+        pytest.param(ShedLag(600.0, 0.5, SystemClock()), SESSIONS, 3600, id="lag, all old, half shed"),
+    ],
+)
+def test_relief(benchmark: Any, step: Step, sessions: int, age_seconds: float) -> None:
+    benchmark.pedantic(
+        step.run, setup=lambda: ((poll(sessions, age_seconds),), {}), rounds=200, warmup_rounds=SESSIONS // MESSAGES
+    )
+    benchmark.extra_info["ns_per_message"] = round(benchmark.stats.stats.median / MESSAGES * 1e9)

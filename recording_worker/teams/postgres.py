@@ -1,0 +1,88 @@
+"""Teams from PostHog's PostgreSQL database."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import SecretStr
+
+from recording_worker.errors import ConfigError, StoreError
+from recording_worker.refresh import Reading
+from recording_worker.teams.service import RETENTION_DAYS, Team
+
+QUERY = """
+SELECT id, api_token, capture_console_log_opt_in, session_recording_retention_period
+FROM posthog_team
+WHERE session_recording_opt_in = true
+ORDER BY id
+"""
+_DEFAULTS = {"connect_timeout": 10, "application_name": "recording-worker"}
+"""What the URL's parameters may say otherwise; seconds, for each address."""
+_QUERY_SECONDS = 60.0
+"""To ask and to be told all teams."""
+
+
+class PostgresTeams:
+    """Reads token → team with one query, on a connection of its own each time."""
+
+    def __init__(self, url: SecretStr) -> None:
+        """Raises ConfigError where the URL can't be understood; it does not show it, for it may hold a password."""
+        try:
+            given = conninfo_to_dict(url.get_secret_value())
+            for port in str(given.get("port") or "5432").split(","):
+                int(port)  # or a part of an unquoted password is taken for it, and shown in errors
+        except (psycopg.Error, ValueError):
+            raise ConfigError("teams_postgres: not a URL that PostgreSQL's client understands") from None
+        self._conninfo = make_conninfo(**{**_DEFAULTS, **given})  # type: ignore[arg-type] # its names are libpq's
+
+    def load(self) -> Reading[dict[str, Team]]:
+        """All teams that take recordings; those that can't be used are rejected. Raises StoreError."""
+        try:
+            with psycopg.connect(self._conninfo) as connection, _deadline(connection, _QUERY_SECONDS):
+                connection.read_only = True
+                rows = connection.execute(QUERY).fetchall()
+        except (psycopg.Error, OSError) as error:
+            raise StoreError(" ".join(str(error).split()) or repr(error)) from error
+        return teams_of(rows)
+
+
+def teams_of(rows: list[tuple[object, ...]]) -> Reading[dict[str, Team]]:
+    """The teams of the query's rows. A team whose period is none is kept without one."""
+    teams: dict[str, Team] = {}
+    rejected: list[str] = []
+    for team_id, token, console_logs, period in rows:
+        problem = ""
+        if not isinstance(team_id, int) or isinstance(team_id, bool) or team_id <= 0:
+            problem = "its id is not a positive whole number"
+        elif not isinstance(token, str) or not token:
+            problem = "its token is not a text"
+        elif not isinstance(console_logs, bool | None):
+            problem = f"its capture_console_log_opt_in is neither true, false nor null: {console_logs!r}"
+        elif token in teams:
+            problem = f"its token is that of team {teams[token].id} too"
+        else:
+            known = isinstance(period, str) and period in RETENTION_DAYS
+            if not known and period is not None:
+                rejected.append(f"team {team_id}: its retention period is unknown: {period!r}")
+            teams[token] = Team(team_id, bool(console_logs), str(period) if known else None)
+        if problem:
+            rejected.append(f"team {team_id!r}: {problem}")
+    return Reading(teams, len(teams), rejected)
+
+
+@contextmanager
+def _deadline(connection: psycopg.Connection, seconds: float) -> Iterator[None]:
+    """Cut the connection off where the body takes longer: a server that hangs sends nothing to wake up by."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as line:
+        timer = threading.Timer(seconds, line.shutdown, (socket.SHUT_RDWR,))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()

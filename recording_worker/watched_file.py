@@ -1,0 +1,35 @@
+"""WatchedFile: a file as a store, read again when it changes."""
+
+from collections.abc import Callable, Sized
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from recording_worker.errors import ConfigError
+from recording_worker.refresh import Reading
+
+Content = TypeVar("Content", bound=Sized)
+
+FILE_SECONDS = 5.0
+"""How often a watched file is looked at, at least."""
+
+
+class WatchedFile(Generic[Content]):
+    """A file that is read when it is not the one that was read last, going by its time, size and inode."""
+
+    def __init__(self, path: Path, read: Callable[[Path], Content]) -> None:
+        self._path = path
+        self._read = read
+        self._known: tuple[int, int, int] | None = None
+
+    def load(self) -> Reading[Content] | None:
+        """The file's content, or None where that is known. Raises ConfigError."""
+        try:
+            stat = self._path.stat()
+        except OSError as error:
+            raise ConfigError(f"can't read {self._path}: {error.strerror}") from None
+        found = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        if found == self._known:
+            return None
+        content = self._read(self._path)
+        self._known = found
+        return Reading(content, len(content))

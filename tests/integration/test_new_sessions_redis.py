@@ -1,0 +1,169 @@
+"""The limit on new sessions: whole sessions are blocked, and reading a batch again changes nothing."""
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+from pydantic import SecretStr
+
+from recording_worker import metrics
+from recording_worker.batch import MessageBatch
+from recording_worker.reasons import Reason
+from recording_worker.redis_link import Command, RedisLink
+from recording_worker.steps.limit_new_sessions import LimitNewSessions, TeamBuckets
+from tests.builders import FakeClock
+from tests.integration.conftest import StartService
+from tests.integration.service import Traffic, recorded
+from tests.integration.test_sessions_redis import sessions
+from tests.servers.redis import RedisServer
+
+CLOCK = FakeClock()
+
+
+@pytest.fixture
+def link(redis_server: RedisServer) -> Iterator[RedisLink]:
+    link = RedisLink(SecretStr(redis_server.patient_url), CLOCK)
+    yield link
+    link.close()
+
+
+def worker(link: RedisLink, burst: int, per_second: float = 1, *, block: bool = True) -> LimitNewSessions:
+    """The step of a worker process that has seen nothing yet."""
+    return LimitNewSessions(link, TeamBuckets(burst, per_second, CLOCK), CLOCK, block=block)
+
+
+def passing(step: LimitNewSessions, *ids: str) -> list[str]:
+    """Which of these sessions' messages pass, once the step has run over a batch of them."""
+    rows: MessageBatch = sessions(*ids)
+    step.run(rows)
+    ended = {row for row in range(len(rows)) if rows.dispositions[row]}
+    assert {rows.reasons[row] for row in ended} <= {Reason.NEW_SESSION_LIMIT}
+    return [session for row, session in enumerate(ids) if row not in ended]
+
+
+def counted() -> tuple[float, float, float, float]:
+    """New sessions, those over the limit, those blocked, and those nobody could be asked about."""
+    return (
+        metrics.NEW_SESSIONS._value.get(),
+        metrics.NEW_SESSIONS_OVER_LIMIT._value.get(),
+        metrics.SESSIONS_BLOCKED._value.get(),
+        metrics.UNLIMITED_SESSIONS._value.get(),
+    )
+
+
+def since(before: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(now - then for now, then in zip(counted(), before, strict=True))
+
+
+def test_a_bucket_is_full_at_first_and_refills_up_to_its_capacity() -> None:
+    clock = FakeClock()
+    buckets = TeamBuckets(3, 2, clock)
+    assert [buckets.take(1) for _ in range(4)] == [True, True, True, False]
+    assert buckets.take(2)
+    clock.ms += 1_000
+    assert [buckets.take(1) for _ in range(3)] == [True, True, False]
+    clock.ms += 60_000
+    assert [buckets.take(1) for _ in range(4)] == [True, True, True, False]
+
+
+def test_sessions_over_the_limit_are_blocked_whole_and_for_every_worker(
+    redis_server: RedisServer, link: RedisLink
+) -> None:
+    step, before = worker(link, burst=2), counted()
+    assert passing(step, "a", "b", "c", "a", "c") == ["a", "b", "a"]
+    assert since(before) == (3, 1, 1, 0)
+    CLOCK.ms += 60_000  # the bucket is full again: what is blocked stays so, here and elsewhere
+    assert passing(step, "c", "a") == ["a"]
+    assert passing(worker(link, burst=2), "c", "a", "d") == ["a", "d"]
+    with redis_server.client() as client:
+        assert client.keys("*blocked*") == ["@posthog/replay/session-blocked:1:c"]
+        assert 86_300 < int(client.ttl("@posthog/replay/session-blocked:1:c")) <= 86_400
+        assert 86_300 < int(client.ttl("@posthog/replay/session-seen:1:a")) <= 86_400
+
+
+def test_a_batch_that_is_read_again_ends_as_before_and_takes_no_tokens(link: RedisLink) -> None:
+    ids = [f"session-{number}" for number in range(10)]
+    first = passing(worker(link, burst=4), *ids)
+    assert len(first) == 4
+    before = counted()
+    # its transaction was aborted: another worker reads it, then the same one started anew, with other buckets
+    assert passing(worker(link, burst=1), *ids) == first
+    assert passing(worker(link, burst=100), *reversed(ids)) == first[::-1]
+    assert since(before) == (0, 0, 0, 0)
+
+
+def test_unless_told_to_block_it_only_counts(redis_server: RedisServer, link: RedisLink) -> None:
+    before = counted()
+    assert passing(worker(link, burst=1, block=False), "a", "b", "c") == ["a", "b", "c"]
+    assert since(before) == (3, 2, 0, 0)
+    with redis_server.client() as client:
+        assert not client.keys("*blocked*")
+        client.set("@posthog/replay/session-blocked:1:d", "1")
+    assert passing(worker(link, burst=1, block=False), "d") == ["d"]
+
+
+def test_it_asks_once_a_batch_and_not_for_what_it_knows(link: RedisLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    ask = link.ask
+
+    def counting(commands: Sequence[Command]) -> list[object] | None:
+        asked.append(len(commands))
+        return ask(commands)
+
+    monkeypatch.setattr(link, "ask", counting)
+    step = worker(link, burst=2)
+    passing(step, "a", "b", "a")
+    passing(step, "b", "a")
+    assert asked == [4]
+    passing(step, "c", "b")
+    assert asked == [4, 2, 1]
+    passing(step, "c")
+    assert asked == [4, 2, 1]
+
+
+def test_while_redis_is_away_all_pass_and_those_that_did_go_on_passing(
+    redis_server: RedisServer, link: RedisLink
+) -> None:
+    step = worker(link, burst=1)
+    assert passing(step, "a", "b") == ["a"]
+    redis_server.stop()
+    before = counted()
+    assert passing(step, "a", "b", "c", "d") == ["a", "c", "d"]
+    assert since(before) == (0, 0, 0, 2)
+    redis_server.start()
+    CLOCK.ms += 1_600
+    assert passing(step, "e", "c", "d", "f") == ["e", "c", "d"]
+
+
+def test_what_can_not_be_blocked_in_redis_is_not_dropped(
+    redis_server: RedisServer, link: RedisLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = link.ask
+
+    def failing_in_between(commands: Sequence[Command]) -> list[object] | None:
+        replies = ask(commands)
+        if redis_server.runs:
+            redis_server.stop()
+        return replies
+
+    monkeypatch.setattr(link, "ask", failing_in_between)
+    step, before = worker(link, burst=1), counted()
+    assert passing(step, "a", "b") == ["a", "b"]
+    assert since(before) == (2, 1, 0, 0)
+    assert passing(step, "b") == ["b"]
+
+
+def test_the_service_stores_whole_sessions_or_none(
+    redis_server: RedisServer, start: StartService, traffic: Traffic
+) -> None:
+    settings = {"new_sessions_burst": 3, "new_sessions_per_second": 0.001, "block_new_sessions": True}
+    service = start(sessions_redis=redis_server.patient_url, **settings)
+    service.wait_until_ready()
+    traffic.sessions = 36  # so that each is in one partition
+    traffic.send(240)
+    traffic.wait_until_committed()
+    stored = {number % 36 for number in recorded(service.storage)}
+    assert 0 < len(stored) < 36
+    dropped = service.metric("messages_total")['{disposition="drop",reason="new_session_limit"}']
+    assert recorded(service.storage) == {number: 1 for number in range(240) if number % 36 in stored}
+    assert dropped == 240 - len(recorded(service.storage))
+    assert service.stop() == 0

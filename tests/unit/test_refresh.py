@@ -1,0 +1,230 @@
+"""Stores read again in the background: when, and what becomes of failures."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from recording_worker import metrics
+from recording_worker.errors import BootError, ConfigError, StoreError
+from recording_worker.refresh import Reading, Refreshed, Stores
+from recording_worker.watched_file import WatchedFile
+from tests.builders import FakeClock
+from tests.integration.service import wait_for
+
+
+class Source:
+    """A store in the test's hands."""
+
+    def __init__(self) -> None:
+        self.answer: Reading[str] | Exception | None = Reading("first", 1)
+        self.asked = 0
+
+    def load(self) -> Reading[str] | None:
+        self.asked += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def refreshed(source: Source, clock: FakeClock) -> Refreshed[str]:
+    return Refreshed("things", source.load, interval=300, stale_after=1000, clock=clock)
+
+
+def pass_time(clock: FakeClock, store: Refreshed[str], seconds: float) -> None:
+    clock.ms += round(seconds * 1000)
+    store.turn()
+
+
+def test_it_is_read_at_the_start_and_once_an_interval_give_or_take_a_fifth() -> None:
+    source, clock = Source(), FakeClock()
+    store = refreshed(source, clock)
+    assert (store.value, source.asked) == ("first", 1)
+    source.answer = Reading("second", 1)
+    pass_time(clock, store, 239)
+    assert (store.value, source.asked) == ("first", 1)
+    pass_time(clock, store, 122)
+    assert (store.value, source.asked) == ("second", 2)
+    assert 240 <= store.due - clock.monotonic() <= 360
+    source.answer = None
+    pass_time(clock, store, 361)
+    assert (store.value, source.asked) == ("second", 3)
+
+
+def test_a_first_reading_that_fails_says_what_and_why() -> None:
+    source = Source()
+    source.answer = StoreError("connection refused")
+    with pytest.raises(BootError, match=r"^things can't be read: connection refused$"):
+        refreshed(source, FakeClock())
+
+
+@pytest.mark.parametrize("failure", [StoreError("away"), ConfigError("wrong"), KeyError("a fault of ours")])
+def test_a_failure_keeps_the_value_and_is_tried_again_soon(failure: Exception) -> None:
+    source, clock = Source(), FakeClock()
+    store = refreshed(source, clock)
+    failed = metrics.STORE_READS.labels("things", "failed")
+    before = failed._value.get()
+    source.answer = failure
+    with capture_logs() as logs:
+        pass_time(clock, store, 361)
+        assert 24 <= store.due - clock.monotonic() <= 36
+        for _ in range(5):
+            pass_time(clock, store, 36)
+        assert store.value == "first"
+        assert failed._value.get() - before == 6
+        source.answer = Reading("second", 1)
+        pass_time(clock, store, 36)
+    assert store.value == "second"
+    told = [line["event"] for line in logs if line["log_level"] != "error"]
+    assert told == ["can't be read: what was read before stays", "read again"]
+
+
+def test_a_failure_that_goes_on_is_logged_every_five_minutes_and_a_new_one_at_once() -> None:
+    source, clock = Source(), FakeClock()
+    store = refreshed(source, clock)
+    source.answer = StoreError("away")
+    with capture_logs() as logs:
+        for _ in range(12):
+            pass_time(clock, store, 361 if not logs else 50)
+        assert [line["error"] for line in logs] == ["away", "away"]
+        source.answer = StoreError("wrong password")
+        pass_time(clock, store, 36)
+    assert [line["error"] for line in logs][2:] == ["wrong password"]
+
+
+def test_it_is_stale_once_it_was_not_current_for_too_long() -> None:
+    source, clock = Source(), FakeClock()
+    store = refreshed(source, clock)
+    source.answer = StoreError("away")
+    pass_time(clock, store, 999)
+    assert store.stale() == ""
+    clock.ms += 2_000
+    assert store.stale() == "things were last read 1001 s ago: away"
+    source.answer = None
+    pass_time(clock, store, 36)
+    assert store.stale() == ""
+
+
+def test_an_early_refresh_waits_until_a_minute_after_the_last_one() -> None:
+    source, clock = Source(), FakeClock()
+    store = refreshed(source, clock)
+    pass_time(clock, store, 50)
+    store.hurry()
+    store.hurry()
+    pass_time(clock, store, 9)
+    assert source.asked == 1
+    pass_time(clock, store, 1)
+    assert source.asked == 2
+    pass_time(clock, store, 60)
+    assert source.asked == 2
+    store.hurry()
+    pass_time(clock, store, 0)
+    assert source.asked == 3
+
+
+def test_what_is_asked_for_during_a_refresh_is_not_taken_as_answered_by_it() -> None:
+    source, clock = Source(), FakeClock()
+    store = refreshed(source, clock)
+
+    class Hurrying(Source):
+        def load(self) -> Reading[str] | None:
+            store.hurry()
+            return super().load()
+
+    store._load = Hurrying().load
+    pass_time(clock, store, 361)
+    assert store.due - clock.monotonic() == 60
+
+
+def test_each_rejected_entry_is_logged_once_and_again_when_it_comes_back() -> None:
+    source, clock = Source(), FakeClock()
+    with capture_logs() as logs:
+        store = refreshed(source, clock)
+        for rejected in (["team 1: a"], ["team 1: a", "team 2: b"], [], ["team 1: a"]):
+            source.answer = Reading("value", 1, rejected)
+            pass_time(clock, store, 361)
+    assert [line["entry"] for line in logs] == ["team 1: a", "team 2: b", "team 1: a"]
+    assert metrics.STORE_REJECTED.labels("things")._value.get() == 1
+
+
+def test_many_rejected_entries_are_not_all_logged() -> None:
+    source = Source()
+    source.answer = Reading("value", 1, [f"team {n}" for n in range(1000)])
+    with capture_logs() as logs:
+        refreshed(source, FakeClock())
+    assert len(logs) == 21
+    assert logs[-1]["entries"] == 980
+
+
+def test_the_stores_of_a_process_each_have_a_thread_and_one_that_hangs_holds_up_no_other() -> None:
+    stores = Stores(FakeClockThatRuns(), interval=0.01, stale_after=1000)
+    hang = threading.Event()
+    hanging, quick = Source(), Source()
+    stores.read("hanging", hanging_after_first(hanging, hang))
+    stores.read("quick", quick.load)
+    stores.start()
+    try:
+        wait_for(lambda: hanging.asked == 2 and quick.asked > 5, "the quick store to be read while the other hangs")
+        assert hanging.asked == 2
+    finally:
+        hang.set()
+        stores.close()
+
+
+def hanging_after_first(source: Source, hang: threading.Event) -> Callable[[], Reading[str] | None]:
+    def load() -> Reading[str] | None:
+        reading = source.load()
+        if source.asked > 1:
+            hang.wait()
+        return reading
+
+    return load
+
+
+class FakeClockThatRuns(FakeClock):
+    def monotonic(self) -> float:
+        self.ms += 1
+        return super().monotonic()
+
+
+def test_a_watched_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    path, reads = tmp_path / "file", []
+
+    def read(path: Path) -> str:
+        reads.append(path)
+        return path.read_text()
+
+    path.write_text("one")
+    watched = WatchedFile(path, read)
+    assert watched.load() == Reading("one", 3)
+    assert watched.load() is None
+    path.write_text("three")
+    assert watched.load() == Reading("three", 5)
+    replacement = tmp_path / "new"
+    replacement.write_text("seven")
+    replacement.replace(path)
+    assert watched.load() == Reading("seven", 5)
+    assert len(reads) == 3
+    path.unlink()
+    with pytest.raises(ConfigError, match=r"can't read .*: No such file"):
+        watched.load()
+
+
+def test_bad_content_of_a_watched_file_is_not_taken_as_known(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("1")
+    watched = WatchedFile(path, lambda path: [int(path.read_text())])
+
+    def refuse(_: Path) -> list[int]:
+        raise ConfigError("bad")
+
+    assert watched.load() == Reading([1], 1)
+    path.write_text("22")
+    good, watched._read = watched._read, refuse
+    for _ in range(2):
+        with pytest.raises(ConfigError):
+            watched.load()
+    watched._read = good
+    assert watched.load() == Reading([22], 1)
