@@ -1,0 +1,43 @@
+"""`python -m tests.faults.host run …`: the worker's command on storage that fails when it is told to.
+
+The file named by FAULTY_STORAGE says how: `fail` (EIO), `full` (ENOSPC), `hang`; nothing where all is well. Files
+are written halfway first, as a device would. Spawned processes import this module again, so the workers have it too.
+"""
+
+import errno
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from recording_worker.cli import main
+from recording_worker.storage import local
+from recording_worker.storage.base import Part
+
+ERRORS = {"fail": errno.EIO, "full": errno.ENOSPC}
+
+_control = Path(os.environ["FAULTY_STORAGE"])
+_really_write = local._write_file
+
+
+def _write_file(path: Path, parts: Iterable[Part]) -> None:
+    if path.name.startswith(".check"):  # the worker's proof at its start that files can be written
+        return _really_write(path, parts)
+    order = _control.read_text()
+    if order in ERRORS:
+        made = list(parts)
+        _really_write(path, made[: len(made) // 2])
+        raise OSError(ERRORS[order], os.strerror(ERRORS[order]))
+    if order == "hang":
+        hanging = _control.with_name(f"{_control.name}.hanging.{os.getpid()}")
+        hanging.touch()
+        while _control.read_text() == "hang":
+            time.sleep(0.01)
+        hanging.unlink(missing_ok=True)
+    return _really_write(path, parts)
+
+
+local._write_file = _write_file
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""The kinds of faults; here the table of what is done to the worker can be read off."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.faults import process_faults as process
+from tests.faults import server_faults as server
+from tests.faults.arena import Round
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of fault. `inject` returns when the fault is over: what was taken away is back."""
+
+    name: str
+    inject: Callable[[Round], None]
+    weight: int = 2
+    """How often it is done, beside the others, beyond once."""
+    takes_long: bool = False
+    """Left out of the short form."""
+
+
+KINDS = (
+    Kind("SIGKILL of a worker, idle", process.kill_idle_worker),
+    Kind("SIGKILL of a worker, decoding", process.kill_decoding_worker, weight=3),
+    Kind("SIGKILL of a worker, uploading", process.kill_uploading_worker, weight=3),
+    Kind("SIGKILL of a worker, inside the transaction", process.kill_worker_in_transaction, weight=6),
+    Kind("SIGKILL of a supervisor", process.kill_supervisor, weight=3),
+    Kind("worker frozen until it is killed", process.freeze_worker, weight=1),
+    Kind("supervisor frozen past the session time-out", process.freeze_supervisor),
+    Kind("host frozen past the session time-out", process.freeze_host),
+    Kind("third host joins and leaves, three times", process.third_host_comes_and_goes),
+    Kind("SIGTERM in a flush", process.terminate_in_flush),
+    Kind("message that crashes the native core", process.crash_the_core, weight=1),
+    Kind("message that hangs the native core", process.hang_the_core, weight=1),
+    Kind("broker restarted", server.restart_broker),
+    Kind("broker killed and started", server.kill_broker),
+    Kind("broker stopped for seconds", server.broker_away, weight=1),
+    Kind("broker stopped for a minute", server.broker_away_for_a_minute, weight=0, takes_long=True),
+    Kind("connection cut in a produce", server.cut_in_produce, weight=3),
+    Kind("connection cut in a fetch", server.cut_in_fetch),
+    Kind("connection cut in the transaction's offsets", server.cut_in_offsets, weight=3),
+    Kind("connection cut in a commit", server.cut_in_commit, weight=4),
+    Kind("network refuses connections", server.network_refuses),
+    Kind("network silent", server.network_is_silent),
+    Kind("storage fails", server.storage_fails),
+    Kind("storage full", server.storage_is_full),
+    Kind("storage hangs", server.storage_hangs, weight=1),
+)

@@ -1,0 +1,152 @@
+"""`python -m tests.faults.soak`: steady load on one host for a while; memory, threads and descriptors must not grow.
+
+Prints each process's at the start (after a warm-up), in the middle and at the end; exit code 1 where any grows, or a
+message is lost or doubled.
+"""
+
+import argparse
+import random
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.arena import MEMBERSHIPS, Arena, Round
+from tests.faults.table import SOAK, publish
+
+RATE = 60.0
+"""Messages a second."""
+WARM_UP_SECONDS = 120.0
+WINDOW_SECONDS = 60.0
+"""Memory goes up and down with the batch being filled, so each figure is one of as long a window."""
+SAMPLE_SECONDS = 2.0
+CHECK_SECONDS = 60.0
+MARGIN_MIB = 24.0
+"""What a process's memory may be larger by at the end than at the start: what an allocator keeps, not what grows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One process at one moment."""
+
+    at: float
+    rss_mib: float
+    threads: int
+    descriptors: int
+
+
+def sample(pid: int, at: float) -> Sample:
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    descriptors = len([*Path(f"/proc/{pid}/fd").iterdir()])
+    return Sample(at, int(status["VmRSS"].split()[0]) / 1024, int(status["Threads"]), descriptors)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A process over a while: the median of its memory, the most threads and descriptors."""
+
+    rss_mib: float
+    threads: int
+    descriptors: int
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample]) -> "Window":
+        return cls(
+            statistics.median(one.rss_mib for one in samples),
+            max(one.threads for one in samples),
+            max(one.descriptors for one in samples),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.rss_mib:.0f} MiB, {self.threads}, {self.descriptors}"
+
+
+def windows(samples: Sequence[Sample]) -> tuple[Window, Window, Window]:
+    """The start, the middle and the end."""
+    first, last = samples[0].at, samples[-1].at
+    middle = (first + last - WINDOW_SECONDS) / 2
+    begins = (first, middle, last - WINDOW_SECONDS)
+    start, half, end = (
+        Window.of([one for one in samples if begin <= one.at <= begin + WINDOW_SECONDS]) for begin in begins
+    )
+    return start, half, end
+
+
+def growth(name: str, start: Window, end: Window) -> list[str]:
+    """What has grown, a line each."""
+    found = []
+    if end.rss_mib > start.rss_mib + MARGIN_MIB:
+        found.append(f"{name}: memory grew from {start.rss_mib:.0f} to {end.rss_mib:.0f} MiB")
+    if end.threads > start.threads:
+        found.append(f"{name}: threads grew from {start.threads} to {end.threads}")
+    if end.descriptors > start.descriptors:
+        found.append(f"{name}: file descriptors grew from {start.descriptors} to {end.descriptors}")
+    return found
+
+
+def soak(current: Round, seconds: float) -> tuple[dict[str, list[Sample]], list[str]]:
+    """Load for so long; samples by process, and what is wrong with the messages."""
+    host = current.running[0]
+    pids = {"supervisor": host.pid}
+    pids |= {f"worker {number}": pid for number, pid in enumerate(sorted(host.workers()))}
+    samples: dict[str, list[Sample]] = {name: [] for name in pids}
+    wrong: list[str] = []
+    begin = time.monotonic()
+    check_at = begin + CHECK_SECONDS
+    while (now := time.monotonic()) < begin + WARM_UP_SECONDS + seconds:
+        if now >= begin + WARM_UP_SECONDS:
+            for name, pid in pids.items():
+                samples[name].append(sample(pid, now))
+        if now >= check_at:
+            wrong += _check(current)
+            check_at = now + CHECK_SECONDS
+        time.sleep(SAMPLE_SECONDS)
+    wrong += [*_check(current), *current.verify()]
+    if {host.pid, *host.workers()} != {*pids.values()}:
+        wrong.append("processes were started again")
+    return samples, wrong
+
+
+def _check(current: Round) -> list[str]:
+    current.load.pause()
+    current.recover(current.load.ends)
+    outcome = current.check("soak", 0)
+    current.load.resume()
+    return outcome.wrong
+
+
+def main(arguments: Iterable[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=20, help="beyond the warm-up (default: %(default)s)")
+    parser.add_argument("--publish", action="store_true", help="write the table into docs/reliability.md")
+    given = parser.parse_args([*arguments])
+    folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    print(f"soak for {given.minutes:g} minutes after {WARM_UP_SECONDS / 60:g} of warm-up; logs in {folder}", flush=True)
+    arena = Arena(folder, rate=RATE)
+    try:
+        with arena.round(0, MEMBERSHIPS[0], random.Random(0), hosts=1, max_batch_age=10.0) as current:
+            samples, wrong = soak(current, given.minutes * 60)
+            messages = current.load.messages
+    finally:
+        arena.close()
+    lines = ["| process | start | middle | end |", "|---|---|---|---|"]
+    for name, taken in samples.items():
+        start, middle, end = windows(taken)
+        lines.append(f"| {name} | {start} | {middle} | {end} |")
+        wrong += growth(name, start, end)
+    lines.append(f"\n{given.minutes:g} minutes, {messages:,} messages; what grew, was lost or doubled: {len(wrong)}.")
+    print("\n".join([*lines, *wrong]))
+    if given.publish:
+        publish(SOAK, f"`make soak MINUTES={given.minutes:g}`", lines)
+    if wrong:
+        return 1
+    shutil.rmtree(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

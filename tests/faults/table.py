@@ -1,0 +1,70 @@
+"""What faults led to, and the table of it that stands in docs/reliability.md."""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import confluent_kafka
+
+from recording_worker import __version__
+from tests.servers.kafka.distribution import version as kafka_version
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "reliability.md"
+FAULTS = "made by make faults"
+SOAK = "made by make soak"
+"""Sections of the page."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a fault led to."""
+
+    kind: str
+    recovery: float
+    """Seconds from the end of the fault until what was sent before it, in it and right after it is committed."""
+    messages: int
+    """Messages counted after it."""
+    lost: int = 0
+    doubled: int = 0
+    wrong: list[str] = field(default_factory=list)
+    """All that is not as it should be, a line each; the lost and the doubled as well."""
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """A row a kind of fault, in Markdown."""
+    head = ["| fault | times | lost | doubled | recovery p50, s | max, s |", "|---|---|---|---|---|---|"]
+    kinds = sorted({outcome.kind for outcome in outcomes})
+    rows = [_row(kind, [outcome for outcome in outcomes if outcome.kind == kind]) for kind in kinds]
+    return "\n".join([*head, *rows, _row("**all**", outcomes)])
+
+
+def _row(name: str, outcomes: Sequence[Outcome]) -> str:
+    seconds = [outcome.recovery for outcome in outcomes]
+    lost, doubled = sum(outcome.lost for outcome in outcomes), sum(outcome.doubled for outcome in outcomes)
+    return f"| {name} | {len(outcomes)} | {lost} | {doubled} | {statistics.median(seconds):.1f} | {max(seconds):.1f} |"
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """How much was done and counted."""
+    wrong = sum(bool(outcome.wrong) for outcome in outcomes)
+    messages = sum(outcome.messages for outcome in outcomes)
+    return f"{len(outcomes)} faults, {messages:,} messages counted; faults after which anything was wrong: {wrong}."
+
+
+def publish(section: str, command: str, lines: Sequence[str]) -> None:
+    """Write a section of docs/reliability.md between its markers, with the command, the day and the versions."""
+    text = PAGE.read_text()
+    begin, end = f"<!-- {section} -->\n", f"<!-- end of {section} -->"
+    before, rest = text.split(begin)
+    _old, after = rest.split(end)
+    librdkafka, _number = confluent_kafka.libversion()
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    made = (
+        f"{command}, {day}; recording-worker {__version__}, Kafka {kafka_version()}, librdkafka {librdkafka},"
+        f" Python {platform.python_version()}, {os.cpu_count()} cores:"
+    )
+    PAGE.write_text("\n".join([f"{before}{begin}{made}\n", *lines, f"{end}{after}"]))
