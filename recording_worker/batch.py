@@ -86,6 +86,7 @@ class MessageBatch:
         "partitions",
         "reasons",
         "records",
+        "retentions",
         "session_batch",
         "session_id_headers",
         "teams",
@@ -123,6 +124,8 @@ class MessageBatch:
         self.decoded: DecodedBatch | None = None
         # resolve_team
         self.teams: list[Team | None] = [None] * rows
+        self.retentions: list[str | None] = [None] * rows
+        """Retention periods: keys of RETENTION_DAYS. The team's, unless pin_retention finds another."""
         # obtain_batch
         self.session_batch: SessionBatchRecorder | None = None
         # what leaves with the offsets of this batch: (partition, record)

@@ -5,7 +5,7 @@
 | 0 | all is done; after a signal: what was read is flushed and committed |
 | 1 | a fault, or a second signal: uncommitted messages are read again by the next run |
 | 2 | what the user asked for is wrong: a flag, a setting, a file, a folder |
-| 3 | the supervisor or a worker can't start: broker, topic, storage, port |
+| 3 | the supervisor or a worker can't start: broker, topic, storage, port, PostgreSQL, Redis |
 """
 
 
@@ -31,5 +31,5 @@ class FlushError(WorkerError):
     """A session batch could not be stored or delivered; its messages are read again from the committed offsets."""
 
 
-class AssignmentLostError(WorkerError):
-    """The partitions of a batch belong to somebody else by now; the batch is discarded, nothing commits."""
+class StoreError(WorkerError):
+    """A store (PostgreSQL, Redis) can't be read now; a later try may help."""

@@ -59,9 +59,54 @@ FLUSHED_SESSIONS = Counter(f"{PREFIX}_flushed_sessions", "Sessions (blocks) writ
 FLUSHED_EVENTS = Counter(f"{PREFIX}_flushed_events", "Events written.")
 FLUSHED_BYTES = Counter(f"{PREFIX}_flushed_bytes", "Bytes of batch files written.")
 FLUSH_FAILURES = Counter(f"{PREFIX}_flush_failures", "Flushes that failed.")
+STORAGE_RETRIES = Counter(
+    f"{PREFIX}_storage_retries", "Requests to S3 that failed and were made again, by why.", ["error"]
+)
 
 RECORDS_TOO_LARGE = Counter(
     f"{PREFIX}_records_too_large", "Records left out because their topic takes none so large.", ["topic"]
+)
+
+TRANSACTIONS_ABORTED = Counter(
+    f"{PREFIX}_transactions_aborted", "Kafka transactions that were aborted and made again, by why.", ["error"]
+)
+OFFSETS_SKIPPED = Counter(
+    f"{PREFIX}_offsets_skipped",
+    "Offsets that were gone from the log when they were to be read (on_offset_gap), by partition.",
+    ["partition"],
+)
+
+STORE_READS = Counter(
+    f"{PREFIX}_store_reads", "Readings of teams and restrictions, by how they ended.", ["store", "outcome"]
+)
+STORE_READ_AT = Gauge(
+    f"{PREFIX}_store_read_timestamp_seconds",
+    "When what is in use was last found to be current, seconds since 1970; of the workers the oldest.",
+    ["store"],
+    multiprocess_mode="livemin",
+)
+STORE_ENTRIES = Gauge(
+    f"{PREFIX}_store_entries", "Entries in use; of the workers the fewest.", ["store"], multiprocess_mode="livemin"
+)
+STORE_REJECTED = Gauge(
+    f"{PREFIX}_store_entries_rejected",
+    "Entries that can't be used and are left out, one by one; of the workers the most.",
+    ["store"],
+    multiprocess_mode="livemax",
+)
+
+REDIS_FAILURES = Counter(f"{PREFIX}_redis_failures", "Round trips of the pipeline to Redis that failed.")
+NEW_SESSIONS = Counter(f"{PREFIX}_new_sessions", "Sessions seen for the first time by any worker.")
+NEW_SESSIONS_OVER_LIMIT = Counter(
+    f"{PREFIX}_new_sessions_over_limit", "New sessions for which their team had no token, blocked or not."
+)
+SESSIONS_BLOCKED = Counter(f"{PREFIX}_sessions_blocked", "New sessions that were blocked.")
+UNLIMITED_SESSIONS = Counter(
+    f"{PREFIX}_unlimited_sessions", "Sessions that passed the limit on new ones since Redis could not be asked."
+)
+RETENTION_UNPINNED = Counter(
+    f"{PREFIX}_retention_unpinned_sessions",
+    "Sessions of a poll that have their team's retention period, since Redis could not be asked for their own.",
 )
 
 SESSIONS_HANDLED = Gauge(
@@ -78,6 +123,8 @@ BATCH_BYTES = Gauge(
 
 WORKERS = Gauge(f"{PREFIX}_workers", "Worker processes running.", multiprocess_mode="livesum")
 WORKER_RESTARTS = Counter(f"{PREFIX}_worker_restarts", "Workers started again, by why they ended.", ["reason"])
-# These two are served by the supervisor from the workers' progress (supervisor/ops_server.py).
+PARTITIONS_MOVED = Counter(f"{PREFIX}_partitions_moved", "Partitions moved from a worker that lags to an idle one.")
+# These are served by the supervisor from the workers' progress (supervisor/ops_server.py).
 LAG = f"{PREFIX}_lag_messages"
 PARTITIONS_STOPPED = f"{PREFIX}_partitions_stopped"
+PARTITIONS_CAREFUL = f"{PREFIX}_partitions_careful"

@@ -1,7 +1,8 @@
 """The pipeline: the steps a batch of messages goes through, in order; nothing else."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from recording_worker import metrics
@@ -10,21 +11,28 @@ from recording_worker.batch import Message, MessageBatch
 from recording_worker.clock import Clock
 from recording_worker.ingestion_warnings import HandleIngestionWarnings
 from recording_worker.recording.session_batch import SessionBatchManager
+from recording_worker.redis_link import Redis
 from recording_worker.restrictions.service import RestrictionService
 from recording_worker.results import HandleResults
 from recording_worker.settings import Settings
 from recording_worker.steps.apply_restrictions import ApplyRestrictions
 from recording_worker.steps.collect_batch_metrics import CollectBatchMetrics
 from recording_worker.steps.flush_batch import FlushBatch, FlushThread
+from recording_worker.steps.limit_new_sessions import LimitNewSessions, TeamBuckets
 from recording_worker.steps.obtain_batch import ObtainBatch
 from recording_worker.steps.parse_headers import ParseHeaders
 from recording_worker.steps.parse_session_recording_message import ParseSessionRecordingMessage
+from recording_worker.steps.pin_retention import PinRetention
 from recording_worker.steps.record_session_event import RecordSessionEvent
+from recording_worker.steps.redirect_hot_sessions import RedirectHotSessions
 from recording_worker.steps.resolve_team import ResolveTeam
+from recording_worker.steps.set_culprits_aside import SetCulpritsAside
+from recording_worker.steps.shed_lag import ShedLag
 from recording_worker.steps.track_lib_version import TrackLibVersion
 from recording_worker.teams.service import TeamService
 
 _DAY_MS = 86_400_000
+_NONE: Mapping[tuple[int, int], str] = MappingProxyType({})
 
 
 class Step(Protocol):
@@ -65,9 +73,15 @@ def build_pipeline(
     manager: SessionBatchManager,
     flusher: FlushThread,
     clock: Clock,
+    redis: Redis | None = None,
+    culprits: Mapping[tuple[int, int], str] = _NONE,
     offline: bool = False,
 ) -> Pipeline:
-    """The worker's pipeline. `offline`: each message's Kafka timestamp counts as now, instead of the clock."""
+    """The worker's pipeline. `offline`: each message's Kafka timestamp counts as now, instead of the clock.
+
+    `redis` keeps what is known of sessions; without it new ones are not limited, nor periods pinned.
+    `culprits`: (partition, offset) of messages not to be decoded → how a worker ended at them.
+    """
     now = None if offline else clock
     decoder = Decoder(
         max_decompressed_bytes=settings.max_decompressed_bytes,
@@ -80,13 +94,34 @@ def build_pipeline(
             CollectBatchMetrics(),
             ParseHeaders(),
             ApplyRestrictions(restrictions, consumes_overflow=settings.consumes_overflow),
+            *_relief_steps(settings, now),
+            SetCulpritsAside(culprits),
             ParseSessionRecordingMessage(decoder, now, settings.max_timestamp_diff_days),
             ResolveTeam(teams),
+            *(_session_steps(settings, redis, clock) if redis is not None else []),
             ObtainBatch(manager),
             TrackLibVersion(),
             RecordSessionEvent(),
-            HandleResults(settings.dlq_topic, settings.overflow_topic),
+            HandleResults(settings.dlq_topic, settings.overflow_topic, settings.backfill_topic),
             HandleIngestionWarnings(settings.warnings_topic, teams, settings.warning_debounce_seconds, now),
             FlushBatch(manager, flusher),
         ]
     )
+
+
+def _relief_steps(settings: Settings, now: Clock | None) -> list[Step]:
+    """What leads messages elsewhere to keep this topic quick: not offline, and never from where they were led to."""
+    steps: list[Step] = []
+    if now is None or settings.consumes_overflow:
+        return steps
+    if settings.lag_shed_after is not None and not settings.consumes_backfill:
+        steps.append(ShedLag(settings.lag_shed_after, settings.lag_shed_share, now))
+    if settings.hot_session_bytes_per_minute is not None:
+        steps.append(RedirectHotSessions(settings.hot_session_bytes_per_minute))
+    return steps
+
+
+def _session_steps(settings: Settings, redis: Redis, clock: Clock) -> list[Step]:
+    """What needs to know the sessions that other workers have seen."""
+    buckets = TeamBuckets(settings.new_sessions_burst, settings.new_sessions_per_second, clock)
+    return [LimitNewSessions(redis, buckets, clock, block=settings.block_new_sessions), PinRetention(redis)]

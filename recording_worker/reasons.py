@@ -34,6 +34,9 @@ class Reason(IntEnum):
     TEAM_MISSING_RETENTION_PERIOD = 37
     SESSION_EVENT_LIMIT = 38
     WORKER_CRASHED = 39
+    NEW_SESSION_LIMIT = 40
+    OVERFLOW_HOT_SESSION = 41
+    LAG_SHED = 42
 
     @property
     def label(self) -> str:

@@ -8,24 +8,25 @@ from recording_worker.reasons import Reason
 
 
 class HandleResults:
-    """Reads dispositions and reasons; adds the DLQ and overflow records, and counts every row once.
+    """Reads dispositions and reasons; adds the DLQ, overflow and backfill records, and counts every row once.
 
     The records leave with the offsets of the session batch, so a message is never acknowledged
-    before its DLQ or overflow record is.
+    before that record is.
     """
 
     name = "handle_results"
 
-    def __init__(self, dlq_topic: str, overflow_topic: str) -> None:
+    def __init__(self, dlq_topic: str, overflow_topic: str, backfill_topic: str) -> None:
         self._dlq_topic = dlq_topic
         self._overflow_topic = overflow_topic
+        self._backfill_topic = backfill_topic
 
     def run(self, batch: MessageBatch) -> None:
         for row, disposition in enumerate(batch.dispositions):
             if disposition == Disposition.DLQ:
                 batch.records.append((batch.partitions[row], self._dlq_record(batch, row)))
             elif disposition == Disposition.REDIRECT:
-                batch.records.append((batch.partitions[row], self._overflow_record(batch, row)))
+                batch.records.append((batch.partitions[row], self._redirected_record(batch, row)))
         for (disposition, reason), count in Counter(zip(batch.dispositions, batch.reasons, strict=True)).items():
             label = Disposition(disposition).name.lower()
             metrics.MESSAGES.labels(label, Reason(reason).label if reason else "").inc(count)
@@ -47,9 +48,8 @@ class HandleResults:
         headers = [*batch.headers[row], *((key, text.encode()) for key, text in why.items())]
         return OutputRecord(self._dlq_topic, batch.keys[row], batch.values[row], headers, 0, as_it_came=True)
 
-    def _overflow_record(self, batch: MessageBatch, row: int) -> OutputRecord:
+    def _redirected_record(self, batch: MessageBatch, row: int) -> OutputRecord:
         message = batch.message(row)
+        topic = self._backfill_topic if batch.reasons[row] == Reason.LAG_SHED else self._overflow_topic
         timestamp_ms = max(message.timestamp_ms, 0)
-        return OutputRecord(
-            self._overflow_topic, message.key, message.value, message.headers, timestamp_ms, as_it_came=True
-        )
+        return OutputRecord(topic, message.key, message.value, message.headers, timestamp_ms, as_it_came=True)

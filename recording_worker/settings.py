@@ -20,6 +20,7 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
+    SecretStr,
     TypeAdapter,
     ValidationError,
     field_validator,
@@ -43,14 +44,23 @@ class Codec(StrEnum):
 
 
 class Delivery(StrEnum):
-    """What a crash may do to what was already read."""
+    """What a crash may do to what was already read: nothing, or have it recorded twice."""
 
+    EXACTLY_ONCE = "exactly_once"
     AT_LEAST_ONCE = "at_least_once"
 
 
 class StartFrom(StrEnum):
     """Where a partition without a committed offset begins."""
 
+    EARLIEST = "earliest"
+    LATEST = "latest"
+
+
+class OnOffsetGap(StrEnum):
+    """What becomes of a partition whose log was cut past the offset that is to be read next."""
+
+    STOP = "stop"
     EARLIEST = "earliest"
     LATEST = "latest"
 
@@ -62,6 +72,14 @@ class GroupProtocol(StrEnum):
     CONSUMER = "consumer"
 
 
+class S3Addressing(StrEnum):
+    """Where an S3 bucket stands in the URLs of requests: before the host, or first in the path."""
+
+    AUTO = "auto"
+    PATH = "path"
+    VIRTUAL = "virtual"
+
+
 class LogLevel(StrEnum):
     """The least serious messages that are logged."""
 
@@ -71,6 +89,7 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+_S3_URL = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]+[A-Za-z0-9](/[^?#]*)?")
 _BYTE_SIZE = TypeAdapter(ByteSize)
 
 
@@ -99,7 +118,8 @@ def _lower(value: object) -> object:
 
 
 PositiveInt = Annotated[int, Field(gt=0)]
-PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+PositiveSeconds = PositiveNumber
 Bytes = Annotated[int, BeforeValidator(_parse_size), Field(gt=0)]
 Properties = Annotated[dict[str, str | int | float | bool], BeforeValidator(_dotted_keys)]
 
@@ -119,13 +139,31 @@ class Settings(BaseModel):
     start_from: StartFrom = Field(
         StartFrom.EARLIEST, description="Where a partition without a committed offset begins."
     )
-    delivery: Delivery = Field(Delivery.AT_LEAST_ONCE, description="Delivery guarantee.")
+    group_instance_id: str | None = Field(
+        None,
+        pattern=r"^[a-zA-Z0-9._-]{1,249}$",
+        description="Name of this host in the group, other than every other's: a restart within the session timeout"
+        " then moves no partitions.",
+    )
+    on_offset_gap: OnOffsetGap = Field(
+        OnOffsetGap.STOP,
+        description="Where a partition goes on whose log was cut past the next offset: nowhere (stop), at the log's"
+        " beginning (earliest) or end (latest).",
+    )
+    delivery: Delivery = Field(
+        Delivery.EXACTLY_ONCE,
+        description="Delivery guarantee; at_least_once is for brokers without transactions.",
+    )
     metadata_topic: str = Field("clickhouse_session_replay_events", description="Topic for block metadata.")
     console_logs_topic: str = Field("log_entries", description="Topic for console logs.")
     warnings_topic: str = Field("clickhouse_ingestion_warnings", description="Topic for ingestion warnings.")
     dlq_topic: str = Field("session_recording_snapshot_item_dlq", description="Topic for messages that can't be read.")
     overflow_topic: str = Field(
-        "session_recording_snapshot_item_overflow", description="Topic for messages redirected by restrictions."
+        "session_recording_snapshot_item_overflow",
+        description="Topic for messages redirected by restrictions, and of hot sessions.",
+    )
+    backfill_topic: str = Field(
+        "session_recording_snapshot_item_backfill", description="Topic for messages that waited too long."
     )
     kafka: Properties = Field({}, repr=False, description="librdkafka properties of every client.")
     kafka_consumer: Properties = Field({}, repr=False, description="librdkafka properties of the consumers.")
@@ -133,8 +171,33 @@ class Settings(BaseModel):
 
     # teams and restrictions
     teams: Path | None = Field(None, description="TOML file of teams ([[team]] tables: id, token, retention, …).")
+    teams_postgres: SecretStr | None = Field(
+        None, description="PostgreSQL database with PostHog's posthog_team, postgresql://USER:PASSWORD@HOST/DATABASE."
+    )
     any_token: bool = Field(False, description="Take every token as a team: retention 30d, console capture on.")
     restrictions: Path | None = Field(None, description="TOML file of restrictions ([[restriction]] tables).")
+
+    restrictions_redis: SecretStr | None = Field(
+        None, description="Redis with PostHog's event restrictions, beside those of the file; read every 30 s."
+    )
+    sessions_redis: SecretStr | None = Field(
+        None, description="Redis that knows the sessions and their retention periods, redis://:PASSWORD@HOST:6379/0."
+    )
+    new_sessions_burst: PositiveInt = Field(
+        3000, description="Sessions a team may begin at once, a worker process; needs sessions_redis."
+    )
+    new_sessions_per_second: PositiveNumber = Field(
+        300.0, description="Sessions a team may begin a second in the long run, a worker process."
+    )
+    block_new_sessions: bool = Field(
+        False, description="Drop sessions that begin beyond that, whole ones; otherwise they are only counted."
+    )
+    refresh_interval: PositiveSeconds = Field(
+        300.0, description="How often teams and restrictions are read again, at least; seconds, give or take a fifth."
+    )
+    stale_after: PositiveSeconds = Field(
+        1800.0, description="Not ready once teams or restrictions could not be read for this long, seconds."
+    )
 
     # what is accepted
     max_decompressed_bytes: Bytes = Field(64 * MIB, description="Largest message after decompression.")
@@ -144,6 +207,17 @@ class Settings(BaseModel):
     max_events_per_session_per_batch: PositiveInt | None = Field(
         None, description="Drop a session's part of a batch once it has more events than this; unlimited if not set."
     )
+    hot_session_bytes_per_minute: Bytes | None = Field(
+        None,
+        description="A session that sends more than this within a minute, as carried, goes to the overflow topic;"
+        " none if not set.",
+    )
+    lag_shed_after: PositiveSeconds | None = Field(
+        None, description="Messages older than this go to the backfill topic, seconds; none if not set."
+    )
+    lag_shed_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="Share of the sessions whose old messages go to the backfill topic, chosen by session id."
+    )
     warning_debounce_seconds: PositiveSeconds = Field(
         3600.0, description="At most one ingestion warning per team, type and key in this time."
     )
@@ -151,7 +225,24 @@ class Settings(BaseModel):
     # session batches
     storage_dir: Path | None = Field(None, description="Local folder for batch files.")
     storage: str | None = Field(
-        None, description="Where batch files go instead: blackhole: writes nothing, for benchmarks."
+        None,
+        description="Where batch files go instead: s3://BUCKET[/PREFIX], or blackhole: which writes nothing,"
+        " for benchmarks.",
+    )
+    s3_endpoint: str | None = Field(
+        None, pattern=r"^https?://[^/?#]+/?$", description="URL of an S3-compatible server; Amazon's if not set."
+    )
+    s3_region: str | None = Field(None, min_length=1, description="Region of the bucket; as boto3 finds it if not set.")
+    s3_addressing: S3Addressing = Field(
+        S3Addressing.AUTO,
+        description="Where the bucket stands in URLs: in the path, or in the host name (virtual); auto: in the path"
+        " with an endpoint, else in the host name.",
+    )
+    s3_connect_timeout: PositiveSeconds = Field(5.0, description="Longest wait for a connection to S3, seconds.")
+    s3_read_timeout: PositiveSeconds = Field(30.0, description="Longest wait for an answer of S3, seconds.")
+    s3_uploads: PositiveInt = Field(4, description="Parts of a file uploaded at a time, by each worker.")
+    s3_retry_for: PositiveSeconds = Field(
+        60.0, description="How long the upload of a file is tried again after it failed first, seconds."
     )
     storage_prefix: str = Field("blocks", description="First part of every batch file's key.")
     codec: Codec = Field(Codec.ZSTD, description="Compression of blocks: zstd (indexed files) or snappy.")
@@ -190,10 +281,22 @@ class Settings(BaseModel):
     @field_validator("storage")
     @classmethod
     def _known_storage(cls, value: str | None) -> str | None:
-        if value is not None and value.startswith("s3://"):
-            raise ValueError("s3:// is not supported yet: use storage_dir for a local folder")
-        if value is not None and value != "blackhole:":
-            raise ValueError("must be blackhole: (use storage_dir for a local folder)")
+        if value is None or value == "blackhole:" or _S3_URL.fullmatch(value):
+            return value
+        raise ValueError("must be s3://BUCKET, s3://BUCKET/PREFIX or blackhole: (use storage_dir for a local folder)")
+
+    @field_validator("teams_postgres")
+    @classmethod
+    def _postgres_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must begin with postgresql://")
+        return value
+
+    @field_validator("sessions_redis", "restrictions_redis")
+    @classmethod
+    def _redis_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
         return value
 
     @field_validator("storage_prefix")
@@ -205,8 +308,11 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _one_of_each(self) -> "Settings":
-        if self.teams is not None and self.any_token:
-            raise ValueError("teams and any_token exclude each other")
+        teams = {"teams": self.teams, "teams_postgres": self.teams_postgres, "any_token": self.any_token or None}
+        if len(given := [name for name, value in teams.items() if value is not None]) > 1:
+            raise ValueError(f"{' and '.join(given)} exclude each other")
+        if self.block_new_sessions and self.sessions_redis is None:
+            raise ValueError("block_new_sessions needs sessions_redis")
         if self.storage is not None and self.storage_dir is not None:
             raise ValueError("storage and storage_dir exclude each other")
         return self
@@ -223,9 +329,17 @@ class Settings(BaseModel):
         """Whether this worker reads the overflow topic, and so must not redirect to it."""
         return self.topic == self.overflow_topic
 
+    @property
+    def consumes_backfill(self) -> bool:
+        """Whether this worker reads the backfill topic, where all messages are old."""
+        return self.topic == self.backfill_topic
+
 
 TABLES = frozenset({"kafka", "kafka_consumer", "kafka_producer"})
 """The settings that are tables of the TOML file, and neither flag nor environment variable."""
+
+SECRETS = frozenset({"teams_postgres", "sessions_redis", "restrictions_redis"})
+"""The settings that may hold a password: their values are never shown."""
 
 SCALARS = tuple(name for name in Settings.model_fields if name not in TABLES)
 """The settings that are flags, environment variables and keys of the TOML file."""
@@ -300,5 +414,5 @@ def _describe(problem: ErrorDetails, sources: Mapping[str, str]) -> str:
         named = [source for name, source in sources.items() if re.search(rf"\b{name}\b", text)]
         return f"{text} (given: {', '.join(named)})"
     name = str(problem["loc"][0])
-    given = "" if name in TABLES else f" (got {str(problem['input'])!r})"  # a table may hold a password
+    given = "" if name in TABLES | SECRETS else f" (got {str(problem['input'])!r})"  # a table may hold a password
     return f"{sources[name]}: {text[:1].lower()}{text[1:]}{given}"

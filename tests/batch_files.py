@@ -14,7 +14,6 @@ from recording_worker.recording.batch_file import (
     BlockEntry,
     file_key,
     index_frame,
-    place,
 )
 from recording_worker.recording.compression import ZstdBlocks
 from tests.builders import NOW_MS
@@ -72,9 +71,11 @@ def block(
 
 def batch_file(blocks: Sequence[tuple[BlockEntry, bytes]], **index: Any) -> bytes:
     """The content of a batch file."""
-    frames = ZstdBlocks(3).compress(line_buffer([lines for _, lines in blocks]))
-    entries = [entry for entry, _ in blocks]
-    place(entries, map(len, frames))
+    frames = list(ZstdBlocks(3).compress(line_buffer([lines for _, lines in blocks])))
+    entries, start = [entry for entry, _ in blocks], 0
+    for entry, frame in zip(entries, frames, strict=True):
+        entry.start, entry.length = start, len(frame)
+        start += len(frame)
     given: dict[str, Any] = {
         "version": INDEX_VERSION,
         "batch_id": str(uuid_utils.uuid7()),

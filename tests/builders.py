@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recording_worker.batch import Headers, Message, MessageBatch
+from recording_worker.restrictions.service import Rule, TokenRules, rules_by_token
 
 NOW_MS = 1_795_000_000_000
 TOPIC = "recordings"
@@ -78,6 +79,16 @@ def session_message(offset: int, session_id: str, events: Sequence[Any] | None =
 
 def batch(*messages: Message) -> MessageBatch:
     return MessageBatch(TOPIC, messages)
+
+
+class FixedRestrictions:
+    """Rules that stay as they are."""
+
+    def __init__(self, *rules: Rule) -> None:
+        self._rules = rules_by_token(rules)
+
+    def current(self) -> Mapping[str, TokenRules]:
+        return self._rules
 
 
 class FakeClock:

@@ -17,7 +17,12 @@ COMMANDS = {
     "produce": "Send files of messages to Kafka.",
     "demo": "See it all at work on this machine, on made-up traffic.",
     "blocks": "List what batch files hold.",
+    "sessions": "List the sessions in batch files, and how well they can be played.",
     "export": "Write one session's events as JSON lines.",
+    "play": "Play one session in a browser.",
+    "verify": "Check that every message was recorded once and every block can be read.",
+    "sweep": "Find, and remove, batch files that nothing refers to.",
+    "rewind": "Set a stopped group back, to read again.",
 }
 """The commands in the order they are listed, and what each is for; `recording_worker.cli.{name}` holds each."""
 

@@ -8,7 +8,7 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
 import click
-from pydantic import ByteSize
+from pydantic import ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -27,6 +27,9 @@ SETTINGS_HELP = f"""\b
 Each of these settings is also an environment variable and a key of the TOML file:
   --max-batch-bytes 64MiB    {ENV_PREFIX}MAX_BATCH_BYTES=64MiB    max_batch_bytes = "64MiB"
 A flag beats the environment, which beats the file."""
+
+S3_SETTINGS = ("s3_endpoint", "s3_region", "s3_addressing")
+"""What a command has to know to read from S3."""
 
 MESSAGE_FILES_HELP = """\b
 A file of messages is JSON lines, plain or zstd, a line a message:
@@ -51,7 +54,7 @@ message_files = click.argument(
 )
 """The argument FILE…: message files that are there."""
 
-_METAVARS = {int: "N", float: "NUMBER", Path: "FILE", str: "TEXT"}
+_METAVARS = {int: "N", float: "NUMBER", Path: "FILE", str: "TEXT", SecretStr: "URL"}
 
 
 def settings_options(names: Iterable[str]) -> Callable[[Command], Command]:

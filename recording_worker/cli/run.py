@@ -54,7 +54,7 @@ def run(config: Path | None, **flags: Any) -> int:
     """Run the service: read session recordings from Kafka and write them to storage as batch files.
 
     It needs to know where files go (--storage-dir or --storage) and which tokens are taken
-    (--teams or --any-token); all else has a default.
+    (--teams, --teams-postgres or --any-token); all else has a default.
     """
     settings = settings_from(config, flags)
     _check_complete(settings)
@@ -68,10 +68,10 @@ def _check_complete(settings: Settings) -> None:
     problems = []
     if settings.storage_dir is None and settings.storage is None:
         problems.append(f"no storage: say where batch files go with {flag_of('storage_dir')} DIR")
-    if settings.teams is None and not settings.any_token:
+    if settings.teams is None and settings.teams_postgres is None and not settings.any_token:
         problems.append(
-            f"no teams: give a file of teams with {flag_of('teams')} FILE,"
-            f" or take every token as a team with {flag_of('any_token')}"
+            f"no teams: give a file of teams with {flag_of('teams')} FILE, or a database with"
+            f" {flag_of('teams_postgres')} URL, or take every token as a team with {flag_of('any_token')}"
         )
     if problems:
         raise ConfigError("\n".join(problems))

@@ -12,12 +12,12 @@ from recording_worker.demo.traffic import OK, Outcome, traffic
 from recording_worker.errors import WorkerError
 from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.feeder import Feeder, GroupFollower
-from recording_worker.settings import Settings
+from recording_worker.settings import Delivery, Settings
 
 Report = Callable[[float, int], None]
 """Is told (seconds, messages sent) since it was last told."""
 
-_DEMO_SETTINGS = {"bootstrap_servers", "group_id", "workers", "max_batch_age"}
+_DEMO_SETTINGS = {"bootstrap_servers", "group_id", "workers", "max_batch_age", "delivery"}
 _SEED = 1
 _PARTITIONS_A_WORKER = 4
 _OUTPUT_PARTITIONS = 4
@@ -53,6 +53,7 @@ def run_demo(seconds: float, workers: int, folder: Path, say: Callable[[str], No
             group_id="demo",
             workers=workers,
             max_batch_age=_FLUSH_SECONDS,
+            delivery=Delivery.AT_LEAST_ONCE,  # the embedded broker's transactions mean nothing
         )
         _create_topics(broker, settings)
         say(f"embedded broker at {broker.bootstrap_servers}")

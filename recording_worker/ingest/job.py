@@ -15,6 +15,7 @@ from recording_worker.kafka.file_source import read_messages
 from recording_worker.pipeline import Pipeline, build_pipeline
 from recording_worker.recording.flush import Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
+from recording_worker.refresh import Stores
 from recording_worker.restrictions import open_restrictions
 from recording_worker.settings import Settings
 from recording_worker.storage.local import LocalStorage
@@ -54,11 +55,13 @@ def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
     flusher = Flusher(
         storage, topics, settings=settings, clock=clock, on_flushed=counts.flushed, source_of=sources.__getitem__
     )
+    # read once: what becomes of a file does not change while it is read
+    stores = Stores(clock, interval=settings.refresh_interval, stale_after=settings.stale_after)
     try:
         pipeline = build_pipeline(
             settings,
-            teams=open_teams(settings),
-            restrictions=open_restrictions(settings),
+            teams=open_teams(settings, stores),
+            restrictions=open_restrictions(settings, stores),
             manager=manager,
             flusher=flusher,
             clock=clock,

@@ -24,6 +24,7 @@ _OURS = {
     "metadata.broker.list": "set bootstrap_servers instead",
     "group.id": "set group_id instead",
     "group.protocol": "set group_protocol instead",
+    "group.instance.id": "set group_instance_id instead",
     "partition.assignment.strategy": "the supervisor needs cooperative-sticky",
     "enable.auto.commit": "offsets are committed once their messages are stored",
     "enable.auto.offset.store": "offsets are committed once their messages are stored",
@@ -31,17 +32,18 @@ _OURS = {
     "acks": "a record counts once all replicas in sync have it",
     "request.required.acks": "a record counts once all replicas in sync have it",
     "enable.idempotence": "a record counts once",
-    "transactional.id": "each worker would need its own",
+    "transactional.id": "each worker has its own",
+    "isolation.level": "records of transactions that are not committed don't count",
 }
 """Properties the user can't set, and what to tell them."""
 
 
 def client_config(
-    settings: Settings, role: str, *, defaults: Mapping[str, Any], ours: Mapping[str, Any]
+    settings: Settings, role: str | None, *, defaults: Mapping[str, Any], ours: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The configuration of a client: `defaults`, the user's properties over them, and `ours` above all.
 
-    `role` is "consumer" or "producer": whose properties of the user's apply beside those of every client.
+    `role` is "consumer" or "producer": whose properties of the user's apply beside those of every client; or None.
     Raises ConfigError where the user sets what is ours.
     """
     return {
@@ -54,8 +56,10 @@ def client_config(
     }
 
 
-def _user_properties(settings: Settings, role: str) -> Properties:
-    tables: dict[str, Properties] = {"kafka": settings.kafka, f"kafka_{role}": getattr(settings, f"kafka_{role}")}
+def _user_properties(settings: Settings, role: str | None) -> Properties:
+    tables: dict[str, Properties] = {"kafka": settings.kafka}
+    if role is not None:
+        tables[f"kafka_{role}"] = getattr(settings, f"kafka_{role}")
     for table, properties in tables.items():
         for name in properties.keys() & _OURS.keys():
             raise ConfigError(f"[{table}] {name} can't be set: {_OURS[name]}")

@@ -7,14 +7,15 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
+from recording_worker import metrics
 from recording_worker.batch import Headers, Message
 from recording_worker.errors import WorkerError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config
-from recording_worker.settings import Settings
+from recording_worker.settings import OnOffsetGap, Settings
 
 log = structlog.get_logger()
 
-_MEMBERSHIP = ("group.instance.id", "group.remote.assignor", "session.timeout.ms", "heartbeat.interval.ms")
+_MEMBERSHIP = ("group.remote.assignor", "session.timeout.ms", "heartbeat.interval.ms")
 """Properties of a group member, which a worker is not."""
 
 _WATERMARK_TIMEOUT = 5.0
@@ -28,6 +29,9 @@ _STOPPING_ERRORS = frozenset(
     }
 )
 """Errors after which messages would be missing: the partition stops."""
+
+_CUT = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001
+"""Those that a log gives whose beginning was cut off."""
 
 
 def consumer_config(settings: Settings) -> dict[str, Any]:
@@ -66,6 +70,14 @@ class PartitionFault(NamedTuple):
     text: str
 
 
+class OffsetGap(NamedTuple):
+    """Offsets that were gone from the log when they were to be read: from `start` up to, not including, `end`."""
+
+    partition: int
+    start: int
+    end: int
+
+
 class PartitionState(NamedTuple):
     """How far a partition has been read."""
 
@@ -81,7 +93,9 @@ class PartitionConsumer:
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.topic
         self._starts: dict[int, int] = {}
+        self._on_gap = settings.on_offset_gap
         self._faults: list[PartitionFault] = []
+        self._gaps: list[OffsetGap] = []
         try:
             self._consumer = Consumer(consumer_config(settings), logger=LIBRDKAFKA_LOGGER)
         except KafkaException as problem:
@@ -97,6 +111,7 @@ class PartitionConsumer:
         mine = [partition for partition in partitions if self._starts.pop(partition, None) is not None]
         if mine:
             self._consumer.incremental_unassign([self._at(partition) for partition in mine])
+            self._gaps = [gap for gap in self._gaps if gap.partition not in mine]
 
     def consume(self, most: int, timeout: float) -> list[Message]:
         """Up to `most` messages, waiting at most `timeout` seconds for them. Raises WorkerError.
@@ -117,6 +132,11 @@ class PartitionConsumer:
         faults, self._faults = self._faults, []
         return faults
 
+    def take_gaps(self) -> list[OffsetGap]:
+        """What was jumped over since this was last asked."""
+        gaps, self._gaps = self._gaps, []
+        return gaps
+
     def states(self) -> dict[int, PartitionState]:
         """How far each assigned partition has been read, as far as the client knows without asking the broker."""
         states = {}
@@ -134,11 +154,32 @@ class PartitionConsumer:
         if error.fatal():
             raise WorkerError(f"Kafka consumer: {error.str()}")
         if error.code() in _STOPPING_ERRORS and partition in self._starts:
-            self._faults.append(self._fault(partition, error))
-            self.unassign([partition])
+            if not self._jump(partition, error):
+                self._faults.append(self._fault(partition, error))
+                self.unassign([partition])
         else:
             # librdkafka goes on trying by itself
             log.warning("Kafka consumer", error=error.str(), topic=message.topic(), partition=partition)
+
+    def _jump(self, partition: int, error: KafkaError) -> bool:
+        """Go on at the log's beginning or end where that was asked for and the log is cut; False where not."""
+        if self._on_gap is OnOffsetGap.STOP or error.code() not in _CUT:
+            return False
+        wanted = self.states()[partition].position
+        try:
+            low, high = self._consumer.get_watermark_offsets(self._at(partition), timeout=_WATERMARK_TIMEOUT)
+        except KafkaException as problem:
+            log.warning("Kafka consumer", error=problem.args[0].str(), partition=partition)
+            return False
+        there = low if self._on_gap is OnOffsetGap.EARLIEST else high
+        if there < wanted:  # a log that ends before: going back would read anew what others have recorded
+            return False
+        log.error("offsets skipped: they are gone from the log", partition=partition, wanted=wanted, going_on_at=there)
+        metrics.OFFSETS_SKIPPED.labels(partition).inc(there - wanted)
+        self.unassign([partition])
+        self.assign({partition: there})
+        self._gaps.append(OffsetGap(partition, wanted, there))
+        return True
 
     def _fault(self, partition: int, error: KafkaError) -> PartitionFault:
         wanted = self.states()[partition].position

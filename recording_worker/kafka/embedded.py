@@ -62,6 +62,10 @@ class EmbeddedBroker:
         codes = (ctypes.c_int * len(errors))(*errors)
         self._lib.rd_kafka_mock_push_request_errors_array(self._cluster, api_key, len(errors), codes)
 
+    def forbid(self, api_key: int) -> None:
+        """Be a broker that does not know a kind of request (22 InitProducerId: one without transactions)."""
+        self._check(self._lib.rd_kafka_mock_set_apiversion(self._cluster, api_key, -1, -1))
+
     def set_down(self, broker: int = ALL_BROKERS) -> None:
         """Drop the connections of a broker and take no new ones."""
         self._check(self._lib.rd_kafka_mock_broker_set_down(self._cluster, broker))
@@ -96,6 +100,7 @@ def _librdkafka() -> ctypes.CDLL:
         "rd_kafka_mock_group_initial_rebalance_delay_ms": (None, [pointer, ctypes.c_int32]),
         "rd_kafka_mock_broker_set_down": (integer, [pointer, ctypes.c_int32]),
         "rd_kafka_mock_broker_set_up": (integer, [pointer, ctypes.c_int32]),
+        "rd_kafka_mock_set_apiversion": (integer, [pointer, ctypes.c_int16, ctypes.c_int16, ctypes.c_int16]),
         "rd_kafka_mock_push_request_errors_array": (None, [pointer, ctypes.c_int16, ctypes.c_size_t, pointer]),
     }
     for function, (result, arguments) in signatures.items():

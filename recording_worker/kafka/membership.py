@@ -1,6 +1,10 @@
 """GroupMember: the supervisor's part in the consumer group. It owns partitions and commits; it fetches nothing."""
 
+import random
+import struct
+import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 import structlog
@@ -8,12 +12,13 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 
 from recording_worker.errors import WorkerError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config
-from recording_worker.kafka.offsets import OffsetStore
+from recording_worker.kafka.offsets import OffsetStore, Position
 from recording_worker.settings import GroupProtocol, Settings, StartFrom
 
 log = structlog.get_logger()
 
-_REQUEST_TIMEOUT = 5.0
+_REQUEST_TIMEOUT = 3.0
+_SINGLE_REQUEST_TIMEOUT = 0.3
 
 _NOT_NOW = frozenset(
     {
@@ -25,6 +30,10 @@ _NOT_NOW = frozenset(
     }
 )
 """What a commit is answered while the group is rebalanced: no error, it is tried again."""
+
+_MEMBERSHIP_MAGIC = b"CGMDv2:"
+_GENERATION = struct.Struct("=i")
+"""Follows the magic in the group metadata that librdkafka writes (rdkafka_cgrp.c); -1 outside a group."""
 
 _NEVER = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED})
 
@@ -39,6 +48,8 @@ def member_config(settings: Settings) -> dict[str, Any]:
         "queued.max.messages.kbytes": 1024,
         "fetch.max.bytes": 1024 * 1024,
     }
+    if settings.group_instance_id is not None:
+        ours["group.instance.id"] = settings.group_instance_id
     if settings.group_protocol is GroupProtocol.CLASSIC:
         ours["partition.assignment.strategy"] = "cooperative-sticky"
     return client_config(
@@ -93,22 +104,55 @@ class GroupMember:
             raise WorkerError(f"Kafka group member: {error.str()}")
         log.warning("Kafka group member", error=error.str())
 
-    def start_offsets(self, partitions: Iterable[int]) -> dict[int, tuple[int | None, int]]:
-        """Partition → (committed offset or None, where to begin where there is none).
+    def membership(self) -> bytes | None:
+        """This member as transactions name it, or None while it is not in the group.
 
-        Asks the broker and waits for it. Raises KafkaException where it does not answer.
+        Without a generation a broker may take a transaction's offsets from anybody, so that must never be handed on.
         """
-        starts: dict[int, tuple[int | None, int]] = {}
-        asked = [TopicPartition(self._topic, partition) for partition in partitions]
-        for at in self._consumer.committed(asked, timeout=_REQUEST_TIMEOUT):
+        metadata: bytes = self._consumer.consumer_group_metadata()
+        if not metadata.startswith(_MEMBERSHIP_MAGIC):
+            raise WorkerError(f"this librdkafka writes group metadata in an unknown form: {metadata[:8]!r}")
+        (generation,) = _GENERATION.unpack_from(metadata, len(_MEMBERSHIP_MAGIC))
+        return metadata if generation >= 0 else None
+
+    def start_offsets(self, partitions: Iterable[int]) -> dict[int, tuple[Position | None, int]]:
+        """Partition → (what is committed or None, where to begin where there is none).
+
+        Asks the broker and waits for it. Partitions are left out of which a transaction is not decided yet. Raises
+        KafkaException where the broker answers for none.
+        """
+        starts: dict[int, tuple[Position | None, int]] = {}
+        for at in self._committed([TopicPartition(self._topic, partition) for partition in partitions]):
             if at.error is not None:
                 raise KafkaException(at.error)
             if at.offset != OFFSET_INVALID:
-                starts[at.partition] = (at.offset, at.offset)
+                starts[at.partition] = (Position(at.offset, at.metadata or ""), at.offset)
             else:
                 low, high = self._consumer.get_watermark_offsets(at, timeout=_REQUEST_TIMEOUT)
                 starts[at.partition] = (None, low if self._start_from is StartFrom.EARLIEST else high)
         return starts
+
+    @property
+    def is_committing(self) -> bool:
+        """Whether a commit of `commit_soon` is under way."""
+        return self._committing
+
+    def _committed(self, asked: list[TopicPartition]) -> list[TopicPartition]:
+        """What is committed of these. An undecided one holds up the answer for all, so then each is asked for."""
+        try:
+            return self._consumer.committed(asked, timeout=_REQUEST_TIMEOUT)
+        except KafkaException as problem:
+            found: list[TopicPartition] = []
+            deadline = time.monotonic() + _REQUEST_TIMEOUT
+            for at in random.sample(asked, len(asked)):  # so that each has its turn
+                if time.monotonic() >= deadline:
+                    break
+                with suppress(KafkaException):
+                    found += self._consumer.committed([at], timeout=_SINGLE_REQUEST_TIMEOUT)
+            if not found:
+                raise problem
+            log.info("transactions undecided, their partitions wait", partitions=len(asked) - len(found))
+            return found
 
     def commit_soon(self) -> None:
         """Send the pending offsets, unless a commit is under way. The answer comes in with a later `poll`."""
@@ -137,8 +181,8 @@ class GroupMember:
         """Leave the group: calls the owner's `on_revoke` for what is left."""
         self._consumer.close()
 
-    def _positions(self, offsets: Mapping[int, int]) -> list[TopicPartition]:
-        return [TopicPartition(self._topic, partition, offset) for partition, offset in offsets.items()]
+    def _positions(self, positions: Mapping[int, Position]) -> list[TopicPartition]:
+        return [TopicPartition(self._topic, number, at.offset, at.account) for number, at in positions.items()]
 
     def _on_commit(self, error: KafkaError | None, answer: list[TopicPartition]) -> None:
         self._committing = False
@@ -148,7 +192,9 @@ class GroupMember:
             self._take_answer(answer)
 
     def _take_answer(self, answer: list[TopicPartition]) -> None:
-        self._offsets.committed({at.partition: at.offset for at in answer if at.error is None})
+        self._offsets.committed(
+            {at.partition: Position(at.offset, at.metadata or "") for at in answer if at.error is None}
+        )
         for at in answer:
             if at.error is not None:
                 self._note(at.error)

@@ -1,29 +1,39 @@
 """OffsetStore: the newest offset of each partition we own, and what of it is committed."""
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+
+class Position(NamedTuple):
+    """An offset as a group commits it."""
+
+    offset: int
+    """The next offset to read."""
+    account: str = ""
+    """The metadata that is kept with it (see `recording.account`)."""
 
 
 class OffsetStore:
     """Offsets only move forward. A commit that fails leaves its offsets pending, to be sent again with newer ones."""
 
     def __init__(self) -> None:
-        self._newest: dict[int, int] = {}
-        self._committed: dict[int, int | None] = {}
+        self._newest: dict[int, Position] = {}
+        self._committed: dict[int, Position | None] = {}
 
-    def begin(self, partition: int, committed: int | None, start: int) -> int:
-        """Own a partition; returns the offset to go on from.
+    def begin(self, partition: int, committed: Position | None, start: int) -> None:
+        """Own a partition.
 
         `committed` is what the broker has, or None; `start` is where to begin where it has none. Then `start`
         is pending: were it resolved again after a crash, `latest` would mean another place. A partition that is
         owned already keeps an offset that is ahead of the broker's (its commit is under way).
         """
         self._committed[partition] = committed
-        self._newest[partition] = max(self._newest.get(partition, 0), start if committed is None else committed)
-        return self._newest[partition]
+        found = committed or Position(start)
+        self._newest[partition] = max(self._newest.get(partition, found), found, key=_offset)
 
-    def advance(self, partition: int, offset: int) -> None:
-        """A worker delivered everything before `offset`."""
-        self._newest[partition] = max(self._newest[partition], offset)
+    def advance(self, partition: int, position: Position) -> None:
+        """A worker delivered everything before this; it is to be committed."""
+        self._newest[partition] = max(self._newest[partition], position, key=_offset)
 
     def forget(self, partitions: Iterable[int]) -> None:
         """Somebody else owns these now."""
@@ -31,16 +41,31 @@ class OffsetStore:
             self._newest.pop(partition, None)
             self._committed.pop(partition, None)
 
-    def pending(self) -> dict[int, int]:
-        """Partition → offset to commit."""
-        return {number: offset for number, offset in self._newest.items() if offset != self._committed[number]}
+    def newest(self, partition: int) -> Position:
+        """Where an owned partition goes on from."""
+        return self._newest[partition]
 
-    def committed(self, offsets: Mapping[int, int]) -> None:
+    def is_committed(self, partition: int) -> bool:
+        """Whether the broker has the newest of an owned partition."""
+        return self._newest[partition].offset == self.committed_offset(partition)
+
+    def pending(self) -> dict[int, Position]:
+        """Partition → what to commit."""
+        return {number: at for number, at in self._newest.items() if not self.is_committed(number)}
+
+    def committed(self, positions: Mapping[int, Position]) -> None:
         """The broker has these. Partitions that are not owned any more are ignored."""
-        for partition, offset in offsets.items():
+        for partition, position in positions.items():
             if partition in self._committed:
-                self._committed[partition] = max(self._committed[partition] or 0, offset)
+                before = self._committed[partition]
+                self._committed[partition] = position if before is None else max(before, position, key=_offset)
+                self.advance(partition, position)
 
     def committed_offset(self, partition: int) -> int | None:
         """What the broker has, as far as known."""
-        return self._committed.get(partition)
+        position = self._committed.get(partition)
+        return None if position is None else position.offset
+
+
+def _offset(position: Position) -> int:
+    return position.offset

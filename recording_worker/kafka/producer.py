@@ -1,8 +1,7 @@
 """RecordProducer: sends output records and waits until the brokers have them."""
 
 from collections.abc import Sequence
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -12,7 +11,7 @@ from recording_worker import metrics
 from recording_worker.batch import OutputRecord
 from recording_worker.errors import FlushError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config
-from recording_worker.settings import Settings
+from recording_worker.settings import Delivery, Settings
 
 log = structlog.get_logger()
 
@@ -33,8 +32,16 @@ def producer_config(settings: Settings) -> dict[str, Any]:
             # gives up, with a reason, before the worker is held for stuck
             "message.timeout.ms": max(1_000, round(settings.progress_deadline * 750)),
         },
-        ours={"enable.idempotence": True, "acks": "all"},
+        # at_least_once is also for brokers that know no producer ids
+        ours={"enable.idempotence": settings.delivery is Delivery.EXACTLY_ONCE, "acks": "all"},
     )
+
+
+class Failure(NamedTuple):
+    """A record that was not accepted."""
+
+    record: OutputRecord
+    error: KafkaError
 
 
 class RecordProducer:
@@ -45,7 +52,6 @@ class RecordProducer:
             self._producer = Producer(producer_config(settings), logger=LIBRDKAFKA_LOGGER)
         except KafkaException as problem:
             raise as_config_error(problem) from problem
-        self._failures: list[tuple[str, KafkaError]] = []
 
     def send(self, records: Sequence[OutputRecord]) -> None:
         """Produce the records and wait for every acknowledgement. Raises FlushError naming topic and error.
@@ -53,49 +59,63 @@ class RecordProducer:
         A record that its topic never takes, being too large, is left out, logged and counted: the sender of a
         message could otherwise make its partition stand still for ever (ids and console messages have no bound).
         """
-        self._failures.clear()
-        for record in records:
-            self._produce(record)
-        # no time-out of its own: each record ends as acknowledged or failed within message.timeout.ms
-        self._producer.flush()
-        if self._failures:
-            topic, error = self._failures[0]
+        failures = self._send(records)
+        # a broker refuses the whole set of records it gets at once: which of them it is about shows when each is alone
+        for record in take_too_large(failures):
+            alone = self._send([record])
+            if take_too_large(alone):
+                leave_out(record)
+            failures += alone
+        if failures:
+            record, error = failures[0]
             raise FlushError(
-                f"{len(self._failures)} of {len(records)} records not accepted by Kafka; the first, for topic {topic}:"
+                f"{len(failures)} of {len(records)} records not accepted by Kafka; the first, for topic {record.topic}:"
                 f" {error.str()}"
             )
 
-    def _produce(self, record: OutputRecord) -> None:
-        while True:
-            try:
-                self._producer.produce(
-                    record.topic,
-                    key=record.key,
-                    value=record.value,
-                    headers=[*record.headers],
-                    timestamp=record.timestamp_ms,
-                    on_delivery=partial(self._on_delivery, record),
-                )
-            except BufferError:
-                self._producer.poll(0.1)
-            except KafkaException as problem:
-                if problem.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
-                    _leave_out(record)
-                    return
-                raise FlushError(f"record for topic {record.topic} not accepted: {problem.args[0].str()}") from problem
-            else:
-                return
+    def _send(self, records: Sequence[OutputRecord]) -> list[Failure]:
+        failures: list[Failure] = []
+        for record in records:
+            produce(self._producer, record, failures)
+        # no time-out of its own: each record ends as acknowledged or failed within message.timeout.ms
+        self._producer.flush()
+        return failures
 
-    def _on_delivery(self, record: OutputRecord, error: KafkaError | None, _message: KafkaMessage) -> None:
-        if error is None:
+
+def produce(producer: Producer, record: OutputRecord, failures: list[Failure]) -> None:
+    """Hand a record to the producer, waiting while its queue is full; a failure, also a later one, is noted."""
+
+    def on_delivery(error: KafkaError | None, _message: KafkaMessage) -> None:
+        if error is not None:
+            failures.append(Failure(record, error))
+
+    while True:
+        try:
+            producer.produce(
+                record.topic,
+                key=record.key,
+                value=record.value,
+                headers=[*record.headers],
+                timestamp=record.timestamp_ms,
+                on_delivery=on_delivery,
+            )
+        except BufferError:
+            producer.poll(0.1)
+        except KafkaException as problem:
+            failures.append(Failure(record, problem.args[0]))
             return
-        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            _leave_out(record)
         else:
-            self._failures.append((record.topic, error))
+            return
 
 
-def _leave_out(record: OutputRecord) -> None:
+def take_too_large(failures: list[Failure]) -> list[OutputRecord]:
+    """Take out of the failures the records that were refused for their size."""
+    found = [failure for failure in failures if failure.error.code() == KafkaError.MSG_SIZE_TOO_LARGE]
+    failures[:] = [failure for failure in failures if failure.error.code() != KafkaError.MSG_SIZE_TOO_LARGE]
+    return [failure.record for failure in found]
+
+
+def leave_out(record: OutputRecord) -> None:
     """Say which record is lost; of a DLQ record its headers say where the message still is."""
     metrics.RECORDS_TOO_LARGE.labels(record.topic).inc()
     log.error(

@@ -1,31 +1,44 @@
 """Flusher: writes a session batch to storage and hands its records and offsets to the delivery, beside consuming."""
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Protocol
 
 import orjson
 
 from recording_worker import metrics
-from recording_worker._native import LineBuffer, gather
+from recording_worker._native import LineBuffer, Timeline, gather
 from recording_worker.batch import OutputRecord
 from recording_worker.clock import Clock
+from recording_worker.recording.account import Account
 from recording_worker.recording.batch_file import (
     INDEX_VERSION,
     BatchIndex,
     BlockEntry,
     block_url,
     file_key,
+    file_metadata,
     index_frame,
-    place,
 )
 from recording_worker.recording.compression import block_compressor
 from recording_worker.recording.metadata import block_metadata, console_log_values
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder, SessionRecorder
 from recording_worker.settings import Codec, Settings
-from recording_worker.storage.base import Storage
+from recording_worker.storage.base import Part, Storage
+
+
+@dataclass(frozen=True, slots=True)
+class FlushedPartition:
+    """A partition's part of a flushed batch: it counts as a whole or not at all."""
+
+    account: Account
+    """Of the messages read into this batch."""
+    records: list[OutputRecord]
+    """Console logs, warnings, DLQ and overflow records."""
+    metadata: list[OutputRecord] = field(default_factory=list)
+    """The metadata records of its blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +48,7 @@ class FlushedBatch:
     batch_id: str
     topic: str
     reason: FlushReason
-    records: list[OutputRecord]
-    """All that goes to Kafka with this batch: metadata, console logs, warnings, DLQ and overflow records."""
-    offsets: dict[int, int]
-    """Partition → the offset to go on from."""
+    partitions: dict[int, FlushedPartition]
     sessions: int
     """Sessions, and so blocks, in the files."""
     messages: int
@@ -51,6 +61,19 @@ class FlushedBatch:
     seconds: float = 0.0
     """How long the flush took, compression to delivery; 0 until it is delivered."""
 
+    @property
+    def records(self) -> list[OutputRecord]:
+        """All that goes to Kafka with this batch."""
+        parts = self.partitions.values()
+        return [record for part in parts for record in part.records] + [
+            record for part in parts for record in part.metadata
+        ]
+
+    @property
+    def offsets(self) -> dict[int, int]:
+        """Partition → the offset to go on from."""
+        return {number: part.account.next for number, part in self.partitions.items()}
+
 
 class Delivery(Protocol):
     """What makes a flushed batch count: its records reach Kafka, and its offsets move."""
@@ -58,8 +81,7 @@ class Delivery(Protocol):
     def deliver(self, flushed: FlushedBatch) -> None:
         """Produce the records and have the offsets committed. Blocks until acknowledged.
 
-        Called on the flush thread. Raises FlushError, or AssignmentLostError where the partitions
-        are not ours any more.
+        Called on the flush thread. What is of partitions that are not ours any more is left out. Raises FlushError.
         """
 
 
@@ -71,6 +93,8 @@ class _PendingFile:
     lines: LineBuffer
     entries: list[BlockEntry]
     metadata: list[dict[str, object]]
+    size: int = 0
+    """Bytes of what was made of it so far."""
 
 
 class Flusher:
@@ -168,10 +192,13 @@ class Flusher:
     def _take(self, batch: SessionBatchRecorder, reason: FlushReason) -> tuple[FlushedBatch, list[_PendingFile]]:
         """Take out of the batch all that is needed and empty it, so that the decoded bytes it holds are freed."""
         sessions = list(batch.sessions())
-        records = [record for partition in batch.partitions.values() for record in partition.records]
+        partitions = {
+            number: FlushedPartition(partition.account, partition.records)
+            for number, partition in batch.partitions.items()
+        }
         for session in sessions:
             key = session.session_id.encode()
-            records.extend(
+            partitions[session.partition].records.extend(
                 OutputRecord(self._settings.console_logs_topic, key, value, [], 0)
                 for value in console_log_values(session, batch.batch_id)
             )
@@ -180,8 +207,7 @@ class Flusher:
             batch_id=batch.batch_id,
             topic=batch.topic,
             reason=reason,
-            records=records,
-            offsets=batch.offsets,
+            partitions=partitions,
             sessions=len(sessions),
             messages=sum(session.block.message_count for session in sessions),
             events=sum(session.block.event_count for session in sessions),
@@ -192,14 +218,15 @@ class Flusher:
         return flushed, files
 
     def _gather(self, batch: SessionBatchRecorder, retention: str, sessions: list[SessionRecorder]) -> _PendingFile:
+        timed = [(session, session.block.timeline()) for session in sessions]
         return _PendingFile(
             retention,
             gather([session.block for session in sessions]),
-            [self._entry(batch.topic, session) for session in sessions],
-            [block_metadata(session, batch.batch_id, self._settings.codec) for session in sessions],
+            [self._entry(batch.topic, session, timeline) for session, timeline in timed],
+            [block_metadata(session, timeline, batch.batch_id, self._settings.codec) for session, timeline in timed],
         )
 
-    def _entry(self, topic: str, session: SessionRecorder) -> BlockEntry:
+    def _entry(self, topic: str, session: SessionRecorder, timeline: Timeline) -> BlockEntry:
         block, partition = session.block, session.partition
         return BlockEntry(
             team_id=session.team_id,
@@ -215,27 +242,42 @@ class Flusher:
             last_timestamp=block.last_timestamp,
             has_full_snapshot=block.has_full_snapshot,
             size=block.size,
+            first_full_snapshot_position=block.first_full_snapshot_position,
+            first_full_snapshot_timestamp=block.first_full_snapshot_timestamp,
+            out_of_order_count=timeline.out_of_order_count,
+            gap_count=timeline.gap_count,
         )
 
     def _store(self, file: _PendingFile, flushed: FlushedBatch, created_ms: int) -> int:
         """Compress and write one file, and add its metadata to the batch's records. Returns its bytes."""
         settings = self._settings
-        parts = self._compressor.compress(file.lines)
-        del file.lines
-        place(file.entries, map(len, parts))
-        if settings.codec is Codec.ZSTD:
-            index = BatchIndex(
-                INDEX_VERSION, flushed.batch_id, settings.codec, file.retention, created_ms, file.entries
-            )
-            parts.append(memoryview(index_frame(index)))
         url = self._storage.write(
-            file_key(settings.storage_prefix, file.retention, created_ms, flushed.batch_id), parts
+            file_key(settings.storage_prefix, file.retention, created_ms, flushed.batch_id),
+            self._content(file, flushed.batch_id, created_ms),
+            file_metadata(flushed.batch_id, settings.codec, flushed.topic, file.entries),
         )
         for entry, metadata in zip(file.entries, file.metadata, strict=True):
             metadata["block_url"] = block_url(url, entry)
             key, value = entry.session_id.encode(), orjson.dumps(metadata)
-            flushed.records.append(OutputRecord(settings.metadata_topic, key, value, [], 0))
-        return sum(map(len, parts))
+            flushed.partitions[entry.partition].metadata.append(
+                OutputRecord(settings.metadata_topic, key, value, [], 0)
+            )
+        return file.size
+
+    def _content(self, file: _PendingFile, batch_id: str, created_ms: int) -> Iterator[Part]:
+        """The blocks, compressed as they are asked for, and at the end the index. The lines are freed before that."""
+        blocks = self._compressor.compress(file.lines)
+        del file.lines
+        for entry, block in zip(file.entries, blocks, strict=True):
+            entry.start, entry.length = file.size, len(block)
+            file.size += len(block)
+            yield block
+        if self._settings.codec is Codec.ZSTD:
+            frame = index_frame(
+                BatchIndex(INDEX_VERSION, batch_id, self._settings.codec, file.retention, created_ms, file.entries)
+            )
+            file.size += len(frame)
+            yield frame
 
 
 def _by_retention(sessions: list[SessionRecorder]) -> dict[str, list[SessionRecorder]]:

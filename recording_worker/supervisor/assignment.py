@@ -1,6 +1,7 @@
-"""Which worker gets a partition: a pure function."""
+"""Which worker gets a partition: pure functions."""
 
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 
 def assign_partitions(
@@ -30,3 +31,42 @@ def assign_partitions(
     for partition in sorted(homeless):
         min(held.values(), key=len).append(partition)
     return {partition: worker for worker, mine in held.items() for partition in mine}
+
+
+class Move(NamedTuple):
+    """A partition that is to change hands."""
+
+    partition: int
+    giver: int
+    taker: int
+
+
+def relieving_move(
+    lags: Mapping[int, Mapping[int, int]], pinned: Collection[int], *, idle_lag: int, least_relief: int
+) -> Move | None:
+    """The one partition whose move from a worker that lags to an idle one helps most, or None.
+
+    `lags`: worker → partition it reads → messages it has yet to read. `pinned` partitions stay. Idle is a worker whose
+    partitions lag by `idle_lag` messages at most, all together. A move helps by what it takes off the larger of the
+    two workers' lags. One that helps by less than `least_relief` messages is not made, so nothing moves to and
+    fro: a partition that has all the lag of its worker stays where it is.
+    """
+    totals = {worker: sum(partitions.values()) for worker, partitions in lags.items()}
+    if not totals:
+        return None
+    taker = min(sorted(totals), key=lambda worker: (totals[worker], len(lags[worker])))
+    if totals[taker] > idle_lag:
+        return None
+
+    def relief(move: Move) -> int:
+        lag, before = lags[move.giver][move.partition], totals[move.giver]
+        return before - max(before - lag, totals[taker] + lag)
+
+    moves = [
+        Move(partition, giver, taker)
+        for giver in lags
+        for partition in lags[giver]
+        if giver != taker and partition not in pinned
+    ]
+    best = max(sorted(moves), key=relief, default=None)
+    return None if best is None or relief(best) < least_relief else best

@@ -3,7 +3,7 @@
 import select
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Generic, NamedTuple, TypeVar
 
@@ -19,9 +19,18 @@ class Placement(NamedTuple):
     """Number of this hand-over, never used twice: what a worker says of an earlier one is known as stale by it."""
     offset: int
     """The next offset to read: of an assignment where to begin, of a flush where to go on from."""
+    account: str = ""
+    """The metadata of the committed offset (see `recording.account`)."""
 
 
 # supervisor to worker
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """The supervisor's part in the consumer group, as librdkafka writes it: transactions commit offsets under it."""
+
+    metadata: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,10 @@ class Assign:
     """Read these partitions as well."""
 
     placements: tuple[Placement, ...]
+    careful: tuple[int, ...] = ()
+    """Those of them that are to be read message by message, each told of before (see `supervisor.crashes`)."""
+    culprits: dict[tuple[int, int], str] = field(default_factory=dict)
+    """(partition, offset) of messages that are not to be decoded → how a worker ended at them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +85,17 @@ class Progress:
     partitions: dict[int, PartitionState]
     flushing: bool
     """Whether a flush is in flight."""
+    stale: str = ""
+    """Which teams or restrictions are older than they may be, and why; empty where none are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """A session batch is stored and its records are acknowledged: these offsets may be committed."""
+    """A session batch is stored and its records are acknowledged: these offsets may be committed, or are."""
 
     placements: tuple[Placement, ...]
+    committed: bool
+    """Whether the offsets were committed with the records, in one transaction."""
     sessions: int
     events: int
     bytes_written: int
@@ -92,6 +109,18 @@ class Released:
 
 
 @dataclass(frozen=True, slots=True)
+class Decoding:
+    """The worker, told to be careful, now turns to the message at the placement's offset."""
+
+    placement: Placement
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """It is through with that message."""
+
+
+@dataclass(frozen=True, slots=True)
 class PartitionStopped:
     """A partition can't go on without leaving messages out; the worker reads it no more."""
 
@@ -99,8 +128,8 @@ class PartitionStopped:
     text: str
 
 
-ToWorker = Assign | Revoke | Discard | Stop
-FromWorker = Ready | BootFailed | Progress | Flushed | Released | PartitionStopped
+ToWorker = Membership | Assign | Revoke | Discard | Stop
+FromWorker = Ready | BootFailed | Progress | Flushed | Released | Decoding | Decoded | PartitionStopped
 
 Out = TypeVar("Out")
 In = TypeVar("In")

@@ -11,10 +11,11 @@ import structlog
 from recording_worker.clock import SystemClock
 from recording_worker.errors import BootError, ConfigError, WorkerError
 from recording_worker.logs import configure_logs
-from recording_worker.settings import Settings
+from recording_worker.settings import Delivery, Settings
 
 log = structlog.get_logger()
 
+_BROKER_TIMEOUT = 8.0
 _METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -29,11 +30,15 @@ def run_supervisor(settings: Settings) -> int:
     configure_logs(settings.log_level, as_json=settings.log_json, process="supervisor")
     with _shared_metrics():
         # these import the metrics
+        from recording_worker.kafka.clients import check_broker
+        from recording_worker.kafka.membership import member_config
         from recording_worker.supervisor.ops_server import OpsApp, OpsServer
         from recording_worker.supervisor.supervisor import Supervisor
 
         clock = SystemClock()
         try:
+            check_broker(member_config(settings), settings.topic, _BROKER_TIMEOUT)
+            settings = _with_possible_delivery(settings)
             supervisor = Supervisor(settings, clock)
             ops = OpsServer(OpsApp(lambda: supervisor.status, clock), settings.ops_host, settings.ops_port)
             try:
@@ -47,6 +52,19 @@ def run_supervisor(settings: Settings) -> int:
         except Exception:
             log.exception("stopped by a fault")
         return WorkerError.exit_code
+
+
+def _with_possible_delivery(settings: Settings) -> Settings:
+    """The settings, with at_least_once where the brokers do no transactions. Raises BootError, ConfigError."""
+    from recording_worker.kafka.transactions import can_transact
+
+    if settings.delivery is not Delivery.EXACTLY_ONCE or can_transact(settings, _BROKER_TIMEOUT):
+        return settings
+    log.warning(
+        "these brokers do no transactions: delivery is at_least_once, so that a crash can have recordings"
+        " written twice; set delivery to at_least_once to say that this is meant"
+    )
+    return settings.model_copy(update={"delivery": Delivery.AT_LEAST_ONCE})
 
 
 @contextmanager

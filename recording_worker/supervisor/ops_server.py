@@ -27,7 +27,7 @@ _HTML = "text/html; charset=utf-8"
 
 
 class PartitionCollector(Collector):
-    """Lag and stopped partitions, from the supervisor's status."""
+    """Lag, stopped and careful partitions, from the supervisor's status."""
 
     def __init__(self, status: Callable[[], Status]) -> None:
         self._status = status
@@ -39,12 +39,17 @@ class PartitionCollector(Collector):
         stopped = GaugeMetricFamily(
             metrics.PARTITIONS_STOPPED, "Partitions that can't go on without leaving messages out."
         )
+        careful = GaugeMetricFamily(
+            metrics.PARTITIONS_CAREFUL, "Partitions read message by message, since workers died over them."
+        )
         partitions = self._status().partitions
         for partition in partitions:
             if partition.lag is not None:
                 lag.add_metric([str(partition.number)], partition.lag)
         stopped.add_metric([], sum(1 for partition in partitions if partition.stopped))
+        careful.add_metric([], sum(1 for partition in partitions if partition.careful))
         yield lag
+        yield careful
         yield stopped
 
 
@@ -121,7 +126,7 @@ def _worker_row(worker: WorkerStatus, partitions: Iterable[PartitionStatus]) -> 
 
 
 def _partition_row(at: PartitionStatus) -> str:
-    return _row(at.number, at.worker, at.committed, at.position, at.high, at.lag, at.stopped)
+    return _row(at.number, at.worker, at.committed, at.position, at.high, at.lag, at.note)
 
 
 def _row(*cells: object) -> str:
@@ -150,7 +155,7 @@ td {{ font-variant-numeric: tabular-nums; }}
 <table>
 <caption>Partitions</caption>
 <tr><th>partition</th><th>worker</th><th>committed</th><th>next to read</th><th>log end</th><th>lag</th>
-<th>stopped</th></tr>
+<th>note</th></tr>
 {partitions}</table>
 <p><a href="/metrics">metrics</a> · <a href="/healthz">health</a> · <a href="/readyz">readiness</a></p>
 </body>

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from recording_worker.kafka.consumer import PartitionState
+from recording_worker.kafka.offsets import Position
 from recording_worker.supervisor.assignment import assign_partitions
 from recording_worker.supervisor.control import Placement
 
@@ -58,15 +59,32 @@ class PartitionTable:
         """Partitions that nobody holds and whose home is ready to take them."""
         return [at.number for at in self if at.holder is None and at.home in ready]
 
-    def place(self, offsets: Mapping[int, int]) -> dict[int, tuple[Placement, ...]]:
-        """Give partitions to their homes, to be read from these offsets; returns whom to tell what."""
+    def place(self, positions: Mapping[int, Position]) -> dict[int, tuple[Placement, ...]]:
+        """Give partitions to their homes, to be read from there; returns whom to tell what."""
         placed: defaultdict[int, tuple[Placement, ...]] = defaultdict(tuple)
-        for number, offset in offsets.items():
+        for number, at in positions.items():
             self._epochs += 1
             partition = self._owned[number]
             partition.holder, partition.epoch, partition.state = partition.home, self._epochs, None
-            placed[partition.home] += (Placement(number, self._epochs, offset),)
+            placed[partition.home] += (Placement(number, self._epochs, *at),)
         return placed
+
+    def rehome(self, number: int, worker: int) -> None:
+        """The partition belongs with this worker from now on."""
+        self._owned[number].home = worker
+
+    def held_by(self, worker: int) -> list[OwnedPartition]:
+        return [at for at in self if at.holder == worker]
+
+    def lags(self, workers: Iterable[int]) -> dict[int, dict[int, int]]:
+        """Worker → partition it holds → messages it has yet to read; without workers of which not all is known."""
+        lags = {}
+        for worker in workers:
+            held = self.held_by(worker)
+            known = {at.number: at.state for at in held if at.state is not None and at.state.high >= 0}
+            if len(known) == len(held):
+                lags[worker] = {number: max(0, state.high - state.position) for number, state in known.items()}
+        return lags
 
     def to_move(self) -> list[int]:
         """Partitions that are held elsewhere than at home, and were not asked for yet."""

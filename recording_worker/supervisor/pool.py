@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 import structlog
 
@@ -30,7 +31,7 @@ log = structlog.get_logger()
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 30.0
 _STABLE_SECONDS = 60.0
-"""A worker that lived this long starts with the first delay again."""
+"""A worker that lived this long, or delivered something, starts with the first delay again."""
 _BOOT_SECONDS = 60.0
 """Time a worker gets to be ready, where progress_deadline is shorter."""
 _BOOT_ATTEMPTS = 5
@@ -38,8 +39,8 @@ _BOOT_ATTEMPTS = 5
 _DUMP_SECONDS = 1.0
 """Time a stuck worker gets to write its stacks."""
 
-WorkerMain = Callable[[Settings, int, Connection, int], None]
-"""A worker's entry point: settings, worker number, its end of the pipe, the supervisor's process id."""
+WorkerMain = Callable[[Settings, str, int, Connection, int], None]
+"""A worker's entry point: settings, host, worker number, its end of the pipe, the supervisor's process id."""
 
 
 def respawn_delay(failures: int, jitter: Callable[[], float] = random.random) -> float:
@@ -59,18 +60,24 @@ class Slot:
     """Whether it takes orders."""
     booted: bool = False
     """Whether it ever did."""
+    proven: bool = False
+    """Whether a worker in this place ever did: what keeps one from it later may pass, as a full disk does."""
     started: float = 0.0
     heard: float = 0.0
     """When it last said anything."""
     flushing_since: float | None = None
     """When the flush in flight was first heard of."""
+    delivered: bool = False
+    """Whether it got anything done."""
     failures: int = 0
     """Ends in a row that came too soon."""
     failed_boots: int = 0
-    """Ends in a row before it was ready."""
+    """Ends in a row before it was ready, where none ever was."""
     start_at: float = 0.0
     stuck_since: float | None = None
     """When it was told to dump its stacks."""
+    frozen: bool = False
+    """Whether it was stuck for being stopped by somebody (SIGSTOP, a debugger)."""
 
     @property
     def last_progress(self) -> float:
@@ -91,6 +98,8 @@ class WorkerExit:
     code: int
     """Exit code; negative for the signal that killed it."""
     was_stuck: bool
+    was_frozen: bool
+    """Whether it was stuck for being stopped by somebody."""
     last_words: list[FromWorker]
     """What it had said and nobody had heard yet."""
     restart_delay: float
@@ -105,19 +114,25 @@ class WorkerExit:
 
     def __str__(self) -> str:
         how = signal.Signals(-self.code).name if self.code < 0 else f"exit code {self.code}"
-        return f"{how}, after it was stuck" if self.was_stuck else how
+        if self.was_stuck:
+            return f"{how}, after it was {'stopped from outside' if self.was_frozen else 'stuck'}"
+        return how
 
 
 class WorkerPool:
     """As many workers as the settings say, each in its slot. Everything is called from the supervisor's loop."""
 
-    def __init__(self, settings: Settings, worker_main: WorkerMain, clock: Clock) -> None:
+    def __init__(self, settings: Settings, worker_main: WorkerMain, clock: Clock, host: str) -> None:
+        """`host` tells this supervisor from every other of the group."""
         self._settings = settings
+        self._host = host
         self._main = worker_main
         self._clock = clock
         # never forked: librdkafka runs threads
         self._context = multiprocessing.get_context("spawn")
         self.slots = [Slot(worker) for worker in range(settings.workers)]
+        self._looked = clock.monotonic()
+        """When stuck workers were last looked for."""
 
     @property
     def ready(self) -> set[int]:
@@ -135,9 +150,9 @@ class WorkerPool:
                 self._spawn(slot)
 
     def wait(self, timeout: float) -> Iterator[tuple[int, FromWorker]]:
-        """What the workers say, in order; waits up to `timeout` seconds. Raises the error of a worker that can't start.
+        """What the workers say, in order; waits up to `timeout` seconds, or until a worker ends.
 
-        Returns early when a worker ends.
+        Raises the error of a worker that can't start, where none in its place ever could.
         """
         waitables: list[Connection | int] = []
         for slot in self.slots:
@@ -150,7 +165,7 @@ class WorkerPool:
     def reap(self) -> list[WorkerExit]:
         """The workers that ended. Their slots are filled again after a delay.
 
-        Raises BootError for one that ended time after time before it was ready.
+        Raises BootError for one that ended time after time and was never ready.
         """
         return [
             self._empty(slot) for slot in self.slots if slot.process is not None and slot.process.exitcode is not None
@@ -163,12 +178,18 @@ class WorkerPool:
             return
         if slot.process is not None and slot.process.exitcode is None:
             log.error("worker does not read its orders", worker=worker, pid=slot.pid)
-            slot.stuck_since = self._clock.monotonic()
+            slot.stuck_since, slot.frozen = self._clock.monotonic(), _is_frozen(slot.process.pid or 0)
             slot.process.kill()
 
     def kill_stuck(self) -> None:
         """Workers without progress past the deadline: have them dump their stacks, then kill them."""
         now, progress_deadline = self._clock.monotonic(), self._settings.progress_deadline
+        if now - self._looked > progress_deadline / 2:
+            # we were stopped ourselves, and they maybe with us: let them say something first
+            for slot in self.slots:
+                slot.heard = now
+                slot.flushing_since = None
+        self._looked = now
         for slot in self.slots:
             if slot.process is None:
                 continue
@@ -179,7 +200,7 @@ class WorkerPool:
             elif now - slot.last_progress > deadline:
                 silent = round(now - slot.heard, 1)
                 log.error("worker is stuck", worker=slot.worker, pid=slot.pid, silent_seconds=silent)
-                slot.stuck_since = now
+                slot.stuck_since, slot.frozen = now, _is_frozen(slot.process.pid or 0)
                 if slot.booted:  # before that it does not know the signal yet
                     os.kill(slot.process.pid or 0, signal.SIGUSR1)
 
@@ -194,7 +215,7 @@ class WorkerPool:
         ours, theirs = self._context.Pipe()
         slot.process = self._context.Process(
             target=self._main,
-            args=(self._settings, slot.worker, theirs, os.getpid()),
+            args=(self._settings, self._host, slot.worker, theirs, os.getpid()),
             name=f"recording-worker {slot.worker}",
         )
         slot.process.start()
@@ -211,10 +232,14 @@ class WorkerPool:
                 slot.heard = self._clock.monotonic()
                 match message:
                     case Ready():
-                        slot.ready = slot.booted = True
+                        slot.ready = slot.booted = slot.proven = True
                     case BootFailed(error):
-                        raise error
-                    case Flushed() | Progress(flushing=False):
+                        if not slot.proven:
+                            raise error
+                        log.error("worker can't start now", worker=slot.worker, error=str(error))
+                    case Flushed():
+                        slot.delivered, slot.flushing_since = True, None
+                    case Progress(flushing=False):
                         slot.flushing_since = None
                     case Progress() if slot.flushing_since is None:
                         slot.flushing_since = slot.heard
@@ -227,20 +252,32 @@ class WorkerPool:
         assert process is not None
         assert slot.channel is not None
         last_words = [message for _, message in self._hear(slot)]
-        failures = 1 if now - slot.started >= _STABLE_SECONDS else slot.failures + 1
+        failures = 1 if slot.delivered or now - slot.started >= _STABLE_SECONDS else slot.failures + 1
         delay = respawn_delay(failures)
         end = WorkerExit(
             worker=slot.worker,
             pid=process.pid or 0,
             code=process.exitcode or 0,
             was_stuck=slot.stuck_since is not None,
+            was_frozen=slot.frozen,
             last_words=last_words,
             restart_delay=delay,
         )
-        failed_boots = 0 if slot.booted else slot.failed_boots + 1
+        failed_boots = 0 if slot.proven else slot.failed_boots + 1
         slot.channel.close()
         process.close()
-        self.slots[slot.worker] = Slot(slot.worker, failures=failures, failed_boots=failed_boots, start_at=now + delay)
+        self.slots[slot.worker] = Slot(
+            slot.worker, proven=slot.proven, failures=failures, failed_boots=failed_boots, start_at=now + delay
+        )
         if failed_boots >= _BOOT_ATTEMPTS:
             raise BootError(f"worker {slot.worker} ended {failed_boots} times before it was ready, last by {end}")
         return end
+
+
+def _is_frozen(pid: int) -> bool:
+    """Whether a process is stopped, by a signal or a debugger; as far as the system tells."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] in ("T", "t")  # the name, in brackets, may hold anything

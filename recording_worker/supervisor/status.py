@@ -16,6 +16,14 @@ class PartitionStatus:
     high: int | None
     """The log's end."""
     stopped: str
+    """Why it is read no more; empty where it is."""
+    careful: bool
+    """Whether it is read message by message."""
+
+    @property
+    def note(self) -> str:
+        """What is special about it."""
+        return self.stopped or ("read carefully" if self.careful else "")
 
     @property
     def lag(self) -> int | None:

@@ -3,8 +3,9 @@
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from types import FrameType
+from uuid import uuid4
 
 import structlog
 from confluent_kafka import KafkaException
@@ -12,29 +13,33 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from recording_worker import metrics
 from recording_worker.clock import Clock
-from recording_worker.kafka.clients import check_broker
-from recording_worker.kafka.membership import GroupMember, member_config
-from recording_worker.kafka.offsets import OffsetStore
+from recording_worker.kafka.membership import GroupMember
+from recording_worker.kafka.offsets import OffsetStore, Position
 from recording_worker.settings import Settings
+from recording_worker.supervisor.balance import Balancer
 from recording_worker.supervisor.control import (
     Assign,
+    Decoded,
+    Decoding,
     Discard,
     Flushed,
     FromWorker,
+    Membership,
     PartitionStopped,
+    Placement,
     Progress,
     Released,
     Revoke,
     Stop,
 )
-from recording_worker.supervisor.partitions import PartitionTable
+from recording_worker.supervisor.crashes import CRASH_SIGNALS, CrashLog, Death
+from recording_worker.supervisor.partitions import OwnedPartition, PartitionTable
 from recording_worker.supervisor.pool import WorkerExit, WorkerMain, WorkerPool
 from recording_worker.supervisor.status import PartitionStatus, Status, WorkerStatus
 from recording_worker.worker import process
 
 log = structlog.get_logger()
 
-_BROKER_TIMEOUT = 8.0
 _TURN_SECONDS = 0.1
 _RETRY_SECONDS = 1.0
 _COMMIT_SECONDS = 2.0
@@ -53,8 +58,12 @@ class Supervisor:
         self._clock = clock
         self._offsets = OffsetStore()
         self._member = GroupMember(settings, self, self._offsets)
-        self._pool = WorkerPool(settings, worker_main, clock)
+        self._pool = WorkerPool(settings, worker_main, clock, host=settings.group_instance_id or uuid4().hex)
         self._table = PartitionTable(range(settings.workers))
+        self._crashes = CrashLog(clock)
+        self._balancer = Balancer(clock)
+        self._decoding: dict[int, Placement] = {}
+        """Worker → the message it has told of and is not through with."""
         self._signals: deque[int] = deque()
         self._stopping = False
         self._joined = False
@@ -63,14 +72,17 @@ class Supervisor:
         self._place_after = 0.0
         self._failures: list[str] = []
         """What went wrong while stopping."""
+        self._told: dict[int, bytes] = {}
+        """Worker → the membership it was told last."""
         self._restarts: Counter[int] = Counter()
         self._last_flush: dict[int, str] = {}
+        self._stale: dict[int, str] = {}
+        """Worker → which of its teams or restrictions are too old."""
         self.status = Status(clock.monotonic(), "starting")
         """Replaced every turn; other threads may read it."""
 
     def run(self) -> int:
         """Work until a signal; returns the exit code. Raises WorkerError where it can't go on."""
-        check_broker(member_config(self._settings), self._settings.topic, _BROKER_TIMEOUT)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         try:
@@ -101,6 +113,9 @@ class Supervisor:
             self._member.join()
             self._joined = True
         self._member.poll()
+        self._share_membership()
+        self._end_care()
+        self._balance()
         self._place_partitions()
         self._member.commit_soon()
         self._publish_status()
@@ -128,7 +143,12 @@ class Supervisor:
         metrics.WORKERS.set(len(self._pool.alive))
 
     def _note_end(self, end: WorkerExit) -> None:
+        decoding = self._decoding.pop(end.worker, None)
+        if end.code < 0 and not self._stopping:
+            self._crashes.died(self._death(end, decoding))
         self._table.worker_gone(end.worker)
+        self._told.pop(end.worker, None)
+        self._stale.pop(end.worker, None)
         mark_process_dead(end.pid)  # type: ignore[no-untyped-call]
         if not self._stopping:
             self._restarts[end.worker] += 1
@@ -138,28 +158,91 @@ class Supervisor:
         elif end.code:
             self._failures.append(f"worker {end.worker} ended with {end}")
 
+    def _death(self, end: WorkerExit, decoding: Placement | None) -> Death:
+        """A worker's end by a signal, for the crash log. A partition that stopped before has no part in it."""
+        read = [at for at in self._table.held_by(end.worker) if not at.stopped]
+        return Death(
+            how=str(end),
+            by_itself=(end.was_stuck and not end.was_frozen) or -end.code in CRASH_SIGNALS,
+            held={at.number: self._offsets.newest(at.number).offset for at in read},
+            idle={at.number for at in read if self._is_idle(at)},
+            decoding=(decoding.partition, decoding.offset) if decoding is not None else None,
+        )
+
+    def _is_idle(self, at: OwnedPartition) -> bool:
+        """Whether there was nothing to read of a partition when its holder was last heard."""
+        return at.state is not None and 0 <= at.state.high <= self._offsets.newest(at.number).offset
+
     def _hear(self, worker: int, message: FromWorker) -> None:
         match message:
             case Flushed():
                 for placement in message.placements:
                     if self._table.is_current(worker, placement):
-                        self._offsets.advance(placement.partition, placement.offset)
+                        self._note_offset(placement, committed=message.committed)
                 when = time.strftime("%H:%M:%S", time.gmtime(self._clock.now_ms() / 1000))
                 self._last_flush[worker] = f"{when} UTC: {message.sessions} sessions, {message.bytes_written:,} bytes"
             case Progress(partitions):
                 self._table.progress(worker, partitions)
+                self._stale[worker] = message.stale
             case Released(placements):
                 self._table.released(worker, placements)
+            case Decoding(placement):
+                if self._table.is_current(worker, placement):
+                    self._decoding[worker] = placement
+            case Decoded():
+                self._decoding.pop(worker, None)
             case PartitionStopped(placement, text):
                 log.error(text)
                 self._table.stop(worker, placement, text)
 
+    def _note_offset(self, placement: Placement, *, committed: bool) -> None:
+        position = Position(placement.offset, placement.account)
+        if committed:
+            self._offsets.committed({placement.partition: position})
+        else:
+            self._offsets.advance(placement.partition, position)
+        self._crashes.delivered(placement.partition, placement.offset)
+
+    def _share_membership(self) -> None:
+        """Tell the workers as what this host is in the group, when that changes: their transactions need it.
+
+        A partition that is lost is discarded first: no worker knows the newer membership while it holds such a one.
+        """
+        membership = self._member.membership()
+        if membership is None:
+            return
+        for worker in self._pool.ready:
+            if self._told.get(worker) != membership:
+                self._told[worker] = membership
+                self._pool.send(worker, Membership(membership))
+
+    def _end_care(self) -> None:
+        """Have partitions that need no care any more handed over anew, to be read as any other."""
+        recovered = self._crashes.take_recovered({at.number for at in self._table if self._is_idle(at)})
+        if recovered:
+            log.info("partitions need no care any more", partitions=recovered)
+            self._ask_for(recovered)
+
+    def _balance(self) -> None:
+        """Have a partition of a worker that lags go to one that is idle, where it is time for that."""
+        pinned = {at.number for at in self._table if at.stopped or at.releasing or self._crashes.is_careful(at.number)}
+        move = self._balancer.next_move(self._table.lags(self._pool.ready), pinned)
+        if move is not None:
+            log.info("partition moves to an idle worker", partition=move.partition, giver=move.giver, taker=move.taker)
+            metrics.PARTITIONS_MOVED.inc()
+            self._table.rehome(move.partition, move.taker)
+
+    def _ask_for(self, partitions: Iterable[int]) -> None:
+        """Have the workers that hold these flush and release them."""
+        for worker, numbers in self._table.ask_for(partitions).items():
+            self._pool.send(worker, Revoke(numbers))
+
     def _place_partitions(self) -> None:
         """Give partitions that nobody holds to their homes, and ask for those that are held elsewhere."""
-        for worker, numbers in self._table.ask_for(self._table.to_move()).items():
-            self._pool.send(worker, Revoke(numbers))
+        self._ask_for(self._table.to_move())
         waiting = self._table.to_place(self._pool.ready)
-        if not waiting or self._clock.monotonic() < self._place_after:
+        # a commit that is under way, or tried again, might come after those of the worker
+        if not waiting or self._member.is_committing or self._clock.monotonic() < self._place_after:
             return
         try:
             starts = self._member.start_offsets(waiting)
@@ -167,10 +250,29 @@ class Supervisor:
             log.warning("committed offsets can't be read yet", error=problem.args[0].str())
             self._place_after = self._clock.monotonic() + _RETRY_SECONDS
             return
-        offsets = {number: self._offsets.begin(number, *start) for number, start in starts.items()}
-        for worker, placements in self._table.place(offsets).items():
-            self._pool.send(worker, Assign(placements))
+        for number, start in starts.items():
+            self._offsets.begin(number, *start)
+        self._member.commit_now()
+        # a first offset that is committed late would overwrite what a worker commits in a transaction
+        known = {number: self._offsets.newest(number) for number in starts if self._offsets.is_committed(number)}
+        if len(known) < len(waiting):
+            self._place_after = self._clock.monotonic() + _RETRY_SECONDS
+        for worker, placements in self._table.place(known).items():
+            self._pool.send(worker, self._assignment(placements))
             log.info("partitions placed", worker=worker, offsets={at.partition: at.offset for at in placements})
+
+    def _assignment(self, placements: tuple[Placement, ...]) -> Assign:
+        """The order to read these, with what is known of crashes over them."""
+        for at in placements:
+            self._crashes.placed(at.partition, at.offset)
+        numbers = [at.partition for at in placements]
+        return Assign(
+            placements,
+            careful=tuple(number for number in numbers if self._crashes.is_careful(number)),
+            culprits={
+                (number, offset): how for number in numbers for offset, how in self._crashes.culprits(number).items()
+            },
+        )
 
     def on_assign(self, partitions: list[int]) -> None:
         """Called by the group member: these are ours now; they are placed in the loop's next turn."""
@@ -180,15 +282,17 @@ class Supervisor:
     def on_revoke(self, partitions: list[int]) -> None:
         """Called by the group member: flush and commit what is held of these, for they are given back on return."""
         log.info("partitions revoked", partitions=partitions)
-        for worker, numbers in self._table.ask_for(partitions).items():
-            self._pool.send(worker, Revoke(numbers))
+        self._share_membership()  # what is flushed now is committed under it
+        self._ask_for(partitions)
         deadline = self._clock.monotonic() + self._settings.drain_deadline
         while held := self._table.holders(partitions):
             if self._clock.monotonic() >= deadline:
                 log.error("drain deadline passed: what is not flushed yet is read again elsewhere", held=dict(held))
+                self._discard(held)
                 break
             self._take_signals()
             self._tend_workers()
+            self._share_membership()
             self._publish_status()
         self._member.commit_now()
         self._disown(partitions)
@@ -196,13 +300,17 @@ class Supervisor:
     def on_lost(self, partitions: list[int]) -> None:
         """Called by the group member: these are somebody else's already."""
         log.error("partitions lost: the group took this host for dead", partitions=partitions)
-        for worker, numbers in self._table.holders(partitions).items():
-            self._pool.send(worker, Discard(numbers))
+        self._discard(self._table.holders(partitions))
         self._disown(partitions)
+
+    def _discard(self, held: Mapping[int, tuple[int, ...]]) -> None:
+        for worker, numbers in held.items():
+            self._pool.send(worker, Discard(numbers))
 
     def _disown(self, partitions: Collection[int]) -> None:
         self._table.remove(partitions)
         self._offsets.forget(partitions)
+        self._crashes.forget(partitions)
 
     def _stop(self) -> None:
         """Have the workers flush and exit, commit, leave the group; what goes wrong is noted in `_failures`."""
@@ -212,6 +320,7 @@ class Supervisor:
         while self._pool.alive and self._clock.monotonic() < deadline:
             self._take_signals()
             self._tend_workers()
+            self._share_membership()
             self._publish_status()
         if late := self._pool.alive:
             self._failures.append(f"workers {sorted(late)} did not flush within drain_deadline")
@@ -248,6 +357,7 @@ class Supervisor:
                     position=at.state.position if at.state else None,
                     high=at.state.high if at.state and at.state.high >= 0 else None,
                     stopped=at.stopped,
+                    careful=self._crashes.is_careful(at.number),
                 )
                 for at in sorted(self._table, key=lambda at: at.number)
             ),
@@ -260,4 +370,6 @@ class Supervisor:
         missing = [slot.worker for slot in self._pool.slots if not slot.ready]
         if missing:
             return f"workers not up: {missing}"
-        return "" if self._assigned else "waiting for the consumer group"
+        if not self._assigned:
+            return "waiting for the consumer group"
+        return next((f"worker {worker}: {text}" for worker, text in self._stale.items() if text), "")

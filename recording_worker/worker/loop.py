@@ -1,6 +1,7 @@
 """Worker: the tight loop of a worker process. Takes orders, reads messages, runs the pipeline, says how far it is."""
 
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Callable, Collection
 
 import structlog
 
@@ -14,7 +15,10 @@ from recording_worker.recording.session_batch import FlushReason, SessionBatchMa
 from recording_worker.settings import Settings
 from recording_worker.supervisor.control import (
     Assign,
+    Decoded,
+    Decoding,
     Discard,
+    Membership,
     PartitionStopped,
     Progress,
     Released,
@@ -29,6 +33,8 @@ log = structlog.get_logger()
 
 _PROGRESS_SECONDS = 1.0
 """How often a worker says how far it is."""
+_ORDER_SECONDS = 0.05
+"""How often orders are looked for while a flush is waited for."""
 
 
 class Worker:
@@ -44,8 +50,11 @@ class Worker:
         manager: SessionBatchManager,
         flusher: Flusher,
         holdings: Holdings,
+        culprits: dict[tuple[int, int], str],
+        stale: Callable[[], str],
         clock: Clock,
     ) -> None:
+        """`culprits` are those of the pipeline; they are kept here. `stale`: see Progress."""
         self._settings = settings
         self._channel = channel
         self._consumer = consumer
@@ -53,9 +62,15 @@ class Worker:
         self._manager = manager
         self._flusher = flusher
         self._holdings = holdings
+        self._culprits = culprits
+        self._stale = stale
         self._clock = clock
+        self._orders: deque[ToWorker] = deque()
+        """Received, and not obeyed yet."""
         self._rest: list[Message] = []
         """Messages the last batch was cut by."""
+        self._careful: set[int] = set()
+        """Partitions to be read message by message. All are, while there is one."""
         self._stopping = False
         self._discarded = False
         """Whether the gauge of revoked sessions shows a number."""
@@ -70,23 +85,43 @@ class Worker:
 
     def turn(self) -> None:
         """One turn of the loop: orders, then a batch, or a wait while there is no room for one."""
-        for order in self._channel.receive():
-            self._obey(order)
-        if self._manager.raw_bytes < self._settings.max_batch_bytes:
-            self._rest = self._run_batch(self._rest or self._consume())
+        self._take_orders()
+        while self._orders:
+            self._obey(self._orders.popleft())
+        if self._careful:
+            self._run_carefully()
+        elif self._manager.raw_bytes < self._settings.max_batch_bytes:
+            self._run_batch(self._next(self._settings.poll_messages))
         elif self._flusher.wait(self._settings.poll_timeout):
             self._run_batch([])  # the full session batch goes to the idle flusher; the rest waits on
         self._report_progress()
 
+    def _take_orders(self) -> None:
+        """Receive orders. They wait for their turn, but for what the flush thread needs to know.
+
+        The order in which holdings and membership change is kept: see Holdings.
+        """
+        for order in self._channel.receive():
+            match order:
+                case Membership(metadata):
+                    self._holdings.join(metadata)
+                case Discard(partitions):
+                    self._holdings.drop(partitions)
+                    self._orders.append(order)
+                case _:
+                    self._orders.append(order)
+
     def _obey(self, order: ToWorker) -> None:
         match order:
-            case Assign(placements):
+            case Assign(placements, careful, culprits):
                 self._holdings.take(placements)
+                self._careful.update(careful)
+                self._culprits.update(culprits)
                 self._consumer.assign({at.partition: at.offset for at in placements})
             case Revoke(partitions):
                 self._stop_reading(partitions)
                 self._flush(partitions, FlushReason.REVOKE)
-                self._channel.send(Released(self._holdings.placements(dict.fromkeys(partitions, -1))))
+                self._channel.send(Released(self._holdings.placements(partitions)))
                 self._holdings.drop(partitions)
             case Discard(partitions):
                 self._discard(partitions)
@@ -96,30 +131,58 @@ class Worker:
                 self._flush(everything, FlushReason.STOP)
                 self._stopping = True
 
-    def _consume(self) -> list[Message]:
-        messages = self._consumer.consume(self._settings.poll_messages, self._settings.poll_timeout)
-        for fault in self._consumer.take_faults():
-            [placement] = self._holdings.placements({fault.partition: fault.offset})
-            self._channel.send(PartitionStopped(placement, fault.text))
+    def _next(self, most: int) -> list[Message]:
+        """Up to `most` messages: of those that wait, or else of a poll."""
+        if not self._rest:
+            return self._consume(most)
+        messages, self._rest = self._rest[:most], self._rest[most:]
         return messages
 
-    def _run_batch(self, messages: list[Message]) -> list[Message]:
-        """The pipeline over one batch, empty or not: an empty one lets a session batch be flushed when it is due.
+    def _consume(self, most: int) -> list[Message]:
+        messages = self._consumer.consume(most, self._settings.poll_timeout)
+        for fault in self._consumer.take_faults():
+            self._careful.discard(fault.partition)
+            if placements := self._holdings.placements([fault.partition]):
+                self._channel.send(PartitionStopped(placements[0], fault.text))
+        return messages
 
-        Returns the messages the batch was cut by.
+    def _run_carefully(self) -> None:
+        """The pipeline over one message, with the supervisor told of it before and after.
+
+        There is no flush beside it: should the process end or hang in between, it is that message's doing.
         """
+        if not self._flusher.wait(self._settings.poll_timeout):
+            return
+        self._flusher.raise_if_failed()
+        messages = self._next(1)
+        held = self._holdings.placements([message.partition for message in messages])
+        for placement, message in zip(held, messages, strict=False):
+            self._channel.send(Decoding(placement._replace(offset=message.offset)))
+        try:
+            self._run_batch(messages)
+        finally:
+            if held:
+                self._channel.send(Decoded())
+
+    def _run_batch(self, messages: list[Message]) -> None:
+        """The pipeline over one batch, empty or not: an empty one lets a session batch be flushed when it is due."""
         batch = MessageBatch(self._settings.topic, messages)
-        rest = self._pipeline.run(batch)
+        self._rest = self._pipeline.run(batch) + self._rest
+        if not self._rest:  # what came before the gap is recorded
+            for gap in self._consumer.take_gaps():
+                self._manager.current.partition(gap.partition).skip(gap.start, gap.end)
         if messages and self._discarded:
             metrics.SESSIONS_REVOKED.set(0)
             self._discarded = False
         if self._settings.debug_partition in batch.partitions:
             self._log_batch(batch, self._settings.debug_partition)
-        return rest
 
     def _stop_reading(self, partitions: Collection[int]) -> None:
         self._consumer.unassign(partitions)
         self._rest = [message for message in self._rest if message.partition not in partitions]
+        self._careful.difference_update(partitions)
+        for culprit in [culprit for culprit in self._culprits if culprit[0] in partitions]:
+            del self._culprits[culprit]
 
     def _flush(self, partitions: Collection[int], reason: FlushReason) -> None:
         """Have all flushed that is held of these partitions, and wait for it."""
@@ -140,15 +203,18 @@ class Worker:
         self._wait_for_flush()
 
     def _wait_for_flush(self) -> None:
-        """Wait until no flush is in flight. Raises what it failed with."""
-        while not self._flusher.wait(_PROGRESS_SECONDS):
-            pass
+        """Wait until no flush is in flight. Raises what it failed with.
+
+        Orders are received meanwhile: the flush may be waiting for a newer membership.
+        """
+        while not self._flusher.wait(_ORDER_SECONDS):
+            self._take_orders()
         self._flusher.raise_if_failed()
 
     def _report_progress(self) -> None:
         now = self._clock.monotonic()
         if now - self._reported >= _PROGRESS_SECONDS:
-            self._channel.send(Progress(self._consumer.states(), self._flusher.busy))
+            self._channel.send(Progress(self._consumer.states(), self._flusher.busy, self._stale()))
             self._reported = now
 
     def _log_batch(self, batch: MessageBatch, partition: int) -> None:

@@ -5,6 +5,7 @@ import faulthandler
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
 
 import structlog
@@ -13,16 +14,20 @@ from recording_worker.clock import SystemClock
 from recording_worker.errors import BootError, ConfigError, WorkerError
 from recording_worker.kafka.consumer import PartitionConsumer
 from recording_worker.kafka.producer import RecordProducer
+from recording_worker.kafka.transactions import TransactionalProducer
 from recording_worker.logs import configure_logs
 from recording_worker.pipeline import build_pipeline
-from recording_worker.recording.flush import Flusher
+from recording_worker.recording.flush import Delivery, Flusher
 from recording_worker.recording.session_batch import SessionBatchManager
+from recording_worker.redis_link import RedisLink
+from recording_worker.refresh import Stores
 from recording_worker.restrictions import open_restrictions
+from recording_worker.settings import Delivery as DeliveryKind
 from recording_worker.settings import Settings
 from recording_worker.storage import open_storage
-from recording_worker.supervisor.control import BootFailed, Channel, Ready, WorkerChannel
+from recording_worker.supervisor.control import BootFailed, Channel, Progress, Ready, WorkerChannel
 from recording_worker.teams import open_teams
-from recording_worker.worker.delivery import AtLeastOnceDelivery
+from recording_worker.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
 from recording_worker.worker.holdings import Holdings
 from recording_worker.worker.loop import Worker
 
@@ -31,8 +36,10 @@ log = structlog.get_logger()
 _PR_SET_PDEATHSIG = 1
 
 
-def main(settings: Settings, number: int, connection: Connection, supervisor: int) -> None:
+def main(settings: Settings, host: str, number: int, connection: Connection, supervisor: int) -> None:
     """The entry point of the process. Exits with the codes of `errors`.
+
+    `host` tells the supervisor from every other of the group, `supervisor` is its process id.
 
     Signals that a terminal or an init system sends to the whole group are left to the supervisor, which
     tells the workers what to do.
@@ -44,11 +51,19 @@ def main(settings: Settings, number: int, connection: Connection, supervisor: in
     faulthandler.register(signal.SIGUSR1)  # the supervisor asks a stuck worker for its stacks
     configure_logs(settings.log_level, as_json=settings.log_json, process=f"worker {number}")
     channel: WorkerChannel = Channel(connection)
+    with ExitStack() as at_exit:
+        _work(settings, f"{settings.group_id}/{host}/{number}", channel, at_exit)
+
+
+def _work(settings: Settings, name: str, channel: WorkerChannel, at_exit: ExitStack) -> None:
+    """Be a worker until told to stop. Exits the process with an error's code."""
     try:
-        worker = _boot(settings, channel)
+        worker = _boot(settings, name, channel, at_exit)
     except (ConfigError, BootError) as error:
         channel.send(BootFailed(error))
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os._exit(1)  # the supervisor is gone
     except Exception as error:
         log.exception("worker can't start")
         channel.send(BootFailed(BootError(f"worker can't start: {error!r}")))
@@ -66,13 +81,14 @@ def main(settings: Settings, number: int, connection: Connection, supervisor: in
         sys.exit(WorkerError.exit_code)
 
 
-def _boot(settings: Settings, channel: WorkerChannel) -> Worker:
+def _boot(settings: Settings, name: str, channel: WorkerChannel, at_exit: ExitStack) -> Worker:
     """Put the worker together. Raises ConfigError and BootError."""
     clock = SystemClock()
     storage = open_storage(settings)
+    at_exit.callback(storage.close)
     storage.check()
     holdings = Holdings()
-    delivery = AtLeastOnceDelivery(RecordProducer(settings), holdings, channel)
+    delivery = _delivery(settings, name, holdings, channel)
     flusher = Flusher(storage, delivery, settings=settings, clock=clock)
     manager = SessionBatchManager(
         settings.topic,
@@ -81,14 +97,19 @@ def _boot(settings: Settings, channel: WorkerChannel) -> Worker:
         settings.max_batch_age,
         settings.max_events_per_session_per_batch,
     )
+    culprits: dict[tuple[int, int], str] = {}
+    stores = Stores(clock, interval=settings.refresh_interval, stale_after=settings.stale_after)
     pipeline = build_pipeline(
         settings,
-        teams=open_teams(settings),
-        restrictions=open_restrictions(settings),
+        teams=open_teams(settings, stores),
+        restrictions=open_restrictions(settings, stores),
         manager=manager,
         flusher=flusher,
         clock=clock,
+        redis=RedisLink(settings.sessions_redis, clock) if settings.sessions_redis is not None else None,
+        culprits=culprits,
     )
+    stores.start()
     return Worker(
         settings,
         channel=channel,
@@ -97,8 +118,20 @@ def _boot(settings: Settings, channel: WorkerChannel) -> Worker:
         manager=manager,
         flusher=flusher,
         holdings=holdings,
+        culprits=culprits,
+        stale=stores.stale,
         clock=clock,
     )
+
+
+def _delivery(settings: Settings, name: str, holdings: Holdings, channel: WorkerChannel) -> Delivery:
+    """The delivery the settings name. For transactions it waits until what the worker before left open is aborted."""
+    if settings.delivery is DeliveryKind.AT_LEAST_ONCE:
+        return AtLeastOnceDelivery(RecordProducer(settings), holdings, channel, settings.group_id)
+    producer = TransactionalProducer(settings, name)
+    # the broker may be away: that is no failure to start, so the supervisor is told that this is alive
+    producer.begin(waiting=lambda: channel.send(Progress({}, flushing=False)))
+    return ExactlyOnceDelivery(producer, holdings, channel, settings.group_id)
 
 
 def _die_with(supervisor: int) -> None:

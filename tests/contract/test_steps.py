@@ -1,8 +1,9 @@
 """What every step of the pipeline keeps to, whatever it does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
+from pydantic import SecretStr
 
 from recording_worker._native import Decoder
 from recording_worker.batch import Disposition, MessageBatch
@@ -10,22 +11,26 @@ from recording_worker.ingestion_warnings import HandleIngestionWarnings
 from recording_worker.pipeline import Pipeline, Step, build_pipeline
 from recording_worker.reasons import Reason
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
+from recording_worker.redis_link import Command
 from recording_worker.restrictions.service import Restriction, Rule
-from recording_worker.restrictions.static import StaticRestrictions
 from recording_worker.results import HandleResults
 from recording_worker.settings import Settings
 from recording_worker.steps.apply_restrictions import ApplyRestrictions
 from recording_worker.steps.collect_batch_metrics import CollectBatchMetrics
 from recording_worker.steps.flush_batch import FlushBatch
+from recording_worker.steps.limit_new_sessions import LimitNewSessions, TeamBuckets
 from recording_worker.steps.obtain_batch import ObtainBatch
 from recording_worker.steps.parse_headers import ParseHeaders
 from recording_worker.steps.parse_session_recording_message import ParseSessionRecordingMessage
+from recording_worker.steps.pin_retention import PinRetention
 from recording_worker.steps.record_session_event import RecordSessionEvent
+from recording_worker.steps.redirect_hot_sessions import RedirectHotSessions
 from recording_worker.steps.resolve_team import ResolveTeam
+from recording_worker.steps.set_culprits_aside import SetCulpritsAside
+from recording_worker.steps.shed_lag import ShedLag
 from recording_worker.steps.track_lib_version import TrackLibVersion
 from recording_worker.teams.service import Team
-from recording_worker.teams.static import StaticTeams
-from tests.builders import NOW_MS, FakeClock, batch, event, headers, message, value
+from tests.builders import NOW_MS, FakeClock, FixedRestrictions, batch, event, headers, message, session_message, value
 
 
 class KeepingFlusher:
@@ -43,14 +48,31 @@ class KeepingFlusher:
 
 
 CLOCK = FakeClock()
-TEAMS = StaticTeams({"token-1": Team(1, True, "30d"), "no-retention": Team(2, True, None)})
-RESTRICTIONS = StaticRestrictions(
-    [
-        Rule(Restriction.DROP_EVENT, "dropped"),
-        Rule(Restriction.REDIRECT_TO_DLQ, "to-dlq"),
-        Rule(Restriction.FORCE_OVERFLOW, "overflow"),
-    ]
+TEAMS = {"token-1": Team(1, True, "30d"), "no-retention": Team(2, True, None)}
+RESTRICTIONS = FixedRestrictions(
+    Rule(Restriction.DROP_EVENT, "dropped"),
+    Rule(Restriction.REDIRECT_TO_DLQ, "to-dlq"),
+    Rule(Restriction.FORCE_OVERFLOW, "overflow"),
 )
+
+
+class SessionsRedis:
+    """A Redis in which session-14 is pinned to what is no period, and session-15 is blocked."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, bytes] = {"@posthog/replay/session-retention-session-14": b"7d"}
+
+    def ask(self, commands: Sequence[Command]) -> list[object]:
+        return [self._reply(str(command[0]), *map(str, command[1:])) for command in commands]
+
+    def _reply(self, name: str, key: str, value: str = "", *_options: str) -> object:
+        if name == "SET":
+            return self._keys.setdefault(key, value.encode()) == value.encode() or None
+        return self._keys.get(key) if name == "GET" else int("session-15" in key)
+
+
+REDIS = SessionsRedis()
+CULPRITS = {(0, 13): "SIGSEGV"}
 
 
 def new_manager() -> SessionBatchManager:
@@ -64,15 +86,23 @@ STEPS: dict[str, tuple[Callable[[SessionBatchManager], Step], set[Disposition]]]
         lambda _: ApplyRestrictions(RESTRICTIONS, consumes_overflow=False),
         {Disposition.DROP, Disposition.REDIRECT, Disposition.DLQ},
     ),
+    "shed_lag": (lambda _: ShedLag(3600.0, 1.0, CLOCK), {Disposition.REDIRECT}),
+    "redirect_hot_sessions": (lambda _: RedirectHotSessions(10_000), {Disposition.REDIRECT}),
+    "set_culprits_aside": (lambda _: SetCulpritsAside(CULPRITS), {Disposition.DLQ}),
     "parse_session_recording_message": (
         lambda _: ParseSessionRecordingMessage(Decoder(), CLOCK, 7.0),
         {Disposition.DLQ, Disposition.DROP},
     ),
     "resolve_team": (lambda _: ResolveTeam(TEAMS), {Disposition.DROP}),
+    "limit_new_sessions": (
+        lambda _: LimitNewSessions(REDIS, TeamBuckets(9, 1, CLOCK), CLOCK, block=True),
+        {Disposition.DROP},
+    ),
+    "pin_retention": (lambda _: PinRetention(REDIS), {Disposition.DROP}),
     "obtain_batch": (ObtainBatch, set()),
     "track_lib_version": (lambda _: TrackLibVersion(), set()),
     "record_session_event": (lambda _: RecordSessionEvent(), {Disposition.DROP}),
-    "handle_results": (lambda _: HandleResults("dlq", "overflow"), set()),
+    "handle_results": (lambda _: HandleResults("dlq", "overflow", "backfill"), set()),
     "handle_ingestion_warnings": (lambda _: HandleIngestionWarnings("warnings", TEAMS, 3600, CLOCK), set()),
     "flush_batch": (lambda manager: FlushBatch(manager, KeepingFlusher()), set()),
 }
@@ -95,6 +125,11 @@ def mixed_batch() -> MessageBatch:
         message(10, headers=headers(lib_version="1.2.3")),
         message(11, value=value([event()] * 9, session_id="many"), headers=headers(session_id="many")),
         message(12, value=None),
+        message(13),
+        session_message(14, "session-14"),
+        session_message(15, "session-15"),
+        message(16, timestamp_ms=NOW_MS - 7_200_000),
+        message(17, value=b"x" * 20_000, headers=headers(session_id="hot")),
     )
 
 
@@ -150,13 +185,24 @@ def test_every_row_ends_in_exactly_one_disposition_and_offsets_pass_all_of_them(
     manager = new_manager()
     pipeline = pipeline_of(manager, flusher)
     assert pipeline.run(rows) == []
-    assert {row for row in range(13) if not rows.dispositions[row]} == {0, 10}
-    assert {row for row in range(13) if rows.dispositions[row]} == set(rows.errors)
-    assert manager.current.offsets == {0: 13}
+    assert {row for row in range(18) if not rows.dispositions[row]} == {0, 10}
+    assert {row for row in range(18) if rows.dispositions[row]} == set(rows.errors)
+    assert manager.current.offsets == {0: 18}
     by_topic = [record.topic for _, record in rows.records]
-    assert by_topic.count("session_recording_snapshot_item_dlq") == 4
-    assert by_topic.count("session_recording_snapshot_item_overflow") == 1
+    assert by_topic.count("session_recording_snapshot_item_dlq") == 5
+    assert by_topic.count("session_recording_snapshot_item_overflow") == 2
+    assert by_topic.count("session_recording_snapshot_item_backfill") == 1
     assert by_topic.count("clickhouse_ingestion_warnings") == 3
+
+
+@pytest.mark.parametrize("topic", ["overflow_topic", "backfill_topic"])
+def test_a_worker_does_not_send_messages_back_to_where_they_come_from(topic: str) -> None:
+    rows, manager, reads = mixed_batch(), new_manager(), getattr(Settings(), topic)
+    pipeline_of(manager, KeepingFlusher(), topic=reads).run(rows)
+    assert reads not in [record.topic for _, record in rows.records]
+    # a hot session that was shed may go on to overflow; from there nothing goes anywhere else
+    redirected = {"backfill_topic": [4, 17], "overflow_topic": []}[topic]
+    assert [row for row in range(len(rows)) if rows.dispositions[row] == Disposition.REDIRECT] == redirected
 
 
 def test_a_due_batch_waits_for_the_flush_in_flight_and_an_empty_poll_flushes_it() -> None:
@@ -195,12 +241,21 @@ def test_what_a_poll_decodes_to_is_bounded_and_the_rest_comes_first_next_time() 
     assert manager.current.offsets == {0: 30}
 
 
-def pipeline_of(manager: SessionBatchManager, flusher: KeepingFlusher) -> Pipeline:
+def pipeline_of(manager: SessionBatchManager, flusher: KeepingFlusher, topic: str = "recordings") -> Pipeline:
     return build_pipeline(
-        Settings(any_token=True),
+        Settings(
+            topic=topic,
+            any_token=True,
+            sessions_redis=SecretStr("redis://"),
+            block_new_sessions=True,
+            lag_shed_after=3600.0,
+            hot_session_bytes_per_minute=10_000,
+        ),
         teams=TEAMS,
         restrictions=RESTRICTIONS,
         manager=manager,
         flusher=flusher,
         clock=CLOCK,
+        redis=REDIS,
+        culprits=CULPRITS,
     )

@@ -14,6 +14,7 @@ OUTPUT_TOPICS = (
     "clickhouse_ingestion_warnings",
     "session_recording_snapshot_item_dlq",
     "session_recording_snapshot_item_overflow",
+    "session_recording_snapshot_item_backfill",
 )
 
 StartService = Callable[..., Service]

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +34,29 @@ def wait_for(done: Callable[[], Any], what: str, seconds: float = 30) -> None:
 class Service:
     """One supervisor with its workers, from the constructor on."""
 
-    def __init__(self, folder: Path, bootstrap_servers: str, name: str = "host", **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        bootstrap_servers: str,
+        name: str = "host",
+        *,
+        environment: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> None:
+        """`environment`: variables beyond those of the tests; `hooks.environment` gives such."""
         self.storage = folder / "storage"
         self.storage.mkdir(exist_ok=True)
         self.log_file = folder / f"{name}.log"
         config = folder / f"{name}.toml"
         config.write_text(
-            _toml(
+            toml_text(
                 {
                     "bootstrap_servers": bootstrap_servers,
                     "topic": TOPIC,
                     "group_id": GROUP,
                     "workers": 2,
+                    # on the embedded broker transactions mean nothing
+                    "delivery": "at_least_once",
                     "any_token": True,
                     "storage_dir": str(self.storage),
                     "max_batch_age": 0.3,
@@ -58,14 +69,14 @@ class Service:
                 }
             )
         )
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("RECORDING_WORKER_")}
+        variables = {key: value for key, value in os.environ.items() if not key.startswith("RECORDING_WORKER_")}
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "recording_worker", "run", "--config", str(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment,
+                env=variables | dict(environment or {}),
                 start_new_session=True,
             )
 
@@ -132,26 +143,29 @@ class Service:
 class Traffic:
     """Numbered messages, spread over partitions."""
 
-    def __init__(self, bootstrap_servers: str, partitions: int) -> None:
+    def __init__(self, bootstrap_servers: str, partitions: int, *, topic: str = TOPIC, group: str = GROUP) -> None:
         # asks for the group's offsets, and is no member of it
-        self._client = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": GROUP, "log_level": 0})
+        self._client = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": group, "log_level": 0})
         self._producer = Producer({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+        self._topic = topic
         self._partitions = partitions
+        self.sessions = 40
+        """How many the messages are of, in turn."""
         self.sent = 0
 
     def close(self) -> None:
         self._client.close()
         self._producer.close()
 
-    def send(self, messages: int) -> None:
-        """Send some more and wait for their acknowledgement."""
-        now = int(time.time() * 1000)
+    def send(self, messages: int, text: str = "", *, age: float = 0.0) -> None:
+        """Send some more, each with this text in its event, `age` seconds ago; wait for their acknowledgement."""
+        now = int((time.time() - age) * 1000)
         failures: list[object] = []
         for number in range(self.sent, self.sent + messages):
-            session = f"session-{number % 40}"
-            event = builders.event(now, type=5, number=number)
+            session = f"session-{number % self.sessions}"
+            event = builders.event(now, type=5, number=number, text=text)
             self._producer.produce(
-                TOPIC,
+                self._topic,
                 partition=number % self._partitions,
                 key=session.encode(),
                 value=gzip.compress(builders.value([event], session_id=session)),
@@ -166,13 +180,13 @@ class Traffic:
     def ends(self) -> dict[int, int]:
         """Partition → the log's end."""
         return {
-            number: self._client.get_watermark_offsets(TopicPartition(TOPIC, number), timeout=10)[1]
+            number: self._client.get_watermark_offsets(TopicPartition(self._topic, number), timeout=10)[1]
             for number in range(self._partitions)
         }
 
     def committed(self) -> dict[int, int]:
         """Partition → what the group has committed."""
-        asked = [TopicPartition(TOPIC, number) for number in range(self._partitions)]
+        asked = [TopicPartition(self._topic, number) for number in range(self._partitions)]
         return {at.partition: at.offset for at in self._client.committed(asked, timeout=10)}
 
     def wait_until_committed(self, seconds: float = 30) -> None:
@@ -214,7 +228,8 @@ def is_alive(pid: int) -> bool:
     return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-def _toml(settings: dict[str, Any]) -> str:
+def toml_text(settings: Mapping[str, Any]) -> str:
+    """The settings as a TOML file: tables last, whatever their place."""
     tables: Iterable[tuple[str, Any]] = [(name, value) for name, value in settings.items() if isinstance(value, dict)]
     flat = "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items() if not isinstance(value, dict))
     return flat + "".join(

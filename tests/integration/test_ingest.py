@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlparse, urlsplit
 
 import cramjam
 import pytest
@@ -21,6 +21,7 @@ from tests.decoders import Line, Outcome, decode_reference, parse_lines
 from tests.inputs import input_of
 from tests.integration.command import group_members, run, start
 from tests.integration.service import wait_for
+from tests.reference import snappy
 from tests.sample import SAMPLE, sample_messages
 
 TOKENS = sorted({dict(message.headers)["token"].decode() for message in sample_messages()})
@@ -104,10 +105,13 @@ def test_the_sample_against_a_plain_recomputation(tmp_path: Path, unpacked: bool
             *("distinct_id", "event_count", "message_count", "first_offset", "last_offset", "first_url", "urls"),
             *("click_count", "keypress_count", "mouse_activity_count", "has_full_snapshot"),
             *("snapshot_source", "snapshot_library"),
+            *("first_full_snapshot_position", "out_of_order_count", "gap_count"),
         ):
             assert block[name] == getattr(counters, name), name
         assert abs(block["active_milliseconds"] - counters.active_milliseconds) < 1
         assert block["first_timestamp"] == utc_text(counters.first_timestamp)
+        playable_from = counters.first_full_snapshot_timestamp
+        assert block["first_full_snapshot_timestamp"] == (None if playable_from is None else utc_text(playable_from))
         assert block["last_timestamp"] == utc_text(counters.last_timestamp)
         lines = unpack(stored(block["block_url"]))
         assert block["size"] == len(lines)
@@ -236,8 +240,24 @@ def test_codec_snappy(tmp_path: Path) -> None:
     summary = ingest(tmp_path / "out", SAMPLE, "--codec", "snappy")
     blocks = [record["value"] for record in topic(tmp_path / "out", METADATA)]
     assert {block["codec"] for block in blocks} == {"snappy"}
-    lines = [bytes(cramjam.snappy.decompress_raw(stored(block["block_url"]))) for block in blocks]
+    lines = [snappy.decompress(stored(block["block_url"])) for block in blocks]
     assert sum(len(parse_lines(block)) for block in lines) == summary["events"] == 5834
+    assert lines == [_as_posthog_reads(block["block_url"]) for block in blocks]
+    assert [len(block) for block in lines] == [block["size"] for block in blocks]
+
+
+def _as_posthog_reads(block_url: str) -> bytes:
+    """A block by the way PostHog's readers go: from the query of its URL to the text of its lines."""
+    url = urlparse(block_url)
+    first, last = map(int, parse_qs(url.query)["range"][0].replace("bytes=", "").split("-"))
+    content = Path(url.path).read_bytes()[first : last + 1]
+    assert len(content) == last - first + 1
+    text = bytes(cramjam.snappy.decompress_raw(content)).decode()
+    for row in text.rstrip("\n").split("\n"):
+        window_id, event = json.loads(row)
+        assert isinstance(window_id, str)
+        assert event["timestamp"] > 0
+    return text.encode()
 
 
 def test_empty_files_give_an_empty_recording(tmp_path: Path) -> None:

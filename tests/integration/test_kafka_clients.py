@@ -1,4 +1,4 @@
-"""The worker's consumer and producer, and the supervisor's membership, on the embedded broker."""
+"""The consumer, the producer and the group member: the same suite on the embedded broker and on Apache Kafka."""
 
 import itertools
 import os
@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing import Pipe
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -17,11 +17,12 @@ from recording_worker.errors import FlushError
 from recording_worker.kafka.consumer import PartitionConsumer, PartitionState
 from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.membership import GroupMember
-from recording_worker.kafka.offsets import OffsetStore
+from recording_worker.kafka.offsets import OffsetStore, Position
 from recording_worker.kafka.producer import RecordProducer
-from recording_worker.recording.flush import FlushedBatch
+from recording_worker.recording.account import Account
+from recording_worker.recording.flush import FlushedBatch, FlushedPartition
 from recording_worker.recording.session_batch import FlushReason
-from recording_worker.settings import Settings, StartFrom
+from recording_worker.settings import GroupProtocol, Settings, StartFrom
 from recording_worker.supervisor.control import Channel, Flushed, Placement, SupervisorChannel, WorkerChannel
 from recording_worker.worker.delivery import AtLeastOnceDelivery
 from recording_worker.worker.holdings import Holdings
@@ -39,22 +40,35 @@ TOPIC_AUTHORIZATION_FAILED = 29
 NUMBERS = itertools.count()
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[EmbeddedBroker]:
-    with EmbeddedBroker() as embedded:
-        yield embedded
+class Broker(Protocol):
+    bootstrap_servers: str
+
+    def create_topic(self, name: str, partitions: int) -> None: ...
+
+
+@pytest.fixture(scope="module", params=["embedded", "kafka"])
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    if request.param == "kafka":
+        yield request.getfixturevalue("kafka")
+    else:
+        with EmbeddedBroker() as embedded:
+            yield embedded
+
+
+# its tests have the broker answer with errors
+on_embedded_broker = pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 
 
 @pytest.fixture
-def topic(broker: EmbeddedBroker) -> str:
+def topic(broker: Broker) -> str:
     """A topic of its own for each test."""
-    name = f"topic-{next(NUMBERS)}"
+    name = f"clients-{next(NUMBERS)}"
     broker.create_topic(name, PARTITIONS)
     return name
 
 
 @pytest.fixture
-def settings_of(broker: EmbeddedBroker, topic: str) -> SettingsOf:
+def settings_of(broker: Broker, topic: str) -> SettingsOf:
     def settings(**given: Any) -> Settings:
         return Settings(bootstrap_servers=broker.bootstrap_servers, topic=topic, group_id=topic, **given)
 
@@ -62,7 +76,7 @@ def settings_of(broker: EmbeddedBroker, topic: str) -> SettingsOf:
 
 
 @pytest.fixture
-def send(broker: EmbeddedBroker, topic: str) -> Send:
+def send(broker: Broker, topic: str) -> Send:
     def send_values(*values: bytes | None, partition: int = 0, **fields: Any) -> None:
         producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "log_level": 0})
         for value in values:
@@ -144,7 +158,7 @@ def records(number: int, topic: str) -> list[OutputRecord]:
     ]
 
 
-def read_back(broker: EmbeddedBroker, topic: str) -> list[tuple[Any, ...]]:
+def read_back(broker: Broker, topic: str) -> list[tuple[Any, ...]]:
     """All records of all partitions of a topic."""
     client = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "readers", "log_level": 0})
     partitions = client.list_topics(topic, timeout=5).topics[topic].partitions
@@ -156,14 +170,13 @@ def read_back(broker: EmbeddedBroker, topic: str) -> list[tuple[Any, ...]]:
     return got
 
 
-def test_records_arrive_as_given_though_the_queue_is_small(
-    broker: EmbeddedBroker, topic: str, settings_of: SettingsOf
-) -> None:
+def test_records_arrive_as_given_though_the_queue_is_small(broker: Broker, topic: str, settings_of: SettingsOf) -> None:
     producer = RecordProducer(settings_of(kafka_producer={"queue.buffering.max.messages": 50}))
     producer.send(records(500, topic))
     assert sorted(read_back(broker, topic)) == sorted(tuple(record[1:5]) for record in records(500, topic))
 
 
+@on_embedded_broker
 def test_a_record_that_is_refused_fails_the_flush_and_names_its_topic(
     broker: EmbeddedBroker, topic: str, settings_of: SettingsOf
 ) -> None:
@@ -174,7 +187,7 @@ def test_a_record_that_is_refused_fails_the_flush_and_names_its_topic(
 
 
 def test_a_record_that_is_too_large_is_left_out_and_counted(
-    broker: EmbeddedBroker, topic: str, settings_of: SettingsOf
+    broker: Broker, topic: str, settings_of: SettingsOf
 ) -> None:
     producer = RecordProducer(settings_of(kafka_producer={"message.max.bytes": 2000}))
     small = records(2, topic)
@@ -184,11 +197,12 @@ def test_a_record_that_is_too_large_is_left_out_and_counted(
     assert REGISTRY.get_sample_value("recording_worker_records_too_large_total", labels) == 1
 
 
+@on_embedded_broker
 def test_a_record_that_the_broker_finds_too_large_is_left_out_and_counted(
     broker: EmbeddedBroker, topic: str, settings_of: SettingsOf
 ) -> None:
     producer = RecordProducer(settings_of())
-    broker.push_request_errors(PRODUCE, [MESSAGE_TOO_LARGE])
+    broker.push_request_errors(PRODUCE, [MESSAGE_TOO_LARGE] * 2)  # in its batch, and alone
     producer.send(records(1, topic))
     producer.send(records(1, topic))
     assert len(read_back(broker, topic)) == 1
@@ -196,6 +210,7 @@ def test_a_record_that_the_broker_finds_too_large_is_left_out_and_counted(
     assert REGISTRY.get_sample_value("recording_worker_records_too_large_total", labels) == 1
 
 
+@on_embedded_broker
 def test_a_broker_that_is_away_fails_the_flush_in_time(
     broker: EmbeddedBroker, topic: str, settings_of: SettingsOf
 ) -> None:
@@ -211,7 +226,10 @@ def test_a_broker_that_is_away_fails_the_flush_in_time(
 
 
 def flushed_batch(topic: str, offsets: dict[int, int], number: int) -> FlushedBatch:
-    return FlushedBatch("id", topic, FlushReason.AGE, records(number, topic), offsets, 2, number, 7, 100, 50)
+    sent = records(number, topic)
+    partitions = {at: FlushedPartition(Account(0, offset), []) for at, offset in offsets.items()}
+    partitions[min(offsets)].records.extend(sent)
+    return FlushedBatch("id", topic, FlushReason.AGE, partitions, 2, number, 7, 100, 50)
 
 
 @pytest.fixture
@@ -225,7 +243,7 @@ def ends() -> Iterator[tuple[SupervisorChannel, WorkerChannel]]:
 
 
 def test_delivery_reports_offsets_once_all_is_acknowledged(
-    broker: EmbeddedBroker,
+    broker: Broker,
     topic: str,
     settings_of: SettingsOf,
     ends: tuple[SupervisorChannel, WorkerChannel],
@@ -233,12 +251,15 @@ def test_delivery_reports_offsets_once_all_is_acknowledged(
     supervisor, worker = ends
     holdings = Holdings()
     holdings.take([Placement(0, 11, 0), Placement(1, 12, 0)])
-    delivery = AtLeastOnceDelivery(RecordProducer(settings_of()), holdings, worker)
+    delivery = AtLeastOnceDelivery(RecordProducer(settings_of()), holdings, worker, "recorders")
     delivery.deliver(flushed_batch(topic, {0: 40, 1: 50, 2: 60}, 20))
-    assert list(supervisor.receive()) == [Flushed((Placement(0, 11, 40), Placement(1, 12, 50)), 2, 7, 50)]
+    carried = Account(0, 40).to_text(), Account(0, 50).to_text()
+    placements = (Placement(0, 11, 40, carried[0]), Placement(1, 12, 50, carried[1]))
+    assert list(supervisor.receive()) == [Flushed(placements, False, 2, 7, 50)]
     assert len(read_back(broker, topic)) == 20
 
 
+@on_embedded_broker
 def test_delivery_that_fails_reports_nothing(
     broker: EmbeddedBroker,
     topic: str,
@@ -248,7 +269,7 @@ def test_delivery_that_fails_reports_nothing(
     supervisor, worker = ends
     holdings = Holdings()
     holdings.take([Placement(0, 11, 0)])
-    delivery = AtLeastOnceDelivery(RecordProducer(settings_of()), holdings, worker)
+    delivery = AtLeastOnceDelivery(RecordProducer(settings_of()), holdings, worker, "recorders")
     broker.push_request_errors(PRODUCE, [TOPIC_AUTHORIZATION_FAILED])
     with pytest.raises(FlushError):
         delivery.deliver(flushed_batch(topic, {0: 40}, 1))
@@ -268,10 +289,13 @@ class Owner:
     on_lost = on_revoke
 
 
-def test_a_member_owns_partitions_and_commits_where_they_begin(send: Send, settings_of: SettingsOf) -> None:
+@pytest.mark.parametrize("protocol", GroupProtocol)
+def test_a_member_owns_partitions_and_commits_where_they_begin(
+    send: Send, settings_of: SettingsOf, protocol: GroupProtocol
+) -> None:
     send(*(b"x" for _ in range(100)), partition=2)
     owner, offsets = Owner(), OffsetStore()
-    member = GroupMember(settings_of(start_from=StartFrom.LATEST), owner, offsets)
+    member = GroupMember(settings_of(start_from=StartFrom.LATEST, group_protocol=protocol), owner, offsets)
     member.join()
 
     def owns_all() -> bool:
@@ -281,16 +305,21 @@ def test_a_member_owns_partitions_and_commits_where_they_begin(send: Send, setti
     wait_for(owns_all, "the assignment")
     assert member.start_offsets([1, 2]) == {1: (None, 0), 2: (None, 100)}
     offsets.begin(2, None, 100)
-    offsets.advance(2, 130)
+    offsets.advance(2, Position(130, "so far"))
+
+    assert not member.is_committing
+    member.commit_soon()
+    assert member.is_committing
 
     def all_committed() -> bool:
-        member.commit_soon()
         member.poll(0.05)
+        member.commit_soon()
         return not offsets.pending()
 
     wait_for(all_committed, "the commit")
-    assert member.start_offsets([2]) == {2: (130, 130)}
-    offsets.advance(2, 140)
+    assert not member.is_committing
+    assert member.start_offsets([2]) == {2: (Position(130, "so far"), 130)}
+    offsets.advance(2, Position(140))
     member.commit_now()
     assert not offsets.pending()
     member.close()
@@ -299,7 +328,7 @@ def test_a_member_owns_partitions_and_commits_where_they_begin(send: Send, setti
 
 def test_the_flush_thread_and_the_loop_may_use_one_pipe(ends: tuple[SupervisorChannel, WorkerChannel]) -> None:
     supervisor, worker = ends
-    message = Flushed((Placement(0, 1, 2),), 1, 1, 1)
+    message = Flushed((Placement(0, 1, 2),), True, 1, 1, 1)
     thread = threading.Thread(target=worker.send, args=(message,))
     thread.start()
     assert next(supervisor.receive(5)) == message

@@ -11,7 +11,7 @@ from recording_worker.kafka.embedded import EmbeddedBroker
 from tests.integration.conftest import PARTITIONS, StartService
 from tests.integration.service import GROUP, TOPIC, Traffic, recorded, wait_for
 
-PRODUCE, OFFSET_COMMIT = 0, 8
+PRODUCE, OFFSET_COMMIT, INIT_PRODUCER_ID = 0, 8, 22
 ILLEGAL_GENERATION, REBALANCE_IN_PROGRESS, TOPIC_AUTHORIZATION_FAILED = 22, 27, 29
 
 
@@ -99,6 +99,22 @@ def test_a_flush_that_fails_stops_its_worker_uncommitted_and_is_done_again(
     assert recorded(service.storage).keys() == set(range(traffic.sent))
 
 
+def test_storage_that_is_gone_for_a_while(start: StartService, traffic: Traffic) -> None:
+    service = start(workers=1)
+    service.wait_until_ready()
+    away = service.storage.with_name("away")
+    service.storage.rename(away)
+    service.storage.touch()
+    traffic.send(60)
+    wait_for(lambda: len(service.logged("worker can't start now")) >= 2, "it to be tried again")
+    assert service.get("readyz") == (503, "workers not up: [0]\n")
+    service.storage.unlink()
+    away.rename(service.storage)
+    traffic.wait_until_committed()
+    assert service.stop() == 0
+    assert recorded(service.storage) == dict.fromkeys(range(60), 1)
+
+
 def test_a_broker_that_is_away_for_a_while(broker: EmbeddedBroker, start: StartService, traffic: Traffic) -> None:
     service = start()
     service.wait_until_ready()
@@ -124,3 +140,16 @@ def test_a_broker_that_is_gone_does_not_hold_up_the_exit(
     assert service.stop() == 1
     assert time.monotonic() - began < 10
     assert service.logged("stopped, but not cleanly")
+
+
+def test_brokers_without_transactions_get_at_least_once(
+    broker: EmbeddedBroker, start: StartService, traffic: Traffic
+) -> None:
+    broker.forbid(INIT_PRODUCER_ID)
+    service = start(delivery="exactly_once")
+    service.wait_until_ready()
+    assert service.logged("these brokers do no transactions: delivery is at_least_once")
+    traffic.send(60)
+    traffic.wait_until_committed()
+    assert service.stop() == 0
+    assert recorded(service.storage) == dict.fromkeys(range(60), 1)

@@ -9,11 +9,24 @@ import time
 from multiprocessing.connection import Connection
 
 from recording_worker.errors import BootError
+from recording_worker.kafka.consumer import PartitionState
 from recording_worker.settings import Settings
-from recording_worker.supervisor.control import BootFailed, Channel, Progress, Ready, Released, Stop, WorkerChannel
+from recording_worker.supervisor.control import (
+    Assign,
+    BootFailed,
+    Channel,
+    Flushed,
+    Placement,
+    Progress,
+    Ready,
+    Released,
+    Revoke,
+    Stop,
+    WorkerChannel,
+)
 
 
-def obedient(_settings: Settings, _number: int, connection: Connection, _supervisor: int) -> None:
+def obedient(_settings: Settings, _host: str, _number: int, connection: Connection, _supervisor: int) -> None:
     """Ready, then waits for Stop; exits 0."""
     channel: WorkerChannel = Channel(connection)
     channel.send(Ready())
@@ -23,19 +36,50 @@ def obedient(_settings: Settings, _number: int, connection: Connection, _supervi
             return
 
 
-def cannot_boot(_settings: Settings, _number: int, connection: Connection, _supervisor: int) -> None:
+def cannot_boot(_settings: Settings, _host: str, _number: int, connection: Connection, _supervisor: int) -> None:
     channel: WorkerChannel = Channel(connection)
     channel.send(BootFailed(BootError("no storage")))
     sys.exit(BootError.exit_code)
 
 
-def dies(_settings: Settings, number: int, connection: Connection, _supervisor: int) -> None:
+def boots_once(settings: Settings, _host: str, _number: int, connection: Connection, _supervisor: int) -> None:
+    """Ready the first time, and fails; can't boot ever after. The storage folder keeps count."""
+    channel: WorkerChannel = Channel(connection)
+    assert settings.storage_dir is not None
+    try:
+        (settings.storage_dir / "booted").touch(exist_ok=False)
+    except FileExistsError:
+        channel.send(BootFailed(BootError("no storage")))
+        sys.exit(BootError.exit_code)
+    channel.send(Ready())
+    sys.exit(1)
+
+
+def lags(_settings: Settings, _host: str, number: int, connection: Connection, _supervisor: int) -> None:
+    """Worker 0 never reads the much it is given, any other has read it all. They give back what they are asked for."""
+    channel: WorkerChannel = Channel(connection)
+    channel.send(Ready())
+    held: dict[int, Placement] = {}
+    while True:
+        for order in channel.receive(0.05):
+            match order:
+                case Assign(placements):
+                    held |= {at.partition: at for at in placements}
+                case Revoke(partitions):
+                    channel.send(Released(tuple(held.pop(partition) for partition in partitions)))
+                case Stop():
+                    return
+        position = 100_000 if number else 0
+        channel.send(Progress(dict.fromkeys(held, PartitionState(position, 100_000)), flushing=False))
+
+
+def dies(_settings: Settings, _host: str, number: int, connection: Connection, _supervisor: int) -> None:
     channel: WorkerChannel = Channel(connection)
     channel.send(Ready())
     os.kill(os.getpid(), signal.SIGKILL) if number else sys.exit(1)
 
 
-def hangs(_settings: Settings, _number: int, connection: Connection, _supervisor: int) -> None:
+def hangs(_settings: Settings, _host: str, _number: int, connection: Connection, _supervisor: int) -> None:
     """Ready, then silent for ever; ignores what can be ignored."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     faulthandler.register(signal.SIGUSR1)
@@ -44,7 +88,7 @@ def hangs(_settings: Settings, _number: int, connection: Connection, _supervisor
     threading.Event().wait()
 
 
-def flush_hangs(_settings: Settings, _number: int, connection: Connection, _supervisor: int) -> None:
+def flush_hangs(_settings: Settings, _host: str, _number: int, connection: Connection, _supervisor: int) -> None:
     """Its loop turns, and tells so, but its flush never ends."""
     faulthandler.register(signal.SIGUSR1)
     channel: WorkerChannel = Channel(connection)
@@ -54,6 +98,13 @@ def flush_hangs(_settings: Settings, _number: int, connection: Connection, _supe
         time.sleep(0.05)
 
 
-def dies_early(_settings: Settings, _number: int, _connection: Connection, _supervisor: int) -> None:
+def delivers_and_dies(_settings: Settings, _host: str, _number: int, connection: Connection, _supervisor: int) -> None:
+    channel: WorkerChannel = Channel(connection)
+    channel.send(Ready())
+    channel.send(Flushed((), committed=True, sessions=0, events=0, bytes_written=0))
+    sys.exit(1)
+
+
+def dies_early(_settings: Settings, _host: str, _number: int, _connection: Connection, _supervisor: int) -> None:
     """Never gets as far as being ready."""
     os.kill(os.getpid(), signal.SIGSEGV)

@@ -16,7 +16,7 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob
 def test_every_metric_is_documented() -> None:
     text = (ROOT / "docs" / "operations.md").read_text()
     families = [family.name for family in REGISTRY.collect() if family.name.startswith(metrics.PREFIX)]
-    names = [*families, metrics.LAG, metrics.PARTITIONS_STOPPED]
+    names = [*families, metrics.LAG, metrics.PARTITIONS_STOPPED, metrics.PARTITIONS_CAREFUL]
     assert len(names) > 20
     assert [name for name in names if f"`{name}`" not in text and f"`{name}_total`" not in text] == []
 

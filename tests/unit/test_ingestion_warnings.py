@@ -5,10 +5,9 @@ from recording_worker.ingestion_warnings import Debouncer, HandleIngestionWarnin
 from recording_worker.reasons import Reason
 from recording_worker.steps.parse_headers import ParseHeaders
 from recording_worker.teams.service import Team
-from recording_worker.teams.static import StaticTeams
 from tests.builders import FakeClock, batch, headers, message
 
-TEAMS = StaticTeams({"token-1": Team(7, console_logs=True, retention="30d")})
+TEAMS = {"token-1": Team(7, console_logs=True, retention="30d")}
 
 
 def warned(step: HandleIngestionWarnings, token: str = "token-1", key: str = "") -> list[dict[str, object]]:

@@ -52,7 +52,8 @@ def test_block_metadata_has_what_clickhouse_wants() -> None:
     ]
     record_all(session_batch, decoded(session_message(7, "a", events, 3), session_message(9, "a", None, 3)))
     (session,) = session_batch.sessions()
-    record = block_metadata(session, "batch-1", Codec.ZSTD)
+    timeline = session.block.timeline()
+    record = block_metadata(session, timeline, "batch-1", Codec.ZSTD)
     uuid = record.pop("uuid")
     assert isinstance(uuid, str)
     assert len(uuid) == 36
@@ -69,7 +70,7 @@ def test_block_metadata_has_what_clickhouse_wants() -> None:
         "click_count": 1,
         "keypress_count": 1,
         "mouse_activity_count": 2,
-        "active_milliseconds": session.block.active_milliseconds(),
+        "active_milliseconds": timeline.active_milliseconds,
         "console_log_count": 1,
         "console_warn_count": 2,
         "console_error_count": 1,
@@ -85,6 +86,10 @@ def test_block_metadata_has_what_clickhouse_wants() -> None:
         "first_offset": 7,
         "last_offset": 9,
         "has_full_snapshot": True,
+        "first_full_snapshot_position": 1,
+        "first_full_snapshot_timestamp": "2026-11-18 11:06:40.001",
+        "out_of_order_count": 1,
+        "gap_count": 0,
     }
 
 

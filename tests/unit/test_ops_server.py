@@ -14,9 +14,9 @@ WORKERS = (
     WorkerStatus(1, None, "waiting", 0, ""),
 )
 PARTITIONS = (
-    PartitionStatus(0, 0, 10, 15, 20, ""),
-    PartitionStatus(1, None, None, None, None, ""),
-    PartitionStatus(2, 0, 5, 6, 5, "a hole at <5>"),
+    PartitionStatus(0, 0, 10, 15, 20, "", True),
+    PartitionStatus(1, None, None, None, None, "", False),
+    PartitionStatus(2, 0, 5, 6, 5, "a hole at <5>", True),
 )
 
 
@@ -61,7 +61,7 @@ def test_ready_or_the_reason_why_not(pages: Pages) -> None:
     assert pages.get("/readyz") == ("503 Service Unavailable", "workers not up: [1]\n")
 
 
-def test_lag_and_stopped_partitions_are_metrics(pages: Pages) -> None:
+def test_lag_and_what_is_special_of_partitions_are_metrics(pages: Pages) -> None:
     code, text = pages.get("/metrics")
     assert code == "200 OK"
     lines = text.splitlines()
@@ -69,6 +69,7 @@ def test_lag_and_stopped_partitions_are_metrics(pages: Pages) -> None:
     assert 'recording_worker_lag_messages{partition="2"} 0.0' in lines
     assert not any('lag_messages{partition="1"}' in line for line in lines), "not known yet"
     assert "recording_worker_partitions_stopped 1.0" in lines
+    assert "recording_worker_partitions_careful 2.0" in lines
 
 
 def test_the_page_shows_everything_and_escapes_it(pages: Pages) -> None:
@@ -77,7 +78,7 @@ def test_the_page_shows_everything_and_escapes_it(pages: Pages) -> None:
     assert "<h1>recording-worker: ready</h1>" in page
     assert "<tr><td>0</td><td>4711</td><td>running</td><td>0 2</td>" in page
     assert "<tr><td>1</td><td>-</td><td>waiting</td>" in page
-    assert "<tr><td>0</td><td>0</td><td>10</td><td>15</td><td>20</td><td>10</td><td></td></tr>" in page
+    assert "<tr><td>0</td><td>0</td><td>10</td><td>15</td><td>20</td><td>10</td><td>read carefully</td></tr>" in page
     assert "a hole at &lt;5&gt;" in page
     assert "<5>" not in page
     assert "not ready: waiting for &lt;x&gt;" in render_page(Status(0, "waiting for <x>"))

@@ -1,4 +1,5 @@
 from recording_worker.kafka.consumer import PartitionState
+from recording_worker.kafka.offsets import Position
 from recording_worker.supervisor.control import Placement
 from recording_worker.supervisor.partitions import OwnedPartition, PartitionTable
 
@@ -10,7 +11,7 @@ def table_of(partitions: int, workers: int) -> PartitionTable:
 
 
 def placed(table: PartitionTable, *numbers: int) -> dict[int, Placement]:
-    orders = table.place(dict.fromkeys(numbers, 10))
+    orders = table.place(dict.fromkeys(numbers, Position(10)))
     return {placement.partition: placement for placements in orders.values() for placement in placements}
 
 

@@ -1,5 +1,8 @@
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,10 +22,14 @@ def pool_of() -> Iterator[PoolOf]:
     pools: list[WorkerPool] = []
 
     def make(
-        worker_main: WorkerMain, clock: Clock | None = None, progress_deadline: float = 60, workers: int = 2
+        worker_main: WorkerMain,
+        clock: Clock | None = None,
+        progress_deadline: float = 60,
+        workers: int = 2,
+        storage_dir: Path | None = None,
     ) -> WorkerPool:
-        settings = Settings(workers=workers, progress_deadline=progress_deadline)
-        pools.append(WorkerPool(settings, worker_main, clock or SystemClock()))
+        settings = Settings(workers=workers, progress_deadline=progress_deadline, storage_dir=storage_dir)
+        pools.append(WorkerPool(settings, worker_main, clock or SystemClock(), host="host"))
         return pools[-1]
 
     yield make
@@ -98,6 +105,16 @@ def test_dead_workers_are_started_again_after_a_growing_delay(pool_of: PoolOf) -
     assert all(end.restart_delay >= 0.5 for end in ends_of(pool, 2)), "the second time in a row"
 
 
+def test_a_worker_that_got_something_done_is_started_again_with_the_first_delay(pool_of: PoolOf) -> None:
+    clock = FakeClock()
+    pool = pool_of(fake_workers.delivers_and_dies, clock, workers=1)
+    for _ in range(4):
+        pool.spawn_missing()
+        [end] = ends_of(pool, 1)
+        assert end.restart_delay <= 0.75
+        clock.ms += 1_000
+
+
 def test_a_worker_that_never_gets_ready_is_given_up(pool_of: PoolOf) -> None:
     clock = FakeClock()
     pool = pool_of(fake_workers.dies_early, clock, workers=1)
@@ -115,8 +132,44 @@ def test_a_silent_worker_dumps_its_stacks_and_is_killed(pool_of: PoolOf, capfd: 
     pool.spawn_missing()
     until(pool, lambda: pool.ready == {0})
     [end] = ends_of(pool, 1)
-    assert (end.reason, end.code) == ("stuck", -9)
+    assert (end.reason, end.code, end.was_frozen) == ("stuck", -9, False)
+    assert str(end) == "SIGKILL, after it was stuck"
     assert "in hangs" in capfd.readouterr().err
+
+
+def test_a_worker_that_somebody_stopped_is_known_as_such(pool_of: PoolOf) -> None:
+    pool = pool_of(fake_workers.hangs, progress_deadline=0.5, workers=1)
+    pool.spawn_missing()
+    until(pool, lambda: pool.ready == {0})
+    os.kill(pool.slots[0].pid or 0, signal.SIGSTOP)
+    [end] = ends_of(pool, 1)
+    assert (end.reason, end.was_frozen) == ("stuck", True)
+    assert str(end) == "SIGKILL, after it was stopped from outside"
+
+
+def test_who_was_ready_once_is_started_again_however_often_it_can_not_boot(pool_of: PoolOf, tmp_path: Path) -> None:
+    clock = FakeClock()
+    pool = pool_of(fake_workers.boots_once, clock, workers=1, storage_dir=tmp_path)
+    for _ in range(8):
+        pool.spawn_missing()
+        [end] = ends_of(pool, 1)
+        assert end.reason == "failed"
+        clock.ms += 60_000
+    assert (tmp_path / "booted").exists()
+
+
+def test_a_supervisor_that_was_stopped_itself_does_not_take_its_workers_for_stuck(pool_of: PoolOf) -> None:
+    clock = FakeClock()
+    pool = pool_of(fake_workers.hangs, clock, progress_deadline=60.0, workers=1)
+    pool.spawn_missing()
+    until(pool, lambda: pool.ready == {0})
+    clock.ms += 100_000
+    pool.kill_stuck()
+    assert pool.slots[0].stuck_since is None
+    for _ in range(4):
+        clock.ms += 20_000
+        pool.kill_stuck()
+    assert pool.slots[0].stuck_since is not None, "it had its time"
 
 
 def test_a_flush_that_hangs_is_no_progress_though_the_loop_turns(pool_of: PoolOf) -> None:

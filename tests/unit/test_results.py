@@ -3,7 +3,7 @@ from recording_worker.reasons import Reason
 from recording_worker.results import HandleResults
 from tests.builders import TOPIC, batch, headers, message
 
-STEP = HandleResults("the-dlq", "the-overflow")
+STEP = HandleResults("the-dlq", "the-overflow", "the-backfill")
 
 
 def test_a_dlq_record_is_the_message_as_it_came_with_why_and_whence() -> None:
@@ -35,6 +35,15 @@ def test_an_overflow_record_is_the_message_as_it_came() -> None:
     assert record.topic == "the-overflow"
     assert (record.key, record.value, record.headers) == (source.key, source.value, source.headers)
     assert record.timestamp_ms == source.timestamp_ms
+
+
+def test_what_was_shed_for_lag_goes_to_the_backfill_topic_and_hot_sessions_to_overflow() -> None:
+    rows = batch(message(0), message(1))
+    rows.end(0, Disposition.REDIRECT, Reason.LAG_SHED, "shed_lag")
+    rows.end(1, Disposition.REDIRECT, Reason.OVERFLOW_HOT_SESSION, "redirect_hot_sessions")
+    STEP.run(rows)
+    assert [record.topic for _, record in rows.records] == ["the-backfill", "the-overflow"]
+    assert rows.records[0][1][1:] == rows.records[1][1][1:]
 
 
 def test_dropped_and_ok_rows_leave_no_record() -> None:

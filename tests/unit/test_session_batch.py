@@ -5,7 +5,6 @@ from recording_worker.steps.parse_headers import ParseHeaders
 from recording_worker.steps.parse_session_recording_message import ParseSessionRecordingMessage
 from recording_worker.steps.resolve_team import ResolveTeam
 from recording_worker.teams.service import Team
-from recording_worker.teams.static import StaticTeams
 from tests.builders import NOW_MS, TOPIC, FakeClock, batch, event, session_message
 
 TEAM = Team(1, console_logs=True, retention="30d")
@@ -17,7 +16,7 @@ def decoded(*messages: Message, team: Team = TEAM) -> MessageBatch:
     for step in (
         ParseHeaders(),
         ParseSessionRecordingMessage(Decoder(), FakeClock(), 7.0),
-        ResolveTeam(StaticTeams({"token-1": team})),
+        ResolveTeam({"token-1": team}),
     ):
         step.run(rows)
     assert not any(rows.dispositions)

@@ -80,6 +80,12 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
     assert "hush" not in repr(load_settings({}, config, {}))
     config = write(tmp_path, '[kafka]\nsasl.password = ["hush"]\n')
     assert problems({}, config) == [f"kafka in {config}: sasl.password must be a text, a number, true or false"]
+    settings = load_settings({"teams_postgres": "postgresql://user:hush@host/db"}, None, {})
+    assert "hush" not in repr(settings) + settings.model_dump_json()
+    assert pickle.loads(pickle.dumps(settings)).teams_postgres.get_secret_value() == "postgresql://user:hush@host/db"
+    for name, flag in (("sessions_redis", "--sessions-redis"), ("restrictions_redis", "--restrictions-redis")):
+        assert problems({name: "http://:hush@host"}) == [f"{flag}: must begin with redis://, rediss:// or unix://"]
+    assert problems({"teams_postgres": "mysql://user:hush@host"}) == ["--teams-postgres: must begin with postgresql://"]
 
 
 def test_each_problem_is_a_line_that_names_its_source(tmp_path: Path) -> None:
@@ -103,6 +109,8 @@ def test_each_problem_is_a_line_that_names_its_source(tmp_path: Path) -> None:
         ({"debug_partition": "-1"}, "--debug-partition: must be greater than or equal to 0"),
         ({"storage": "floppy:"}, "--storage: "),
         ({"any_token": True, "teams": "t"}, "teams and any_token exclude each other (given: --teams, --any-token)"),
+        ({"any_token": True, "teams_postgres": "postgres://h"}, "teams_postgres and any_token exclude each other"),
+        ({"block_new_sessions": True}, "block_new_sessions needs sessions_redis (given: --block-new-sessions)"),
         ({"storage": "blackhole:", "storage_dir": "d"}, "storage and storage_dir exclude each other"),
     ],
 )

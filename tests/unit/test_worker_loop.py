@@ -1,180 +1,23 @@
-from collections.abc import Collection, Iterator, Mapping
-from multiprocessing import Pipe
-from typing import Any
-
 import pytest
 
 from recording_worker import metrics
-from recording_worker.batch import Message, MessageBatch
 from recording_worker.errors import FlushError
-from recording_worker.kafka.consumer import PartitionFault, PartitionState
-from recording_worker.recording.session_batch import FlushReason
-from recording_worker.settings import Settings
+from recording_worker.kafka.consumer import OffsetGap, PartitionFault, PartitionState
+from recording_worker.recording.account import Account
+from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
 from recording_worker.supervisor.control import (
-    Assign,
-    Channel,
     Discard,
-    FromWorker,
+    Membership,
     PartitionStopped,
     Placement,
     Progress,
     Released,
     Revoke,
     Stop,
-    SupervisorChannel,
     ToWorker,
 )
-from recording_worker.worker.holdings import Holdings
-from recording_worker.worker.loop import Worker
-from tests.builders import FakeClock, message
-
-
-class FakeConsumer:
-    def __init__(self) -> None:
-        self.assigned: dict[int, int] = {}
-        self.coming: list[Message] = []
-        self.faults: list[PartitionFault] = []
-        self.polls = 0
-        self.closed = False
-
-    def assign(self, offsets: Mapping[int, int]) -> None:
-        self.assigned.update(offsets)
-
-    def unassign(self, partitions: Collection[int]) -> None:
-        for partition in partitions:
-            self.assigned.pop(partition, None)
-
-    def consume(self, most: int, _timeout: float) -> list[Message]:
-        self.polls += 1
-        batch, self.coming = self.coming[:most], self.coming[most:]
-        return batch
-
-    def take_faults(self) -> list[PartitionFault]:
-        faults, self.faults = self.faults, []
-        return faults
-
-    def states(self) -> dict[int, PartitionState]:
-        return {partition: PartitionState(offset, 100) for partition, offset in self.assigned.items()}
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class FakeManager:
-    """Holds messages by partition."""
-
-    def __init__(self) -> None:
-        self.held: dict[int, list[int]] = {}
-        self.raw_bytes = 0
-
-    @property
-    def current(self) -> "FakeManager":
-        return self
-
-    @property
-    def offsets(self) -> dict[int, int]:
-        return {partition: offsets[-1] + 1 for partition, offsets in self.held.items()}
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.held
-
-    def swap(self) -> dict[int, list[int]]:
-        held, self.held, self.raw_bytes = self.held, {}, 0
-        return held
-
-    def discard_partitions(self, partitions: Collection[int]) -> int:
-        return sum(1 for partition in partitions if self.held.pop(partition, None))
-
-
-class FakeFlusher:
-    """Flushes when waited for; or fails, or takes a number of waits."""
-
-    def __init__(self) -> None:
-        self.flushed: list[tuple[dict[int, list[int]], FlushReason]] = []
-        self.busy = False
-        self.takes_waits = 0
-        self.fault: Exception | None = None
-        self.closed = False
-
-    def submit(self, held: dict[int, list[int]], reason: FlushReason) -> None:
-        assert not self.busy
-        self.flushed.append((held, reason))
-        self.busy = True
-
-    def wait(self, _timeout: float) -> bool:
-        self.takes_waits -= 1
-        self.busy = self.takes_waits > 0
-        return not self.busy
-
-    def raise_if_failed(self) -> None:
-        if self.fault:
-            raise self.fault
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class FakePipeline:
-    """Records messages, as many a run as it is told to; the rest is cut off. Like the real one it has a flush step."""
-
-    def __init__(self, manager: FakeManager, flusher: FakeFlusher, full_at: int) -> None:
-        self.manager, self.flusher, self.full_at = manager, flusher, full_at
-        self.runs: list[list[int]] = []
-        self.most = 1000
-
-    def run(self, batch: MessageBatch) -> list[Message]:
-        rest = batch.cut(self.most) if len(batch) > self.most else []
-        self.runs.append(list(batch.offsets))
-        for partition, offset in zip(batch.partitions, batch.offsets, strict=True):
-            self.manager.held.setdefault(partition, []).append(offset)
-            self.manager.raw_bytes += 10
-        if self.manager.raw_bytes >= self.full_at and not self.flusher.busy:
-            self.flusher.submit(self.manager.swap(), FlushReason.SIZE)
-        return rest
-
-
-class Bench:
-    """A worker among fakes, and the supervisor's end of its pipe."""
-
-    def __init__(self, **settings: Any) -> None:
-        ours, theirs = Pipe()
-        self.supervisor: SupervisorChannel = Channel(ours)
-        self.theirs: Any = Channel(theirs)
-        self.consumer, self.manager, self.flusher = FakeConsumer(), FakeManager(), FakeFlusher()
-        self.settings = Settings(max_batch_bytes=50, **settings)
-        self.pipeline = FakePipeline(self.manager, self.flusher, full_at=50)
-        self.holdings = Holdings()
-        self.clock = FakeClock()
-        fakes: dict[str, Any] = {
-            "consumer": self.consumer,
-            "pipeline": self.pipeline,
-            "manager": self.manager,
-            "flusher": self.flusher,
-        }
-        self.worker = Worker(self.settings, channel=self.theirs, holdings=self.holdings, clock=self.clock, **fakes)
-
-    def turn(self, *orders: ToWorker) -> list[FromWorker]:
-        """A turn of the loop with these orders; returns what the worker says."""
-        for order in orders:
-            assert self.supervisor.try_send(order)
-        self.worker.turn()
-        return list(self.supervisor.receive())
-
-    def comes(self, *messages: Message) -> None:
-        self.consumer.coming += messages
-
-
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    made = Bench()
-    yield made
-    made.supervisor.close()
-    made.theirs.close()
-
-
-def assigned(*partitions: int, epoch: int = 1, offset: int = 0) -> Assign:
-    return Assign(tuple(Placement(partition, epoch, offset) for partition in partitions))
+from tests.builders import message
+from tests.unit.worker_bench import Bench, assigned
 
 
 def test_reads_what_it_was_given_and_runs_the_pipeline(bench: Bench) -> None:
@@ -236,16 +79,16 @@ def test_revoked_partitions_are_flushed_then_released(bench: Bench) -> None:
     bench.flusher.takes_waits = 3
     said = bench.turn(Revoke((0,)))
     assert bench.flusher.flushed == [({0: [0], 1: [0]}, FlushReason.REVOKE)]
-    assert said == [Released((Placement(0, 1, -1),))]
+    assert said == [Released((Placement(0, 1, 0),))]
     assert bench.consumer.assigned.keys() == {1}
     assert [1] not in bench.pipeline.runs, "the rest of a revoked partition is another's to read"
-    assert bench.holdings.placements({0: 5, 1: 6}) == (Placement(1, 1, 6),)
+    assert bench.holdings.placements([0, 1]) == (Placement(1, 1, 0),)
 
 
 def test_revoking_what_nothing_is_held_of_flushes_nothing(bench: Bench) -> None:
     bench.comes(message(0))
     bench.turn(assigned(0, 1))
-    assert bench.turn(Revoke((1,))) == [Released((Placement(1, 1, -1),))]
+    assert bench.turn(Revoke((1,))) == [Released((Placement(1, 1, 0),))]
     assert bench.flusher.flushed == []
 
 
@@ -254,7 +97,7 @@ def test_a_flush_in_flight_is_waited_for_before_partitions_are_released(bench: B
     bench.turn(assigned(0))
     assert bench.flusher.busy
     bench.flusher.takes_waits = 2
-    assert bench.turn(Revoke((0,))) == [Released((Placement(0, 1, -1),))]
+    assert bench.turn(Revoke((0,))) == [Released((Placement(0, 1, 0),))]
     assert not bench.flusher.busy
 
 
@@ -264,7 +107,7 @@ def test_lost_partitions_are_discarded(bench: Bench) -> None:
     assert bench.turn(Discard((0,))) == []
     assert bench.manager.held == {1: [0]}
     assert bench.flusher.flushed == []
-    assert bench.holdings.placements({0: 1, 1: 1}) == (Placement(1, 1, 1),)
+    assert bench.holdings.placements([0, 1]) == (Placement(1, 1, 0),)
     assert metrics.SESSIONS_REVOKED._value.get() == 1
     bench.comes(message(1, partition=1))
     bench.turn()
@@ -278,7 +121,47 @@ def test_no_partition_comes_back_while_a_flush_may_hold_messages_of_the_time_bef
     bench.flusher.takes_waits = 4
     bench.turn(Discard((0,)), assigned(0, epoch=2))
     assert not bench.flusher.busy
-    assert bench.holdings.placements({0: 9}) == (Placement(0, 2, 9),)
+    assert bench.holdings.placements([0]) == (Placement(0, 2, 0),)
+
+
+def test_a_flush_that_is_waited_for_learns_of_losses_then_of_the_new_membership(bench: Bench) -> None:
+    bench.turn(Membership(b"first"), assigned(0, 1))
+    bench.comes(message(0), message(0, partition=1))
+    bench.turn()
+    bench.flusher.takes_waits = 4
+    seen = []
+    orders: list[ToWorker] = [Discard((0,)), Membership(b"second"), assigned(0, epoch=2)]
+
+    def group_moves_on() -> None:
+        seen.append(bench.holdings.look([0, 1]))
+        if orders:
+            assert bench.supervisor.try_send(orders.pop(0))
+
+    bench.flusher.on_wait = group_moves_on
+    bench.turn(Revoke((1,)))
+    assert [(membership, sorted(held)) for membership, held in seen[:4]] == [
+        (b"first", [0, 1]), (b"first", [1]), (b"second", [1]), (b"second", [1]),
+    ], "the partition that comes again is not taken up while a flush may hold messages of the time before"  # fmt: skip
+    assert bench.holdings.placements([0, 1]) == (Placement(0, 2, 0),)
+
+
+def test_a_gap_in_the_log_is_skipped_after_what_was_read_before_it(bench: Bench) -> None:
+    batch = SessionBatchRecorder("recordings", None, started=0.0)
+    batch.partition(0).advance(3, 5)
+    batch.partition(0).skip(5, 9)
+    batch.partition(1).skip(7, 8)
+    batch.partition(1).advance(8, 10)
+    assert batch.partition(0).account == Account(3, 9, skipped=4)
+    assert batch.partition(1).account == Account(7, 10, skipped=1)
+    skipped: list[tuple[int, int, int]] = []
+    bench.manager.skip = lambda *gap: skipped.append((*gap, len(bench.pipeline.runs)))
+    bench.pipeline.most = 1
+    bench.comes(message(3), message(4))
+    bench.consumer.gaps = [OffsetGap(0, 5, 9)]
+    bench.turn(assigned(0, offset=3))
+    assert skipped == [], "a message from before the gap is still to come"
+    bench.turn()
+    assert skipped == [(5, 9, 2)]
 
 
 def test_stop_flushes_everything_and_ends(bench: Bench) -> None:
@@ -304,7 +187,7 @@ def test_a_flush_that_failed_on_stop_is_raised(bench: Bench) -> None:
 def test_a_stopped_partition_is_reported_under_its_hand_over(bench: Bench) -> None:
     bench.turn(assigned(0, 1, epoch=5))
     bench.consumer.faults = [PartitionFault(1, 40, "partition 1 stopped: a hole")]
-    assert bench.turn() == [PartitionStopped(Placement(1, 5, 40), "partition 1 stopped: a hole")]
+    assert bench.turn() == [PartitionStopped(Placement(1, 5, 0), "partition 1 stopped: a hole")]
 
 
 def test_progress_is_told_once_a_second(bench: Bench) -> None:
@@ -312,6 +195,20 @@ def test_progress_is_told_once_a_second(bench: Bench) -> None:
     bench.clock.ms += 1000
     assert bench.turn() == [Progress({0: PartitionState(4, 100)}, flushing=False)]
     assert bench.turn() == []
+
+
+def test_a_gap_waits_for_what_came_before_it(bench: Bench) -> None:
+    bench.pipeline.most = 5
+    bench.flusher.takes_waits = 3
+    bench.comes(*(message(offset) for offset in range(12)))
+    bench.consumer.gaps = [OffsetGap(0, 12, 20)]
+    skipped: list[tuple[int, int]] = []
+    bench.manager.skip = lambda start, end: skipped.append((start, end))
+    bench.turn(assigned(0))
+    while not skipped:
+        bench.turn()
+    assert [run for run in bench.pipeline.runs if run] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11]]
+    assert skipped == [(12, 20)]
 
 
 def test_without_a_supervisor_it_ends(bench: Bench) -> None:

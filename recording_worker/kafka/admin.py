@@ -1,0 +1,133 @@
+"""Admin: what the operator's commands ask the brokers, and the one thing they change: a group's offsets."""
+
+import logging
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any, NamedTuple, TypeVar
+
+from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    OffsetSpec,
+    ResourceType,
+)
+
+from recording_worker.errors import BootError
+from recording_worker.kafka.clients import as_config_error, client_config
+from recording_worker.kafka.offsets import Position
+from recording_worker.settings import Settings
+
+_TIMEOUT = 15.0
+_QUIET = logging.Logger("quiet", level=logging.CRITICAL + 1)
+"""For librdkafka's own lines: what matters of them comes as an error."""
+_EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+Answer = TypeVar("Answer")
+
+
+class LogBounds(NamedTuple):
+    """Where a partition's log begins and ends."""
+
+    start: int
+    """The first offset that is still there."""
+    stable_end: int
+    """The end for a read_committed reader: before the first open transaction."""
+    end: int
+
+
+class Admin:
+    """One connection to the brokers. Everything raises BootError where they can't be asked."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._servers = settings.bootstrap_servers
+        config = {**client_config(settings, None, defaults={}, ours={}), "error_cb": lambda _: None}
+        try:
+            self._client = AdminClient(config, logger=_QUIET)
+        except KafkaException as problem:
+            raise as_config_error(problem) from problem
+
+    def partitions(self, topic: str) -> list[int]:
+        """The partitions of a topic; none where there is no such topic."""
+        try:
+            # asked for by its name, brokers may create it
+            found = self._client.list_topics(timeout=_TIMEOUT).topics.get(topic)
+        except KafkaException as problem:
+            raise BootError(f"no Kafka broker reachable at {self._servers}: {problem.args[0].str()}") from problem
+        if found is None:
+            return []
+        if found.error is not None:
+            raise BootError(f"topic {topic} can't be read: {found.error.str()}")
+        return sorted(found.partitions)
+
+    def log_bounds(self, topic: str, partitions: list[int]) -> dict[int, LogBounds]:
+        """Partition → where its log begins and ends."""
+        starts = self._list_offsets(topic, partitions, _EARLIEST, IsolationLevel.READ_UNCOMMITTED)
+        ends = self._list_offsets(topic, partitions, _LATEST, IsolationLevel.READ_UNCOMMITTED)
+        stable = self._list_offsets(topic, partitions, _LATEST, IsolationLevel.READ_COMMITTED)
+        return {number: LogBounds(starts[number], stable[number], ends[number]) for number in partitions}
+
+    def offsets_at(self, topic: str, partitions: list[int], time_ms: int) -> dict[int, int | None]:
+        """Partition → the first offset not older than this, milliseconds since 1970; None where all is older."""
+        spec = OffsetSpec.for_timestamp(time_ms)
+        found = self._list_offsets(topic, partitions, spec, IsolationLevel.READ_UNCOMMITTED)
+        return {number: offset if offset >= 0 else None for number, offset in found.items()}
+
+    def committed(self, group: str) -> dict[str, dict[int, Position]]:
+        """Topic → partition → what the group has committed. What open transactions would commit does not count."""
+        request = [ConsumerGroupTopicPartitions(group)]
+        asked = self._client.list_consumer_group_offsets(request, require_stable=False, request_timeout=_TIMEOUT)
+        committed: dict[str, dict[int, Position]] = {}
+        for at in self._answer(asked[group], f"offsets of group {group}").topic_partitions:
+            if at.offset >= 0:
+                committed.setdefault(at.topic, {})[at.partition] = Position(at.offset, at.metadata or "")
+        return committed
+
+    def members(self, group: str) -> list[str]:
+        """The members of a group, each by its name and host; none where there is no such group."""
+        asked = self._client.describe_consumer_groups([group], request_timeout=_TIMEOUT)
+        try:
+            described = asked[group].result()
+        except KafkaException as problem:
+            if problem.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return []
+            raise BootError(f"group {group} can't be described: {problem.args[0].str()}") from problem
+        return sorted(
+            f"{member.group_instance_id or member.member_id} on {member.host.lstrip('/')}"
+            for member in described.members
+        )
+
+    def set_offsets(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
+        """Commit these offsets for a group without members, without any account."""
+        at = [TopicPartition(topic, number, offset) for number, offset in offsets.items()]
+        asked = self._client.alter_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(group, at)], request_timeout=_TIMEOUT
+        )
+        done = self._answer(asked[group], f"offsets of group {group}")
+        for partition in done.topic_partitions:
+            if partition.error is not None:
+                where = f"partition {partition.partition} of {topic}"
+                raise BootError(f"offset of {where} can't be set: {partition.error.str()}")
+
+    def topic_config(self, topic: str) -> dict[str, str]:
+        """The configuration of a topic."""
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        asked = self._client.describe_configs([resource], request_timeout=_TIMEOUT)
+        entries = self._answer(asked[resource], f"configuration of topic {topic}")
+        return {name: entry.value for name, entry in entries.items()}
+
+    def _list_offsets(
+        self, topic: str, partitions: list[int], spec: OffsetSpec, isolation: IsolationLevel
+    ) -> dict[int, int]:
+        request = {TopicPartition(topic, number): spec for number in partitions}
+        asked: dict[TopicPartition, Future[Any]] = self._client.list_offsets(
+            request, isolation_level=isolation, request_timeout=_TIMEOUT
+        )
+        return {at.partition: self._answer(found, f"offsets of topic {topic}").offset for at, found in asked.items()}
+
+    def _answer(self, asked: "Future[Answer]", what: str) -> Answer:
+        try:
+            return asked.result()
+        except KafkaException as problem:
+            raise BootError(f"{what} can't be asked for: {problem.args[0].str()}") from problem

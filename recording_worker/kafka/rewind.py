@@ -1,0 +1,73 @@
+"""Rewinding a group: where each of its partitions goes on from instead. It only ever goes back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from recording_worker.errors import ConfigError
+from recording_worker.kafka.admin import Admin, LogBounds
+from recording_worker.kafka.offsets import Position
+from recording_worker.recording.account import carried_account
+from recording_worker.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What becomes of a partition's committed offset."""
+
+    partition: int
+    committed: int | None
+    new: int | None
+    """None where it stays as it is."""
+    remark: str = ""
+    """Why it is not what was asked for."""
+
+
+def plan_move(partition: int, committed: Position | None, wanted: int | None, bounds: LogBounds) -> Move:
+    """Where a partition goes to. `wanted` is None for "after all there is"."""
+    if committed is None:
+        return Move(partition, None, None, "stays: nothing is committed")
+    new, remark = bounds.end if wanted is None else wanted, ""
+    if new < bounds.start:
+        new, remark = bounds.start, "where the log begins now"
+    if new >= committed.offset:
+        return Move(partition, committed.offset, None, "stays: it is not past that")
+    waiting = carried_account(committed.account, committed.offset)
+    if waiting.start < new:  # an account can't be cut in two
+        new, remark = max(waiting.start, bounds.start), "where what was not recorded since the last block begins"
+    return Move(partition, committed.offset, new, remark)
+
+
+class Rewind:
+    """Moves a group's offsets of its topic. Raises ConfigError for what can't be, BootError."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._admin = Admin(settings)
+
+    def plan(self, partitions: tuple[int, ...], *, offset: int | None = None, time_ms: int | None = None) -> list[Move]:
+        """What would be moved, of these partitions or all, to an offset or a time (milliseconds since 1970)."""
+        topic, group = self._settings.topic, self._settings.group_id
+        there = self._admin.partitions(topic)
+        if not there:
+            raise ConfigError(f"there is no topic {topic}")
+        if strangers := sorted(set(partitions) - set(there)):
+            raise ConfigError(f"topic {topic} has no partition {', '.join(map(str, strangers))}: it has {len(there)}")
+        committed = self._admin.committed(group).get(topic, {})
+        if not committed:
+            raise ConfigError(f"group {group} has committed nothing of topic {topic}")
+        chosen = sorted(set(partitions)) or there
+        bounds = self._admin.log_bounds(topic, chosen)
+        wanted: Mapping[int, int | None] = dict.fromkeys(chosen, offset)
+        if time_ms is not None:
+            wanted = self._admin.offsets_at(topic, chosen, time_ms)
+        return [plan_move(number, committed.get(number), wanted[number], bounds[number]) for number in chosen]
+
+    def apply(self, moves: list[Move]) -> None:
+        """Commit the new offsets. Raises ConfigError while the group has members."""
+        if members := self._admin.members(self._settings.group_id):
+            raise ConfigError(
+                f"group {self._settings.group_id} has {len(members)} members; stop them first: {', '.join(members)}"
+            )
+        offsets = {move.partition: move.new for move in moves if move.new is not None}
+        if offsets:
+            self._admin.set_offsets(self._settings.group_id, self._settings.topic, offsets)

@@ -1,0 +1,220 @@
+"""TransactionalProducer: output records and source offsets in one Kafka transaction, all or nothing.
+
+What each error calls for is written in librdkafka's manual ("Transactional producer"): an error is fatal, or has the
+transaction aborted, or lets the same call be made again.
+"""
+
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from recording_worker.batch import OutputRecord
+from recording_worker.errors import BootError, FlushError
+from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error
+from recording_worker.kafka.producer import Failure, leave_out, produce, producer_config, take_too_large
+from recording_worker.settings import Settings
+
+log = structlog.get_logger()
+
+_CALL_SECONDS = 5.0
+"""How long a call waits before it is made again."""
+
+_DEFAULTS = {
+    # with its last connection lost, librdkafka would forget its brokers and begin from bootstrap.servers again; offsets
+    # on their way into a transaction then wait for a forgotten one, for ever (librdkafka 2.16; issues 5456 and 5511)
+    "metadata.recovery.strategy": "none",
+}
+
+STALE_MEMBERSHIP = frozenset(
+    {
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.STALE_MEMBER_EPOCH,
+        KafkaError.FENCED_MEMBER_EPOCH,
+    }
+)
+"""The group has moved on since the membership was learned."""
+
+_HOPELESS = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.INVALID_RECORD,
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - public, though named so
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
+    }
+)
+"""Errors that another try does not mend."""
+
+_PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001
+"""What the other records of an aborted transaction end with."""
+
+
+def transactional_config(settings: Settings, transactional_id: str) -> dict[str, Any]:
+    """The configuration of a transactional producer. Raises ConfigError."""
+    config = {**_DEFAULTS, **producer_config(settings), "transactional.id": transactional_id}
+    # within a transaction a record has as long as the transaction
+    if "message.timeout.ms" not in {**settings.kafka, **settings.kafka_producer}:
+        del config["message.timeout.ms"]
+    return config
+
+
+class TransactionalProducer:
+    """One worker's producer. Its transactional id is no other's: whoever comes later with the same id fences it."""
+
+    def __init__(self, settings: Settings, transactional_id: str) -> None:
+        try:
+            self._producer = Producer(transactional_config(settings, transactional_id), logger=LIBRDKAFKA_LOGGER)
+        except KafkaException as problem:
+            raise as_config_error(problem) from problem
+
+    def begin(self, waiting: Callable[[], None] = lambda: None) -> None:
+        """Fence whoever had the transactional id before, and abort what they left open.
+
+        Waits for the broker as long as it takes; `waiting` is called every few seconds. Raises BootError.
+        """
+        try:
+            _until_decided(self._producer.init_transactions, waiting)
+        except KafkaException as problem:
+            raise BootError(f"Kafka transactions can't be used: {problem.args[0].str()}") from problem
+
+    def transact(
+        self, records: Sequence[OutputRecord], positions: list[TopicPartition], membership: bytes
+    ) -> KafkaError | None:
+        """Commit the records and the source offsets together; returns why they were aborted, None where they were not.
+
+        Then another try is worth while, with a newer membership where the error is of STALE_MEMBERSHIP. Records too
+        large for their topic are left out, logged and counted. Raises FlushError where another try is of no use.
+        """
+        left = list(records)
+        suspects: list[OutputRecord] = []
+        refused = False
+        while True:
+            failures: list[Failure] = []
+            error = self._attempt(left, suspects, positions, membership, failures)
+            if error is None:
+                return None
+            too_large = take_too_large(failures)
+            if too_large:
+                left, suspects = _narrow_down(left, suspects, too_large)
+            elif not refused:
+                return error
+            # what was refused leaves a gap in the sequence numbers: the next transaction may be aborted for it, once
+            refused = bool(too_large)
+
+    def _attempt(
+        self,
+        records: Sequence[OutputRecord],
+        suspects: Sequence[OutputRecord],
+        positions: list[TopicPartition],
+        membership: bytes,
+        failures: list[Failure],
+    ) -> KafkaError | None:
+        """One transaction; `suspects` are sent one by one, small ones first. Why it was aborted, or None."""
+        try:
+            self._producer.begin_transaction()
+            for record in sorted(suspects, key=_size):
+                produce(self._producer, record, failures)
+                self._producer.flush()
+            for record in records:
+                produce(self._producer, record, failures)
+            self._producer.poll(0)
+            if failures:
+                return self._abort(failures[0].error)
+            _until_decided(lambda timeout: self._producer.send_offsets_to_transaction(positions, membership, timeout))
+            # a commit whose answer is lost is asked about again, never aborted: it may have happened
+            _until_decided(self._producer.commit_transaction)
+        except KafkaException as problem:
+            error = problem.args[0]
+            if error.fatal():
+                raise FlushError(f"Kafka transaction failed: {error.str()}") from problem
+            return self._abort(_cause(failures, error))
+        return None
+
+    def _abort(self, error: KafkaError) -> KafkaError:
+        try:
+            _until_decided(self._producer.abort_transaction)
+        except KafkaException as problem:
+            raise FlushError(f"Kafka transaction can't be aborted: {problem.args[0].str()}") from problem
+        if error.fatal() or error.code() in _HOPELESS:
+            raise FlushError(f"Kafka transaction failed: {error.str()}")
+        return error
+
+
+def can_transact(settings: Settings, timeout: float) -> bool:
+    """Whether the brokers do transactions. Raises BootError where they can't be asked, ConfigError."""
+    try:
+        producer = Producer(
+            transactional_config(settings, f"{settings.group_id}/probe-{random.getrandbits(64):016x}"),
+            logger=LIBRDKAFKA_LOGGER,
+        )
+    except KafkaException as problem:
+        raise as_config_error(problem) from problem
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            producer.init_transactions(_CALL_SECONDS)
+        except KafkaException as problem:
+            error = problem.args[0]
+            if error.code() == KafkaError._UNSUPPORTED_FEATURE:  # noqa: SLF001
+                return False
+            if not error.retriable() or time.monotonic() > deadline:
+                raise BootError(f"Kafka transactions can't be used: {error.str()}") from problem
+        else:
+            return True
+
+
+def _until_decided(call: Callable[[float], Any], waiting: Callable[[], None] = lambda: None) -> None:
+    """Make a call until it is neither too early nor timed out. Raises KafkaException."""
+    while True:
+        try:
+            call(_CALL_SECONDS)
+        except KafkaException as problem:
+            error = problem.args[0]
+            if not error.retriable() or error.fatal():
+                raise
+            log.warning("Kafka transaction: waiting for the broker", error=error.str())
+            waiting()
+        else:
+            return
+
+
+def _cause(failures: Sequence[Failure], error: KafkaError) -> KafkaError:
+    """The error of the record that had the transaction aborted, or else what the call said."""
+    return next((failure.error for failure in failures if failure.error.code() not in _PURGED), error)
+
+
+def _narrow_down(
+    left: list[OutputRecord], suspects: list[OutputRecord], too_large: list[OutputRecord]
+) -> tuple[list[OutputRecord], list[OutputRecord]]:
+    """What to send next after some were refused for their size: the records, and those to be sent one by one.
+
+    A broker refuses all that it gets at once. One that was refused alone is left out, and whatever is no smaller.
+    """
+    alone = {id(record) for record in suspects}
+    refused = [record for record in too_large if id(record) in alone]
+    if not refused:
+        found = {id(record) for record in too_large}
+        return [record for record in left if id(record) not in found], [*suspects, *too_large]
+    limits = {record.topic: _size(record) for record in refused}
+    remaining = []
+    for record in suspects:
+        if _size(record) >= limits.get(record.topic, math.inf):
+            leave_out(record)
+        else:
+            remaining.append(record)
+    return left, remaining
+
+
+def _size(record: OutputRecord) -> int:
+    headers = sum(len(key) + len(value) for key, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers

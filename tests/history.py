@@ -1,0 +1,130 @@
+"""A made-up history of batches: the files, and what Kafka would hold of them, as `verify` reads it."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import uuid_utils
+
+from recording_worker.kafka.offsets import Position
+from recording_worker.reading.check_accounts import Horizon
+from recording_worker.reading.damage import Damage, DamageKind
+from recording_worker.reading.ledger import Ledger, Record
+from recording_worker.reading.places import Places
+from recording_worker.reading.verify import Report, verified
+from recording_worker.recording.account import Account, account_header
+from recording_worker.recording.batch_file import block_url, file_key
+from recording_worker.recording.timestamps import utc_text
+from recording_worker.settings import Settings
+from tests.batch_files import batch_file, block, line
+from tests.builders import NOW_MS
+
+TOPIC = "recordings"
+GROUP = "recorders"
+METADATA = "metadata"
+DLQ = "dlq"
+LATER_MS = NOW_MS + 60_000
+"""When the history is looked at."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A partition's part of a batch."""
+
+    recorded: Mapping[int, str] = field(default_factory=dict)
+    """Offset → session, one event each."""
+    dropped: int = 0
+    dlq: Sequence[int] = ()
+    next: int | None = None
+    """Where the partition goes on; after the last recorded or DLQ offset unless given."""
+
+
+class History:
+    """Batches one after the other. What they leave is in plain lists, to be damaged by a test."""
+
+    def __init__(self, folder: Path, topic: str = TOPIC, group: str = GROUP) -> None:
+        self.folder = folder
+        self.topic = topic
+        self.group = group
+        self.metadata: list[Record] = []
+        self.dlq: list[Record] = []
+        self.carried: dict[int, Account] = {}
+        self.committed: dict[int, Position] = {}
+        self.files: list[Path] = []
+
+    def batch(self, parts: Mapping[int, Part], created_ms: int = NOW_MS) -> list[Record]:
+        """Commit a batch; returns its metadata records, the first of which carries the account."""
+        batch_id = str(uuid_utils.uuid7())
+        accounts = {number: self._account(number, part) for number, part in parts.items()}
+        blocks = []
+        for number, part in parts.items():
+            for session in dict.fromkeys(part.recorded.values()):
+                offsets = [offset for offset, name in part.recorded.items() if name == session]
+                entry, lines = block([(offset, [line(NOW_MS, n=offset)]) for offset in offsets], session)
+                blocks.append((replace(entry, partition=number, source=f"{self.topic}/{number}"), lines))
+            for offset in part.dlq:
+                self.dlq.append(dlq_record(self.topic, number, offset, len(self.dlq)))
+        records: list[Record] = []
+        if blocks:
+            path = self.folder / file_key("blocks", "30d", created_ms, batch_id)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(batch_file(blocks, batch_id=batch_id, created_ms=created_ms))
+            self.files.append(path)
+            for entry, _ in blocks:
+                headers = [] if records else [account_header(self.topic, self.group, accounts)]
+                value = asdict(entry) | {
+                    "uuid": str(uuid_utils.uuid7()),
+                    "batch_id": batch_id,
+                    "codec": "zstd",
+                    "block_url": block_url(path.as_uri(), entry),
+                    "first_timestamp": utc_text(entry.first_timestamp),
+                    "last_timestamp": utc_text(entry.last_timestamp),
+                    "message_count": len(entry.messages),
+                    "event_count": entry.events,
+                    "retention_period_days": 30,
+                }
+                place = len(self.metadata) + len(records)
+                records.append(Record(METADATA, 0, place, created_ms, headers, json.dumps(value).encode()))
+        for number, account in accounts.items():
+            text = "" if records else account.to_text()
+            self.carried[number] = Account(account.next, account.next) if records else account
+            self.committed[number] = Position(account.next, text)
+        self.metadata += records
+        return records
+
+    def verify(self, *, metadata_ms: int = 0, now_ms: int = LATER_MS, moved: Mapping[str, str] | None = None) -> Report:
+        """What is found wrong with it."""
+        ledger = Ledger()
+        try:
+            alone = [damage for record in self.metadata if (damage := ledger.add_metadata(record))]
+            for record in self.dlq:
+                ledger.add_dlq(record)
+            committed = {(self.group, self.topic): self.committed}
+            horizon = Horizon(now_ms, metadata_ms, before=committed)
+            report = verified(ledger, Places(Settings(), moved), horizon, committed)
+        finally:
+            ledger.close()
+        report.damages[:0] = alone
+        return report
+
+    def _account(self, number: int, part: Part) -> Account:
+        start = self.carried.get(number, Account(0, 0))
+        end = part.next if part.next is not None else max([*part.recorded, *part.dlq]) + 1
+        own = Account(start.next, end, recorded=len(part.recorded), dropped=part.dropped, dlq=len(part.dlq))
+        return start.followed_by(own)
+
+
+def dlq_record(topic: str, partition: int, offset: int, at: int) -> Record:
+    why = {"dlq-topic": topic, "dlq-partition": str(partition), "dlq-offset": str(offset)}
+    return Record(DLQ, 0, at, NOW_MS, [(name, text.encode()) for name, text in why.items()], b"nonsense")
+
+
+def offsets(damages: Iterable[Damage], *kinds: DamageKind) -> set[tuple[int | None, int]]:
+    """(partition, offset) of all that damages of these kinds name."""
+    return {
+        (damage.partition, offset)
+        for damage in damages
+        if damage.kind in kinds and damage.first_offset is not None and damage.last_offset is not None
+        for offset in range(damage.first_offset, damage.last_offset + 1)
+    }

@@ -1,0 +1,235 @@
+"""Transactions on Apache Kafka: all of one counts or nothing, and only for who still is in the group."""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from prometheus_client import REGISTRY
+
+from recording_worker.batch import OutputRecord
+from recording_worker.errors import FlushError
+from recording_worker.kafka.embedded import EmbeddedBroker
+from recording_worker.kafka.membership import GroupMember
+from recording_worker.kafka.offsets import OffsetStore, Position
+from recording_worker.kafka.transactions import STALE_MEMBERSHIP, TransactionalProducer, can_transact
+from recording_worker.settings import GroupProtocol, Settings
+from tests.integration.service import wait_for
+from tests.servers.fixtures import NewTopic
+from tests.servers.kafka import KafkaServer
+
+PARTITIONS = 2
+INIT_PRODUCER_ID = 22
+ENDS = itertools.count()
+
+
+class Owner:
+    def __init__(self) -> None:
+        self.partitions: set[int] = set()
+
+    def on_assign(self, partitions: list[int]) -> None:
+        self.partitions.update(partitions)
+
+    def on_revoke(self, partitions: list[int]) -> None:
+        self.partitions.difference_update(partitions)
+
+    on_lost = on_revoke
+
+
+class Member:
+    """A host of the group, with what it owns."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.owner = Owner()
+        self._member = GroupMember(settings, self.owner, OffsetStore())
+        self._member.join()
+
+    def poll(self) -> set[int]:
+        self._member.poll(0.05)
+        return self.owner.partitions
+
+    def membership(self) -> bytes:
+        found = self._member.membership()
+        assert found is not None
+        return found
+
+    def start_offsets(self) -> dict[int, tuple[Position | None, int]]:
+        return self._member.start_offsets(range(PARTITIONS))
+
+    def close(self) -> None:
+        self._member.close()
+
+
+@pytest.fixture
+def topic(new_topic: NewTopic) -> str:
+    return new_topic(PARTITIONS)
+
+
+@pytest.fixture
+def output(new_topic: NewTopic) -> str:
+    return new_topic(max_message_bytes=5000)
+
+
+@pytest.fixture(params=GroupProtocol)
+def protocol(request: pytest.FixtureRequest) -> GroupProtocol:
+    return GroupProtocol(request.param)
+
+
+@pytest.fixture
+def settings(kafka: KafkaServer, topic: str, group: str) -> Settings:
+    return Settings(bootstrap_servers=kafka.bootstrap_servers, topic=topic, group_id=group)
+
+
+@pytest.fixture
+def join(settings: Settings) -> Iterator[Callable[[GroupProtocol], Member]]:
+    members: list[Member] = []
+
+    def join_group(protocol: GroupProtocol = GroupProtocol.CLASSIC) -> Member:
+        members.append(Member(settings.model_copy(update={"group_protocol": protocol})))
+        return members[-1]
+
+    yield join_group
+    for member in members:
+        member.close()
+
+
+@pytest.fixture
+def producer(settings: Settings, group: str) -> TransactionalProducer:
+    transactional = TransactionalProducer(settings, f"{group}-host-0")
+    transactional.begin()
+    return transactional
+
+
+def records(topic: str, *values: bytes) -> list[OutputRecord]:
+    return [OutputRecord(topic, b"key", value, [], 0) for value in values]
+
+
+def read_committed(kafka: KafkaServer, topic: str) -> list[bytes | None]:
+    """All that counts of a topic of one partition, in order."""
+    sentinel = b"the end, %d" % next(ENDS)
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "log_level": 0})
+    producer.produce(topic, sentinel)
+    assert producer.flush(10) == 0
+    client = Consumer(
+        {"bootstrap.servers": kafka.bootstrap_servers, "group.id": "readers", "isolation.level": "read_committed"}
+    )
+    client.assign([TopicPartition(topic, 0, 0)])
+    values: list[bytes | None] = []
+    while not values or values[-1] != sentinel:
+        message = client.poll(10)
+        assert message, "the end is not reached: a transaction is open"
+        values.append(message.value())
+    client.close()
+    return [value for value in values if not (value or b"").startswith(b"the end")]
+
+
+def test_records_and_offsets_commit_together(
+    kafka: KafkaServer,
+    topic: str,
+    output: str,
+    join: Callable[[GroupProtocol], Member],
+    producer: TransactionalProducer,
+    protocol: GroupProtocol,
+) -> None:
+    member = join(protocol)
+    wait_for(lambda: len(member.poll()) == PARTITIONS, "the assignment")
+    positions = [TopicPartition(topic, 0, 7, "so far"), TopicPartition(topic, 1, 9, "")]
+    assert producer.transact(records(output, b"a", b"b"), positions, member.membership()) is None
+    assert producer.transact(records(output, b"c"), [TopicPartition(topic, 1, 11, "")], member.membership()) is None
+    assert read_committed(kafka, output) == [b"a", b"b", b"c"]
+    assert member.start_offsets() == {0: (Position(7, "so far"), 7), 1: (Position(11, ""), 11)}
+
+
+def test_under_a_membership_that_is_over_nothing_counts_until_the_new_one_is_known(
+    kafka: KafkaServer,
+    topic: str,
+    output: str,
+    join: Callable[[GroupProtocol], Member],
+    producer: TransactionalProducer,
+    protocol: GroupProtocol,
+) -> None:
+    first = join(protocol)
+    wait_for(lambda: len(first.poll()) == PARTITIONS, "the assignment")
+    before = first.membership()
+    second = join(protocol)
+    wait_for(lambda: len(first.poll()) == len(second.poll()) == 1, "an even split")
+    [mine] = first.owner.partitions
+
+    error = producer.transact(records(output, b"stale"), [TopicPartition(topic, mine, 7, "")], before)
+    assert error is not None
+    assert error.code() in STALE_MEMBERSHIP
+    assert read_committed(kafka, output) == []
+    assert {position for position, _ in first.start_offsets().values()} == {None}
+
+    assert producer.transact(records(output, b"new"), [TopicPartition(topic, mine, 7, "")], first.membership()) is None
+    assert read_committed(kafka, output) == [b"new"]
+    assert first.start_offsets()[mine] == (Position(7, ""), 7)
+
+
+def test_whoever_comes_later_with_the_same_id_fences_the_one_before(
+    kafka: KafkaServer,
+    settings: Settings,
+    group: str,
+    topic: str,
+    output: str,
+    join: Callable[[], Member],
+    producer: TransactionalProducer,
+) -> None:
+    member = join()
+    wait_for(lambda: len(member.poll()) == PARTITIONS, "the assignment")
+    position = [TopicPartition(topic, 0, 7, "")]
+    assert producer.transact(records(output, b"before"), position, member.membership()) is None
+    later = TransactionalProducer(settings, f"{group}-host-0")
+    later.begin()
+    with pytest.raises(FlushError, match="fenced"):
+        producer.transact(records(output, b"zombie"), position, member.membership())
+    assert later.transact(records(output, b"after"), position, member.membership()) is None
+    assert read_committed(kafka, output) == [b"before", b"after"]
+
+
+def test_what_is_too_large_for_its_topic_is_left_out_and_the_rest_counts_once(
+    kafka: KafkaServer, topic: str, output: str, join: Callable[[], Member], producer: TransactionalProducer
+) -> None:
+    member = join()
+    wait_for(lambda: len(member.poll()) == PARTITIONS, "the assignment")
+    values = [b"a" * 400, b"large" * 2000, b"b" * 500, b"c" * 600, b"larger" * 2000]
+    assert producer.transact(records(output, *values), [TopicPartition(topic, 0, 7, "")], member.membership()) is None
+    assert sorted(value or b"" for value in read_committed(kafka, output)) == [values[0], values[2], values[3]]
+    assert member.start_offsets()[0] == (Position(7, ""), 7)
+    assert REGISTRY.get_sample_value("recording_worker_records_too_large_total", {"topic": output}) == 2
+
+
+def test_a_topic_that_is_not_there_fails_the_flush_uncommitted(
+    topic: str, join: Callable[[], Member], settings: Settings, group: str
+) -> None:
+    producer = TransactionalProducer(
+        settings.model_copy(update={"kafka_producer": {"topic.metadata.propagation.max.ms": 500}}), f"{group}-host-1"
+    )
+    producer.begin()
+    member = join()
+    wait_for(lambda: len(member.poll()) == PARTITIONS, "the assignment")
+    with pytest.raises(FlushError, match="nknown topic"):
+        producer.transact(records("not-there", b"a"), [TopicPartition(topic, 0, 7, "")], member.membership())
+    assert member.start_offsets()[0] == (None, 0)
+
+
+def test_whether_brokers_do_transactions_can_be_asked(settings: Settings) -> None:
+    assert can_transact(settings, 10)
+    with EmbeddedBroker() as broker:
+        broker.forbid(INIT_PRODUCER_ID)
+        there = settings.model_copy(update={"bootstrap_servers": broker.bootstrap_servers})
+        assert not can_transact(there, 10)
+
+
+def test_an_undecided_transaction_holds_up_its_own_partition_alone(
+    kafka: KafkaServer, topic: str, group: str, join: Callable[[], Member]
+) -> None:
+    member = join()
+    wait_for(lambda: len(member.poll()) == PARTITIONS, "the assignment")
+    undecided = Producer({"bootstrap.servers": kafka.bootstrap_servers, "transactional.id": f"{group}-undecided"})
+    undecided.init_transactions(10)
+    undecided.begin_transaction()
+    undecided.send_offsets_to_transaction([TopicPartition(topic, 0, 7)], member.membership(), 10)
+    assert member.start_offsets() == dict.fromkeys(range(1, PARTITIONS), (None, 0))
+    undecided.abort_transaction(10)
+    wait_for(lambda: member.start_offsets().keys() == set(range(PARTITIONS)), "the first partition")

@@ -1,0 +1,153 @@
+"""`recording-worker run` on a native core that certain messages crash or hang: they are left out, and no other is."""
+
+import gzip
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recording_worker.kafka.embedded import EmbeddedBroker
+from tests import hooks
+from tests.integration.committed import committed_numbers, committed_records
+from tests.integration.conftest import OUTPUT_TOPICS, PARTITIONS, StartService
+from tests.integration.service import TOPIC, Service, Traffic, recorded, wait_for
+from tests.servers.kafka import KafkaServer
+
+DLQ = "session_recording_snapshot_item_dlq"
+
+
+@pytest.fixture
+def with_hooks(tmp_path: Path) -> dict[str, str]:
+    return hooks.environment(tmp_path)
+
+
+def dead_letters(bootstrap_servers: str) -> dict[int, dict[str, str]]:
+    """Message number → the headers of its record in the DLQ. None may be there twice."""
+    letters: dict[int, dict[str, str]] = {}
+    for record in committed_records(bootstrap_servers, DLQ):
+        data = json.loads(json.loads(gzip.decompress(record.value()))["data"])
+        number = data["properties"]["$snapshot_items"][0]["data"]["number"]
+        assert number not in letters
+        letters[number] = {key: value.decode() for key, value in record.headers()}
+    return letters
+
+
+def restarts(service: Service) -> int:
+    return len(service.logged("worker ended"))
+
+
+def test_messages_that_crash_the_core_go_to_the_dlq_and_all_others_are_recorded(
+    broker: EmbeddedBroker, start: StartService, traffic: Traffic, with_hooks: dict[str, str]
+) -> None:
+    traffic.send(50)
+    traffic.send(1, text=hooks.CRASH)
+    traffic.send(50)
+    traffic.send(1, text=hooks.CRASH)
+    traffic.send(50)
+    culprits = {50, 101}
+    service = start(environment=with_hooks)
+    traffic.wait_until_committed(60)
+    letters = dead_letters(broker.bootstrap_servers)
+    assert letters.keys() == culprits
+    for letter in letters.values():
+        assert letter["dlq-reason"] == "worker_crashed"
+        assert letter["dlq-step"] == "set_culprits_aside"
+        assert letter["dlq-error"] == "a worker that read this message ended by SIGSEGV"
+    assert recorded(service.storage).keys() == set(range(traffic.sent)) - culprits
+    assert service.metric("worker_restarts_total").keys() == {'{reason="killed"}'}
+    assert restarts(service) <= 6, "two culprits, and each may be met by another worker"
+    assert {(line["partition"], line["offset"]) for line in service.logged("message ends its worker")} == {
+        (int(letter["dlq-partition"]), int(letter["dlq-offset"])) for letter in letters.values()
+    }
+    wait_for(lambda: service.logged("partitions need no care any more"), "the care to end")
+    ended = restarts(service)
+    traffic.send(60)
+    traffic.wait_until_committed()
+    assert service.stop() == 0
+    assert recorded(service.storage).keys() == set(range(traffic.sent)) - culprits
+    assert restarts(service) == ended
+
+
+def test_a_message_that_hangs_the_core_goes_to_the_dlq(
+    broker: EmbeddedBroker, start: StartService, traffic: Traffic, with_hooks: dict[str, str]
+) -> None:
+    traffic.send(20)
+    traffic.send(1, text=hooks.HANG)
+    traffic.send(20)
+    service = start(environment=with_hooks, workers=1, progress_deadline=3.0)
+    traffic.wait_until_committed(90)
+    letters = dead_letters(broker.bootstrap_servers)
+    assert letters.keys() == {20}
+    assert letters[20]["dlq-reason"] == "worker_crashed"
+    assert letters[20]["dlq-error"] == "a worker that read this message ended by SIGKILL, after it was stuck"
+    assert service.metric("worker_restarts_total") == {'{reason="stuck"}': 3.0}
+    assert "parse_session_recording_message.py" in service.log_file.read_text(), "the stacks"
+    assert service.stop() == 0
+    assert recorded(service.storage).keys() == set(range(traffic.sent)) - {20}
+
+
+def test_workers_that_are_killed_time_after_time_leave_no_message_out(
+    broker: EmbeddedBroker, start: StartService, traffic: Traffic
+) -> None:
+    traffic.send(600)
+    service = start(workers=1, max_batch_age=600.0)
+
+    def read() -> float:
+        return sum(service.metric("partition_messages_total").values())
+
+    def kill_once_read(goal: float) -> None:
+        deaths = len(service.logged("worker ended"))
+        wait_for(lambda: read() >= goal, "messages to be read")
+        os.kill(service.worker_pids()[0], signal.SIGKILL)
+        wait_for(lambda: len(service.logged("worker ended")) > deaths, "the death to be noticed")
+
+    for _ in range(4):
+        kill_once_read(read() + 1)
+    goal = read() + 600
+    wait_for(lambda: read() == goal, "all to be read again")
+    assert service.metric("partitions_careful") == {"": 6.0}
+    assert service.stop() == 0
+    assert traffic.committed() == traffic.ends()
+    assert recorded(service.storage) == dict.fromkeys(range(600), 1)
+    assert dead_letters(broker.bootstrap_servers) == {}
+
+
+@pytest.fixture
+def real_broker(tmp_path: Path) -> Iterator[KafkaServer]:
+    with KafkaServer(tmp_path / "kafka") as server:
+        server.create_topic(TOPIC, PARTITIONS)
+        for topic in OUTPUT_TOPICS:
+            server.create_topic(topic)
+        yield server
+
+
+def test_exactly_once_each_message_is_recorded_or_in_the_dlq(
+    real_broker: KafkaServer, tmp_path: Path, with_hooks: dict[str, str]
+) -> None:
+    servers = real_broker.bootstrap_servers
+    traffic = Traffic(servers, PARTITIONS)
+    service = Service(
+        tmp_path, servers, environment=with_hooks, delivery="exactly_once", workers=2, progress_deadline=4.0
+    )
+    try:
+        service.wait_until_ready()
+        traffic.send(100)
+        traffic.send(1, text=hooks.CRASH)
+        traffic.send(100)
+        traffic.send(1, text=hooks.HANG)
+        traffic.send(100)
+        culprits = {100, 201}
+        traffic.wait_until_committed(120)
+        letters = dead_letters(servers)
+        assert {number: letter["dlq-reason"] for number, letter in letters.items()} == dict.fromkeys(
+            culprits, "worker_crashed"
+        )
+        assert restarts(service) <= 6
+        assert service.stop() == 0
+        assert committed_numbers(servers) == dict.fromkeys(set(range(traffic.sent)) - culprits, 1)
+    finally:
+        service.kill()
+        traffic.close()

@@ -1,0 +1,45 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recording_worker.recording.account import ACCOUNT_HEADER, Account, account_header, carried_account
+
+counts = st.integers(0, 10**9)
+accounts = st.builds(Account, counts, counts, counts, counts, counts, counts, counts)
+
+
+@given(accounts)
+def test_what_was_carried_is_found_again(account: Account) -> None:
+    assert carried_account(account.to_text(), account.next) == account
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "by hand",
+        "[1]",
+        '{"start": 1}',
+        '{"start": 1, "next": 9, "more": 1}',
+        '{"start": "1", "next": 9}',
+        '{"start": 1.5, "next": 9}',
+        '{"start": 1, "next": 8}',
+    ],
+)
+def test_what_another_tool_committed_begins_a_new_account(text: str) -> None:
+    assert carried_account(text, 9) == Account(9, 9)
+
+
+def test_accounts_that_follow_each_other_add_up() -> None:
+    first = Account(10, 20, recorded=5, dropped=1, redirected=2, dlq=1, skipped=1)
+    later = Account(22, 30, recorded=4, dropped=3, redirected=0, dlq=1, skipped=0)
+    assert first.followed_by(later) == Account(10, 30, recorded=9, dropped=4, redirected=2, dlq=2, skipped=1)
+
+
+def test_a_batch_tells_of_all_its_partitions() -> None:
+    name, value = account_header("recordings", "recorders", {3: Account(1, 4, recorded=2, dlq=1)})
+    assert name == ACCOUNT_HEADER
+    told = {"start": 1, "next": 4, "recorded": 2, "dropped": 0, "redirected": 0, "dlq": 1, "skipped": 0}
+    assert json.loads(value) == {"topic": "recordings", "group": "recorders", "partitions": {"3": told}}

@@ -1,0 +1,209 @@
+"""The deliveries' own rules, with a producer that does as it is told. What Kafka does is tested on a real broker."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import Pipe
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, TopicPartition
+
+from recording_worker.batch import OutputRecord
+from recording_worker.errors import FlushError
+from recording_worker.recording.account import Account
+from recording_worker.recording.flush import FlushedBatch, FlushedPartition
+from recording_worker.recording.session_batch import FlushReason
+from recording_worker.supervisor.control import Channel, Flushed, FromWorker, Placement, SupervisorChannel
+from recording_worker.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
+from recording_worker.worker.holdings import Holdings
+
+STALE = KafkaError(KafkaError.ILLEGAL_GENERATION)
+TIMED_OUT = KafkaError(KafkaError._TIMED_OUT)
+
+
+class FakeTransactions:
+    """Answers each transaction with the next answer: an error, or something to do first and None."""
+
+    def __init__(self) -> None:
+        self.answers: list[KafkaError | Callable[[], KafkaError | None]] = []
+        self.asked: list[tuple[list[OutputRecord], dict[int, tuple[int, str]], bytes]] = []
+
+    def transact(
+        self, records: Sequence[OutputRecord], positions: list[TopicPartition], membership: bytes
+    ) -> KafkaError | None:
+        offsets = {at.partition: (at.offset, at.metadata or "") for at in positions}
+        self.asked.append((list(records), offsets, membership))
+        answer = self.answers.pop(0) if self.answers else None
+        return answer() if callable(answer) else answer
+
+
+class Bench:
+    def __init__(self) -> None:
+        ours, theirs = Pipe()
+        self.supervisor: SupervisorChannel = Channel(ours)
+        self.channel: Any = Channel(theirs)
+        self.producer = FakeTransactions()
+        self.holdings = Holdings()
+        producer: Any = self.producer
+        self.delivery = ExactlyOnceDelivery(producer, self.holdings, self.channel, "recorders")
+
+    def said(self) -> list[FromWorker]:
+        return list(self.supervisor.receive())
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.supervisor.close()
+    made.channel.close()
+
+
+def record(topic: str, number: int) -> OutputRecord:
+    return OutputRecord(topic, b"key", str(number).encode(), [], 0)
+
+
+def flushed(metadata: bool = True, **nexts: int) -> FlushedBatch:
+    """A batch of partitions p0, p1, …, each with three messages, two of them recorded, up to these offsets."""
+    partitions = {
+        int(name[1:]): FlushedPartition(
+            Account(end - 3, end, recorded=2, dlq=1),
+            [record("dlq", int(name[1:]))],
+            [record("metadata", int(name[1:]))] if metadata else [],
+        )
+        for name, end in nexts.items()
+    }
+    return FlushedBatch("batch", "recordings", FlushReason.AGE, partitions, 2, 4, 7, 100, 50)
+
+
+def told(records: Sequence[OutputRecord]) -> dict[str, dict[str, int]]:
+    """The accounts in the one header there is."""
+    [(_, value)] = [header for record in records for header in record.headers]
+    partitions: dict[str, dict[str, int]] = json.loads(value)["partitions"]
+    return partitions
+
+
+def test_records_and_offsets_go_together(bench: Bench) -> None:
+    bench.holdings.take([Placement(0, 11, 40), Placement(1, 12, 50)])
+    bench.holdings.join(b"first")
+    bench.delivery.deliver(flushed(p0=43, p1=53))
+    [(records, offsets, membership)] = bench.producer.asked
+    assert [(at.topic, at.value) for at in records] == [
+        ("dlq", b"0"), ("dlq", b"1"), ("metadata", b"0"), ("metadata", b"1"),
+    ]  # fmt: skip
+    assert (offsets, membership) == ({0: (43, ""), 1: (53, "")}, b"first")
+    assert {number: (at["start"], at["next"], at["recorded"]) for number, at in told(records).items()} == {
+        "0": (40, 43, 2), "1": (50, 53, 2),
+    }  # fmt: skip
+    assert bench.said() == [Flushed((Placement(0, 11, 43), Placement(1, 12, 53)), True, 2, 7, 50)]
+
+
+def test_the_smallest_metadata_record_carries_the_account(bench: Bench) -> None:
+    """A session id may be of any length, and a record too large for its topic is left out."""
+    bench.holdings.take([Placement(0, 11, 40), Placement(1, 12, 50)])
+    batch = flushed(p0=43, p1=53)
+    for number, size in ((0, 1_000), (1, 100)):
+        batch.partitions[number].metadata[0] = record("metadata", number)._replace(value=b"x" * size)
+    bench.delivery.deliver(batch)
+    [(records, _, _)] = bench.producer.asked
+    assert [len(at.value or b"") for at in records if at.headers] == [100]
+    assert told(records).keys() == {"0", "1"}
+
+
+def test_without_a_block_the_account_is_carried_to_the_next_batch(bench: Bench) -> None:
+    bench.holdings.take([Placement(0, 11, 40)])
+    bench.delivery.deliver(flushed(metadata=False, p0=43))
+    bench.delivery.deliver(flushed(metadata=False, p0=47))
+    bench.delivery.deliver(flushed(p0=50))
+    bench.delivery.deliver(flushed(p0=53))
+    (_, first, _), (_, second, _), (third, offsets, _), (fourth, _, _) = bench.producer.asked
+    assert first == {0: (43, Account(40, 43, recorded=2, dlq=1).to_text())}
+    assert second == {0: (47, Account(40, 47, recorded=4, dlq=2).to_text())}
+    assert offsets == {0: (50, "")}
+    assert (told(third)["0"]["start"], told(third)["0"]["recorded"]) == (40, 6)
+    assert (told(fourth)["0"]["start"], told(fourth)["0"]["recorded"]) == (50, 2)
+
+
+def test_an_account_goes_on_where_another_worker_left_it(bench: Bench) -> None:
+    bench.holdings.take([Placement(0, 11, 40, Account(30, 40, dropped=10).to_text())])
+    bench.delivery.deliver(flushed(p0=43))
+    [(records, _, _)] = bench.producer.asked
+    assert (told(records)["0"]["start"], told(records)["0"]["dropped"]) == (30, 10)
+
+
+def test_a_stale_membership_waits_for_a_newer_one(bench: Bench) -> None:
+    bench.holdings.take([Placement(0, 11, 40)])
+    bench.holdings.join(b"first")
+    bench.producer.answers = [STALE]
+    news = threading.Timer(0.05, bench.holdings.join, [b"second"])
+    news.start()
+    bench.delivery.deliver(flushed(p0=43))
+    news.join()
+    assert [membership for _, _, membership in bench.producer.asked] == [b"first", b"second"]
+    assert len(bench.said()) == 1
+
+
+def test_what_was_lost_meanwhile_is_left_out(bench: Bench) -> None:
+    bench.holdings.take([Placement(0, 11, 40), Placement(1, 12, 50)])
+
+    def lose_one() -> KafkaError:
+        bench.holdings.drop([0])
+        bench.holdings.join(b"second")
+        return STALE
+
+    bench.producer.answers = [lose_one]
+    bench.delivery.deliver(flushed(p0=43, p1=53))
+    records, offsets, _ = bench.producer.asked[1]
+    assert [(at.topic, at.value) for at in records] == [("dlq", b"1"), ("metadata", b"1")]
+    assert list(told(records)) == ["1"]
+    assert offsets == {1: (53, "")}
+    assert bench.said() == [Flushed((Placement(1, 12, 53),), True, 2, 7, 50)]
+
+
+def test_a_batch_of_which_all_is_lost_is_discarded(bench: Bench) -> None:
+    bench.holdings.take([Placement(0, 11, 40)])
+
+    def lose_all() -> KafkaError:
+        bench.holdings.drop([0])
+        return STALE
+
+    bench.producer.answers = [lose_all]
+    bench.delivery.deliver(flushed(p0=43))
+    assert len(bench.producer.asked) == 1
+    assert bench.said() == []
+
+
+def test_what_may_pass_is_tried_again(bench: Bench) -> None:
+    bench.holdings.take([Placement(0, 11, 40)])
+    bench.producer.answers = [TIMED_OUT, TIMED_OUT]
+    bench.delivery.deliver(flushed(p0=43))
+    assert len(bench.producer.asked) == 3
+    assert len(bench.said()) == 1
+
+
+def test_what_does_not_pass_is_raised_and_nothing_is_said(bench: Bench) -> None:
+    bench.holdings.take([Placement(0, 11, 40)])
+
+    def fail() -> KafkaError:
+        raise FlushError("fenced")
+
+    bench.producer.answers = [fail]
+    with pytest.raises(FlushError, match="fenced"):
+        bench.delivery.deliver(flushed(p0=43))
+    assert bench.said() == []
+
+
+def test_at_least_once_reports_offsets_to_be_committed(bench: Bench) -> None:
+    sent: list[OutputRecord] = []
+
+    class Sender:
+        def send(self, records: Sequence[OutputRecord]) -> None:
+            sent.extend(records)
+
+    sender: Any = Sender()
+    bench.holdings.take([Placement(0, 11, 40)])
+    AtLeastOnceDelivery(sender, bench.holdings, bench.channel, "recorders").deliver(flushed(p0=43, p1=53))
+    assert [(at.topic, at.value) for at in sent] == [("dlq", b"0"), ("metadata", b"0")]
+    assert told(sent)["0"]["next"] == 43
+    assert bench.said() == [Flushed((Placement(0, 11, 43),), False, 2, 7, 50)]

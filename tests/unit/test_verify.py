@@ -1,0 +1,189 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cramjam
+import pytest
+
+from recording_worker.errors import ConfigError
+from recording_worker.reading.damage import DamageKind
+from recording_worker.reading.index import BatchFileError
+from recording_worker.reading.ledger import Record
+from recording_worker.reading.offset_set import OffsetSet, ranges
+from recording_worker.reading.places import Places, block_place, parse_moved
+from recording_worker.recording.account import ACCOUNT_HEADER
+from recording_worker.settings import Settings
+from tests.batch_files import line
+from tests.builders import NOW_MS
+from tests.history import History, Part
+
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    made = History(tmp_path)
+    made.batch({0: Part({0: "a", 1: "b", 2: "a"})})
+    return made
+
+
+def changed(history: History, number: int, **fields: Any) -> None:
+    """Another value of fields of a metadata record."""
+    record = history.metadata[number]
+    value = json.loads(record.value or b"") | fields
+    history.metadata[number] = record._replace(value=json.dumps(value).encode())
+
+
+def kinds(history: History, **given: Any) -> list[DamageKind]:
+    return [damage.kind for damage in history.verify(**given).damages]
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["session_id", "team_id", "distinct_id", "first_offset", "last_offset", "has_full_snapshot", "batch_id"],
+)
+def test_metadata_that_differs_from_the_index_is_told(history: History, field: str) -> None:
+    before = json.loads(history.metadata[1].value or b"")[field]
+    changed(history, 1, **{field: not before if isinstance(before, bool) else before + type(before)(1)})
+    [differs] = [damage for damage in history.verify().damages if damage.kind is DamageKind.INDEX_DIFFERS]
+    assert differs.text.startswith(f"{field} is {before} in the file's index")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("event_count", 7, "it holds 1 lines; its metadata says 7 events"),
+        ("size", 7, "its metadata says 7"),
+        ("last_timestamp", "2026-01-01 00:00:00.000", "to 2026-01-01 00:00:00.000"),
+    ],
+)
+def test_a_block_that_is_not_what_its_metadata_says_is_told(
+    history: History, field: str, value: object, text: str
+) -> None:
+    changed(history, 1, **{field: value})
+    damages = history.verify().damages
+    assert [damage.kind for damage in damages] == [DamageKind.INDEX_DIFFERS, DamageKind.BLOCK_DAMAGED]
+    assert text in damages[1].text
+    assert (damages[1].session_id, damages[1].first_offset, damages[1].partition) == ("b", 1, 0)
+
+
+def test_a_file_whose_retention_period_is_over_may_be_gone(history: History) -> None:
+    history.files[0].unlink()
+    assert kinds(history, now_ms=NOW_MS + 29 * DAY_MS) == [DamageKind.FILE_MISSING] * 2
+    report = history.verify(now_ms=NOW_MS + 31 * DAY_MS)
+    assert report.damages == []
+    assert report.notes == ["1 files are gone, their retention period being over"]
+
+
+def test_what_is_older_than_the_metadata_topic_is_not_missed(history: History) -> None:
+    del history.metadata[1]
+    assert kinds(history) == [DamageKind.METADATA_MISSING]
+    assert kinds(history, metadata_ms=NOW_MS + 1) == []
+
+
+def test_metadata_without_an_account_is_checked_without_it(history: History) -> None:
+    history.metadata[0] = history.metadata[0]._replace(headers=[])
+    report = history.verify()
+    assert report.damages == []
+    assert report.notes == ["1 batches have no account: it is lost, or an earlier version wrote them"]
+
+
+@pytest.mark.parametrize("value", [None, b"", b"{}", b"[1]", b'{"uuid": 1}', b"\xff"])
+def test_a_record_that_is_none_of_ours_is_told(history: History, value: bytes | None) -> None:
+    history.metadata.append(Record("metadata", 2, 7, NOW_MS, [], value))
+    [damage] = history.verify().damages
+    assert str(damage).startswith("metadata_unreadable: the record metadata/2 at 7 can't be read: ")
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{}", b"[]", b'{"topic": "t", "group": "g", "partitions": {"0": {"start": 1}}}']
+)
+def test_an_account_that_is_none_of_ours_is_told(history: History, text: bytes) -> None:
+    history.metadata[0] = history.metadata[0]._replace(headers=[(ACCOUNT_HEADER, text)])
+    assert DamageKind.METADATA_UNREADABLE in kinds(history)
+
+
+def test_a_committed_offset_past_all_accounts_and_one_before_them(history: History) -> None:
+    reached = history.committed[0]
+    history.committed[0] = reached._replace(offset=5)
+    [damage] = history.verify().damages
+    assert (damage.kind, damage.first_offset, damage.last_offset) == (DamageKind.MESSAGES_MISSING, 3, 4)
+    history.committed[0] = reached._replace(offset=1)
+    assert kinds(history) == [DamageKind.OFFSETS_BEHIND]
+
+
+def test_a_batch_that_is_read_in_part_while_it_is_committed_is_not_judged(history: History) -> None:
+    reached = dict(history.committed)
+    history.batch({0: Part({3: "a", 4: "b"})})
+    history.committed = reached
+    del history.metadata[-1]
+    assert kinds(history) == [DamageKind.OFFSETS_BEHIND]
+
+
+def test_snappy_blocks_are_checked_as_far_as_they_say(history: History) -> None:
+    text = line(NOW_MS, n=3) + b"\n"
+    path = history.folder / "snappy"
+    path.write_bytes(bytes(cramjam.snappy.compress_raw(text)))
+    record = history.metadata[1]
+    history.metadata.append(record._replace(offset=9))
+    fields = {"uuid": "other", "codec": "snappy", "size": len(text), "batch_id": "b2", "session_id": "s"}
+    changed(history, 2, **fields, block_url=f"{path.as_uri()}?range=bytes=0-{path.stat().st_size - 1}")
+    assert kinds(history) == []
+    path.write_bytes(path.read_bytes()[:-1])
+    assert kinds(history) == [DamageKind.BLOCK_CUT]
+    path.write_bytes(b"\xff" * 100)
+    assert kinds(history) == [DamageKind.BLOCK_DAMAGED]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_event"),
+    [
+        (b'["w",{"timestamp":%d,"data":"\\ud83d"}]', True),
+        (b'["w",{"timestamp":%d,"data":1' + b"0" * 5000 + b"}]", True),
+        (b'["w",{"timestamp":%d,"data":' + b"[" * 4000 + b"]" * 4000 + b"}]", True),
+        (b'["w",{"timestamp":%d', False),
+        (b'["w",[%d]]', False),
+    ],
+    ids=["lone surrogate", "long number", "deep", "cut", "no event"],
+)
+def test_lines_are_events_however_odd(history: History, text: bytes, is_event: bool) -> None:
+    lines = text % NOW_MS + b"\n"
+    path = history.folder / "odd"
+    path.write_bytes(bytes(cramjam.snappy.compress_raw(lines)))
+    history.metadata.append(history.metadata[1]._replace(offset=9))
+    fields = {"uuid": "other", "codec": "snappy", "size": len(lines), "batch_id": "b2"}
+    changed(history, 2, **fields, block_url=f"{path.as_uri()}?range=bytes=0-{path.stat().st_size - 1}")
+    assert kinds(history) == ([] if is_event else [DamageKind.BLOCK_DAMAGED])
+
+
+def test_a_copy_elsewhere_is_checked_in_place_of_the_files(history: History, tmp_path: Path) -> None:
+    copy = tmp_path / "a copy"
+    history.folder.joinpath("blocks").rename(copy)
+    assert DamageKind.FILE_MISSING in kinds(history)
+    assert kinds(history, moved={f"{tmp_path.as_uri()}/blocks": str(copy)}) == []
+    assert parse_moved((f"file:///somewhere={copy}",)) == {"file:///somewhere": str(copy)}
+
+
+@pytest.mark.parametrize("text", ["file:///x", "/a=/tmp", "file:///x=/nowhere/at/all"])
+def test_a_place_for_a_copy_that_makes_no_sense(text: str) -> None:
+    with pytest.raises(ConfigError, match="must be URL_PREFIX=PLACE"):
+        parse_moved((text,))
+
+
+def test_urls() -> None:
+    assert block_place("file:///a%20b?range=bytes=5-9") == ("file:///a%20b", 5, 5)
+    assert Places(Settings()).open("file:///a%20b").name == "/a b"
+    for url in ("file:///a", "file:///a?range=bytes=9-5", "?range=bytes=0-1"):
+        with pytest.raises(ValueError, match="not a block URL"):
+            block_place(url)
+    with pytest.raises(BatchFileError, match="can't fetch blackhole: URLs"):
+        Places(Settings()).open("blackhole:blocks/30d/x")
+
+
+def test_offset_set() -> None:
+    seen = OffsetSet()
+    added: Callable[[int], bool] = seen.add
+    assert [added(offset) for offset in (0, 7, 8, 2**40, 7, 2**40, 2**40 + 1)] == [True] * 4 + [False] * 2 + [True]
+    assert ranges([1, 2, 3, 7, 9, 10]) == [(1, 3), (7, 7), (9, 10)]
+    assert ranges([]) == []

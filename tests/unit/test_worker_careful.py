@@ -1,0 +1,88 @@
+"""How a worker reads partitions over which workers died."""
+
+import pytest
+
+from recording_worker.batch import Message, MessageBatch
+from recording_worker.errors import FlushError
+from recording_worker.kafka.consumer import PartitionFault
+from recording_worker.supervisor.control import (
+    Assign,
+    Decoded,
+    Decoding,
+    Discard,
+    Placement,
+    Revoke,
+)
+from tests.builders import message
+from tests.unit.worker_bench import Bench, assigned
+
+
+def test_careful_reading_takes_one_message_at_a_time_and_tells_of_each(bench: Bench) -> None:
+    bench.comes(message(7), message(3, partition=1), message(8))
+    order = Assign(assigned(0, 1, epoch=4).placements, careful=(0,), culprits={(0, 8): "SIGSEGV"})
+    assert bench.turn(order) == [Decoding(Placement(0, 4, 7)), Decoded()]
+    assert bench.pipeline.runs == [[7]]
+    assert bench.culprits == {(0, 8): "SIGSEGV"}
+    assert bench.turn() == [Decoding(Placement(1, 4, 3)), Decoded()], "also of its other partitions"
+    assert bench.turn() == [Decoding(Placement(0, 4, 8)), Decoded()]
+    assert bench.turn() == []
+    assert bench.pipeline.runs == [[7], [3], [8], []]
+
+
+def test_messages_that_wait_are_read_carefully_too(bench: Bench) -> None:
+    bench.pipeline.most = 1
+    bench.comes(*(message(offset) for offset in range(3)))
+    bench.turn(assigned(0))
+    polls = bench.consumer.polls
+    bench.turn(Assign(assigned(1).placements, careful=(1,)))
+    bench.turn()
+    assert bench.pipeline.runs == [[0], [1], [2]]
+    assert bench.consumer.polls == polls
+
+
+def test_careful_reading_waits_for_a_flush_and_fails_with_it(bench: Bench) -> None:
+    bench.comes(*(message(offset) for offset in range(5)))
+    bench.turn(assigned(0))
+    assert bench.flusher.busy
+    bench.flusher.takes_waits = 2
+    bench.comes(message(5))
+    assert bench.turn(Assign(assigned(1).placements, careful=(1,))) == []
+    assert bench.pipeline.runs == [[0, 1, 2, 3, 4]]
+    assert bench.turn() == [Decoding(Placement(0, 1, 5)), Decoded()]
+    bench.flusher.fault = FlushError("the disk is full")
+    bench.comes(message(6))
+    with pytest.raises(FlushError, match="the disk is full"):
+        bench.turn()
+    assert list(bench.supervisor.receive()) == [], "no message is told of for that"
+
+
+def test_a_fault_of_a_step_is_not_blamed_on_the_message(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_batch: MessageBatch) -> list[Message]:
+        raise ValueError("a fault")
+
+    monkeypatch.setattr(bench.pipeline, "run", fail)
+    bench.comes(message(0))
+    with pytest.raises(ValueError, match="a fault"):
+        bench.turn(Assign(assigned(0).placements, careful=(0,)))
+    assert list(bench.supervisor.receive()) == [Decoding(Placement(0, 1, 0)), Decoded()]
+
+
+def test_a_partition_that_stopped_holds_up_no_other(bench: Bench) -> None:
+    bench.turn(Assign(assigned(0, 1).placements, careful=(1,)))
+    bench.consumer.faults = [PartitionFault(1, 40, "partition 1 stopped: a hole")]
+    bench.turn()
+    bench.comes(message(0), message(1))
+    assert bench.turn() == []
+    assert bench.pipeline.runs[-1] == [0, 1]
+
+
+def test_care_and_culprits_go_with_their_partition(bench: Bench) -> None:
+    culprits = {(0, 8): "SIGSEGV", (1, 9): "SIGBUS"}
+    bench.turn(Assign(assigned(0, 1).placements, careful=(0, 1), culprits=culprits))
+    bench.turn(Revoke((0,)))
+    assert bench.culprits == {(1, 9): "SIGBUS"}
+    bench.turn(Discard((1,)))
+    assert bench.culprits == {}
+    bench.comes(message(0, partition=2), message(1, partition=2))
+    assert bench.turn(assigned(2)) == []
+    assert bench.pipeline.runs[-1] == [0, 1]
