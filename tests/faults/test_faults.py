@@ -1,6 +1,8 @@
 """The short form of the fault suite: each kind of fault once, in three rounds, each with another kind of membership."""
 
+import os
 import random
+import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +11,7 @@ from tests.faults.arena import MEMBERSHIPS, Arena, Membership
 from tests.faults.kinds import KINDS
 from tests.faults.run import RATE, one_fault
 
-SEED = random.SystemRandom().randrange(1 << 32)
+SEED = int(os.environ.get("FAULTS_SEED") or secrets.randbits(32))
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def test_every_message_is_recorded_once_through_every_fault(
     kinds = random.Random(SEED).sample([kind for kind in KINDS if not kind.takes_long], k=len(KINDS) - 1)
     chance = random.Random(f"{SEED}-{number}")
     with capsys.disabled():
-        print(f"\nfaults, {membership}, seed {SEED}")
+        print(f"\nfaults, {membership}, FAULTS_SEED={SEED}")
     with arena.round(number, membership, chance) as current:
         for kind in kinds[number :: len(MEMBERSHIPS)]:
             outcome = one_fault(current, kind, verify=False)

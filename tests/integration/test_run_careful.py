@@ -107,7 +107,7 @@ def test_workers_that_are_killed_time_after_time_leave_no_message_out(
     for _ in range(4):
         kill_once_read(read() + 1)
     goal = read() + 600
-    wait_for(lambda: read() == goal, "all to be read again")
+    wait_for(lambda: read() == goal, "all to be read again, one by one", 90)
     assert service.metric("partitions_careful") == {"": 6.0}
     assert service.stop() == 0
     assert traffic.committed() == traffic.ends()
