@@ -88,7 +88,7 @@ class Timeline(NamedTuple):
     """Silences of more than 10 s between events in order of their time."""
 
 class SessionBlock:
-    """The lines of one session in one session batch, and the counters of DESIGN §7 over them."""
+    """The lines of one session in one session batch, and the counters of docs/messages.md over them."""
 
     def __init__(self) -> None: ...
     def record(self, decoded: DecodedBatch, row: int, offset: int) -> int:

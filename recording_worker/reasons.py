@@ -13,7 +13,7 @@ class Reason(IntEnum):
 
     NONE = 0
 
-    # the native core (parse_session_recording_message): DECODE-CONTRACT, in the order of the checks
+    # the native core (parse_session_recording_message): docs/messages.md, in the order of the checks
     MESSAGE_VALUE_OR_TIMESTAMP_IS_EMPTY = 1
     INVALID_COMPRESSED_DATA = 2
     PAYLOAD_TOO_LARGE = 3
@@ -34,7 +34,7 @@ class Reason(IntEnum):
     TEAM_MISSING_RETENTION_PERIOD = 37
     SESSION_EVENT_LIMIT = 38
     WORKER_CRASHED = 39
-    NEW_SESSION_LIMIT = 40
+    SESSION_BLOCKED = 40
     OVERFLOW_HOT_SESSION = 41
     LAG_SHED = 42
 

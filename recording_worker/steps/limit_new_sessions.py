@@ -82,7 +82,7 @@ class LimitNewSessions:
             if not passing:
                 for row in rows_of[session]:
                     text = "the session is blocked: it began when its team had begun too many"
-                    batch.end(row, Disposition.DROP, Reason.NEW_SESSION_LIMIT, self.name, text)
+                    batch.end(row, Disposition.DROP, Reason.SESSION_BLOCKED, self.name, text)
 
     def _ask(self, unknown: list[Session]) -> dict[Session, bool]:
         """Whether these pass, as Redis knows it or as is decided now; remembered."""

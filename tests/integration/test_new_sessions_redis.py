@@ -36,7 +36,7 @@ def passing(step: LimitNewSessions, *ids: str) -> list[str]:
     rows: MessageBatch = sessions(*ids)
     step.run(rows)
     ended = {row for row in range(len(rows)) if rows.dispositions[row]}
-    assert {rows.reasons[row] for row in ended} <= {Reason.NEW_SESSION_LIMIT}
+    assert {rows.reasons[row] for row in ended} <= {Reason.SESSION_BLOCKED}
     return [session for row, session in enumerate(ids) if row not in ended]
 
 
@@ -163,7 +163,7 @@ def test_the_service_stores_whole_sessions_or_none(
     traffic.wait_until_committed()
     stored = {number % 36 for number in recorded(service.storage)}
     assert 0 < len(stored) < 36
-    dropped = service.metric("messages_total")['{disposition="drop",reason="new_session_limit"}']
+    dropped = service.metric("messages_total")['{disposition="drop",reason="session_blocked"}']
     assert recorded(service.storage) == {number: 1 for number in range(240) if number % 36 in stored}
     assert dropped == 240 - len(recorded(service.storage))
     assert service.stop() == 0
