@@ -21,7 +21,7 @@ from tests.faults.processes import Host
 from tests.faults.proxy import Api, Caught, Proxy, Side
 from tests.faults.table import Outcome
 from tests.integration.service import wait_for
-from tests.servers.kafka import KafkaServer
+from tests.servers.kafka import KafkaServer, lasting_client
 
 PARTITIONS = 8
 HOSTS = ("alpha", "beta", "gamma")
@@ -93,14 +93,7 @@ class Round:
         self._ledger = Ledger(
             broker.bootstrap_servers, self._outputs["metadata"], self._outputs["dlq"], self._outputs["overflow"]
         )
-        self._group = Consumer(
-            {
-                "bootstrap.servers": broker.bootstrap_servers,
-                "group.id": self._name,
-                "reconnect.backoff.max.ms": 500,
-                "log_level": 0,
-            }
-        )
+        self._group = Consumer({**lasting_client(broker.bootstrap_servers), "group.id": self._name})
 
     def _settings(self, name: str, proxy: Proxy, folder: Path) -> dict[str, Any]:
         classic = self.membership.protocol == "classic"

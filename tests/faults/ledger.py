@@ -16,6 +16,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from tests.faults.load import Sent
 from tests.faults.messages import NUMBER_HEADER, NUMBER_IN_LINE, Fate
+from tests.servers.kafka import lasting_client
 
 _URL_RANGE = re.compile(r"range=bytes=(\d+)-(\d+)")
 
@@ -25,13 +26,11 @@ class CommittedReader:
 
     def __init__(self, bootstrap_servers: str, topics: list[str]) -> None:
         config = {
-            "bootstrap.servers": bootstrap_servers,
+            **lasting_client(bootstrap_servers),
             "group.id": "fault-suite-ledger",
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
             "enable.partition.eof": True,
-            "reconnect.backoff.max.ms": 500,
-            "log_level": 0,
         }
         self._consumer = Consumer({**config, "isolation.level": "read_committed"})
         self._peeker = Consumer({**config, "isolation.level": "read_uncommitted"})

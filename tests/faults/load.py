@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, Producer
 from confluent_kafka import Message as KafkaMessage
 
 from tests.faults.messages import Fate, Numbered, message, poisoned
+from tests.servers.kafka import lasting_client
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +37,11 @@ class Load:
         """`rate`: messages a second."""
         self._producer = Producer(
             {
-                "bootstrap.servers": bootstrap_servers,
+                **lasting_client(bootstrap_servers),
                 "enable.idempotence": True,
                 "message.timeout.ms": 0,
                 "linger.ms": 5,
                 "message.max.bytes": 10_000_000,
-                "reconnect.backoff.max.ms": 500,
-                "log_level": 0,
             }
         )
         self._topic = topic

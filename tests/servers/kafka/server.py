@@ -54,6 +54,20 @@ _SETTINGS = {
 }
 
 
+def lasting_client(bootstrap_servers: str) -> dict[str, Any]:
+    """The configuration of a client that lives through the broker's restarts.
+
+    Without its last connection librdkafka would forget its brokers and begin from the first one again, in which it can
+    lock itself up for ever (librdkafka 2.16; issue 5476), and then no time-out of a call counts.
+    """
+    return {
+        "bootstrap.servers": bootstrap_servers,
+        "metadata.recovery.strategy": "none",
+        "reconnect.backoff.max.ms": 500,
+        "log_level": 0,
+    }
+
+
 class KafkaServer:
     """A broker as a context manager; it ends with the thread that started it, whatever happens to that."""
 
@@ -144,7 +158,7 @@ class KafkaServer:
         self._running().send_signal(signal.SIGCONT)
 
     def admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
+        return AdminClient(lasting_client(self.bootstrap_servers))
 
     def create_topic(self, name: str, partitions: int = 1, **config: str | int) -> None:
         """`config`: topic settings, with _ for the dot: max_message_bytes=1000. Raises KafkaException."""
@@ -191,9 +205,7 @@ class KafkaServer:
 
     def _wait_until_it_answers(self) -> None:
         process = self._running()
-        client = AdminClient(
-            {"bootstrap.servers": self.bootstrap_servers, "log_level": 0, "reconnect.backoff.max.ms": 100}
-        )
+        client = AdminClient({**lasting_client(self.bootstrap_servers), "reconnect.backoff.max.ms": 100})
         deadline = time.monotonic() + _START_SECONDS
         while True:
             try:
