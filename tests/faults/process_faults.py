@@ -11,6 +11,8 @@ from tests.integration.service import is_alive
 
 _ORPHAN_SECONDS = 5.0
 """The workers of a supervisor that was killed are gone within this time."""
+_STUCK_SECONDS = 90.0
+"""A frozen worker is gone within this time: one that was just starting gets 60 s for that, others less."""
 
 
 def kill_idle_worker(at: Round) -> None:
@@ -61,7 +63,7 @@ def freeze_worker(at: Round) -> None:
     """A worker is frozen until its supervisor kills it."""
     worker = at.a_worker(at.a_host())
     signal_to(worker, signal.SIGSTOP)
-    at.wait_for(lambda: not is_alive(worker), "the frozen worker to be killed", 60)
+    at.wait_for(lambda: not is_alive(worker), "the frozen worker to be killed", _STUCK_SECONDS)
 
 
 def freeze_supervisor(at: Round) -> None:
