@@ -24,6 +24,8 @@ class WatchedFile(Generic[Content]):
         self._read = read
         self._known: tuple[int, int, int] | None = None
         self._seen: tuple[int, int, int] | None = None
+        self._problem: ConfigError | None = None
+        """What is wrong with the content, as far as it was read."""
 
     def load(self) -> Reading[Content] | None:
         """The file's content, or None where that is known, or was written since the last look. Raises ConfigError."""
@@ -32,9 +34,18 @@ class WatchedFile(Generic[Content]):
         except OSError as error:
             raise ConfigError(f"can't read {self._path}: {error.strerror}") from None
         found = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        if found == self._known or (self._known is not None and found != self._seen):
-            self._seen = found
+        if found == self._known:
+            self._problem = None
             return None
-        content = self._read(self._path)
-        self._known = found
+        if self._known is not None and found != self._seen:
+            self._seen = found
+            if self._problem is not None:
+                raise self._problem
+            return None
+        try:
+            content = self._read(self._path)
+        except ConfigError as problem:
+            self._problem = problem
+            raise
+        self._known, self._problem = found, None
         return Reading(content, len(content))
