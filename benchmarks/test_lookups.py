@@ -2,24 +2,30 @@
 
 import random
 import tracemalloc
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import pytest
 
 from recording_worker.batch import Message, MessageBatch
+from recording_worker.clock import SystemClock
 from recording_worker.pipeline import Step
-from recording_worker.restrictions.service import Restriction, Rule, TokenRules, rules_by_token
+from recording_worker.refresh import Reading, Refreshed
+from recording_worker.restrictions.refreshed import RefreshedRestrictions
+from recording_worker.restrictions.service import Restriction, Rule, rules_by_token
 from recording_worker.steps.apply_restrictions import ApplyRestrictions
 from recording_worker.steps.parse_headers import ParseHeaders
 from recording_worker.steps.resolve_team import ResolveTeam
 from recording_worker.teams.postgres import teams_of
+from recording_worker.teams.refreshed import RefreshedTeams
 from recording_worker.teams.service import Team
 
 TEAMS = 50_000
 RULES = 5_000
 MESSAGES = 500
 """In a poll."""
+
+Value = TypeVar("Value")
 
 
 def token(team: int) -> str:
@@ -31,7 +37,7 @@ def teams() -> dict[str, Team]:
     return teams_of(rows).value
 
 
-def rules() -> list[Rule]:
+def rules() -> Sequence[Rule]:
     """A fifth are of one token; of the others each token has one, every fourth for all of its messages."""
     made = []
     for number in range(RULES):
@@ -48,14 +54,9 @@ def rules() -> list[Rule]:
     return made
 
 
-class Fixed:
-    """Rules that stay as they are."""
-
-    def __init__(self, by_token: Mapping[str, TokenRules]) -> None:
-        self._by_token = by_token
-
-    def current(self) -> Mapping[str, TokenRules]:
-        return self._by_token
+def read_once(name: str, value: Value) -> Refreshed[Value]:
+    """A store as a worker has it."""
+    return Refreshed(name, lambda: Reading(value, 1), interval=300, stale_after=1800, clock=SystemClock())
 
 
 def poll(restricted_percent: int) -> Callable[[], MessageBatch]:
@@ -82,8 +83,8 @@ def poll(restricted_percent: int) -> Callable[[], MessageBatch]:
 def test_restrictions_and_teams(benchmark: Any, restricted_percent: int) -> None:
     """Both steps over a poll."""
     steps: list[Step] = [
-        ApplyRestrictions(Fixed(rules_by_token(rules())), consumes_overflow=False),
-        ResolveTeam(teams()),
+        ApplyRestrictions(RefreshedRestrictions([read_once("restrictions", rules())]), consumes_overflow=False),
+        ResolveTeam(RefreshedTeams(read_once("teams", teams()))),
     ]
     make = poll(restricted_percent)
 

@@ -95,7 +95,9 @@ STORE_REJECTED = Gauge(
     multiprocess_mode="livemax",
 )
 
-REDIS_FAILURES = Counter(f"{PREFIX}_redis_failures", "Round trips of the pipeline to Redis that failed.")
+REDIS_FAILURES = Counter(
+    f"{PREFIX}_redis_failures", "Times that Redis could not be asked for sessions, was still away, or refused commands."
+)
 NEW_SESSIONS = Counter(f"{PREFIX}_new_sessions", "Sessions seen for the first time by any worker.")
 NEW_SESSIONS_OVER_LIMIT = Counter(
     f"{PREFIX}_new_sessions_over_limit", "New sessions for which their team had no token, blocked or not."

@@ -1,6 +1,7 @@
 """RedisLink: Redis as the pipeline asks it, in a poll's time: one round trip, soon given up."""
 
 import random
+import threading
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -24,6 +25,8 @@ _ANSWER_SECONDS = 0.5
 """To connect, and to answer."""
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
+_REFUSAL_SECONDS = 60.0
+"""How often the log tells of commands that are refused."""
 
 
 def redis_client(setting: str, url: SecretStr, seconds: float) -> redis.Redis:
@@ -51,17 +54,21 @@ class Redis(Protocol):
 
 
 class RedisLink:
-    """Asks Redis, and after a failure does not ask for a while, so that one that is down costs no time.
+    """Asks Redis, and after a failure no more until a thread beside finds it back: one that is away costs no time.
 
-    That while is a second, and doubles to half a minute as long as Redis stays away; ± 50 %.
+    The thread looks after a second, and the pause doubles to half a minute as long as Redis stays away; ± 50 %.
     """
 
     def __init__(self, url: SecretStr, clock: Clock) -> None:
         """Raises ConfigError. Connects later."""
         self._client = redis_client("sessions_redis", url, _ANSWER_SECONDS)
         self._clock = clock
-        self._failures = 0
-        self._ask_after = 0.0
+        self._pause = _FIRST_PAUSE
+        """Seconds before Redis is looked for. Belongs to the thread while Redis is away."""
+        self._away = threading.Event()
+        self._closing = threading.Event()
+        self._looking: threading.Thread | None = None
+        self._refusal_told = -_REFUSAL_SECONDS
 
     def ask(self, commands: Sequence[Command]) -> list[object] | None:
         """The replies to the commands, in one round trip; None where Redis can't be asked now.
@@ -69,7 +76,7 @@ class RedisLink:
         A command that Redis refuses has the error as its reply. Text comes as bytes. Blocks for half a second at most
         to connect, and as long to be answered.
         """
-        if self._clock.monotonic() < self._ask_after:
+        if self._away.is_set():
             return None
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
@@ -79,18 +86,45 @@ class RedisLink:
         except (redis.RedisError, OSError) as error:
             self._failed(error)
             return None
-        if self._failures:
+        if self._pause > _FIRST_PAUSE:
             log.info("Redis answers again")
-            self._failures = 0
+            self._pause = _FIRST_PAUSE
+        self._tell_refusal(replies)
         return replies
 
     def close(self) -> None:
+        """Ask no more. Waits for a look that is under way, but not for one that hangs."""
+        self._closing.set()
+        if self._looking is not None:
+            self._looking.join(2 * _ANSWER_SECONDS)
         self._client.close()
 
     def _failed(self, error: Exception) -> None:
         metrics.REDIS_FAILURES.inc()
-        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**self._failures) * random.uniform(0.5, 1.5)
-        if not self._failures:
+        if self._pause == _FIRST_PAUSE:
             log.warning("Redis can't be asked: recording goes on without it", error=str(error))
-        self._failures = min(self._failures + 1, 10)
-        self._ask_after = self._clock.monotonic() + pause
+        self._away.set()
+        self._looking = threading.Thread(target=self._look, name="look for Redis", daemon=True)
+        self._looking.start()
+
+    def _look(self) -> None:
+        """Wait until Redis is there again."""
+        while not self._closing.wait(self._pause * random.uniform(0.5, 1.5)):
+            self._pause = min(_LONGEST_PAUSE, 2 * self._pause)
+            try:
+                self._client.ping()
+            except (redis.RedisError, OSError):
+                metrics.REDIS_FAILURES.inc()
+            else:
+                self._away.clear()
+                return
+
+    def _tell_refusal(self, replies: Sequence[object]) -> None:
+        """Count and log that Redis refuses commands, as it does without memory or as a replica."""
+        refusal = next((reply for reply in replies if isinstance(reply, redis.RedisError)), None)
+        if refusal is None:
+            return
+        metrics.REDIS_FAILURES.inc()
+        if self._clock.monotonic() - self._refusal_told >= _REFUSAL_SECONDS:
+            self._refusal_told = self._clock.monotonic()
+            log.warning("Redis refuses commands: recording goes on without it", error=str(refusal))

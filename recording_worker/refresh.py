@@ -62,6 +62,8 @@ class Refreshed(Generic[Value]):
         self._hurried = False
         self.woken = threading.Event()
         """Set when the time of the next refresh has changed."""
+        self.readings = 0
+        """How many there were so far; those that found nothing changed or failed don't count."""
         try:
             reading = load()
         except StoreError as error:
@@ -116,6 +118,7 @@ class Refreshed(Generic[Value]):
         metrics.STORE_READ_AT.labels(self.name).set(self._clock.now_ms() / 1000)
         if reading is not None:
             self.value = reading.value
+            self.readings += 1
             metrics.STORE_ENTRIES.labels(self.name).set(reading.entries)
             metrics.STORE_REJECTED.labels(self.name).set(len(reading.rejected))
             self._tell_rejected(reading.rejected)

@@ -14,22 +14,38 @@ FILE_SECONDS = 5.0
 
 
 class WatchedFile(Generic[Content]):
-    """A file that is read when it is not the one that was read last, going by its time, size and inode."""
+    """A file that is read when it is not the one that was read last, going by its time, size and inode.
+
+    One that has changed is read once two looks in a row find it the same: its writer may be in the middle.
+    """
 
     def __init__(self, path: Path, read: Callable[[Path], Content]) -> None:
         self._path = path
         self._read = read
         self._known: tuple[int, int, int] | None = None
+        self._seen: tuple[int, int, int] | None = None
+        self._problem: ConfigError | None = None
+        """What is wrong with the content, as far as it was read."""
 
     def load(self) -> Reading[Content] | None:
-        """The file's content, or None where that is known. Raises ConfigError."""
+        """The file's content, or None where that is known, or was written since the last look. Raises ConfigError."""
         try:
             stat = self._path.stat()
         except OSError as error:
             raise ConfigError(f"can't read {self._path}: {error.strerror}") from None
         found = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         if found == self._known:
+            self._problem = None
             return None
-        content = self._read(self._path)
-        self._known = found
+        if self._known is not None and found != self._seen:
+            self._seen = found
+            if self._problem is not None:
+                raise self._problem
+            return None
+        try:
+            content = self._read(self._path)
+        except ConfigError as problem:
+            self._problem = problem
+            raise
+        self._known, self._problem = found, None
         return Reading(content, len(content))

@@ -62,14 +62,26 @@ def print_figures(title: str, figures: Mapping[str, object]) -> None:
 
 @contextmanager
 def signals_end() -> Iterator[None]:
-    """SIGTERM and SIGHUP end what runs here as Ctrl-C does, so that it cleans up behind itself."""
+    """SIGTERM and SIGHUP end what runs here as Ctrl-C does, so that it cleans up behind itself.
+
+    Also where a library makes an error of its own of what a signal raised within it, as confluent-kafka does.
+    """
+    raised: list[BaseException] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        sys.exit(128 + number)
+        raised.append(KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number))
+        raise raised[-1]
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    numbers = [signal.SIGTERM, signal.SIGHUP]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell has it ignored in the background
+        numbers.append(signal.SIGINT)
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
+    except Exception:
+        if raised:
+            raise raised[0] from None
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -6,7 +6,8 @@ oldest silently, so a producer has to wait for its consumers; and its transactio
 
 import ctypes
 import ctypes.util
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,6 +20,8 @@ ALL_BROKERS = -1
 
 _PRODUCER = 0
 _ERROR_TEXT_BYTES = 512
+_ORDER_SECONDS = 0.005
+"""Between two orders to the cluster: it may miss one that comes right after another, and finds it a second later."""
 
 
 class EmbeddedBroker:
@@ -47,12 +50,13 @@ class EmbeddedBroker:
     def close(self) -> None:
         """Stop the brokers; what they held is gone."""
         if self._cluster:
+            time.sleep(_ORDER_SECONDS)
             self._lib.rd_kafka_mock_cluster_destroy(self._cluster)
             self._lib.rd_kafka_destroy(self._client)
             self._cluster = None
 
     def create_topic(self, name: str, partitions: int, replication: int = 1) -> None:
-        self._check(self._lib.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, replication))
+        self._order(self._lib.rd_kafka_mock_topic_create, name.encode(), partitions, replication)
 
     def push_request_errors(self, api_key: int, errors: Sequence[int]) -> None:
         """Fail the next requests of a kind (Kafka's API key: 0 Produce, 1 Fetch, 8 OffsetCommit, …), one error each.
@@ -64,17 +68,18 @@ class EmbeddedBroker:
 
     def forbid(self, api_key: int) -> None:
         """Be a broker that does not know a kind of request (22 InitProducerId: one without transactions)."""
-        self._check(self._lib.rd_kafka_mock_set_apiversion(self._cluster, api_key, -1, -1))
+        self._order(self._lib.rd_kafka_mock_set_apiversion, api_key, -1, -1)
 
     def set_down(self, broker: int = ALL_BROKERS) -> None:
         """Drop the connections of a broker and take no new ones."""
-        self._check(self._lib.rd_kafka_mock_broker_set_down(self._cluster, broker))
+        self._order(self._lib.rd_kafka_mock_broker_set_down, broker)
 
     def set_up(self, broker: int = ALL_BROKERS) -> None:
-        self._check(self._lib.rd_kafka_mock_broker_set_up(self._cluster, broker))
+        self._order(self._lib.rd_kafka_mock_broker_set_up, broker)
 
-    def _check(self, code: int) -> None:
-        if code:
+    def _order(self, function: Callable[..., int], *arguments: bytes | int) -> None:
+        time.sleep(_ORDER_SECONDS)
+        if code := function(self._cluster, *arguments):
             raise WorkerError(f"embedded broker: {self._lib.rd_kafka_err2str(code).decode()}")
 
 

@@ -71,6 +71,10 @@ class RedisRestrictions:
             replies: list[object] = pipeline.execute(raise_on_error=False)
         except (redis.RedisError, OSError) as error:
             raise StoreError(str(error)) from error
+        for reply in replies:
+            # but for what is wrong with a key, the reading as a whole was refused
+            if isinstance(reply, redis.ResponseError) and not str(reply).startswith("WRONGTYPE"):
+                raise StoreError(str(reply))
         if replies == self._read:
             return None
         rejected: list[str] = []

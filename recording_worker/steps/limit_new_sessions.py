@@ -19,6 +19,7 @@ _CAPACITY = 100_000
 """Sessions remembered here: some 20 MB."""
 _TELL_SECONDS = 60.0
 """How often the log tells of a team over its limit."""
+_NO_ANSWER = object()
 
 Session = tuple[int, str]
 """Team id, session id."""
@@ -92,15 +93,16 @@ class LimitNewSessions:
             commands += [("EXISTS", _key(BLOCKED_PREFIX, session))]
         passes = dict.fromkeys(unknown, True)
         new: list[Session] = []
-        replies = self._redis.ask(commands)
-        if replies is None:
-            metrics.UNLIMITED_SESSIONS.inc(len(unknown))
-        else:
-            for session, was_new, is_blocked in zip(unknown, replies[::2], replies[1::2], strict=True):
-                if is_blocked == 1:
-                    passes[session] = not self._block
-                elif was_new is True:
-                    new.append(session)
+        unlimited = 0
+        replies = self._redis.ask(commands) or [_NO_ANSWER] * len(commands)
+        for session, was_new, is_blocked in zip(unknown, replies[::2], replies[1::2], strict=True):
+            if is_blocked == 1:
+                passes[session] = not self._block
+            elif was_new is True:
+                new.append(session)
+            elif was_new is not None:  # there was no answer, or an error for one
+                unlimited += 1
+        metrics.UNLIMITED_SESSIONS.inc(unlimited)
         metrics.NEW_SESSIONS.inc(len(new))
         passes |= dict.fromkeys(self._block_those_over_limit(new), False)
         for session, passing in passes.items():

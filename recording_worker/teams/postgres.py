@@ -20,6 +20,7 @@ FROM posthog_team
 WHERE session_recording_opt_in = true
 ORDER BY id
 """
+_ANY_ROW = "SELECT id FROM posthog_team LIMIT 1"
 _DEFAULTS = {"connect_timeout": 10, "application_name": "recording-worker"}
 """What the URL's parameters may say otherwise; seconds, for each address."""
 _QUERY_SECONDS = 60.0
@@ -38,16 +39,28 @@ class PostgresTeams:
         except (psycopg.Error, ValueError):
             raise ConfigError("teams_postgres: not a URL that PostgreSQL's client understands") from None
         self._conninfo = make_conninfo(**{**_DEFAULTS, **given})  # type: ignore[arg-type] # its names are libpq's
+        self._had_teams = False
 
     def load(self) -> Reading[dict[str, Team]]:
-        """All teams that take recordings; those that can't be used are rejected. Raises StoreError."""
+        """All teams that take recordings; those that can't be used are rejected. Raises StoreError.
+
+        So it does where there were teams before, and now the table is empty or no row of it can be used: somebody
+        is at work on it, or made a mistake. That all teams have recordings off is taken as it is.
+        """
         try:
             with psycopg.connect(self._conninfo) as connection, _deadline(connection, _QUERY_SECONDS):
                 connection.read_only = True
                 rows = connection.execute(QUERY).fetchall()
+                is_empty = not rows and connection.execute(_ANY_ROW).fetchone() is None
         except (psycopg.Error, OSError) as error:
             raise StoreError(" ".join(str(error).split()) or repr(error)) from error
-        return teams_of(rows)
+        reading = teams_of(rows)
+        if self._had_teams and is_empty:
+            raise StoreError("posthog_team is empty")
+        if self._had_teams and rows and not reading.value:
+            raise StoreError(f"no row of posthog_team can be used, such as {reading.rejected[0]}")
+        self._had_teams = bool(reading.value)
+        return reading
 
 
 def teams_of(rows: list[tuple[object, ...]]) -> Reading[dict[str, Team]]:

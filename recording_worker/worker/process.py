@@ -99,6 +99,11 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, at_exit: ExitSt
     )
     culprits: dict[tuple[int, int], str] = {}
     stores = Stores(clock, interval=settings.refresh_interval, stale_after=settings.stale_after)
+    at_exit.callback(stores.close)
+    redis = None
+    if settings.sessions_redis is not None:
+        redis = RedisLink(settings.sessions_redis, clock)
+        at_exit.callback(redis.close)
     pipeline = build_pipeline(
         settings,
         teams=open_teams(settings, stores),
@@ -106,7 +111,7 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, at_exit: ExitSt
         manager=manager,
         flusher=flusher,
         clock=clock,
-        redis=RedisLink(settings.sessions_redis, clock) if settings.sessions_redis is not None else None,
+        redis=redis,
         culprits=culprits,
     )
     stores.start()

@@ -3,9 +3,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from recording_worker import redis_link
 from recording_worker.kafka.embedded import EmbeddedBroker
+from recording_worker.redis_link import RedisLink
 from tests.integration.service import TOPIC, Service, Traffic
+from tests.integration.sessions import CLOCK
+from tests.servers.redis import RedisServer
 
 PARTITIONS = 6
 OUTPUT_TOPICS = (
@@ -48,3 +53,12 @@ def start(broker: EmbeddedBroker, tmp_path: Path) -> Iterator[StartService]:
     yield start_service
     for service in services:
         service.kill()
+
+
+@pytest.fixture
+def link(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisLink]:
+    """Redis as the pipeline asks it; it is soon found again when it is back."""
+    monkeypatch.setattr(redis_link, "_FIRST_PAUSE", 0.02)
+    link = RedisLink(SecretStr(redis_server.patient_url), CLOCK)
+    yield link
+    link.close()

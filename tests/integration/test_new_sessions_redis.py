@@ -1,9 +1,8 @@
 """The limit on new sessions: whole sessions are blocked, and reading a batch again changes nothing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
-from pydantic import SecretStr
 
 from recording_worker import metrics
 from recording_worker.batch import MessageBatch
@@ -13,17 +12,8 @@ from recording_worker.steps.limit_new_sessions import LimitNewSessions, TeamBuck
 from tests.builders import FakeClock
 from tests.integration.conftest import StartService
 from tests.integration.service import Traffic, recorded
-from tests.integration.test_sessions_redis import sessions
+from tests.integration.sessions import CLOCK, sessions, wait_until_asked_again
 from tests.servers.redis import RedisServer
-
-CLOCK = FakeClock()
-
-
-@pytest.fixture
-def link(redis_server: RedisServer) -> Iterator[RedisLink]:
-    link = RedisLink(SecretStr(redis_server.patient_url), CLOCK)
-    yield link
-    link.close()
 
 
 def worker(link: RedisLink, burst: int, per_second: float = 1, *, block: bool = True) -> LimitNewSessions:
@@ -130,8 +120,23 @@ def test_while_redis_is_away_all_pass_and_those_that_did_go_on_passing(
     assert passing(step, "a", "b", "c", "d") == ["a", "c", "d"]
     assert since(before) == (0, 0, 0, 2)
     redis_server.start()
-    CLOCK.ms += 1_600
+    wait_until_asked_again(link)
+    CLOCK.ms += 1_000  # a token
     assert passing(step, "e", "c", "d", "f") == ["e", "c", "d"]
+
+
+def test_what_redis_refuses_to_remember_is_not_limited(redis_server: RedisServer, link: RedisLink) -> None:
+    step, before = worker(link, burst=1), counted()
+    with redis_server.client() as client:
+        client.set("@posthog/replay/session-blocked:1:d", "1")
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", 1)
+        try:
+            assert passing(step, "a", "b", "c", "d") == ["a", "b", "c"]
+        finally:
+            client.config_set("maxmemory", 0)
+    assert since(before) == (0, 0, 0, 3)
+    assert passing(step, "b", "e", "c", "f") == ["b", "e", "c"]
 
 
 def test_what_can_not_be_blocked_in_redis_is_not_dropped(

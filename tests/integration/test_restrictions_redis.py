@@ -160,20 +160,21 @@ def test_file_and_redis_together_through_a_failure(redis_server: RedisServer, tm
     def in_force() -> dict[str, Restriction | None]:
         return {token: rules.match(NOBODY) for token, rules in restrictions.current().items()}
 
-    def half_a_minute_later() -> None:
-        clock.ms += 37_000
-        for store in stores._stores:
-            store.turn()
+    def a_minute_later() -> None:
+        for _ in range(2):
+            clock.ms += 37_000
+            for store in stores._stores:
+                store.turn()
 
     assert in_force() == {"a": Restriction.FORCE_OVERFLOW, "b": Restriction.DROP_EVENT}
     redis_server.stop()
     file.write_text('[[restriction]]\ntype = "redirect_to_dlq"\ntoken = "c"\n')
-    half_a_minute_later()
+    a_minute_later()
     assert in_force() == {"c": Restriction.REDIRECT_TO_DLQ, "b": Restriction.DROP_EVENT}
     file.write_text("[[restriction]]\n")
     redis_server.start()
     put(redis_server, DROP, [entry("c"), entry("d")])
-    half_a_minute_later()
+    a_minute_later()
     drop = Restriction.DROP_EVENT
     assert in_force() == {"c": drop, "d": drop}
     assert restrictions.current() is restrictions.current()
@@ -184,6 +185,20 @@ def test_a_redis_that_is_away_at_the_start_is_named(redis_server: RedisServer) -
     settings = Settings(restrictions_redis=SecretStr(redis_server.url))
     with pytest.raises(BootError, match=r"restrictions_redis can't be read: Error 111 connecting to 127\.0\.0\.1"):
         open_restrictions(settings, Stores(FakeClock(), interval=300, stale_after=1000))
+
+
+def test_a_user_who_may_not_read_the_keys_is_no_user_without_restrictions(redis_server: RedisServer) -> None:
+    put(redis_server, DROP, [entry("a")])
+    with redis_server.client() as client:
+        client.acl_setuser("reader", enabled=True, passwords=["+hush"], commands=["+get"], keys=["other*"])
+        store = RedisRestrictions(SecretStr(f"redis://reader:hush@127.0.0.1:{redis_server.port}/0"))
+        with pytest.raises(StoreError, match="permission"):
+            store.load()
+        client.acl_setuser("reader", enabled=True, passwords=["+hush"], commands=["+get"], keys=[PREFIX + "*"])
+        reading = store.load()
+        assert reading is not None
+        assert [rule.token for rule in reading.value] == ["a"]
+        client.acl_deluser("reader")
 
 
 def test_no_error_shows_the_password(redis_server: RedisServer) -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 from recording_worker.kafka.embedded import EmbeddedBroker
 from tests.integration.conftest import PARTITIONS, StartService
@@ -137,3 +138,27 @@ def test_what_waited_too_long_is_recorded_by_the_group_of_the_backfill_topic(
     wait_for(lambda: sum(backfill.metric("flushed_events_total").values()) == 120, "the backfill")
     assert recorded(live.storage) == dict.fromkeys(range(240), 1)
     assert (live.stop(), backfill.stop()) == (0, 0)
+
+
+def test_what_is_redirected_is_recorded_by_the_group_of_the_overflow_topic_and_goes_no_further(
+    start: StartService, traffic: Traffic, tmp_path: Path
+) -> None:
+    rules = tmp_path / "restrictions.toml"
+    rules.write_text('[[restriction]]\ntype = "force_overflow"\ntoken = "token-1"\nsession_ids = ["session-0"]\n')
+    redirecting = {"restrictions": str(rules), "hot_session_bytes_per_minute": 2_000}
+    live = start("live", **redirecting)
+    live.wait_until_ready()
+    traffic.send(120)  # three messages of each session, some 300 bytes each
+    traffic.sessions = 1
+    traffic.send(10)
+    traffic.sessions = 120
+    traffic.send(2, str(os.urandom(2_000)))
+    traffic.wait_until_committed()
+    redirected = live.metric("messages_total")
+    assert redirected['{disposition="redirect",reason="overflow_forced"}'] == 13
+    assert redirected['{disposition="redirect",reason="overflow_hot_session"}'] == 2
+    assert recorded(live.storage).total() == traffic.sent - 15
+    overflow = start("overflow", topic="session_recording_snapshot_item_overflow", group_id="overflow", **redirecting)
+    wait_for(lambda: sum(overflow.metric("flushed_events_total").values()) == 15, "the overflow")
+    assert recorded(live.storage) == dict.fromkeys(range(traffic.sent), 1)
+    assert (live.stop(), overflow.stop()) == (0, 0)

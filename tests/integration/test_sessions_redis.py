@@ -1,49 +1,25 @@
 """What Redis keeps of sessions: retention periods, and what happens when Redis is away."""
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
-from recording_worker import metrics
-from recording_worker._native import Decoder
+from recording_worker import metrics, redis_link
 from recording_worker.batch import Disposition, MessageBatch
 from recording_worker.errors import ConfigError
 from recording_worker.reasons import Reason
 from recording_worker.redis_link import Command, RedisLink
-from recording_worker.steps.parse_headers import ParseHeaders
-from recording_worker.steps.parse_session_recording_message import ParseSessionRecordingMessage
 from recording_worker.steps.pin_retention import PinRetention
-from recording_worker.steps.resolve_team import ResolveTeam
-from recording_worker.teams.service import Team
-from tests.builders import FakeClock, batch, session_message
 from tests.integration.conftest import StartService
 from tests.integration.service import Traffic, recorded, wait_for
+from tests.integration.sessions import CLOCK, sessions, wait_until_asked_again
 from tests.servers.redis import PASSWORD, RedisServer
-
-CLOCK = FakeClock()
-
-
-@pytest.fixture
-def link(redis_server: RedisServer) -> Iterator[RedisLink]:
-    link = RedisLink(SecretStr(redis_server.patient_url), CLOCK)
-    yield link
-    link.close()
-
-
-def sessions(*ids: str, retention: str = "30d") -> MessageBatch:
-    """A batch with a message of each of these sessions, as it is once its teams are resolved."""
-    rows = batch(*(session_message(number, session_id) for number, session_id in enumerate(ids)))
-    for step in (
-        ParseHeaders(),
-        ParseSessionRecordingMessage(Decoder(), CLOCK, 7.0),
-        ResolveTeam({"token-1": Team(1, True, retention)}),
-    ):
-        step.run(rows)
-    assert not any(rows.dispositions)
-    return rows
 
 
 def pinned(step: PinRetention, rows: MessageBatch) -> list[str | None]:
@@ -115,52 +91,100 @@ def test_without_redis_the_teams_period_is_used_and_pinned_once_redis_is_back(
     step.run(sessions("old"))
     redis_server.stop()
     unpinned = metrics.RETENTION_UNPINNED._value.get()
-    failures = metrics.REDIS_FAILURES._value.get()
     assert pinned(step, sessions("old", "new", retention="1y")) == ["30d", "1y"]
     assert pinned(step, sessions("old", "new", retention="1y")) == ["30d", "1y"]
     assert metrics.RETENTION_UNPINNED._value.get() - unpinned == 2
-    assert metrics.REDIS_FAILURES._value.get() - failures == 1, "it was asked again at once"
     redis_server.start()
-    CLOCK.ms += 1_600
+    wait_until_asked_again(link)
     assert pinned(step, sessions("old", "new", retention="1y")) == ["30d", "1y"]
     with redis_server.client() as client:
         assert client.keys() == ["@posthog/replay/session-retention-new"]
 
 
-def test_the_longer_redis_is_away_the_less_often_it_is_asked(redis_server: RedisServer, link: RedisLink) -> None:
-    assert link.ask([("PING",)]) == [True]
-    redis_server.stop()
-    failures = metrics.REDIS_FAILURES._value.get()
-    for _ in range(600):  # seconds
+def test_redis_that_went_away_is_looked_for_ever_less_often_and_told_of_once(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    waits_long, is_back = threading.Event(), threading.Event()
+    link = RedisLink(SecretStr(redis_server.patient_url), CLOCK)
+
+    def wait(seconds: float) -> bool:
+        pauses.append(seconds)
+        if len(pauses) == 8:
+            waits_long.set()
+            is_back.wait(30)
+        return False
+
+    monkeypatch.setattr(link._closing, "wait", wait)
+    before = metrics.REDIS_FAILURES._value.get()
+    with capture_logs() as logs:
+        assert link.ask([("PING",)]) == [True]
+        redis_server.stop()
         assert link.ask([("PING",)]) is None
-        CLOCK.ms += 1_000
-    asked = metrics.REDIS_FAILURES._value.get() - failures
-    assert 10 < asked < 50
-    redis_server.start()
-    CLOCK.ms += 45_000
-    assert link.ask([("PING",)]) == [True]
+        assert waits_long.wait(30)
+        redis_server.start()
+        is_back.set()
+        wait_until_asked_again(link)
+    assert [line["event"] for line in logs] == [
+        "Redis can't be asked: recording goes on without it",
+        "Redis answers again",
+    ]
+    assert metrics.REDIS_FAILURES._value.get() - before == 8
+    for pause, expected in zip(pauses, [1, 2, 4, 8, 16, 30, 30, 30], strict=True):
+        assert 0.5 * expected <= pause <= 1.5 * expected
+    link.close()
 
 
-def test_redis_that_hangs_is_given_up_and_not_waited_for_again_at_once(redis_server: RedisServer) -> None:
+def test_one_that_is_there_but_does_not_answer_in_time_is_asked_ever_less_often(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_link, "_FIRST_PAUSE", 0.001)
+    link = RedisLink(SecretStr(f"{redis_server.url}?socket_timeout=0.1"), CLOCK)
+    slow = [("BLPOP", "nothing", 1)]
+    for failures in range(1, 4):
+        wait_for(lambda: not link._away.is_set(), "Redis to be found")
+        assert link.ask(slow) is None
+        assert link._pause >= 0.001 * 2 ** (failures - 1)
+    link.close()
+
+
+def test_redis_that_hangs_is_waited_for_once(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_link, "_FIRST_PAUSE", 0.02)
     link = RedisLink(SecretStr(redis_server.url), CLOCK)
     assert link.ask([("PING",)]) == [True]
     redis_server.pause()
     try:
-        failures = metrics.REDIS_FAILURES._value.get()
         started = time.monotonic()
-        assert [link.ask([("PING",)]) for _ in range(1000)] == [None] * 1000
-        assert metrics.REDIS_FAILURES._value.get() - failures == 1
-        assert time.monotonic() - started < 20, "waited for each time"
+        assert link.ask([("SET", "k", "v")]) is None
+        assert 0.4 < time.monotonic() - started < 20
+        assert link._looking is not None
+        started = time.thread_time()
+        assert [link.ask([("PING",)]) for _ in range(10_000)] == [None] * 10_000
+        assert time.thread_time() - started < 0.4, "waited for Redis"
     finally:
         redis_server.resume()
-    CLOCK.ms += 1_600
-    wait_for(lambda: _echo(link) == [b"mine"], "an answer to this question, not to an earlier one")
+    wait_for(lambda: link.ask([("ECHO", "mine")]) == [b"mine"], "an answer to this question, not to an earlier one")
     link.close()
 
 
-def _echo(link: RedisLink) -> list[object] | None:
-    CLOCK.ms += 45_000
-    return link.ask([("ECHO", "mine")])
+def test_what_redis_refuses_is_counted_and_told_once_a_minute(redis_server: RedisServer, link: RedisLink) -> None:
+    before = counted = metrics.REDIS_FAILURES._value.get()
+    with redis_server.client() as client, capture_logs() as logs:
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", 1)
+        try:
+            step = PinRetention(link)
+            for _ in range(3):
+                assert pinned(step, sessions("a", retention="1y")) == ["1y"]
+            CLOCK.ms += 60_000
+            assert pinned(step, sessions("a", retention="1y")) == ["1y"]
+            counted = metrics.REDIS_FAILURES._value.get()
+        finally:
+            client.config_set("maxmemory", 0)
+        assert pinned(step, sessions("a")) == ["30d"]
+    assert counted - before == 4
+    assert [line["event"] for line in logs] == ["Redis refuses commands: recording goes on without it"] * 2
+    assert "maxmemory" in logs[0]["error"]
 
 
 def test_what_redis_refuses_is_the_commands_reply(link: RedisLink) -> None:
@@ -176,32 +200,62 @@ def test_a_url_that_is_none_is_not_shown(url: str) -> None:
     assert "hush" not in str(error.value)
 
 
-def test_nothing_is_lost_while_redis_stops_and_starts_under_load(
+def test_nothing_is_lost_while_redis_stops_hangs_and_starts_under_load(
     redis_server: RedisServer, start: StartService, traffic: Traffic
 ) -> None:
-    traffic.sessions = 100_000  # each message is of a new one, to be asked for
-    service = start(sessions_redis=redis_server.url)
+    traffic.sessions = 1_000_000  # each message is of a new one, to be asked for
+    # of one worker, for each to be seen that misses Redis and finds it again
+    limit = {"block_new_sessions": True, "new_sessions_burst": 1_000_000}
+    service = start(sessions_redis=redis_server.url, workers=1, **limit)
     service.wait_until_ready()
+    workers = service.worker_pids()
 
-    def failures() -> float:
-        return sum(service.metric("redis_failures_total").values())
+    def total(name: str) -> float:
+        return sum(service.metric(name).values())
 
-    def missed(before: float) -> bool:
-        traffic.send(20)
-        return failures() > before
+    def wait_until_missed() -> None:
+        unpinned, unlimited = total("retention_unpinned_sessions_total"), total("unlimited_sessions_total")
+        wait_for(lambda: total("retention_unpinned_sessions_total") > unpinned + 50, "unpinned sessions")
+        wait_for(lambda: total("unlimited_sessions_total") > unlimited + 50, "sessions that are not limited")
 
-    def pinned_again() -> bool:
-        traffic.send(20)
+    def wait_until_pinned_again() -> None:
         with redis_server.client() as client:
-            return bool(client.keys("@posthog/replay/session-retention-*"))
+            client.flushall()
+            wait_for(lambda: client.dbsize() > 100, "the worker to ask Redis again")
 
-    for _ in range(2):
-        traffic.send(200)
-        redis_server.stop()
-        wait_for(partial(missed, failures()), "a worker to miss Redis")
-        redis_server.start()
-        wait_for(pinned_again, "a worker to ask Redis again")
+    with steady(traffic):
+        wait_until_pinned_again()
+        for _ in range(2):
+            redis_server.stop()
+            wait_until_missed()
+            redis_server.start()
+            wait_until_pinned_again()
+        redis_server.pause()
+        wait_until_missed()
+        redis_server.resume()
+        wait_until_pinned_again()
     traffic.wait_until_committed()
+    assert service.worker_pids() == workers
     assert service.stop() == 0
     assert recorded(service.storage) == dict.fromkeys(range(traffic.sent), 1)
+    assert {path.parent.name for path in service.storage.rglob("*") if path.is_file()} == {"30d"}
+    assert min(len(service.logged("Redis can't be asked")), len(service.logged("Redis answers again"))) >= 3
     assert PASSWORD not in service.log_file.read_text()
+
+
+@contextmanager
+def steady(traffic: Traffic) -> Iterator[None]:
+    """A thread that sends without a pause, some hundred messages a second, while the body runs."""
+    done = threading.Event()
+
+    def send() -> None:
+        while not done.wait(0.02):
+            traffic.send(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(send)
+        try:
+            yield
+        finally:
+            done.set()
+            sending.result()

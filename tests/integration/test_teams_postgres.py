@@ -95,19 +95,52 @@ def test_a_new_team_is_known_after_the_next_refresh_and_a_failure_in_between_kee
     assert (teams.get("phc_a"), teams.get("phc_b")) == (None, Team(2, True, "90d"))
 
 
-def test_an_unknown_token_hurries_one_refresh_and_no_other_while_it_stays_unknown(postgres: PostgresServer) -> None:
+def test_a_table_that_was_emptied_is_a_failure_but_not_that_all_recordings_are_off(postgres: PostgresServer) -> None:
+    store = read(postgres)
+    assert store.load().value == {}
+    postgres.add_team(1, "phc_a")
+    postgres.add_team(2, None)
+    assert store.load().entries == 1
+    postgres.execute("UPDATE posthog_team SET api_token = ''")
+    with pytest.raises(StoreError, match="no row of posthog_team can be used, such as team 1: its token is not a text"):
+        store.load()
+    postgres.execute("DELETE FROM posthog_team")
+    with pytest.raises(StoreError, match="posthog_team is empty"):
+        store.load()
+    postgres.add_team(1, "phc_a", on=False)
+    assert store.load().value == {}
+    postgres.execute("DELETE FROM posthog_team")
+    assert store.load().value == {}
+
+
+def test_an_unknown_token_hurries_three_refreshes_and_no_other_while_it_stays_unknown(postgres: PostgresServer) -> None:
     postgres.add_team(1, "phc_a")
     clock = FakeClock()
     source = refreshed(postgres, clock)
     teams = RefreshedTeams(source)
     postgres.add_team(2, "phc_b")
     clock.ms += 30_000
-    assert (teams.get("phc_b"), teams.get("nobody's")) == (None, None)
-    assert source.due - clock.monotonic() == 30
+    for _ in range(2):
+        assert (teams.get("phc_b"), teams.get("nobody's")) == (None, None)
+        assert source.due - clock.monotonic() == 30
     clock.ms += 30_000
+    for _ in range(2):
+        source.turn()
+        assert (teams.get("phc_b"), teams.get("nobody's")) == (Team(2, True, "30d"), None)
+        assert source.due - clock.monotonic() == 60
+        clock.ms += 60_000
     source.turn()
-    assert (teams.get("phc_b"), teams.get("nobody's")) == (Team(2, True, "30d"), None)
+    assert teams.get("nobody's") is None
     assert source.due - clock.monotonic() >= 240
+    assert source.readings == 4
+
+
+def test_what_is_remembered_of_unknown_tokens_is_bounded_whatever_their_length(postgres: PostgresServer) -> None:
+    teams = RefreshedTeams(refreshed(postgres, FakeClock()))
+    for number in range(30_000):
+        assert teams.get("x" * 1_000 + str(number)) is None
+    assert len(teams._asks) == 10_000
+    assert all(isinstance(remembered, int) for remembered in teams._asks)
 
 
 def test_a_server_that_hangs_is_given_up(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:

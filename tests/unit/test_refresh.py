@@ -201,15 +201,34 @@ def test_a_watched_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     assert watched.load() == Reading("one", 3)
     assert watched.load() is None
     path.write_text("three")
-    assert watched.load() == Reading("three", 5)
+    assert read_once_left_alone(watched) == Reading("three", 5)
     replacement = tmp_path / "new"
     replacement.write_text("seven")
     replacement.replace(path)
-    assert watched.load() == Reading("seven", 5)
+    assert read_once_left_alone(watched) == Reading("seven", 5)
     assert len(reads) == 3
     path.unlink()
     with pytest.raises(ConfigError, match=r"can't read .*: No such file"):
         watched.load()
+
+
+def read_once_left_alone(watched: WatchedFile[str]) -> Reading[str] | None:
+    """What the second look at a file that changed finds; the first finds nothing new."""
+    assert watched.load() is None
+    return watched.load()
+
+
+def test_a_watched_file_is_not_read_while_it_is_being_written(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("whole")
+    watched = WatchedFile(path, Path.read_text)
+    assert watched.load() == Reading("whole", 5)
+    with path.open("w") as file:
+        for _ in range(3):
+            assert watched.load() is None
+            file.write("part")
+            file.flush()
+    assert read_once_left_alone(watched) == Reading("part" * 3, 12)
 
 
 def test_bad_content_of_a_watched_file_is_not_taken_as_known(tmp_path: Path) -> None:
@@ -223,8 +242,13 @@ def test_bad_content_of_a_watched_file_is_not_taken_as_known(tmp_path: Path) -> 
     assert watched.load() == Reading([1], 1)
     path.write_text("22")
     good, watched._read = watched._read, refuse
+    assert watched.load() is None
     for _ in range(2):
-        with pytest.raises(ConfigError):
+        with pytest.raises(ConfigError, match="bad"):
             watched.load()
+    path.write_text("333")
     watched._read = good
-    assert watched.load() == Reading([22], 1)
+    with pytest.raises(ConfigError, match="bad"):  # still: it may be in the middle of being written
+        watched.load()
+    assert watched.load() == Reading([333], 1)
+    assert watched.load() is None

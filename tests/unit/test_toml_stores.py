@@ -102,9 +102,10 @@ def test_a_file_of_teams_that_changes_is_read_again_and_a_broken_one_changes_not
     teams = open_teams(Settings(teams=path), stores)
 
     def some_seconds_later() -> tuple[Team | None, Team | None]:
-        clock.ms += 6_000
-        for store in stores._stores:
-            store.turn()
+        for _ in range(2):
+            clock.ms += 6_000
+            for store in stores._stores:
+                store.turn()
         return teams.get("a"), teams.get("b")
 
     first = Team(1, True, "30d")

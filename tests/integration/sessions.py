@@ -1,0 +1,30 @@
+"""What the tests of what Redis knows of sessions share."""
+
+from recording_worker._native import Decoder
+from recording_worker.batch import MessageBatch
+from recording_worker.redis_link import RedisLink
+from recording_worker.steps.parse_headers import ParseHeaders
+from recording_worker.steps.parse_session_recording_message import ParseSessionRecordingMessage
+from recording_worker.steps.resolve_team import ResolveTeam
+from recording_worker.teams.service import Team
+from tests.builders import FakeClock, batch, session_message
+from tests.integration.service import wait_for
+
+CLOCK = FakeClock()
+
+
+def sessions(*ids: str, retention: str = "30d") -> MessageBatch:
+    """A batch with a message of each of these sessions, as it is once its teams are resolved."""
+    rows = batch(*(session_message(number, session_id) for number, session_id in enumerate(ids)))
+    for step in (
+        ParseHeaders(),
+        ParseSessionRecordingMessage(Decoder(), CLOCK, 7.0),
+        ResolveTeam({"token-1": Team(1, True, retention)}),
+    ):
+        step.run(rows)
+    assert not any(rows.dispositions)
+    return rows
+
+
+def wait_until_asked_again(link: RedisLink) -> None:
+    wait_for(lambda: link.ask([("PING",)]) == [True], "Redis to be asked again")

@@ -1,0 +1,32 @@
+"""Commands that a signal ends."""
+
+import signal
+
+import pytest
+
+from recording_worker.cli.output import signals_end
+
+
+def raise_within_a_library(number: int) -> None:
+    """As a C extension does that takes whatever is raised within it for a wrong argument."""
+    try:
+        signal.raise_signal(number)
+    except (KeyboardInterrupt, SystemExit):
+        raise TypeError("expected header key to be unicode string") from None
+
+
+@pytest.mark.parametrize(
+    ("number", "ending"),
+    [(signal.SIGINT, KeyboardInterrupt()), (signal.SIGTERM, SystemExit(143)), (signal.SIGHUP, SystemExit(129))],
+)
+def test_a_signal_ends_them_whatever_a_library_makes_of_it(number: int, ending: BaseException) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(type(ending)) as ended, signals_end():
+        raise_within_a_library(number)
+    assert ended.value.args == ending.args
+    assert signal.getsignal(number) is before
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    with pytest.raises(TypeError, match="wrong"), signals_end():
+        raise TypeError("wrong")
