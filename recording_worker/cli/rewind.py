@@ -60,11 +60,13 @@ def _print(moves: "list[Move]", title: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
     for name in ("partition", "committed", "new"):
         table.add_column(name, justify="right")
     table.add_column("")
     for move in moves:
         numbers = (move.partition, move.committed, move.new if move.new is not None else move.committed)
         table.add_row(*("-" if number is None else str(number) for number in numbers), move.remark)
-    Console(markup=False, highlight=False).print(table)
+    console = Console(markup=False, highlight=False)
+    console.print(title, soft_wrap=True)
+    console.print(table)

@@ -76,4 +76,5 @@ def _print(report: "Report") -> None:
         f" {report.dropped:,} dropped, {report.redirected:,} redirected, {report.dlq:,} sent to the DLQ,"
         f" {report.skipped:,} offsets skipped"
     )
-    click.echo(f"{len(report.damages):,} damages" if report.damages else "nothing is wrong")
+    number = len(report.damages)
+    click.echo(f"{number:,} damage{'s' if number > 1 else ''}" if number else "nothing is wrong")

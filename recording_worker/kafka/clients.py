@@ -28,6 +28,7 @@ _OURS = {
     "partition.assignment.strategy": "the supervisor needs cooperative-sticky",
     "enable.auto.commit": "offsets are committed once their messages are stored",
     "enable.auto.offset.store": "offsets are committed once their messages are stored",
+    "auto.offset.reset": "set on_offset_gap and start_from instead",
     "enable.partition.eof": "it is not an error here",
     "acks": "a record counts once all replicas in sync have it",
     "request.required.acks": "a record counts once all replicas in sync have it",
@@ -80,6 +81,11 @@ class _ErrorLog:
         if now >= self._quiet_until.get(error.code(), 0):
             self._quiet_until[error.code()] = now + _REPEAT_SECONDS
             log.warning("Kafka client", error=error.str())
+
+
+def is_fatal(error: KafkaError) -> bool:
+    """Whether the client it is from is of no use any more. A consumer's fatal errors are told by their code alone."""
+    return error.fatal() or error.code() == KafkaError._FATAL  # noqa: SLF001 - public, though named so
 
 
 def as_config_error(problem: KafkaException) -> ConfigError:

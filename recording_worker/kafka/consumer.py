@@ -1,6 +1,7 @@
 """PartitionConsumer: how a worker reads what it was given. It is no member of the group and commits nothing."""
 
 from collections.abc import Iterable, Mapping
+from operator import methodcaller
 from typing import Any, NamedTuple
 
 import structlog
@@ -10,7 +11,7 @@ from confluent_kafka import Message as KafkaMessage
 from recording_worker import metrics
 from recording_worker.batch import Headers, Message
 from recording_worker.errors import WorkerError
-from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config
+from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config, is_fatal
 from recording_worker.settings import OnOffsetGap, Settings
 
 log = structlog.get_logger()
@@ -41,8 +42,6 @@ def consumer_config(settings: Settings) -> dict[str, Any]:
         settings,
         "consumer",
         defaults={
-            # a hole in the log is reported, never skipped over
-            "auto.offset.reset": "error",
             # the whole fetch queue's bytes, over all partitions; one fetch may overshoot it
             "queued.max.messages.kbytes": queue_kib,
             "queued.min.messages": 1_000_000,
@@ -52,6 +51,8 @@ def consumer_config(settings: Settings) -> dict[str, Any]:
         },
         ours={
             "group.id": settings.group_id,
+            # a hole in the log is reported, never skipped over
+            "auto.offset.reset": "error",
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
         },
@@ -151,8 +152,10 @@ class PartitionConsumer:
 
     def _handle(self, error: KafkaError, message: KafkaMessage) -> None:
         partition = message.partition()
-        if error.fatal():
+        if is_fatal(error):
             raise WorkerError(f"Kafka consumer: {error.str()}")
+        if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:  # librdkafka would say so once, and try on for ever
+            raise WorkerError(f"topic {self._topic} can't be read: {error.str()}")
         if error.code() in _STOPPING_ERRORS and partition in self._starts:
             if not self._jump(partition, error):
                 self._faults.append(self._fault(partition, error))
@@ -183,24 +186,47 @@ class PartitionConsumer:
 
     def _fault(self, partition: int, error: KafkaError) -> PartitionFault:
         wanted = self.states()[partition].position
+        way_on = ""
         try:
             low, high = self._consumer.get_watermark_offsets(self._at(partition), timeout=_WATERMARK_TIMEOUT)
+        except KafkaException as problem:
+            holds = f"what the log holds is not known ({problem.args[0].str()})"
+        else:
             holds = (
                 f"the log holds offsets {low} to {high - 1}" if high > low else f"the log is empty, next offset {high}"
             )
-        except KafkaException as problem:
-            holds = f"what the log holds is not known ({problem.args[0].str()})"
-        text = f"partition {partition} stopped: offset {wanted} is to be read next, but {holds} ({error.str()})"
+            if wanted < low:
+                way_on = "; on_offset_gap says where to go on without what is gone"
+            elif wanted > high:
+                way_on = "; recording-worker rewind sets the group back to what is there"
+        text = f"partition {partition} stopped: offset {wanted} is to be read next, but {holds} ({error.str()}){way_on}"
         return PartitionFault(partition, wanted, text)
 
     def _at(self, partition: int, offset: int = 0) -> TopicPartition:
         return TopicPartition(self._topic, partition, offset)
 
 
+_raw_headers = methodcaller("headers")
+"""`message.headers()` by way of a call whose result the interpreter checks. confluent-kafka 2.16 returns a list with a
+null pointer in it where a header's name is no UTF-8; called directly, in a loop that is warm, that ends the process."""
+
+
+def headers_of(message: Any) -> Headers:
+    """A record's headers; none where the name of one is no UTF-8, for then the client gives none of them."""
+    try:
+        return [(key, value or b"") for key, value in _raw_headers(message) or ()]
+    except SystemError:
+        return []
+
+
 def _convert(message: Any) -> Message:
     """A record as the pipeline takes it. (Any: by its stubs a record may lack a partition and an offset.)"""
     kind, timestamp = message.timestamp()
-    headers: Headers = [(key, value or b"") for key, value in message.headers() or ()]
     return Message(
-        message.partition(), message.offset(), timestamp if kind else -1, message.key(), message.value(), headers
+        message.partition(),
+        message.offset(),
+        timestamp if kind else -1,
+        message.key(),
+        message.value(),
+        headers_of(message),
     )

@@ -2,16 +2,18 @@
 
 import random
 import struct
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, wait
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
 from recording_worker.errors import WorkerError
-from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config
+from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config, is_fatal
 from recording_worker.kafka.offsets import OffsetStore, Position
 from recording_worker.settings import GroupProtocol, Settings, StartFrom
 
@@ -19,6 +21,7 @@ log = structlog.get_logger()
 
 _REQUEST_TIMEOUT = 3.0
 _SINGLE_REQUEST_TIMEOUT = 0.3
+_LOOK_SECONDS = 0.1
 
 _NOT_NOW = frozenset(
     {
@@ -35,7 +38,7 @@ _MEMBERSHIP_MAGIC = b"CGMDv2:"
 _GENERATION = struct.Struct("=i")
 """Follows the magic in the group metadata that librdkafka writes (rdkafka_cgrp.c); -1 outside a group."""
 
-_NEVER = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED})
+Answer = TypeVar("Answer")
 
 
 def member_config(settings: Settings) -> dict[str, Any]:
@@ -80,9 +83,11 @@ class GroupMember:
     def __init__(self, settings: Settings, owner: Owner, offsets: OffsetStore) -> None:
         self._topic = settings.topic
         self._start_from = settings.start_from
+        self._hopeless = _hopeless_errors(settings)
         self._owner = owner
         self._offsets = offsets
         self._committing = False
+        self._leaving: Future[None] | None = None
         config = member_config(settings) | {"on_commit": self._on_commit}
         try:
             self._consumer = Consumer(config, logger=LIBRDKAFKA_LOGGER)
@@ -98,11 +103,9 @@ class GroupMember:
         """Take part in the group: calls the owner. Raises WorkerError where membership is over."""
         message = self._consumer.poll(timeout)
         error = message.error() if message is not None else None
-        if error is None:
-            return
-        if error.fatal() or error.code() in _NEVER:
-            raise WorkerError(f"Kafka group member: {error.str()}")
-        log.warning("Kafka group member", error=error.str())
+        if error is not None:
+            self._raise_if_hopeless("can't be in the Kafka group", error)
+            log.warning("Kafka group member", error=error.str())
 
     def membership(self) -> bytes | None:
         """This member as transactions name it, or None while it is not in the group.
@@ -118,16 +121,18 @@ class GroupMember:
     def start_offsets(self, partitions: Iterable[int]) -> dict[int, tuple[Position | None, int]]:
         """Partition → (what is committed or None, where to begin where there is none).
 
-        Asks the broker and waits for it. Partitions are left out of which a transaction is not decided yet. Raises
-        KafkaException where the broker answers for none.
+        Asks the broker and waits for it, for some seconds. Partitions are left out of which a transaction is not
+        decided yet, or that there was no time to ask for. Raises KafkaException where the broker answers for none.
         """
         starts: dict[int, tuple[Position | None, int]] = {}
-        for at in self._committed([TopicPartition(self._topic, partition) for partition in partitions]):
+        committed = self._committed([TopicPartition(self._topic, partition) for partition in partitions])
+        deadline = time.monotonic() + _REQUEST_TIMEOUT
+        for at in committed:
             if at.error is not None:
                 raise KafkaException(at.error)
             if at.offset != OFFSET_INVALID:
                 starts[at.partition] = (Position(at.offset, at.metadata or ""), at.offset)
-            else:
+            elif time.monotonic() < deadline:
                 low, high = self._consumer.get_watermark_offsets(at, timeout=_REQUEST_TIMEOUT)
                 starts[at.partition] = (None, low if self._start_from is StartFrom.EARLIEST else high)
         return starts
@@ -165,21 +170,39 @@ class GroupMember:
         except KafkaException as problem:
             self._note(problem.args[0])
 
-    def commit_now(self) -> None:
-        """Send the pending offsets and wait for the answer; for the moment before partitions are given back."""
+    def commit_now(self, timeout: float) -> None:
+        """Send the pending offsets and wait for the answer; for the moment before partitions are given back.
+
+        For an answer that does not come within `timeout` seconds nobody waits any more.
+        """
         pending = self._offsets.pending()
         if not pending:
             return
+        positions = self._positions(pending)
+        answer = _aside(lambda: self._consumer.commit(offsets=positions, asynchronous=False))
         try:
-            answer = self._consumer.commit(offsets=self._positions(pending), asynchronous=False)
+            self._take_answer(answer.result(timeout))
+        except TimeoutError:
+            log.warning("no answer to a commit: these may be read again", offsets=pending)
         except KafkaException as problem:
             self._note(problem.args[0])
-        else:
-            self._take_answer(answer)
 
-    def close(self) -> None:
-        """Leave the group: calls the owner's `on_revoke` for what is left."""
-        self._consumer.close()
+    def close(self, timeout: float, waiting: Callable[[], None] = lambda: None) -> None:
+        """Leave the group: calls the owner's `on_revoke` for what is left.
+
+        Takes no longer than `timeout` seconds; `waiting` is called again and again meanwhile. Where the broker does not
+        answer, the group finds out by itself that this member is gone. Called again, it goes on waiting.
+        """
+        if self._leaving is None:
+            self._leaving = _aside(self._consumer.close)
+        deadline = time.monotonic() + timeout
+        while not self._leaving.done():
+            if time.monotonic() >= deadline:
+                log.warning("no answer from Kafka: the group will miss this host once its session has timed out")
+                return
+            wait([self._leaving], _LOOK_SECONDS)
+            waiting()
+        self._leaving.result()
 
     def _positions(self, positions: Mapping[int, Position]) -> list[TopicPartition]:
         return [TopicPartition(self._topic, number, at.offset, at.account) for number, at in positions.items()]
@@ -201,10 +224,14 @@ class GroupMember:
 
     def _note(self, error: KafkaError) -> None:
         """A commit failed: its offsets stay pending. Raises WorkerError where trying again is no use."""
-        if error.fatal() or error.code() in _NEVER:
-            raise WorkerError(f"offsets can't be committed: {error.str()}")
+        self._raise_if_hopeless("offsets can't be committed", error)
         report = log.debug if error.code() in _NOT_NOW else log.warning
         report("commit refused, its offsets are kept and tried again", error=error.str())
+
+    def _raise_if_hopeless(self, what: str, error: KafkaError) -> None:
+        if is_fatal(error) or error.code() in self._hopeless:
+            hint = self._hopeless.get(error.code(), "")
+            raise WorkerError(f"{what}: {error.str()}{f' ({hint})' if hint else ''}")
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.incremental_assign(partitions)
@@ -216,3 +243,33 @@ class GroupMember:
 
     def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._owner.on_lost([at.partition for at in partitions])
+
+
+def _hopeless_errors(settings: Settings) -> dict[int, str]:
+    """Errors of a member that another try does not mend → what to do about them."""
+    name = settings.group_instance_id
+    twice = f"group_instance_id {name} must be no other host's; one that died keeps it until its session times out"
+    return {
+        KafkaError.GROUP_AUTHORIZATION_FAILED: f"the user needs Read on the group {settings.group_id}",
+        KafkaError.TOPIC_AUTHORIZATION_FAILED: f"the user needs Read on the topic {settings.topic}",
+        KafkaError._FATAL: twice if name else "",  # noqa: SLF001 - public, though named so
+        KafkaError.FENCED_INSTANCE_ID: twice,
+    }
+
+
+def _aside(call: Callable[[], Answer]) -> "Future[Answer]":
+    """Make a call on a thread of its own, which is left behind where the call never ends.
+
+    librdkafka's synchronous commit and close know no time-out: with a broker that is there and silent they were seen to
+    take minutes (librdkafka issue 3740).
+    """
+    answer: Future[Answer] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - raised again where the answer is taken
+            answer.set_exception(error)
+
+    threading.Thread(target=run, name="Kafka group", daemon=True).start()
+    return answer

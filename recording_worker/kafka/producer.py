@@ -1,5 +1,6 @@
 """RecordProducer: sends output records and waits until the brokers have them."""
 
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from recording_worker import metrics
 from recording_worker.batch import OutputRecord
-from recording_worker.errors import FlushError
+from recording_worker.errors import BootError, FlushError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config
 from recording_worker.settings import Delivery, Settings
 
@@ -17,6 +18,10 @@ log = structlog.get_logger()
 
 _QUEUE_KIB = 64 * 1024
 _LARGEST_MESSAGE = 100 * 1024 * 1024
+_MAKING_SECONDS = 2.0
+"""What brokers that make missing topics get to make one."""
+
+_OUTPUTS = ("metadata_topic", "console_logs_topic", "warnings_topic", "dlq_topic", "overflow_topic")
 
 
 def producer_config(settings: Settings) -> dict[str, Any]:
@@ -35,6 +40,39 @@ def producer_config(settings: Settings) -> dict[str, Any]:
         # at_least_once is also for brokers that know no producer ids
         ours={"enable.idempotence": settings.delivery is Delivery.EXACTLY_ONCE, "acks": "all"},
     )
+
+
+def check_outputs(settings: Settings, timeout: float) -> None:
+    """Whether the topics a worker writes to are there, or are made by the brokers. Raises BootError, ConfigError.
+
+    Rights to write to one show only once it is written to; a topic that may not even be asked about is told of.
+    """
+    names = [*_OUTPUTS, *(["backfill_topic"] if settings.lag_shed_after is not None else [])]
+    try:
+        producer = Producer(producer_config(settings), logger=LIBRDKAFKA_LOGGER)
+    except KafkaException as problem:
+        raise as_config_error(problem) from problem
+    try:
+        errors = {name: _topic_error(producer, getattr(settings, name), timeout) for name in names}
+    except KafkaException as problem:
+        raise BootError(f"Kafka can't be asked about topics: {problem.args[0].str()}") from problem
+    problems = [
+        f"topic {getattr(settings, name)} ({name}) can't be written to: {error.str()}"
+        for name, error in errors.items()
+        if error is not None
+    ]
+    if problems:
+        raise BootError("\n".join(problems))
+
+
+def _topic_error(producer: Producer, topic: str, timeout: float) -> KafkaError | None:
+    """What is wrong with a topic. Asked about a missing one, brokers may make it, and say so a moment later."""
+    deadline = time.monotonic() + _MAKING_SECONDS
+    while True:
+        error: KafkaError | None = producer.list_topics(topic, timeout=timeout).topics[topic].error
+        if error is None or error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART or time.monotonic() > deadline:
+            return error
+        time.sleep(0.1)
 
 
 class Failure(NamedTuple):

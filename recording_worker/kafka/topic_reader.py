@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from recording_worker.errors import WorkerError
 from recording_worker.kafka.admin import Admin, LogBounds
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error
-from recording_worker.kafka.consumer import consumer_config
+from recording_worker.kafka.consumer import consumer_config, headers_of
 from recording_worker.reading.ledger import Record
 from recording_worker.settings import Settings
 
@@ -111,6 +111,6 @@ def _raise_unless_end(topic: str, message: Any) -> None:
 
 
 def _record(message: Any) -> Record:
-    headers = [(name, value or b"") for name, value in message.headers() or []]
     _kind, timestamp_ms = message.timestamp()
+    headers = headers_of(message)
     return Record(message.topic(), message.partition(), message.offset(), timestamp_ms, headers, message.value())

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from recording_worker.batch import OutputRecord
 from recording_worker.errors import BootError, FlushError
-from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error
+from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, is_fatal
 from recording_worker.kafka.producer import Failure, leave_out, produce, producer_config, take_too_large
 from recording_worker.settings import Settings
 
@@ -72,6 +72,7 @@ class TransactionalProducer:
     """One worker's producer. Its transactional id is no other's: whoever comes later with the same id fences it."""
 
     def __init__(self, settings: Settings, transactional_id: str) -> None:
+        self._id = transactional_id
         try:
             self._producer = Producer(transactional_config(settings, transactional_id), logger=LIBRDKAFKA_LOGGER)
         except KafkaException as problem:
@@ -85,7 +86,7 @@ class TransactionalProducer:
         try:
             _until_decided(self._producer.init_transactions, waiting)
         except KafkaException as problem:
-            raise BootError(f"Kafka transactions can't be used: {problem.args[0].str()}") from problem
+            raise _no_transactions(self._id, problem.args[0]) from problem
 
     def transact(
         self, records: Sequence[OutputRecord], positions: list[TopicPartition], membership: bytes
@@ -129,34 +130,36 @@ class TransactionalProducer:
                 produce(self._producer, record, failures)
             self._producer.poll(0)
             if failures:
-                return self._abort(failures[0].error)
+                return self._abort(failures[0].error, failures)
             _until_decided(lambda timeout: self._producer.send_offsets_to_transaction(positions, membership, timeout))
             # a commit whose answer is lost is asked about again, never aborted: it may have happened
             _until_decided(self._producer.commit_transaction)
         except KafkaException as problem:
             error = problem.args[0]
-            if error.fatal():
+            if is_fatal(error):
                 raise FlushError(f"Kafka transaction failed: {error.str()}") from problem
-            return self._abort(_cause(failures, error))
+            return self._abort(error, failures)
         return None
 
-    def _abort(self, error: KafkaError) -> KafkaError:
+    def _abort(self, error: KafkaError, failures: Sequence[Failure]) -> KafkaError:
+        """Abort the transaction; returns why: the error of the record that was at fault, or else what the call said."""
         try:
             _until_decided(self._producer.abort_transaction)
         except KafkaException as problem:
             raise FlushError(f"Kafka transaction can't be aborted: {problem.args[0].str()}") from problem
-        if error.fatal() or error.code() in _HOPELESS:
-            raise FlushError(f"Kafka transaction failed: {error.str()}")
-        return error
+        failure = next((failure for failure in failures if failure.error.code() not in _PURGED), None)
+        where = "" if failure is None else f"topic {failure.record.topic}: "
+        cause = error if failure is None else failure.error
+        if is_fatal(cause) or cause.code() in _HOPELESS:
+            raise FlushError(f"Kafka transaction failed: {where}{cause.str()}")
+        return cause
 
 
 def can_transact(settings: Settings, timeout: float) -> bool:
     """Whether the brokers do transactions. Raises BootError where they can't be asked, ConfigError."""
+    transactional_id = f"{settings.group_id}/probe-{random.getrandbits(64):016x}"
     try:
-        producer = Producer(
-            transactional_config(settings, f"{settings.group_id}/probe-{random.getrandbits(64):016x}"),
-            logger=LIBRDKAFKA_LOGGER,
-        )
+        producer = Producer(transactional_config(settings, transactional_id), logger=LIBRDKAFKA_LOGGER)
     except KafkaException as problem:
         raise as_config_error(problem) from problem
     deadline = time.monotonic() + timeout
@@ -168,9 +171,13 @@ def can_transact(settings: Settings, timeout: float) -> bool:
             if error.code() == KafkaError._UNSUPPORTED_FEATURE:  # noqa: SLF001
                 return False
             if not error.retriable() or time.monotonic() > deadline:
-                raise BootError(f"Kafka transactions can't be used: {error.str()}") from problem
+                raise _no_transactions(transactional_id, error) from problem
         else:
             return True
+
+
+def _no_transactions(transactional_id: str, error: KafkaError) -> BootError:
+    return BootError(f"Kafka transactions can't be used under the transactional id {transactional_id}: {error.str()}")
 
 
 def _until_decided(call: Callable[[float], Any], waiting: Callable[[], None] = lambda: None) -> None:
@@ -180,17 +187,12 @@ def _until_decided(call: Callable[[float], Any], waiting: Callable[[], None] = l
             call(_CALL_SECONDS)
         except KafkaException as problem:
             error = problem.args[0]
-            if not error.retriable() or error.fatal():
+            if not error.retriable() or is_fatal(error):
                 raise
             log.warning("Kafka transaction: waiting for the broker", error=error.str())
             waiting()
         else:
             return
-
-
-def _cause(failures: Sequence[Failure], error: KafkaError) -> KafkaError:
-    """The error of the record that had the transaction aborted, or else what the call said."""
-    return next((failure.error for failure in failures if failure.error.code() not in _PURGED), error)
 
 
 def _narrow_down(

@@ -35,6 +35,8 @@ class Verification:
 
     def run(self, since_ms: int | None) -> Report:
         """Check all that was committed since a time, milliseconds since 1970; all of it where that is None."""
+        if not self._admin.partitions(self._settings.metadata_topic):
+            raise ConfigError(f"there is no topic {self._settings.metadata_topic} (metadata_topic)")
         ledger = Ledger()
         try:
             before = self._committed()
@@ -45,6 +47,8 @@ class Verification:
                 found = verified(ledger, self._places, horizon, after, report)
         finally:
             ledger.close()
+        if not any(before.values()):
+            self._notes.append(f"group {self._settings.group_id} has committed nothing")
         found.notes[:0] = [*self._notes, *self._other_groups(found)]
         found.damages[:0] = damages
         return found
@@ -71,8 +75,6 @@ class Verification:
         """Fills the ledger. Returns what is wrong with single records, and from when on all of them are there."""
         topic = self._settings.metadata_topic
         bounds = settled_bounds(self._admin, topic)
-        if not bounds:
-            raise ConfigError(f"there is no topic {topic} (metadata_topic)")
         self._note_open_transactions(topic, bounds)
         horizon_ms = first_retained_ms(self._settings, topic, bounds, self._now_ms)
         if horizon_ms:
@@ -95,6 +97,8 @@ class Verification:
         """Fills the ledger; returns from when on all DLQ records are there."""
         topic = self._settings.dlq_topic
         bounds = settled_bounds(self._admin, topic)
+        if not bounds:
+            self._notes.append(f"there is no topic {topic} (dlq_topic)")
         horizon_ms = first_retained_ms(self._settings, topic, bounds, self._now_ms)
         if horizon_ms:
             self._notes.append(

@@ -1,6 +1,6 @@
 """The checks of `verify` together, over what was read: they need no Kafka."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from recording_worker.reading.check_accounts import Committed, Horizon, account_damages, add_carried
@@ -57,9 +57,20 @@ def verified(
     found.damages += account_damages(ledger, horizon, after, check.unreferenced)
     if batches := ledger.batches_without_account():
         found.notes.append(f"{batches} batches have no account: it is lost, or an earlier version wrote them")
+    else:
+        found.notes += _untold(ledger, horizon)
     if check.expired:
         found.notes.append(f"{check.expired} files are gone, their retention period being over")
     return found
+
+
+def _untold(ledger: Ledger, horizon: Horizon) -> Iterator[str]:
+    """Notes of topics of which offsets are committed, and nothing is told; all metadata being there."""
+    if horizon.metadata_ms:
+        return
+    for group, topic in horizon.before.keys() - ledger.groups():
+        if any(at.offset > 0 for at in horizon.before[group, topic].values()):
+            yield f"group {group} has committed offsets of {topic} and no account of them: is their metadata elsewhere?"
 
 
 def _count(ledger: Ledger) -> Report:

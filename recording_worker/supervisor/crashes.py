@@ -26,12 +26,13 @@ CRASH_SIGNALS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A worker that was ended by a signal, be it because it was stuck."""
+    """A worker that was ended by a signal, be it because it was stuck, or by an exception of the pipeline."""
 
     how: str
     """For people, such as "SIGSEGV"."""
     by_itself: bool
-    """Whether it crashed or was stuck. Else somebody killed or stopped it, or the kernel did, for want of memory."""
+    """Whether it crashed or was stuck. Else it may be chance: somebody killed or stopped it, or the kernel did, for
+    want of memory; or an exception was raised, be it for want of something as well."""
     held: Mapping[int, int]
     """Partition in its hands → the offset to go on from."""
     idle: Set[int] = frozenset()
@@ -97,7 +98,7 @@ class CrashLog:
         return {} if history is None else dict(history.culprits)
 
     def died(self, death: Death) -> None:
-        """A worker died. Ends of other causes than signals, such as a flush that failed, are not for here."""
+        """A worker died. Ends that are no message's doing, such as a flush that failed, are not for here."""
         for partition, offset in death.held.items():
             history = self._histories.get(partition)
             if history is None:

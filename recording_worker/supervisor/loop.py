@@ -1,6 +1,8 @@
 """run_supervisor: the entry point of `recording-worker run`."""
 
+import faulthandler
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -28,16 +30,20 @@ def run_supervisor(settings: Settings) -> int:
     processes share their metrics, and they do so through a folder made here.
     """
     configure_logs(settings.log_level, as_json=settings.log_json, process="supervisor")
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)  # as in the workers
     with _shared_metrics():
         # these import the metrics
         from recording_worker.kafka.clients import check_broker
         from recording_worker.kafka.membership import member_config
+        from recording_worker.kafka.producer import check_outputs
         from recording_worker.supervisor.ops_server import OpsApp, OpsServer
         from recording_worker.supervisor.supervisor import Supervisor
 
         clock = SystemClock()
         try:
             check_broker(member_config(settings), settings.topic, _BROKER_TIMEOUT)
+            check_outputs(settings, _BROKER_TIMEOUT)
             settings = _with_possible_delivery(settings)
             supervisor = Supervisor(settings, clock)
             ops = OpsServer(OpsApp(lambda: supervisor.status, clock), settings.ops_host, settings.ops_port)

@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from recording_worker.clock import Clock
-from recording_worker.errors import BootError
+from recording_worker.errors import BootError, StepError
 from recording_worker.settings import Settings
 from recording_worker.supervisor.control import (
     BootFailed,
@@ -97,6 +97,8 @@ class WorkerExit:
     pid: int
     code: int
     """Exit code; negative for the signal that killed it."""
+    booted: bool
+    """Whether it was ever ready, and so may have held anything."""
     was_stuck: bool
     was_frozen: bool
     """Whether it was stuck for being stopped by somebody."""
@@ -106,6 +108,11 @@ class WorkerExit:
     """Seconds until another is started in its place."""
 
     @property
+    def step_failed(self) -> bool:
+        """Whether it ended of an exception in the pipeline, which a message may have brought about."""
+        return self.code == StepError.exit_code
+
+    @property
     def reason(self) -> str:
         """For the metric of restarts."""
         if self.was_stuck:
@@ -113,6 +120,8 @@ class WorkerExit:
         return "killed" if self.code < 0 else "failed"
 
     def __str__(self) -> str:
+        if self.step_failed:
+            return "an exception in a step"
         how = signal.Signals(-self.code).name if self.code < 0 else f"exit code {self.code}"
         if self.was_stuck:
             return f"{how}, after it was {'stopped from outside' if self.was_frozen else 'stuck'}"
@@ -204,6 +213,12 @@ class WorkerPool:
                 if slot.booted:  # before that it does not know the signal yet
                     os.kill(slot.process.pid or 0, signal.SIGUSR1)
 
+    def kill_unready(self) -> None:
+        """Kill those that are still starting: they hold nothing, and may wait for a broker or a store that is away."""
+        for slot in self.slots:
+            if slot.process is not None and not slot.booted:
+                slot.process.kill()
+
     def kill_all(self) -> None:
         """Kill whoever is left, and wait for their ends."""
         for slot in self.slots:
@@ -258,6 +273,7 @@ class WorkerPool:
             worker=slot.worker,
             pid=process.pid or 0,
             code=process.exitcode or 0,
+            booted=slot.booted,
             was_stuck=slot.stuck_since is not None,
             was_frozen=slot.frozen,
             last_words=last_words,

@@ -1,5 +1,6 @@
 """Supervisor: one loop that takes signals, tends the workers, takes part in the group, places partitions, commits."""
 
+import faulthandler
 import signal
 import time
 from collections import Counter, deque
@@ -42,8 +43,14 @@ log = structlog.get_logger()
 
 _TURN_SECONDS = 0.1
 _RETRY_SECONDS = 1.0
+_HANGING_SECONDS = 240.0
+"""What a turn of the loop may take beside a drain: much longer than `/healthz` gives it."""
 _COMMIT_SECONDS = 2.0
-"""What a stop leaves for the last commit, however long the drain took."""
+"""What a stop, or a revoke, leaves for the last commit, however long the drain took."""
+_LEAVE_SECONDS = 6.0
+"""What a stop leaves for the farewell to the group; librdkafka itself mostly gives up after 5 s."""
+_ABANDON_SECONDS = 1.0
+"""The same where there is haste."""
 
 
 class _SecondSignal(Exception):  # noqa: N818 - not an error
@@ -87,22 +94,31 @@ class Supervisor:
             signal.signal(number, self._on_signal)
         try:
             while not self._stopping:
+                self._watch()
                 self._turn()
+            self._watch()
             self._stop()
         except _SecondSignal:
             log.warning("second signal: exiting at once; what is not committed is read again")
-            self._pool.kill_all()
+            self._abandon()
             return 1
         except BaseException:
-            self._pool.kill_all()
-            self._table.remove([at.number for at in self._table])
-            self._member.close()
+            self._abandon()
             raise
+        finally:
+            faulthandler.cancel_dump_traceback_later()
         if self._failures:
             log.error("stopped, but not cleanly: what is not committed is read again", causes=self._failures)
             return 1
         log.info("stopped: all that was read is flushed and committed")
         return 0
+
+    def _watch(self) -> None:
+        """Have the process end, its stacks written to stderr, should the loop not get back here for a long time.
+
+        No call that is made here may wait so long. If one does so nevertheless, there is no other to notice it.
+        """
+        faulthandler.dump_traceback_later(_HANGING_SECONDS + self._settings.drain_deadline, exit=True)
 
     def _turn(self) -> None:
         """One turn of the loop."""
@@ -144,7 +160,7 @@ class Supervisor:
 
     def _note_end(self, end: WorkerExit) -> None:
         decoding = self._decoding.pop(end.worker, None)
-        if end.code < 0 and not self._stopping:
+        if (end.code < 0 or end.step_failed) and not self._stopping:
             self._crashes.died(self._death(end, decoding))
         self._table.worker_gone(end.worker)
         self._told.pop(end.worker, None)
@@ -155,11 +171,11 @@ class Supervisor:
             metrics.WORKER_RESTARTS.labels(end.reason).inc()
             delay = round(end.restart_delay, 1)
             log.error("worker ended", worker=end.worker, pid=end.pid, how=str(end), restart_in_seconds=delay)
-        elif end.code:
+        elif end.code and end.booted:
             self._failures.append(f"worker {end.worker} ended with {end}")
 
     def _death(self, end: WorkerExit, decoding: Placement | None) -> Death:
-        """A worker's end by a signal, for the crash log. A partition that stopped before has no part in it."""
+        """A worker's end that may be a message's doing. A partition that stopped before has no part in it."""
         read = [at for at in self._table.held_by(end.worker) if not at.stopped]
         return Death(
             how=str(end),
@@ -240,7 +256,9 @@ class Supervisor:
     def _place_partitions(self) -> None:
         """Give partitions that nobody holds to their homes, and ask for those that are held elsewhere."""
         self._ask_for(self._table.to_move())
-        waiting = self._table.to_place(self._pool.ready)
+        # a first offset that is committed late would overwrite what a worker commits in a transaction
+        pending = self._offsets.pending()
+        waiting = [number for number in self._table.to_place(self._pool.ready) if number not in pending]
         # a commit that is under way, or tried again, might come after those of the worker
         if not waiting or self._member.is_committing or self._clock.monotonic() < self._place_after:
             return
@@ -252,10 +270,8 @@ class Supervisor:
             return
         for number, start in starts.items():
             self._offsets.begin(number, *start)
-        self._member.commit_now()
-        # a first offset that is committed late would overwrite what a worker commits in a transaction
         known = {number: self._offsets.newest(number) for number in starts if self._offsets.is_committed(number)}
-        if len(known) < len(waiting):
+        if len(starts) < len(waiting):
             self._place_after = self._clock.monotonic() + _RETRY_SECONDS
         for worker, placements in self._table.place(known).items():
             self._pool.send(worker, self._assignment(placements))
@@ -294,12 +310,13 @@ class Supervisor:
             self._tend_workers()
             self._share_membership()
             self._publish_status()
-        self._member.commit_now()
+        self._member.commit_now(_COMMIT_SECONDS)
         self._disown(partitions)
 
     def on_lost(self, partitions: list[int]) -> None:
         """Called by the group member: these are somebody else's already."""
         log.error("partitions lost: the group took this host for dead", partitions=partitions)
+        self._assigned = False
         self._discard(self._table.holders(partitions))
         self._disown(partitions)
 
@@ -315,7 +332,8 @@ class Supervisor:
     def _stop(self) -> None:
         """Have the workers flush and exit, commit, leave the group; what goes wrong is noted in `_failures`."""
         deadline = self._clock.monotonic() + self._settings.drain_deadline
-        for worker in self._pool.alive:
+        self._pool.kill_unready()
+        for worker in self._pool.ready:
             self._pool.send(worker, Stop())
         while self._pool.alive and self._clock.monotonic() < deadline:
             self._take_signals()
@@ -333,7 +351,13 @@ class Supervisor:
             self._member.poll(_TURN_SECONDS)
         if pending := self._offsets.pending():
             self._failures.append(f"offsets not committed: {pending}")
-        self._member.close()
+        self._member.close(_LEAVE_SECONDS, self._take_signals)
+
+    def _abandon(self) -> None:
+        """End without a flush: what is not committed is read again."""
+        self._pool.kill_all()
+        self._table.remove([at.number for at in self._table])
+        self._member.close(_ABANDON_SECONDS)
 
     def _publish_status(self) -> None:
         self.status = Status(

@@ -47,10 +47,7 @@ class ExactlyOnceDelivery:
                 log.warning("session batch discarded: none of its partitions is ours any more", batch=flushed.batch_id)
                 return
             outgoing = _outgoing(flushed, held, self._group)
-            positions = [
-                TopicPartition(flushed.topic, at.partition, at.offset, at.account) for at in outgoing.placements
-            ]
-            error = self._producer.transact(outgoing.records, positions, membership)
+            error = self._producer.transact(outgoing.records, outgoing.positions(flushed.topic), membership)
             if error is None:
                 break
             attempt += 1

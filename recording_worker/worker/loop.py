@@ -8,6 +8,7 @@ import structlog
 from recording_worker import metrics
 from recording_worker.batch import Message, MessageBatch
 from recording_worker.clock import Clock
+from recording_worker.errors import StepError, WorkerError
 from recording_worker.kafka.consumer import PartitionConsumer
 from recording_worker.pipeline import Pipeline
 from recording_worker.recording.flush import Flusher
@@ -77,7 +78,10 @@ class Worker:
         self._reported = clock.monotonic()
 
     def run(self) -> None:
-        """Work until told to stop. Raises EOFError when the supervisor is gone, WorkerError on faults."""
+        """Work until told to stop. Raises EOFError when the supervisor is gone, WorkerError on faults.
+
+        Of these a StepError may be the doing of a message.
+        """
         while not self._stopping:
             self.turn()
         self._consumer.close()
@@ -158,16 +162,20 @@ class Worker:
         held = self._holdings.placements([message.partition for message in messages])
         for placement, message in zip(held, messages, strict=False):
             self._channel.send(Decoding(placement._replace(offset=message.offset)))
-        try:
-            self._run_batch(messages)
-        finally:
-            if held:
-                self._channel.send(Decoded())
+        self._run_batch(messages)
+        if held:
+            self._channel.send(Decoded())
 
     def _run_batch(self, messages: list[Message]) -> None:
         """The pipeline over one batch, empty or not: an empty one lets a session batch be flushed when it is due."""
         batch = MessageBatch(self._settings.topic, messages)
-        self._rest = self._pipeline.run(batch) + self._rest
+        try:
+            rest = self._pipeline.run(batch)
+        except WorkerError:
+            raise
+        except Exception as error:
+            raise StepError(f"a step of the pipeline raised {error!r}") from error
+        self._rest = rest + self._rest
         if not self._rest:  # what came before the gap is recorded
             for gap in self._consumer.take_gaps():
                 self._manager.current.partition(gap.partition).skip(gap.start, gap.end)

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 import structlog
 
 from recording_worker.clock import SystemClock
-from recording_worker.errors import BootError, ConfigError, WorkerError
+from recording_worker.errors import BootError, ConfigError, StepError, WorkerError
 from recording_worker.kafka.consumer import PartitionConsumer
 from recording_worker.kafka.producer import RecordProducer
 from recording_worker.kafka.transactions import TransactionalProducer
@@ -73,6 +73,9 @@ def _work(settings: Settings, name: str, channel: WorkerChannel, at_exit: ExitSt
         worker.run()
     except (EOFError, BrokenPipeError):
         os._exit(1)  # the supervisor is gone: nobody commits what we do
+    except StepError as error:
+        log.exception("worker failed")
+        sys.exit(error.exit_code)
     except WorkerError as error:
         log.error("worker failed", error=str(error))
         sys.exit(error.exit_code)

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from prometheus_client import REGISTRY
 
 from recording_worker.batch import Message, OutputRecord
-from recording_worker.errors import FlushError
+from recording_worker.errors import FlushError, WorkerError
 from recording_worker.kafka.consumer import PartitionConsumer, PartitionState
 from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.membership import GroupMember
@@ -27,12 +27,13 @@ from recording_worker.supervisor.control import Channel, Flushed, Placement, Sup
 from recording_worker.worker.delivery import AtLeastOnceDelivery
 from recording_worker.worker.holdings import Holdings
 from tests.integration.conftest import PARTITIONS
+from tests.integration.odd_records import send_with_header
 from tests.integration.service import wait_for
 
 SettingsOf = Callable[..., Settings]
 Send = Callable[..., None]
 
-PRODUCE = 0
+PRODUCE, FETCH = 0, 1
 MESSAGE_TOO_LARGE = 10
 TOPIC_AUTHORIZATION_FAILED = 29
 
@@ -113,6 +114,31 @@ def test_messages_come_as_they_were_sent(send: Send, consumer: PartitionConsumer
     assert (second.key, second.value, second.headers) == (None, None, [])
 
 
+def test_a_record_whose_headers_can_not_be_had_comes_without_them(
+    broker: Broker, topic: str, send: Send, consumer: PartitionConsumer
+) -> None:
+    many = 200  # calls, after which the interpreter checks less of what they return
+    send(*[b"before"] * many, headers=[("token", b"a")])
+    send_with_header(broker.bootstrap_servers, topic, 0, b"tok\xffen", b"value")
+    send(b"after", headers=[("token", b"a")])
+    consumer.assign({0: 0})
+    got = consume(consumer, many + 2)
+    assert [message.headers for message in got] == [[("token", b"a")]] * many + [[], [("token", b"a")]]
+    assert got[many].value == b"value"
+
+
+def test_a_topic_that_may_not_be_read_fails_the_worker(topic: str, settings_of: SettingsOf) -> None:
+    """librdkafka tells of it once, and asks again for ever."""
+    with EmbeddedBroker() as broker:
+        broker.create_topic(topic, PARTITIONS)
+        broker.push_request_errors(FETCH, [TOPIC_AUTHORIZATION_FAILED] * 100)
+        consumer = PartitionConsumer(settings_of().model_copy(update={"bootstrap_servers": broker.bootstrap_servers}))
+        consumer.assign({0: 0})
+        with pytest.raises(WorkerError, match=f"topic {topic} can't be read: .*authorization failed"):
+            consume(consumer, 1)
+        consumer.close()
+
+
 def test_partitions_are_read_from_where_they_are_told_to_begin(send: Send, consumer: PartitionConsumer) -> None:
     for partition in (0, 1):
         send(*(b"%d" % number for number in range(10)), partition=partition)
@@ -148,6 +174,7 @@ def test_a_hole_is_a_fault_of_its_partition(send: Send, consumer: PartitionConsu
     [fault] = consumer.take_faults()
     assert (fault.partition, fault.offset) == (0, 7)
     assert fault.text.startswith("partition 0 stopped: offset 7 is to be read next, but the log holds offsets 0 to 1")
+    assert fault.text.endswith("; recording-worker rewind sets the group back to what is there")
     assert consumer.take_faults() == []
     assert consumer.states().keys() == {1}
 
@@ -320,9 +347,9 @@ def test_a_member_owns_partitions_and_commits_where_they_begin(
     assert not member.is_committing
     assert member.start_offsets([2]) == {2: (Position(130, "so far"), 130)}
     offsets.advance(2, Position(140))
-    member.commit_now()
+    member.commit_now(5)
     assert not offsets.pending()
-    member.close()
+    member.close(5)
     assert owner.partitions == set()
 
 

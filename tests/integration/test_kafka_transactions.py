@@ -57,7 +57,7 @@ class Member:
         return self._member.start_offsets(range(PARTITIONS))
 
     def close(self) -> None:
-        self._member.close()
+        self._member.close(5)
 
 
 @pytest.fixture

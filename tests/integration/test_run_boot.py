@@ -11,9 +11,12 @@ from recording_worker.errors import BootError, ConfigError
 from recording_worker.kafka.clients import check_broker
 from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.membership import member_config
+from recording_worker.kafka.producer import check_outputs
 from recording_worker.settings import Settings
 from tests.integration.conftest import StartService
 from tests.integration.service import TOPIC, Service, is_alive
+from tests.servers.fixtures import NewTopic
+from tests.servers.kafka import KafkaServer
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,25 @@ def test_a_broker_that_is_there(broker: EmbeddedBroker) -> None:
 def test_no_such_topic(start: StartService) -> None:
     line = error_of(start(topic="recordigns"), 3)
     assert line == "topic recordigns can't be read: Broker: Unknown topic or partition"
+
+
+def test_output_topics_that_are_not_there_are_named(kafka: KafkaServer, new_topic: NewTopic, tmp_path: Path) -> None:
+    there, not_there = new_topic(), {"metadata_topic": "blokcs", "dlq_topic": "dlp"}
+    names = ("topic", "console_logs_topic", "warnings_topic", "overflow_topic")
+    settings: dict[str, Any] = dict.fromkeys(names, there) | not_there
+    service = Service(tmp_path, kafka.bootstrap_servers, **settings)
+    assert service.process.wait(30) == 3
+    assert service.log_file.read_text().splitlines() == [
+        f"recording-worker: error: topic {topic} ({name}) can't be written to: Broker: Unknown topic or partition"
+        for name, topic in not_there.items()
+    ]
+
+
+def test_output_topics_that_brokers_make_need_not_be_there(tmp_path: Path) -> None:
+    settings = {"auto.create.topics.enable": "true"}
+    with KafkaServer(tmp_path / "kafka", settings=settings) as kafka:
+        check_outputs(Settings(bootstrap_servers=kafka.bootstrap_servers), timeout=5)
+        assert Settings().metadata_topic in kafka.admin().list_topics(timeout=5).topics
 
 
 def test_a_port_in_use(start: StartService) -> None:

@@ -89,6 +89,41 @@ def test_a_message_that_hangs_the_core_goes_to_the_dlq(
     assert recorded(service.storage).keys() == set(range(traffic.sent)) - {20}
 
 
+RAISING_STEP = f"""
+import os
+if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # a worker
+    from recording_worker.steps.resolve_team import ResolveTeam
+    run = ResolveTeam.run
+    def raising(step, batch):
+        lines = map(batch.decoded.lines, batch.ok_rows()) if len(batch) else []
+        if any({hooks.CRASH!r} in str(text) for text in lines):
+            raise ValueError("no such thing")
+        run(step, batch)
+    ResolveTeam.run = raising
+"""
+"""What Python runs at its start: a step that raises where a message holds this text."""
+
+
+def test_a_message_that_a_step_raises_at_goes_to_the_dlq(
+    broker: EmbeddedBroker, start: StartService, traffic: Traffic, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(RAISING_STEP)
+    traffic.send(50)
+    traffic.send(1, text=hooks.CRASH)
+    traffic.send(50)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    service = start(environment={"PYTHONPATH": path})
+    traffic.wait_until_committed(60)
+    letters = dead_letters(broker.bootstrap_servers)
+    assert letters.keys() == {50}
+    assert letters[50]["dlq-reason"] == "worker_crashed"
+    assert letters[50]["dlq-error"] == "a worker that read this message ended by an exception in a step"
+    assert recorded(service.storage).keys() == set(range(traffic.sent)) - {50}
+    assert service.metric("worker_restarts_total") == {'{reason="failed"}': 4.0}, "twice to find it, twice to be sure"
+    assert service.logged("worker failed")[0]["exception"][0]["exc_value"], "where it was raised"
+    assert service.stop() == 0
+
+
 def test_workers_that_are_killed_time_after_time_leave_no_message_out(
     broker: EmbeddedBroker, start: StartService, traffic: Traffic
 ) -> None:

@@ -89,6 +89,15 @@ def test_metadata_without_an_account_is_checked_without_it(history: History) -> 
     assert report.notes == ["1 batches have no account: it is lost, or an earlier version wrote them"]
 
 
+def test_a_topic_that_holds_nothing_of_what_was_committed_is_told_of(history: History) -> None:
+    history.metadata.clear()
+    [note] = history.verify().notes
+    assert note.endswith("and no account of them: is their metadata elsewhere?")
+    assert history.verify(metadata_ms=NOW_MS + 1).notes == [], "it may have been there"
+    history.committed[0] = history.committed[0]._replace(offset=0)
+    assert history.verify().notes == [], "nothing was read yet"
+
+
 @pytest.mark.parametrize("value", [None, b"", b"{}", b"[1]", b'{"uuid": 1}', b"\xff"])
 def test_a_record_that_is_none_of_ours_is_told(history: History, value: bytes | None) -> None:
     history.metadata.append(Record("metadata", 2, 7, NOW_MS, [], value))

@@ -3,7 +3,7 @@
 import pytest
 
 from recording_worker.batch import Message, MessageBatch
-from recording_worker.errors import FlushError
+from recording_worker.errors import FlushError, StepError
 from recording_worker.kafka.consumer import PartitionFault
 from recording_worker.supervisor.control import (
     Assign,
@@ -56,15 +56,25 @@ def test_careful_reading_waits_for_a_flush_and_fails_with_it(bench: Bench) -> No
     assert list(bench.supervisor.receive()) == [], "no message is told of for that"
 
 
-def test_a_fault_of_a_step_is_not_blamed_on_the_message(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_step_that_raises_the_supervisor_knows_the_message(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_batch: MessageBatch) -> list[Message]:
         raise ValueError("a fault")
 
     monkeypatch.setattr(bench.pipeline, "run", fail)
     bench.comes(message(0))
-    with pytest.raises(ValueError, match="a fault"):
+    with pytest.raises(StepError, match="a step of the pipeline raised ValueError\\('a fault'\\)"):
         bench.turn(Assign(assigned(0).placements, careful=(0,)))
-    assert list(bench.supervisor.receive()) == [Decoding(Placement(0, 1, 0)), Decoded()]
+    assert list(bench.supervisor.receive()) == [Decoding(Placement(0, 1, 0))], "it is not through with it"
+
+
+def test_a_fault_of_the_worker_is_none_of_a_step(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_batch: MessageBatch) -> list[Message]:
+        raise FlushError("the disk is full")
+
+    monkeypatch.setattr(bench.pipeline, "run", fail)
+    bench.comes(message(0))
+    with pytest.raises(FlushError, match="the disk is full"):
+        bench.turn(assigned(0))
 
 
 def test_a_partition_that_stopped_holds_up_no_other(bench: Bench) -> None:
