@@ -131,6 +131,22 @@ def test_where_no_event_can_be_read_the_page_still_tells_what_it_knows(page: Pag
     expect(page.locator("#notes")).to_contain_text("1 event can't be read: left out.")
 
 
+def test_a_server_that_has_ended_leaves_nothing_of_another_window_behind(page: Page, serve: Serve) -> None:
+    make = Builder()
+    first, second = (lines([meta(0), make.snapshot(1, [name]), move(900)], name) for name in ("first", "second"))
+    page.goto(serve(made(first + second)))
+    shows(page, ["first"])
+    page.route("**/windows/1.jsonl", lambda route: route.abort())
+    page.locator("#windows button").nth(1).click()
+    expect(page.locator("#message")).to_contain_text("Is recording-worker still running?")
+    for element in ("#stage", "#begin"):
+        expect(page.locator(element)).to_be_hidden()
+    expect(page.locator("#toggle")).to_be_disabled()
+    page.locator("#windows button").first.click()
+    shows(page, ["first"])
+    expect(page.locator("#stage")).to_be_visible()
+
+
 def test_parts_that_are_missing_are_told(page: Page, serve: Serve) -> None:
     recording = made(chatty(1))
     recording.notes.append("Left out: some/file: damaged")

@@ -44,13 +44,19 @@
     for (const [order, lane] of [...$("lanes").children].entries()) lane.classList.toggle("chosen", order === index);
     for (const all of [$("windows"), $("lanes")]) reveal(all, all.children[index]);
     const playable = from(window) !== null;
-    $("stage").hidden = !playable;
-    $("toggle").disabled = !playable;
+    $("screen").classList.add("blank"); // until there is something to see: not what was there before
+    $("toggle").disabled = true;
     $("begin").hidden = !playable || state.begun;
     show(playable ? within(window, at === null ? from(window) : at) : window.start);
     tell(playable ? "Loading…" : window.unplayable);
     if (!playable) return;
-    const text = await windowText(index);
+    let text;
+    try {
+      text = await windowText(index);
+    } catch (error) {
+      if (state.window === index) failed(error);
+      return;
+    }
     if (state.window !== index) return; // another window was chosen meanwhile
     state.playAfterLoad = play;
     order("load", { number: index, text, speed: Number($("speed").value) });
@@ -60,6 +66,10 @@
   function order(what, more) {
     state.turn += 1;
     stage.postMessage({ do: what, at: state.at, turn: state.turn, ...more });
+  }
+  function failed(error) {
+    const hint = embedded ? "" : " Is recording-worker still running?";
+    tell(`The recording can't be read: ${error.message}.${hint}`);
   }
   function tell(text) {
     $("message").textContent = text || "";
@@ -156,6 +166,8 @@
     ready({ number: loaded }) {
       if (loaded !== state.window) return;
       state.ready = true;
+      $("screen").classList.remove("blank");
+      $("toggle").disabled = false;
       tell("");
       if (state.playAfterLoad) play();
     },
@@ -359,11 +371,6 @@
     $("screen").prepend(frame);
   }
 
-  const failed = (error) => {
-    const hint = embedded ? "" : " Is recording-worker still running?";
-    tell(`The recording can't be read: ${error.message}.${hint}`);
-  };
   openStage();
   begin().catch(failed);
-  addEventListener("unhandledrejection", (event) => failed(event.reason));
 })();
