@@ -90,6 +90,25 @@ def test_parts_are_uploaded_while_later_ones_are_made(bucket: Bucket, storage_of
     assert len(bucket.content(NAME)) == 2 * PART_BYTES + 3
 
 
+def test_so_many_parts_are_uploaded_at_a_time(bucket: Bucket, storage_of: Make) -> None:
+    storage = storage_of(s3_uploads=3)
+    together = threading.Barrier(3, timeout=10)
+    under_way: list[int] = []
+    upload_part = storage._client.upload_part
+
+    def upload(**arguments: Any) -> Any:
+        under_way.append(arguments["PartNumber"])
+        together.wait()
+        assert len(under_way) <= 3
+        answer = upload_part(**arguments)
+        under_way.remove(arguments["PartNumber"])
+        return answer
+
+    storage._client.upload_part = upload
+    storage.write(NAME, [os.urandom(PART_BYTES) for _ in range(9)], {})
+    assert len(bucket.content(NAME)) == 9 * PART_BYTES
+
+
 @pytest.mark.usefixtures("short_pauses")
 @pytest.mark.parametrize("size", [10, 4 * PART_BYTES])
 def test_nothing_is_made_twice(bucket: Bucket, storage_of: Make, size: int) -> None:
