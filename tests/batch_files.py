@@ -88,6 +88,11 @@ def batch_file(blocks: Sequence[tuple[BlockEntry, bytes]], **index: Any) -> byte
     return b"".join(frames) + index_frame(BatchIndex(**given))
 
 
+def undamaged(problem: Exception) -> None:
+    """For readers that tell what can't be read: here there is nothing of the kind."""
+    raise problem
+
+
 def write_batch_file(folder: Path, *blocks: tuple[BlockEntry, bytes]) -> Path:
     """Write a batch file below a folder, under a name like the worker's."""
     path = folder / file_key("blocks", "30d", NOW_MS, str(uuid_utils.uuid7()))

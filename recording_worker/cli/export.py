@@ -5,7 +5,6 @@ import sys
 import click
 
 from recording_worker.cli.scanning import Paths, Scan, paths_argument, session_blocks, standard_output
-from recording_worker.reading.export import session_lines
 
 
 @click.command()
@@ -21,5 +20,5 @@ def export(paths: Paths, session_id: str, team_id: int | None) -> None:
     scan = Scan(paths)
     found = session_blocks(scan, session_id, team_id)
     with standard_output():
-        sys.stdout.buffer.writelines(line + b"\n" for line in session_lines(found))
+        sys.stdout.buffer.writelines(line + b"\n" for line in scan.lines(found))
     scan.raise_problems()

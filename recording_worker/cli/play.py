@@ -42,12 +42,11 @@ def play(paths: Paths, session_id: str, team_id: int | None, port: int, target: 
     from recording_worker.playing import page, player
     from recording_worker.playing.server import PlayServer
     from recording_worker.playing.session import recording_of
-    from recording_worker.reading.export import session_lines
 
     rrweb = player.load()
     scan = Scan(paths)
     blocks = session_blocks(scan, session_id, team_id)
-    recording = recording_of(blocks, session_lines(blocks))
+    recording = recording_of(blocks, scan.lines(blocks))
     recording.notes += [f"Left out: {problem}" for problem in scan.problems]
     if target is not None:
         _write(target, page.whole_page(rrweb, recording).html)

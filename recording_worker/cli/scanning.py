@@ -2,12 +2,12 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console
@@ -15,10 +15,13 @@ from rich.progress import track
 
 from recording_worker.cli.options import S3_SETTINGS, settings_from, settings_options
 from recording_worker.errors import WorkerError
-from recording_worker.reading.export import only_team
+from recording_worker.reading.blocks import counted
+from recording_worker.reading.export import only_team, session_lines
 from recording_worker.reading.index import BatchFileError, Block, read_blocks
 from recording_worker.reading.places import Places
 from recording_worker.settings import Settings
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,9 @@ class Scan:
     """
 
     def __init__(self, paths: Paths) -> None:
-        self._files = list(Places(paths.settings).find(paths.given))
-        self._problems: list[BatchFileError] = []
+        self._files = list(_tracked("Listing files", Places(paths.settings).find(paths.given)))
+        self.problems: list[BatchFileError] = []
+        """What is wrong with the files and blocks that could not be read so far."""
 
     @property
     def files(self) -> int:
@@ -46,29 +50,26 @@ class Scan:
 
     def blocks(self) -> Iterator[list[Block]]:
         """The blocks of each file that can be read."""
-        console = Console(stderr=True)
-        for found in track(
-            read_blocks(self._files),
-            "Reading indexes",
-            total=len(self._files),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        ):
+        for found in _tracked("Reading indexes", read_blocks(self._files), len(self._files)):
             if isinstance(found, BatchFileError):
-                self._problems.append(found)
+                self.problems.append(found)
             else:
                 yield found
 
-    @property
-    def problems(self) -> list[BatchFileError]:
-        """What is wrong with the files that could not be read so far."""
-        return self._problems
+    def lines(self, session: list[Block]) -> list[bytes]:
+        """The lines of the blocks of a session that can be read, in time order, without line breaks."""
+        return session_lines(session, self.problems.append)
 
     def raise_problems(self) -> None:
-        """Raise BatchFileError where files could not be read: a line for each."""
-        if self._problems:
-            raise BatchFileError("\n".join(map(str, self._problems)))
+        """Raise BatchFileError where something could not be read: a line for each."""
+        if self.problems:
+            raise BatchFileError("\n".join(map(str, self.problems)))
+
+
+def _tracked(title: str, items: Iterable[Item], total: int | None = None) -> Iterable[Item]:
+    """The same items, with a progress bar on standard error if that is a terminal."""
+    console = Console(stderr=True)
+    return track(items, title, total=total, console=console, transient=True, disable=not console.is_terminal)
 
 
 def session_blocks(scan: Scan, session_id: str, team_id: int | None) -> list[Block]:
@@ -82,7 +83,8 @@ def session_blocks(scan: Scan, session_id: str, team_id: int | None) -> list[Blo
     if not found:
         scan.raise_problems()
         team = "" if team_id is None else f" of team {team_id}"
-        raise WorkerError(f"no session {session_id}{team} in {scan.files:,} batch files")
+        listing = "`recording-worker sessions` lists those there are"
+        raise WorkerError(f"no session {session_id}{team} in {counted(scan.files, 'batch file')}: {listing}")
     only_team(found, session_id)
     return found
 

@@ -55,7 +55,7 @@ def _data(kind: str, name: str, text: str) -> str:
 
 
 def _page(player: Player, connect: str, recording: str) -> Page:
-    script = _part("page.js")
+    script = "".join(map(_part, ("format.js", "details.js", "page.js")))
     stage_script = _part("stage.js")
     # The stage inherits the page's policy, so that has to allow what the stage needs.
     scripts = f"script-src {_hash(script)} {_hash(player.script)} {_hash(stage_script)}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recording_worker.playing.events import is_packed, parse, unpack
+from recording_worker.reading.blocks import counted
 from recording_worker.reading.index import Block
 
 ACTIVITY_GAP_MS = 5_000
@@ -41,6 +42,8 @@ class Window:
     """From when to when somebody did something, pauses of up to ACTIVITY_GAP_MS included."""
     lines: list[bytes] = field(default_factory=list)
     """What the player gets, `[window id, event]` each: all from the size of the page before the first full snapshot."""
+    url: str | None = None
+    """Where the page is as of the last event."""
     _size_line: bytes | None = None
 
     def add(self, line: bytes, event: Event, at: float) -> None:
@@ -91,12 +94,12 @@ class Recording:
     team_id: int
     distinct_id: str
     files: int
-    bytes: int
-    """Of its lines, before the same message in two files is told from two messages."""
+    bytes: int = 0
+    """Of its lines."""
     windows: list[Window] = field(default_factory=list)
     console: list[ConsoleMessage] = field(default_factory=list)
     urls: list[tuple[float, str, int]] = field(default_factory=list)
-    """(when, url, window): where the pages were, in order; a url that stays is not repeated."""
+    """(when, url, window): where the pages were, in order; one that a window stays at is not repeated."""
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     """What a viewer should know: parts that are missing or can't be read."""
@@ -154,11 +157,11 @@ def recording_of(blocks: Sequence[Block], lines: Iterable[bytes]) -> Recording:
         team_id=first.team_id,
         distinct_id=first.distinct_id,
         files=len({block.file.name for block in blocks}),
-        bytes=sum(block.entry.size for block in blocks),
     )
     numbers: dict[str, int] = {}
     unread = unpacked_not = 0
     for line in lines:
+        recording.bytes += len(line) + 1
         try:
             window_id, event, at = _parsed(line)
         except (ValueError, RecursionError):
@@ -176,9 +179,9 @@ def recording_of(blocks: Sequence[Block], lines: Iterable[bytes]) -> Recording:
         recording.windows[number].add(line, event, at)
         _note(recording, event, at, number)
     if unread:
-        recording.notes.append(f"{unread:,} events can't be read and are left out.")
+        recording.notes.append(f"{counted(unread, 'event')} can't be read: left out.")
     if unpacked_not:
-        recording.notes.append(f"{unpacked_not:,} events the client had compressed can't be unpacked.")
+        recording.notes.append(f"{counted(unpacked_not, 'event')} the client had compressed can't be unpacked.")
     return recording
 
 
@@ -214,7 +217,8 @@ def _note(recording: Recording, event: Event, at: float, window: int) -> None:
         recording.console.append(ConsoleMessage(at, level, _console_text(payload.get("payload")), window))
     if not (kind == _CUSTOM and data.get("tag") == "$json_ld"):
         url = next((url for url in (data.get("href"), payload.get("href")) if isinstance(url, str) and url), None)
-        if url and not any(shown == url for _, shown, number in recording.urls[-1:] if number == window):
+        if url and url != recording.windows[window].url:
+            recording.windows[window].url = url
             recording.urls.append((at, url[:_MAX_URL], window))
 
 

@@ -1,10 +1,15 @@
 """One session's events out of batch files, in time order, each once."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 from recording_worker.errors import WorkerError
+from recording_worker.reading.ahead import read_ahead
 from recording_worker.reading.index import BatchFileError, Block
 from recording_worker.reading.timestamps import event_timestamp
+
+Event = tuple[float, bytes]
+"""When, milliseconds since 1970, and its line, without the line break."""
 
 
 def only_team(blocks: Iterable[Block], session_id: str) -> None:
@@ -16,20 +21,22 @@ def only_team(blocks: Iterable[Block], session_id: str) -> None:
         )
 
 
-def session_lines(blocks: Iterable[Block]) -> list[bytes]:
+def session_lines(blocks: Iterable[Block], on_damage: Callable[[BatchFileError], None]) -> list[bytes]:
     """The lines of a session's blocks, byte for byte, by timestamp; lines of equal timestamp in source order.
 
-    A message that is in several blocks is taken once: equal (source, offset) is the same message.
-    Holds all of the session's lines. Raises BatchFileError.
+    A message that is in several blocks is taken once: equal (source, offset) is the same message. A block that
+    can't be read is left out, and `on_damage` told why. Holds all of the session's lines.
     """
     seen: set[tuple[str, int]] = set()
-    events: list[tuple[float, bytes]] = []
-    for block in sorted(blocks, key=_source_order):
-        for offset, lines in _messages(block):
-            message = (block.entry.source, offset)
+    events: list[Event] = []
+    for messages in read_ahead(_read, sorted(blocks, key=_source_order)):
+        if isinstance(messages, BatchFileError):
+            on_damage(messages)
+            continue
+        for message, of_message in messages:
             if message not in seen:
                 seen.add(message)
-                events.extend((_timestamp(block, line), line) for line in lines)
+                events += of_message
     events.sort(key=lambda event: event[0])
     return [line for _, line in events]
 
@@ -39,16 +46,21 @@ def _source_order(block: Block) -> tuple[str, int, int, str, int]:
     return entry.source, entry.first_offset, block.index.created_ms, block.index.batch_id, entry.start
 
 
-def _messages(block: Block) -> Iterator[tuple[int, list[bytes]]]:
-    """(source offset, lines with their line breaks) of each message of a block."""
+def _read(block: Block) -> list[tuple[tuple[str, int], list[Event]]] | BatchFileError:
+    """The messages of a block, (source, offset), and what is in each; or why that can't be read."""
+    try:
+        return _messages(block)
+    except BatchFileError as problem:
+        return problem
+
+
+def _messages(block: Block) -> list[tuple[tuple[str, int], list[Event]]]:
     lines = block.read().split(b"\n")
     counts = [count for _, count in block.entry.messages]
     if lines.pop() != b"" or len(lines) != sum(counts):
         raise BatchFileError(f"{block.file.name}: block at byte {block.entry.start} has not the lines its index gives")
-    start = 0
-    for offset, count in block.entry.messages:
-        yield offset, lines[start : start + count]
-        start += count
+    events = zip((_timestamp(block, line) for line in lines), lines, strict=True)
+    return [((block.entry.source, offset), list(islice(events, count))) for offset, count in block.entry.messages]
 
 
 def _timestamp(block: Block, line: bytes) -> float:

@@ -12,6 +12,7 @@ import zstandard
 from pydantic import TypeAdapter, ValidationError
 
 from recording_worker.errors import ConfigError, WorkerError
+from recording_worker.reading.ahead import read_ahead
 from recording_worker.recording.batch_file import (
     FILE_NAME,
     FRAME_HEADER,
@@ -176,11 +177,13 @@ def _parse(file: RangedFile, text: bytes, blocks_end: int) -> BatchIndex:
 
 
 def read_blocks(files: Iterable[RangedFile]) -> Iterator[list[Block] | BatchFileError]:
-    """File by file the blocks it holds, or what is wrong with it."""
-    for file in files:
-        try:
-            index = read_index(file)
-        except BatchFileError as problem:
-            yield problem
-        else:
-            yield [Block(file, index, entry) for entry in index.blocks]
+    """File by file the blocks it holds, or what is wrong with it. Reads ahead."""
+    return read_ahead(_blocks_of, files)
+
+
+def _blocks_of(file: RangedFile) -> list[Block] | BatchFileError:
+    try:
+        index = read_index(file)
+    except BatchFileError as problem:
+        return problem
+    return [Block(file, index, entry) for entry in index.blocks]

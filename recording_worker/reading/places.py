@@ -62,10 +62,15 @@ class Places:
         raise BatchFileError(f"{url}: this version can't fetch {parts.scheme}: URLs")
 
     def find(self, paths: Iterable[str]) -> Iterator[RangedFile]:
-        """The files of these paths and s3:// URLs: see `find_files` and `S3Files.find`. Raises ConfigError."""
+        """The files of these paths, s3:// and file:// URLs: see `find_files` and `S3Files.find`. Raises ConfigError."""
         for path in paths:
+            parts = urlsplit(path)
             if path.startswith(S3):
                 yield from self._s3.find(path)
+            elif parts.scheme == "file" and not parts.query:
+                yield from find_files([unquote(parts.path)])
+            elif "://" in path:
+                raise ConfigError(f"{path}: neither a path nor s3://BUCKET/PREFIX")
             else:
                 yield from find_files([path])
 

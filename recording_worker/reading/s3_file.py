@@ -7,28 +7,26 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from recording_worker.errors import ConfigError
+from recording_worker.errors import ConfigError, WorkerError
+from recording_worker.reading.ahead import AT_A_TIME
 from recording_worker.reading.index import BatchFileError, FileMissingError
 from recording_worker.recording.batch_file import FILE_NAME
 from recording_worker.s3.client import S3Client, S3Place, connect
-from recording_worker.s3.faults import S3_ERRORS, CutAnswerError, code_of, describe, status_of
+from recording_worker.s3.faults import S3_ERRORS, CutAnswerError, code_of, describe, never_arrived, status_of
 from recording_worker.s3.listing import list_objects
 from recording_worker.s3.retry import Patience
 from recording_worker.settings import Settings
-
-CONNECTIONS = 8
-"""Requests at a time of a command that reads."""
 
 
 class S3Files:
     """Batch files in S3, by their URLs."""
 
     def __init__(self, settings: Settings) -> None:
-        self._client = connect(settings, CONNECTIONS)
+        self._client = connect(settings, connections=AT_A_TIME)
         self._retry_for = settings.s3_retry_for
 
     def open(self, url: str) -> "S3File":
-        """The file of this URL; whether it is there is found out when it is read. Raises ValueError for no S3 URL."""
+        """The file of this URL; whether it is there is found out when it is read. Raises ConfigError for no S3 URL."""
         return S3File(self._client, S3Place.of(url), self._retry_for)
 
     def find(self, url: str) -> Iterator["S3File"]:
@@ -45,13 +43,16 @@ class S3Files:
                     yield S3File(self._client, found.place, self._retry_for)
         except S3_ERRORS as error:
             raise ConfigError(f"{url}: {describe(error)}") from error
-        if not there:
+        if place.key and not there:  # a bucket may be empty, as a folder may
             raise ConfigError(f"{url}: there is nothing of this name")
 
 
 @dataclass(frozen=True, slots=True)
 class S3File:
-    """An object. Each read is one request, which is tried again where that may help."""
+    """An object. Each read is one request, which is tried again where that may help.
+
+    Raises BatchFileError, and WorkerError where the server is away for too long.
+    """
 
     client: S3Client
     place: S3Place
@@ -90,6 +91,8 @@ class S3File:
             kind = FileMissingError if code_of(error) in ("NoSuchKey", "404") else BatchFileError
             raise kind(f"{self.name}: {describe(error)}") from error
         except S3_ERRORS as error:
+            if never_arrived(error):  # it would be so for all other files
+                raise WorkerError(f"{self.name}: {describe(error)}") from error
             raise BatchFileError(f"{self.name}: {describe(error)}") from error
         if answer is None:
             raise BatchFileError(f"{self.name}: the server can't give a part of an object")

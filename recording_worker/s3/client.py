@@ -27,10 +27,10 @@ class S3Place:
 
     @classmethod
     def of(cls, url: str) -> "S3Place":
-        """The place of `s3://BUCKET[/KEY]`. Raises ValueError for anything else."""
+        """The place of `s3://BUCKET[/KEY]`. Raises ConfigError for anything else."""
         found = _URL.fullmatch(url)
         if found is None:
-            raise ValueError(f"{url} is not s3://BUCKET or s3://BUCKET/KEY")
+            raise ConfigError(f"{url} is not s3://BUCKET or s3://BUCKET/KEY")
         return cls(found["bucket"], found["key"] or "")
 
     def below(self, key: str) -> "S3Place":

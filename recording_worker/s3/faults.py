@@ -34,6 +34,8 @@ _DAMAGED_ON_THE_WAY = frozenset({"BadDigest", "IncompleteBody", "InvalidDigest",
 _PASSING = frozenset({"RequestTimeout", "InternalError", "OperationAborted", "ConditionalRequestConflict"})
 _TRANSIENT_CODES = _THROTTLING | _DAMAGED_ON_THE_WAY | _PASSING
 _TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+_NEVER_TLS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")
+"""OpenSSL's names for a certificate that is not trusted, and for a server that does not speak TLS."""
 _UNDERSTOOD_LESS = frozenset({"NotImplemented", "NotSupported", "InvalidArgument", "InvalidRequest", "InvalidHeader"})
 
 _MEANINGS = {
@@ -74,7 +76,7 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, ClientError):
         return code_of(error) in _TRANSIENT_CODES or status_of(error) in _TRANSIENT_STATUS
     if isinstance(error, SSLError):
-        return "CERTIFICATE_VERIFY_FAILED" not in str(error)
+        return not any(reason in str(error) for reason in _NEVER_TLS)
     return isinstance(
         error,
         HTTPClientError
@@ -118,6 +120,8 @@ def describe(error: BaseException) -> str:
         return f"can't reach the server ({_one_line(error)})"
     if isinstance(error, ReadTimeoutError):
         return f"no answer in time ({_one_line(error)})"
+    if isinstance(error, SSLError) and "WRONG_VERSION_NUMBER" in str(error):
+        return f"the server speaks http, not https ({_one_line(error)})"
     return _one_line(error)
 
 

@@ -26,14 +26,18 @@ class S3Upload:
     """Milliseconds since 1970."""
 
 
+FIRST_ANSWER_SECONDS = 10.0
+"""How long a server is waited for that has not answered yet: the way to it may be wrong."""
+
+
 def list_objects(client: S3Client, place: S3Place, seconds: float) -> Iterator[S3Object]:
     """The object of this key, and all below it as if it were a folder, sorted by key. Raises S3_ERRORS.
 
-    A request that fails is tried again for so many seconds.
+    A request that fails is tried again for so many seconds, the first one for 10 at most.
     """
     token: dict[str, str] = {}
     while True:
-        page = Patience(seconds).call(
+        page = Patience(seconds if token else min(seconds, FIRST_ANSWER_SECONDS)).call(
             client.list_objects_v2, expected="IsTruncated", Bucket=place.bucket, Prefix=place.key, **token
         )
         for entry in page.get("Contents", []):

@@ -26,6 +26,8 @@ _ABORT_SECONDS = 5.0
 _BEGINNINGS = 3
 """How often a multipart upload is begun again that the server has forgotten."""
 
+_CONDITION = "IfNoneMatch"
+
 log = logging.getLogger(__name__)
 
 
@@ -42,17 +44,24 @@ class Dialect:
     checksums: bool = True
     """CRC-32 of each request's body, which the server compares."""
 
-    def forget(self) -> bool:
-        """Ask for less from now on; returns whether there was anything left to forget."""
-        if self.conditional:
-            self.conditional = False
-            log.warning("this S3 server refuses If-None-Match: it is left out from now on")
-        elif self.checksums:
+    def understood(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """What of these headers, by boto3's names, the server takes."""
+        return {
+            name: value
+            for name, value in headers.items()
+            if (self.conditional if name == _CONDITION else self.checksums)
+        }
+
+    def forget(self, refused: Mapping[str, str]) -> bool:
+        """Leave out from now on one kind of the headers that a refused request had; returns whether it had any."""
+        if _CONDITION in refused:
+            if self.conditional:  # else another thread found it out
+                self.conditional = False
+                log.warning("this S3 server refuses If-None-Match: it is left out from now on")
+        elif refused and self.checksums:
             self.checksums = False
             log.warning("this S3 server refuses checksums: they are left out from now on")
-        else:
-            return False
-        return True
+        return bool(refused)
 
 
 class Upload:
@@ -114,8 +123,7 @@ class Upload:
             self._send(
                 self._client.put_object,
                 arguments={"Body": body, "Metadata": self._metadata},
-                checksum=checksum,
-                conditional=True,
+                headers={"ChecksumCRC32": checksum, _CONDITION: "*"},
             )
         except ClientError as error:
             if status_of(error) != 412:
@@ -147,13 +155,11 @@ class Upload:
         unanswered = self._patience.unanswered
         created = None
         try:
-            algorithm = {"ChecksumAlgorithm": "CRC32"} if self._dialect.checksums else {}
-            created = self._patience.call(
+            created = self._send(
                 self._client.create_multipart_upload,
                 expected="UploadId",
-                **self._object,
-                **algorithm,
-                Metadata=self._metadata,
+                arguments={"Metadata": self._metadata},
+                headers={"ChecksumAlgorithm": "CRC32"},
             )["UploadId"]
             return str(created)
         finally:
@@ -191,7 +197,7 @@ class Upload:
                 self._client.upload_part,
                 expected="ETag",
                 arguments={"UploadId": upload_id, "PartNumber": number, "Body": piece},
-                checksum=checksum,
+                headers={"ChecksumCRC32": checksum},
             )
         except ClientError as error:
             if code_of(error) == "NoSuchUpload":
@@ -205,8 +211,9 @@ class Upload:
         try:
             self._send(
                 self._client.complete_multipart_upload,
+                expected="ETag",  # the status comes before it is known whether that worked
                 arguments={"UploadId": upload_id, "MultipartUpload": {"Parts": parts}},
-                conditional=True,
+                headers={_CONDITION: "*"},
             )
         except ClientError as error:
             gone = code_of(error) in ("NoSuchUpload", "InvalidPart")
@@ -221,21 +228,16 @@ class Upload:
         request: Callable[..., Any],
         *,
         arguments: Mapping[str, Any],
+        headers: Mapping[str, str],
         expected: str | None = None,
-        checksum: str | None = None,
-        conditional: bool = False,
     ) -> Any:
-        """One request, with what the server understands of it, tried again where that may help."""
+        """One request, with those of the headers that the server understands, tried again where that may help."""
         while True:
-            extra = {}
-            if conditional and self._dialect.conditional:
-                extra["IfNoneMatch"] = "*"
-            if checksum is not None and self._dialect.checksums:
-                extra["ChecksumCRC32"] = checksum
+            sent = self._dialect.understood(headers)
             try:
-                return self._patience.call(request, expected=expected, **self._object, **arguments, **extra)
+                return self._patience.call(request, expected=expected, **self._object, **arguments, **sent)
             except ClientError as error:
-                if not extra or not is_misunderstanding(error) or not self._dialect.forget():
+                if not is_misunderstanding(error) or not self._dialect.forget(sent):
                     raise
 
     def _is_stored(self, size: int, checksum: str) -> bool:

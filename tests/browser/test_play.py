@@ -13,7 +13,7 @@ from recording_worker.playing.session import Recording, recording_of
 from recording_worker.reading.export import session_lines
 from recording_worker.reading.index import BatchFileError, Block, LocalFile, find_files, read_blocks
 from recording_worker.recording.batch_file import BatchIndex
-from tests.batch_files import block
+from tests.batch_files import block, undamaged
 from tests.browser.conftest import Serve, stage_of
 from tests.browser.rrweb import SHOWN_TEXTS, START, Builder, Event, event, lines, meta, mutation, shown_texts
 from tests.builders import NOW_MS
@@ -47,7 +47,7 @@ def blocks_of(folder: Path, session: str) -> list[Block]:
 
 def recording(folder: Path, session: str) -> Recording:
     blocks = blocks_of(folder, session)
-    return recording_of(blocks, session_lines(blocks))
+    return recording_of(blocks, session_lines(blocks, undamaged))
 
 
 def made(of_events: list[bytes]) -> Recording:

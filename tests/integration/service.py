@@ -58,7 +58,7 @@ class Service:
                     # on the embedded broker transactions mean nothing
                     "delivery": "at_least_once",
                     "any_token": True,
-                    "storage_dir": str(self.storage),
+                    **({} if "storage" in settings else {"storage_dir": str(self.storage)}),
                     "max_batch_age": 0.3,
                     "poll_timeout": 0.05,
                     "ops_port": 0,
@@ -196,14 +196,15 @@ class Traffic:
 
 def recorded(storage: Path) -> Counter[int]:
     """Message number → how often it is in the batch files."""
+    return numbers_in(path.read_bytes() for path in sorted(storage.rglob("*")) if path.is_file())
+
+
+def numbers_in(contents: Iterable[bytes]) -> Counter[int]:
+    """The same of batch files of these contents."""
     numbers: Counter[int] = Counter()
-    for path in sorted(storage.rglob("*")):
-        if path.is_file():
-            with (
-                path.open("rb") as file,
-                zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as lines,
-            ):
-                numbers.update(json.loads(line)[1]["data"]["number"] for line in lines.read().splitlines())
+    for content in contents:
+        with zstandard.ZstdDecompressor().stream_reader(content, read_across_frames=True) as lines:
+            numbers.update(json.loads(line)[1]["data"]["number"] for line in lines.read().splitlines())
     return numbers
 
 

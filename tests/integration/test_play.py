@@ -12,7 +12,7 @@ import pytest
 from recording_worker.playing.session import recording_of
 from recording_worker.reading.export import session_lines
 from recording_worker.reading.index import BatchFileError, Block, find_files, read_blocks
-from tests.batch_files import block, line, write_batch_file
+from tests.batch_files import block, line, undamaged, write_batch_file
 from tests.integration.command import run, start
 from tests.sample import SAMPLE
 
@@ -71,7 +71,7 @@ def sessions(out: Path, flag: str) -> dict[str, list[list[Any]]]:
         assert not isinstance(file_blocks, BatchFileError)
         for at in file_blocks:
             found.setdefault(at.entry.session_id, []).append(at)
-    recordings = {session: recording_of(blocks, session_lines(blocks)) for session, blocks in found.items()}
+    recordings = {session: recording_of(blocks, session_lines(blocks, undamaged)) for session, blocks in found.items()}
     assert [recording.notes for recording in recordings.values() if recording.notes] == []
     return {
         session: [[json.loads(text) for text in window.lines] for window in recording.windows]

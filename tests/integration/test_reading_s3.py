@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +13,15 @@ from pathlib import Path
 import pytest
 import uuid_utils
 
-from recording_worker.errors import ConfigError
+from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.reading.export import session_lines
-from recording_worker.reading.index import TAIL_BYTES, BatchFileError, FileMissingError, RangedFile, read_blocks
+from recording_worker.reading.index import TAIL_BYTES, BatchFileError, FileMissingError, read_blocks
 from recording_worker.reading.places import Places
 from recording_worker.recording.batch_file import BlockEntry, file_key
-from tests.batch_files import batch_file, block, line
+from recording_worker.s3 import listing
+from tests.batch_files import batch_file, block, line, undamaged
 from tests.builders import NOW_MS
+from tests.servers.faulty_proxy import Fault, FaultyProxy
 from tests.servers.s3 import Bucket
 
 
@@ -117,30 +121,14 @@ def test_the_commands(bucket: Bucket, tmp_path: Path) -> None:
     assert refused.stderr.startswith("recording-worker: error: s3://there-is-none: there is no such bucket")
 
 
-class Counted:
-    """A file that counts what is read of it."""
-
-    def __init__(self, file: RangedFile) -> None:
-        self.file = file
-        self.fetched = 0
-
-    @property
-    def name(self) -> str:
-        return self.file.name
-
-    def read_tail(self, length: int) -> tuple[bytes, int]:
-        content, size = self.file.read_tail(length)
-        self.fetched += len(content)
-        return content, size
-
-    def read(self, start: int, length: int) -> bytes:
-        content = self.file.read(start, length)
-        self.fetched += len(content)
-        return content
+def through(proxy: FaultyProxy, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a command whose requests go through the proxy."""
+    command = [sys.executable, "-m", "recording_worker", *map(str, arguments), "--s3-endpoint", proxy.endpoint]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_of_a_large_file_only_the_index_and_the_blocks_of_a_session_are_fetched(bucket: Bucket) -> None:
-    """100 MB, 400 sessions of 40 messages: less than 1 % more is fetched than is needed."""
+    """100 MB, 400 sessions of 40 messages: on the wire less than 1 % more than is needed, headers and all."""
     blocks = []
     for number in range(400):
         texts = [
@@ -150,16 +138,72 @@ def test_of_a_large_file_only_the_index_and_the_blocks_of_a_session_are_fetched(
         messages = [(number * 100 + at, [text]) for at, text in enumerate(texts)]
         blocks.append(block(messages, f"session-{number}"))
     content = batch_file(blocks)
-    blocks_end = max(entry.start + entry.length for entry, _ in blocks)
-    index = len(content) - blocks_end
+    index = len(content) - max(entry.start + entry.length for entry, _ in blocks)
     assert len(content) > 100_000_000
     assert index > TAIL_BYTES
-    url = put(bucket, file_key("blocks", "30d", NOW_MS, str(uuid_utils.uuid7())), content)
-    counted = Counted(places(bucket).open(url))
-    (found,) = read_blocks([counted])
-    assert isinstance(found, list)
-    of_session = [block for block in found if block.entry.session_id == "session-77"]
-    lines = session_lines(of_session)
-    assert b"".join(text + b"\n" for text in lines) == blocks[77][1]
-    needed = index + sum(block.entry.length for block in of_session)
-    assert needed <= counted.fetched < 1.01 * needed
+    put(bucket, file_key("blocks", "30d", NOW_MS, str(uuid_utils.uuid7())), content)
+    proxy = FaultyProxy(bucket.server.port, seed=0, writes=0, others=0)
+    exported = through(proxy, "export", f"{bucket.url}/blocks", "--session", "session-77")
+    proxy.close()
+    assert (exported.returncode, exported.stderr) == (0, "")
+    entry, lines = blocks[77]
+    assert exported.stdout.encode() == lines
+    assert index + entry.length <= proxy.answered < 1.01 * (index + entry.length)
+
+
+def test_a_listing_fetches_the_ends_of_files_only(bucket: Bucket) -> None:
+    for number in range(3):
+        content = json.dumps(["w", {"timestamp": 1, "data": b64encode(os.urandom(600_000)).decode()}]).encode()
+        put_batch_file(bucket, [block([(number, [content])], f"session-{number}")])
+    for command in ("blocks", "sessions"):
+        proxy = FaultyProxy(bucket.server.port, seed=0, writes=0, others=0)
+        listed = through(proxy, command, bucket.url, "--json")
+        proxy.close()
+        assert len(listed.stdout.splitlines()) == 3
+        assert proxy.answered < 3 * TAIL_BYTES + 10_000
+
+
+@pytest.mark.usefixtures("short_pauses")
+def test_reading_goes_on_through_faults(bucket: Bucket) -> None:
+    blocks = [block([(number, [line(number)])]) for number in range(60)]
+    for first in range(0, 60, 6):
+        put_batch_file(bucket, blocks[first : first + 6])
+    proxy = FaultyProxy(bucket.server.port, seed=3, writes=0, others=0.33)
+    settings = bucket.settings(s3_endpoint=proxy.endpoint, s3_read_timeout=0.3, s3_retry_for=60)
+    found = [read for read in read_blocks(Places(settings).find([bucket.url])) if isinstance(read, list)]
+    lines = session_lines([block for of_file in found for block in of_file], undamaged)
+    proxy.close()
+    assert lines == [line(number) for number in range(60)]
+    assert {fault for _, fault in proxy.done} == set(Fault) - {Fault.DENIED}
+
+
+def test_a_bucket_may_be_empty(bucket: Bucket) -> None:
+    assert names(bucket, bucket.url) == names(bucket, f"{bucket.url}/") == []
+    with pytest.raises(ConfigError, match=r"/blocks: there is nothing of this name"):
+        names(bucket, f"{bucket.url}/blocks")
+
+
+def test_a_server_that_is_away_ends_the_command_and_not_file_by_file(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "FIRST_ANSWER_SECONDS", 0.2)
+    url = put_batch_file(bucket, [block([(1, [line(1)])])])
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        began = time.monotonic()
+        with pytest.raises(ConfigError, match="can't reach the server"):
+            list(Places(bucket.settings(s3_endpoint=endpoint, s3_retry_for=60)).find([bucket.url]))
+        assert time.monotonic() - began < 5
+        away = Places(bucket.settings(s3_endpoint=endpoint, s3_retry_for=0.2)).open(url)
+        with pytest.raises(WorkerError, match=f"^{url}: can't reach the server") as problem:
+            list(read_blocks([away] * 100))
+        assert not isinstance(problem.value, BatchFileError)
+
+
+def test_a_server_without_tls_is_said_at_once(bucket: Bucket) -> None:
+    settings = bucket.settings(s3_endpoint=bucket.server.endpoint.replace("http", "https"), s3_retry_for=60)
+    began = time.monotonic()
+    with pytest.raises(ConfigError, match="the server speaks http, not https"):
+        list(Places(settings).find([bucket.url]))
+    assert time.monotonic() - began < 5

@@ -17,7 +17,6 @@ from recording_worker.reading.index import read_blocks
 from recording_worker.reading.places import Places, block_place
 from recording_worker.recording.flush import FlushedBatch, Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
-from recording_worker.s3 import retry
 from recording_worker.s3.client import S3Place
 from recording_worker.s3.faults import S3_ERRORS
 from recording_worker.storage.s3 import S3Storage
@@ -113,7 +112,7 @@ class Watcher(threading.Thread):
     def __init__(self, bucket: Bucket) -> None:
         super().__init__(name="watcher")
         self.bucket = bucket
-        self.places = Places(bucket.settings())
+        self.places = Places(bucket.settings(s3_retry_for=60))  # the server is killed now and then
         self.whole: set[str] = set()
         self.problem: Exception | None = None
         self._ended = threading.Event()
@@ -178,13 +177,12 @@ def lines_of(places: Places, run: Run, flushed: FlushedBatch) -> bytes:
     return lines
 
 
+@pytest.mark.usefixtures("short_pauses")
 def test_whatever_goes_wrong(s3: S3Server, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     seed = int(os.environ.get("FAULTS_SEED") or secrets.randbits(32))
     print(f"FAULTS_SEED={seed}")
     rng = random.Random(seed)
-    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(retry, "FIRST_PAUSE_THROTTLED", 0.02)
-    proxy = FaultyProxy(s3.port, seed, rate=0.2)
+    proxy = FaultyProxy(s3.port, seed, writes=0.2, others=0.33)
     run = Run(bucket, proxy)
     wrong = misconfigured(run, monkeypatch)
     watcher = Watcher(bucket)

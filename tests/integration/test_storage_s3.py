@@ -90,10 +90,30 @@ def test_parts_are_uploaded_while_later_ones_are_made(bucket: Bucket, storage_of
     assert len(bucket.content(NAME)) == 2 * PART_BYTES + 3
 
 
+def test_so_many_parts_are_uploaded_at_a_time(bucket: Bucket, storage_of: Make) -> None:
+    storage = storage_of(s3_uploads=3)
+    together = threading.Barrier(3, timeout=10)
+    under_way: list[int] = []
+    upload_part = storage._client.upload_part
+
+    def upload(**arguments: Any) -> Any:
+        under_way.append(arguments["PartNumber"])
+        together.wait()
+        assert len(under_way) <= 3
+        answer = upload_part(**arguments)
+        under_way.remove(arguments["PartNumber"])
+        return answer
+
+    storage._client.upload_part = upload
+    storage.write(NAME, [os.urandom(PART_BYTES) for _ in range(9)], {})
+    assert len(bucket.content(NAME)) == 9 * PART_BYTES
+
+
+@pytest.mark.usefixtures("short_pauses")
 @pytest.mark.parametrize("size", [10, 4 * PART_BYTES])
 def test_nothing_is_made_twice(bucket: Bucket, storage_of: Make, size: int) -> None:
     """Whatever fails, what was made is sent again."""
-    proxy = FaultyProxy(bucket.server.port, seed=1, rate=0.4)
+    proxy = FaultyProxy(bucket.server.port, seed=1, writes=0.4, others=0.33)
     storage = storage_of(s3_endpoint=proxy.endpoint, s3_read_timeout=0.3, s3_retry_for=60)
     proxy.never(Fault.DENIED)
     made: list[bytes] = []
@@ -136,14 +156,14 @@ def test_close_gives_up_and_aborts(bucket: Bucket, storage_of: Make) -> None:
     assert (bucket.all_keys(), bucket.open_uploads()) == ([], [])
 
 
-@pytest.mark.parametrize("refused", ["IfNoneMatch", "ChecksumCRC32"])
+@pytest.mark.parametrize("refused", ["IfNoneMatch", "ChecksumCRC32", "ChecksumAlgorithm"])
 @pytest.mark.parametrize("size", [10, 3 * PART_BYTES])
 def test_a_server_that_refuses_a_header_is_asked_without(
     bucket: Bucket, storage_of: Make, monkeypatch: pytest.MonkeyPatch, refused: str, size: int
 ) -> None:
     storage = storage_of()
     refusals = []
-    for name in ("put_object", "upload_part", "complete_multipart_upload"):
+    for name in ("put_object", "create_multipart_upload", "upload_part", "complete_multipart_upload"):
         really = getattr(storage._client, name)
 
         def request(really: Callable[..., Any] = really, **arguments: Any) -> Any:
@@ -161,6 +181,8 @@ def test_a_server_that_refuses_a_header_is_asked_without(
     storage.write(f"{NAME}-2", [b"x" * size], {})
     assert refusals == []
     assert len(bucket.all_keys()) == 2
+    assert storage._dialect.conditional == (refused != "IfNoneMatch"), "no more is left out than was refused"
+    assert storage._dialect.checksums == (refused == "IfNoneMatch")
 
 
 def wrong_secret(bucket: Bucket, patch: pytest.MonkeyPatch) -> Settings:

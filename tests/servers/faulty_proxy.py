@@ -44,10 +44,12 @@ class FaultyProxy:
     The same seed gives the same faults to the same requests in the same order.
     """
 
-    def __init__(self, port: int, seed: int, rate: float) -> None:
-        """`rate`: of the requests that write, how many go wrong; of the others, which are rare, it is a third."""
-        self.rate = rate
+    def __init__(self, port: int, seed: int, *, writes: float, others: float) -> None:
+        """`writes`, `others`: of the requests that write, and of all others, how many go wrong, 0 to 1."""
+        self._rates = {True: writes, False: others}
         self.done: Counter[tuple[str, Fault]] = Counter()
+        self.answered = 0
+        """Bytes of all that the server answered, headers and all."""
         self._port = port
         self._faults = list(Fault)
         self._random = random.Random(seed)
@@ -96,7 +98,7 @@ class FaultyProxy:
     def _draw(self, operation: str) -> Fault | None:
         """What is to go wrong, and whether anything. Tidying up is never denied: then it could not be done."""
         writes = operation in WRITES
-        if self._random.random() >= (self.rate if writes else 0.33):
+        if self._random.random() >= self._rates[writes]:
             return None
         fault = min(
             (fault for fault in self._faults if writes or fault is not Fault.DENIED),
@@ -113,6 +115,8 @@ class FaultyProxy:
             server.sendall(request)
             while whole and (received := server.recv(65536)):
                 answer += received
+        with self._lock:
+            self.answered += len(answer)
         return answer
 
 

@@ -59,7 +59,7 @@ def test_export_writes_a_sessions_events(folder: Path) -> None:
     ("arguments", "code", "error"),
     [
         ("export {} --session session-1", 1, "session session-1 is in several teams: say which with --team (1, 2)"),
-        ("export {} --session nobody", 1, "no session nobody in 2 batch files"),
+        ("export {} --session nobody", 1, "no session nobody in 2 batch files: `recording-worker sessions` lists"),
         ("export {} --session other --team 7", 1, "no session other of team 7 in 2 batch files"),
         ("export {}/notes --session other", 1, "{}/notes: no index at its end: not a batch file"),
         ("play {} --session session-1", 1, "session session-1 is in several teams: say which with --team (1, 2)"),
@@ -68,6 +68,9 @@ def test_export_writes_a_sessions_events(folder: Path) -> None:
         ("play {} --session other --port 70000", 2, "Invalid value for '--port'"),
         ("blocks {}/notes", 1, "{}/notes: no index at its end: not a batch file"),
         ("blocks {}/nowhere", 2, "{}/nowhere: No such file or directory"),
+        ("sessions s3://", 2, "s3:// is not s3://BUCKET or s3://BUCKET/KEY"),
+        ("sessions s3://bucket/key?range=bytes=0-9", 2, "s3://bucket/key?range=bytes=0-9 is not s3://BUCKET or"),
+        ("sessions http://server/bucket", 2, "http://server/bucket: neither a path nor s3://BUCKET/PREFIX"),
         ("blocks", 2, "Missing argument 'PATH...'"),
         ("export {}", 2, "Missing option '--session'"),
     ],
@@ -104,6 +107,28 @@ def test_a_damaged_file_does_not_hide_the_others(folder: Path) -> None:
     for done in (listed, exported, played):
         assert done.stderr.startswith(f"recording-worker: error: {damaged}: zstd data without an index at its end")
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_damaged_block_does_not_hide_the_others(folder: Path) -> None:
+    damaged = write_batch_file(folder, block([(6, [line(6, text="x" * 100)])], "other"))
+    content = bytearray(damaged.read_bytes())
+    content[20] ^= 0xFF
+    damaged.write_bytes(content)
+    exported = run("export", folder, "--session", "other")
+    played = run("play", folder, "--session", "other", "--html", folder / "page.html")
+    assert exported.stdout.encode() == line(9) + b"\n"
+    assert f"Left out: {damaged}: block at byte 0 is damaged" in (folder / "page.html").read_text()
+    for done in (exported, played):
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"recording-worker: error: {damaged}: block at byte 0 is damaged")
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_file_url_is_as_good_as_a_path(folder: Path) -> None:
+    for url in (folder.as_uri(), *(path.as_uri() for path in folder.rglob("*-*-*"))):
+        done = run("blocks", url, "--json")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout
 
 
 def test_a_reader_that_has_gone_ends_it_quietly(tmp_path: Path) -> None:

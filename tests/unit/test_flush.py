@@ -27,6 +27,7 @@ from recording_worker.storage.base import Part, Storage
 from recording_worker.storage.local import LocalStorage
 from recording_worker.teams.any_token import AnyTokenTeams
 from recording_worker.teams.service import Team
+from tests.batch_files import undamaged
 from tests.builders import NOW_MS, TOPIC, FakeClock, batch, event, session_message
 from tests.reference import snappy
 from tests.sample import sample_messages
@@ -335,7 +336,7 @@ def test_a_session_over_several_batches_is_exported_whole(tmp_path: Path, flushe
         record_all(batch, rows)
         flush(flusher, batch)
     of_a = [block for block in blocks(tmp_path) if block.entry.session_id == "a"]
-    assert b"".join(text + b"\n" for text in session_lines(of_a)) == expected
+    assert b"".join(text + b"\n" for text in session_lines(of_a, undamaged)) == expected
 
 
 def test_real_recordings_come_back_whole(tmp_path: Path, flusher_of: Make) -> None:
@@ -364,7 +365,7 @@ def test_real_recordings_come_back_whole(tmp_path: Path, flusher_of: Make) -> No
         exported.setdefault((block.entry.team_id, block.entry.session_id), []).append(block)
     assert exported.keys() == lines.keys()
     for session, of_session in lines.items():
-        assert session_lines(exported[session]) == sorted(of_session, key=timestamp)
+        assert session_lines(exported[session], undamaged) == sorted(of_session, key=timestamp)
 
 
 def timestamp(line: bytes) -> float:

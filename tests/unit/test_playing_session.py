@@ -37,9 +37,11 @@ def only_window(*events: dict[str, Any]) -> Window:
 
 
 def test_the_session_and_its_windows() -> None:
-    recording = shown(line(event(4, 0), "a"), line(event(3, 100), "b"), line(event(3, 900), "a"))
+    lines = [line(event(4, 0), "a"), line(event(3, 100), "b"), line(event(3, 900), "a")]
+    recording = shown(*lines)
     assert (recording.session_id, recording.team_id, recording.distinct_id) == ("session-1", 1, "user-1")
     assert (recording.start, recording.end, recording.events, recording.files) == (NOW_MS, NOW_MS + 900, 3, 2)
+    assert recording.bytes == len(b"\n".join(lines)) + 1, "once, though they are in two files"
     assert [(window.id, window.start, window.end, window.events) for window in recording.windows] == [
         ("a", NOW_MS, NOW_MS + 900, 2),
         ("b", NOW_MS + 100, NOW_MS + 100, 1),
@@ -120,6 +122,7 @@ def test_urls_in_order_and_not_repeated() -> None:
         line(event(4, 0, href="/a"), "one"),
         line(event(5, 1, tag="$pageview", payload={"href": "/a"}), "one"),
         line(event(4, 2, href="/a"), "two"),
+        line(event(5, 2, tag="$pageview", payload={"href": "/a"}), "one"),
         line(event(4, 3, href="/b" * 5_000), "two"),
         line(event(5, 4, tag="$json_ld", payload={"href": "/c"}), "two"),
         line(event(4, 5, href=["/d"]), "two"),
@@ -137,7 +140,7 @@ def test_what_can_not_be_read_is_left_out_and_said() -> None:
     bad = [b"", b"[]", b'["w1",{}]', b'["w1",{"timestamp":1e999}]', b'[1,{"timestamp":1}]', b'["w1",7]', deep]
     recording = shown(*bad, line(event(3, 1)))
     assert recording.events == 1
-    assert recording.notes == ["7 events can't be read and are left out."]
+    assert recording.notes == ["7 events can't be read: left out."]
     assert shown(b"").windows == []
     assert json.loads(shown(b"").as_json())["start"] == 0
 
@@ -165,7 +168,7 @@ def test_packed_events_are_unpacked() -> None:
 
 def test_what_can_not_be_unpacked_is_said() -> None:
     recording = shown(line({"type": 2, "timestamp": NOW_MS, "cv": "2024-10", "data": "no gzip"}))
-    assert recording.notes == ["1 events the client had compressed can't be unpacked."]
+    assert recording.notes == ["1 event the client had compressed can't be unpacked."]
 
 
 @pytest.mark.parametrize(

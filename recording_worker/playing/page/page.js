@@ -1,16 +1,16 @@
-"use strict";
 // The page around the stage. All it shows of a recording it sets as text: nothing recorded ever becomes markup here.
 (() => {
   const $ = (id) => document.getElementById(id);
   const SKIP_MIN_MS = 2000; // shorter pauses are not worth a jump
   const LEAD_MS = 500; // a jump ends this long before somebody does something
   const STEP_MS = 5000;
-  const MAX_ROWS = 2000;
+  const GOES_ON_MS = 1000; // another window that ends no later than this is not worth going to
+  const MAX_ROWS = 10_000;
 
   const embedded = $("recording");
   const channel = new MessageChannel();
   const stage = channel.port1;
-  const state = { window: -1, at: 0, playing: false, ready: false, skipped: 0 };
+  const state = { window: -1, at: 0, playing: false, begun: false, ready: false, said: null, skipped: 0, turn: 0 };
   let recording = null, rows = [], visits = [];
 
   // -- reading what there is
@@ -25,39 +25,9 @@
 
   // -- small helpers
 
-  function make(tag, className, text) {
-    const node = document.createElement(tag);
-    if (className) node.className = className;
-    if (text !== undefined) node.textContent = text;
-    return node;
-  }
-  function clock(ms) {
-    const seconds = Math.max(0, Math.floor(ms / 1000));
-    const two = (number) => String(number).padStart(2, "0");
-    const hours = Math.floor(seconds / 3600), minutes = Math.floor(seconds / 60) % 60;
-    return hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
-  }
-  const since = (at) => clock(at - recording.start);
-  function date(at) {
-    const day = new Date(at);
-    return Number.isNaN(day.getTime()) ? "unknown" : day.toISOString().replace("T", " ").slice(0, 19);
-  }
-  function size(bytes) {
-    const units = ["bytes", "kB", "MB", "GB"];
-    let unit = 0;
-    for (; bytes >= 1000 && unit < 3; unit += 1) bytes /= 1000;
-    return `${unit ? bytes.toFixed(1) : bytes} ${units[unit]}`;
-  }
-  const number = (count) => (count || 0).toLocaleString("en");
-  const several = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
-  function list(target, facts) {
-    for (const [name, value] of facts) {
-      const pair = target.id === "facts" ? target.appendChild(make("div")) : target;
-      pair.append(make("dt", "", name), make("dd", "", value));
-    }
-  }
+  const { number } = format;
+  const since = (at) => format.clock(at - recording.start);
   const current = () => recording.windows[state.window];
-  const windowName = (index) => `Window ${index + 1}`;
   const many = () => recording.windows.length > 1;
 
   // -- playing
@@ -72,19 +42,35 @@
     pause();
     for (const [order, tab] of [...$("windows").children].entries()) tab.setAttribute("aria-selected", order === index);
     for (const [order, lane] of [...$("lanes").children].entries()) lane.classList.toggle("chosen", order === index);
+    for (const all of [$("windows"), $("lanes")]) reveal(all, all.children[index]);
     const playable = from(window) !== null;
-    $("stage").hidden = !playable;
-    $("toggle").disabled = !playable;
-    $("begin").hidden = !playable || play;
+    $("screen").classList.add("blank"); // until there is something to see: not what was there before
+    $("toggle").disabled = true;
+    $("begin").hidden = !playable || state.begun;
     show(playable ? within(window, at === null ? from(window) : at) : window.start);
     tell(playable ? "Loading…" : window.unplayable);
     if (!playable) return;
-    const text = await windowText(index);
+    let text;
+    try {
+      text = await windowText(index);
+    } catch (error) {
+      if (state.window === index) failed(error);
+      return;
+    }
     if (state.window !== index) return; // another window was chosen meanwhile
     state.playAfterLoad = play;
-    stage.postMessage({ do: "load", number: index, text, at: state.at, speed: Number($("speed").value) });
+    order("load", { number: index, text, speed: Number($("speed").value) });
   }
 
+  // An order to be at the time shown. What the stage says of an earlier turn is out of date.
+  function order(what, more) {
+    state.turn += 1;
+    stage.postMessage({ do: what, at: state.at, turn: state.turn, ...more });
+  }
+  function failed(error) {
+    const hint = embedded ? "" : " Is recording-worker still running?";
+    tell(`The recording can't be read: ${error.message}.${hint}`);
+  }
   function tell(text) {
     $("message").textContent = text || "";
     $("message").hidden = !text;
@@ -93,9 +79,9 @@
     if (!state.ready) return;
     if (state.at >= current().end - 1) show(from(current()));
     state.playing = true;
-    $("begin").hidden = true;
+    hideBegin();
     tell("");
-    stage.postMessage({ do: "play", at: state.at });
+    order("play");
     drawToggle();
   }
   function pause() {
@@ -103,10 +89,15 @@
     stage.postMessage({ do: "pause" });
     drawToggle();
   }
+  function hideBegin() {
+    state.begun = true;
+    $("begin").hidden = true;
+  }
   function seek(at) {
     if (from(current()) === null) return;
+    hideBegin();
     show(within(current(), at));
-    if (state.ready) stage.postMessage({ do: "seek", at: state.at });
+    if (state.ready) order("seek");
   }
   function drawToggle() {
     $("toggle").classList.toggle("playing", state.playing);
@@ -129,13 +120,13 @@
     $("timeline").setAttribute("aria-valuetext", since(at));
     const window = current();
     $("state").textContent = from(window) !== null && pauseUntil(window, at) !== null ? "Inactive" : "";
-    mark(rows, at, true);
-    const place = mark(visits, at, false);
+    follow();
+    const place = mark(visits, at);
     $("url").textContent = place ? place.item.url : "";
   }
 
   // Marks what is past and what is last of a list; returns that row.
-  function mark(list, at, follow) {
+  function mark(list, at) {
     let last = null;
     for (const row of list) {
       const ahead = row.item.at > at;
@@ -143,38 +134,59 @@
       row.node.classList.remove("current");
       if (!ahead && row.item.window === state.window) last = row;
     }
-    if (last) {
-      last.node.classList.add("current");
-      if (follow && state.playing) reveal(last.node);
-    }
+    if (last) last.node.classList.add("current");
     return last;
   }
 
-  // Scrolls the console alone: not the page, as scrollIntoView would on a small screen.
-  function reveal(node) {
-    const log = $("log").getBoundingClientRect(), box = node.getBoundingClientRect();
-    if (box.bottom > log.bottom) $("log").scrollTop += box.bottom - log.bottom;
-    else if (box.top < log.top) $("log").scrollTop += box.top - log.top;
+  // Scrolls to what was said last, once: it does not hold on to who reads something else in the console.
+  function follow() {
+    const said = mark(rows, state.at);
+    if (said && said.item !== state.said) reveal($("log"), said.node);
+    state.said = said && said.item;
+  }
+
+  // Scrolls this box alone: not the page, as scrollIntoView would on a small screen.
+  function reveal(box, node) {
+    const outer = box.getBoundingClientRect(), inner = node.getBoundingClientRect();
+    if (inner.bottom > outer.bottom) box.scrollTop += inner.bottom - outer.bottom;
+    else if (inner.top < outer.top) box.scrollTop += inner.top - outer.top;
+    if (inner.right > outer.right) box.scrollLeft += inner.right - outer.right;
+    else if (inner.left < outer.left) box.scrollLeft += inner.left - outer.left;
+  }
+
+  // Of the windows that go on when this one ends, the one to be seen first; -1 where there is none.
+  function nextWindow() {
+    const end = current().end;
+    const goOn = recording.windows.filter((window) => from(window) !== null && window.end > end + GOES_ON_MS);
+    const begins = (window) => Math.max(from(window), end);
+    return recording.windows.indexOf(goOn.toSorted((one, other) => begins(one) - begins(other))[0]);
   }
 
   const heard = {
     ready({ number: loaded }) {
       if (loaded !== state.window) return;
       state.ready = true;
+      $("screen").classList.remove("blank");
+      $("toggle").disabled = false;
       tell("");
       if (state.playAfterLoad) play();
     },
-    time({ at }) {
-      if (!state.ready || typeof at !== "number" || !Number.isFinite(at)) return;
+    time({ at, turn }) {
+      if (!state.ready || turn !== state.turn || typeof at !== "number" || !Number.isFinite(at)) return;
       const until = pauseUntil(current(), at);
       if (state.playing && $("skip").checked && until !== null && until - at > SKIP_MIN_MS) seek(until);
       else show(within(current(), at));
     },
-    end() {
-      if (!state.ready) return;
-      state.playing = false;
-      drawToggle();
-      show(current().end);
+    end({ turn }) {
+      if (!state.ready || turn !== state.turn) return;
+      const { end } = current(), next = nextWindow();
+      show(end);
+      if (next >= 0) {
+        choose(next, end, true);
+      } else {
+        state.playing = false;
+        drawToggle();
+      }
     },
     skipped({ events }) {
       state.skipped += Number(events) || 0;
@@ -191,31 +203,6 @@
   };
 
   // -- what is drawn once
-
-  function drawHeader() {
-    document.title = `Session ${recording.session}`;
-    $("session").textContent = recording.session;
-    list($("facts"), [
-      ["Team", String(recording.team)],
-      ["User", recording.user || "unknown"],
-      ["Began", `${date(recording.start)} UTC`],
-      ["Length", clock(recording.end - recording.start)],
-      ["Size", size(recording.bytes)],
-    ]);
-    const playable = recording.windows.filter((window) => from(window) !== null);
-    const verdict = $("verdict");
-    verdict.classList.toggle("bad", playable.length < recording.windows.length || !playable.length);
-    if (!playable.length) verdict.textContent = "Not playable";
-    else if (playable.length < recording.windows.length)
-      verdict.textContent = `${playable.length} of ${recording.windows.length} windows playable`;
-    else {
-      const begin = Math.min(...playable.map(from));
-      verdict.textContent = begin - recording.start < 1000 ? "Playable from the start" : `Playable from ${since(begin)}`;
-    }
-    $("length").textContent = clock(recording.end - recording.start);
-    $("timeline").setAttribute("aria-valuemin", 0);
-    $("timeline").setAttribute("aria-valuemax", Math.round(recording.end - recording.start));
-  }
 
   function drawWindows() {
     $("windows").hidden = !many();
@@ -263,11 +250,15 @@
   }
 
   function row(item, text, level) {
-    const node = make("button", `row ${level}`);
-    node.append(make("time", "", since(item.at)), make("span", "said", text));
+    const node = make("div", `row ${level}`);
+    node.append(make("button", "", since(item.at)), make("span", "said", text));
     if (many()) node.append(make("small", "", String(item.window + 1)));
     if (many()) node.lastChild.title = windowName(item.window);
-    node.onclick = () => goTo(item);
+    node.onclick = () => {
+      if (!getSelection().isCollapsed) return; // text is being copied
+      node.classList.toggle("open");
+      goTo(item);
+    };
     return { item, node };
   }
   function fill(target, made) {
@@ -290,50 +281,34 @@
     if (!recording.console.length) $("none").textContent = "The page wrote nothing to the console.";
     else if (!found.length) $("none").textContent = "No message matches.";
     else $("none").textContent = `${number(found.length - MAX_ROWS)} more: narrow the search.`;
-    mark(rows, state.at, false);
-  }
-
-  function drawDetails() {
-    const counts = recording.counts;
-    list($("all"), [
-      ["Session", recording.session],
-      ["Team", String(recording.team)],
-      ["User", recording.user || "unknown"],
-      ["First event", `${date(recording.start)} UTC`],
-      ["Last event", `${date(recording.end)} UTC`],
-      ["Events", number(recording.events)],
-      ["Full snapshots", number(counts.snapshots)],
-      ["Size", `${size(recording.bytes)} in ${several(recording.files, "file")}`],
-      ["Clicks", number(counts.clicks)],
-      ["Key presses", number(counts.keypresses)],
-      ["Mouse", `${number(counts.mouse)} events`],
-      ["Console", `${number(counts.info)} info, ${several(counts.warn, "warning")}, ${several(counts.error, "error")}`],
-      ...recording.windows.map((window, index) => [
-        windowName(index),
-        `${several(window.events, "event")}, ${since(window.start)}–${since(window.end)}, ` +
-          (from(window) === null ? "not playable" : `playable from ${since(from(window))}`),
-      ]),
-    ]);
-    const notes = ["Nothing is loaded from the network: images and fonts that are not in the recording are missing."];
-    for (const text of [...recording.notes, ...notes]) $("notes").append(make("li", "", text));
+    state.said = null;
+    follow();
   }
 
   // -- what the viewer does
 
-  function timeAt(event) {
+  function partAt(event) {
     const box = $("lanes").getBoundingClientRect();
-    const part = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
-    return recording.start + part * (recording.end - recording.start);
+    return Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
   }
-  function listen() {
+  const timeAt = (event) => recording.start + partAt(event) * (recording.end - recording.start);
+
+  function listenAside() {
+    $("level").onchange = $("search").oninput = drawConsole;
+    for (const tab of $("tabs").children) tab.onclick = () => selectTab(tab);
+    $("copy").onclick = async () => {
+      try {
+        await navigator.clipboard.writeText(recording.session);
+        $("copy").textContent = "Copied";
+      } catch (error) {
+        getSelection().selectAllChildren($("session")); // the browser does not allow it: Ctrl-C does
+      }
+    };
+  }
+  function listenPlayer() {
     $("toggle").onclick = () => (state.playing ? pause() : play());
     $("begin").onclick = play;
     $("speed").onchange = () => stage.postMessage({ do: "speed", speed: Number($("speed").value) });
-    $("level").onchange = $("search").oninput = drawConsole;
-    $("copy").onclick = async () => {
-      await navigator.clipboard.writeText(recording.session);
-      $("copy").textContent = "Copied";
-    };
     const line = $("timeline");
     line.onpointerdown = (event) => {
       line.setPointerCapture(event.pointerId);
@@ -341,8 +316,11 @@
       if (lane && Number(lane.dataset.window) !== state.window) choose(Number(lane.dataset.window), timeAt(event));
       else seek(timeAt(event));
     };
-    line.onpointermove = (event) => line.hasPointerCapture(event.pointerId) && seek(timeAt(event));
-    for (const tab of $("tabs").children) tab.onclick = () => selectTab(tab);
+    line.onpointermove = (event) => {
+      $("peek").textContent = since(timeAt(event));
+      $("peek").style.left = `${100 * partAt(event)}%`;
+      if (line.hasPointerCapture(event.pointerId)) seek(timeAt(event));
+    };
     document.onkeydown = (event) => {
       if (event.target.matches("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.key === " " && !event.target.matches("button")) $("toggle").click();
@@ -361,17 +339,21 @@
 
   async function begin() {
     recording = JSON.parse(await recordingText());
-    $("messages").textContent = number(recording.console.length);
-    $("visits").textContent = number(recording.urls.length);
-    drawHeader();
+    $("length").textContent = since(recording.end);
+    $("timeline").setAttribute("aria-valuemin", 0);
+    $("timeline").setAttribute("aria-valuemax", Math.round(recording.end - recording.start));
+    drawDetails(recording);
     drawWindows();
-    drawDetails();
-    visits = fill($("trail"), recording.urls.map((visit) => row(visit, visit.url, "")));
+    listenAside();
+    $("nowhere").hidden = recording.urls.length > 0;
+    visits = fill($("trail"), recording.urls.slice(0, MAX_ROWS).map((visit) => row(visit, visit.url, "")));
     if (!recording.windows.length) {
       tell("No event of this session can be read.");
+      $("toggle").disabled = true;
+      drawConsole();
       return;
     }
-    listen();
+    listenPlayer();
     const best = recording.windows.findIndex((window) => from(window) !== null);
     await choose(Math.max(0, best), null, false);
     drawConsole();
@@ -389,11 +371,6 @@
     $("screen").prepend(frame);
   }
 
-  const failed = (error) => {
-    const hint = embedded ? "" : " Is recording-worker still running?";
-    tell(`The recording can't be read: ${error.message}.${hint}`);
-  };
   openStage();
   begin().catch(failed);
-  addEventListener("unhandledrejection", (event) => failed(event.reason));
 })();

@@ -12,9 +12,10 @@
 
   const root = document.getElementById("root");
   let port = null, replayer = null, first = 0, playing = false, size = DEFAULT_SIZE;
+  let turn = 0; // of the order to be at some time that came last
 
   const say = (what) => port && port.postMessage(what);
-  const now = () => (replayer ? first + replayer.getCurrentTime() : 0);
+  const sayTime = () => say({ is: "time", at: first + replayer.getCurrentTime(), turn });
   const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 
   // What runs scripts or loads something is kept from it by the sandbox and the policy. These open connections without
@@ -144,11 +145,12 @@
     const offset = Math.max(0, at - first);
     if (playing) replayer.play(offset);
     else replayer.pause(offset);
-    say({ is: "time", at: now() });
+    sayTime();
   }
 
   const actions = {
-    load({ number, text, at, speed }) {
+    load({ number, text, at, speed, turn: given }) {
+      turn = given;
       if (replayer) replayer.destroy();
       replayer = null;
       playing = false;
@@ -171,7 +173,7 @@
       });
       replayer.on("finish", () => {
         playing = false;
-        say({ is: "end" });
+        say({ is: "end", turn });
       });
       size = events[0].data;
       fit();
@@ -179,8 +181,9 @@
       say({ is: "ready", number });
       if (bad) say({ is: "skipped", events: bad });
     },
-    play({ at }) {
+    play({ at, turn: given }) {
       if (!replayer) return;
+      turn = given;
       playing = true;
       seek(at);
     },
@@ -188,9 +191,10 @@
       if (!replayer) return;
       playing = false;
       replayer.pause();
-      say({ is: "time", at: now() });
+      sayTime();
     },
-    seek({ at }) {
+    seek({ at, turn: given }) {
+      turn = given;
       if (replayer) seek(at);
     },
     speed({ speed }) {
@@ -201,7 +205,7 @@
   addEventListener("resize", fit);
   addEventListener("error", () => say({ is: "problem", text: "A part of this recording can't be played." }));
   addEventListener("unhandledrejection", (event) => event.preventDefault()); // of media that can't be loaded, or played
-  setInterval(() => playing && say({ is: "time", at: now() }), TICK_MS);
+  setInterval(() => playing && sayTime(), TICK_MS);
   addEventListener("message", (message) => {
     if (port || message.source !== parent) return;
     port = message.ports[0];

@@ -1,0 +1,32 @@
+"use strict";
+// How what is recorded becomes text and elements: always as text, never as markup.
+const make = (tag, className, text) => {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
+};
+const format = {
+  clock(ms) {
+    const seconds = Math.max(0, Math.floor(ms / 1000));
+    const two = (number) => String(number).padStart(2, "0");
+    const hours = Math.floor(seconds / 3600), minutes = Math.floor(seconds / 60) % 60;
+    return hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
+  },
+  date(at) {
+    const day = new Date(at);
+    return Number.isNaN(day.getTime()) ? "unknown" : `${day.toISOString().replace("T", " ").slice(0, 19)} UTC`;
+  },
+  size(bytes) {
+    const units = ["bytes", "kB", "MB", "GB"];
+    let unit = 0;
+    for (; bytes >= 1000 && unit < 3; unit += 1) bytes /= 1000;
+    return `${unit ? bytes.toFixed(1) : bytes} ${units[unit]}`;
+  },
+  number(count) {
+    return (count || 0).toLocaleString("en");
+  },
+  several(count, noun) {
+    return `${format.number(count)} ${noun}${count === 1 ? "" : "s"}`;
+  },
+};

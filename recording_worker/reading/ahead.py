@@ -1,0 +1,49 @@
+"""Reading ahead: several files or blocks at a time, since each may be far away."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Content = TypeVar("Content")
+
+AT_A_TIME = 8
+"""Reads under way."""
+
+
+def read_ahead(read: Callable[[Item], Content], items: Iterable[Item]) -> Generator[Content, None, None]:
+    """What `read` gives for each item, in their order, with up to 8 reads under way. Raises what it raises.
+
+    The threads are daemons: a read that waits for its server does not keep the command from ending.
+    """
+    jobs: SimpleQueue[tuple[Future[Content], Item] | None] = SimpleQueue()
+
+    def work() -> None:
+        while (job := jobs.get()) is not None:
+            future, item = job
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(read(item))
+            except Exception as error:  # noqa: BLE001 - raised again where the result is asked for
+                future.set_exception(error)
+
+    for number in range(AT_A_TIME):
+        threading.Thread(target=work, name=f"read-{number}", daemon=True).start()
+    waiting: deque[Future[Content]] = deque()
+    try:
+        for item in items:
+            waiting.append(Future())
+            jobs.put((waiting[-1], item))
+            if len(waiting) == AT_A_TIME:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+        for _ in range(AT_A_TIME):
+            jobs.put(None)

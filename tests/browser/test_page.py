@@ -1,0 +1,168 @@
+"""The page around the recorded one: what it does for who watches, and what it says where there is little to see."""
+
+import re
+
+from playwright.sync_api import FloatRect, Locator, Page, expect
+
+from tests.browser.conftest import Serve, stage_of
+from tests.browser.rrweb import Builder, click, console, event, lines, meta
+from tests.browser.test_play import click_timeline, made, now, shows
+
+
+def move(at: float) -> dict[str, object]:
+    """The mouse moves."""
+    return event(3, at, source=1, positions=[{"x": 5, "y": 5, "id": 1, "timeOffset": 0}])
+
+
+def chatty(messages: int) -> list[bytes]:
+    """A window of 10 s that says something evenly over its time."""
+    said = [console(2 + at * 10_000 / messages, "log", f"message {at}") for at in range(messages)]
+    return lines([meta(0), Builder().snapshot(1, ["page"]), *said, move(10_000)])
+
+
+def box_of(found: Locator) -> FloatRect:
+    box = found.bounding_box()
+    assert box
+    return box
+
+
+def height(found: Locator) -> float:
+    return box_of(found)["height"]
+
+
+def is_in_view(page: Page, inner: str, outer: str) -> bool:
+    """Whether one element is within the other, up and down."""
+    inside, around = box_of(page.locator(inner)), box_of(page.locator(outer))
+    bottoms = [box["y"] + box["height"] for box in (inside, around)]
+    return inside["y"] >= around["y"] - 1 and bottoms[0] <= bottoms[1] + 1
+
+
+def test_the_large_button_is_gone_once_it_is_not_needed(page: Page, serve: Serve) -> None:
+    page.goto(serve(made(chatty(1))))
+    stage_of(page)
+    expect(page.locator("#begin")).to_be_visible()
+    click_timeline(page, 0.5)
+    expect(page.locator("#begin")).to_be_hidden()
+
+
+def test_the_console_follows_the_time_and_leaves_its_reader_alone(page: Page, serve: Serve) -> None:
+    page.goto(serve(made(chatty(200))))
+    stage_of(page)
+    current = page.locator("#log .row.current .said")
+    for part, number in ((0.505, 101), (0.955, 191), (0.105, 21)):
+        click_timeline(page, part)
+        assert abs(int((current.text_content() or "").split()[1]) - number) <= 1
+        assert is_in_view(page, "#log .row.current", "#log")
+    page.evaluate("document.querySelector('#log').scrollTop = 3000")
+    click_timeline(page, 0.105)  # nothing new was said
+    assert page.evaluate("document.querySelector('#log').scrollTop") == 3000
+
+
+def test_a_long_message_opens_and_can_be_copied(page: Page, serve: Serve) -> None:
+    text = "words " * 300
+    page.goto(serve(made(lines([meta(0), Builder().snapshot(1, ["page"]), console(5, "error", text), move(9_000)]))))
+    stage_of(page)
+    row, said = page.locator("#log .row"), page.locator("#log .said")
+    closed = height(said)
+    row.click(position={"x": 100, "y": 10})
+    assert height(said) > 2 * closed
+    said.select_text()
+    row.click(position={"x": 100, "y": 10}, modifiers=["Shift"])  # selects on
+    assert height(said) > 2 * closed
+    page.evaluate("getSelection().removeAllRanges()")
+    page.locator("#log .row button").press("Enter")
+    assert height(said) == closed
+
+
+def test_playing_goes_on_in_the_window_that_goes_on(page: Page, serve: Serve) -> None:
+    make = Builder()
+    first = [meta(0), make.snapshot(1, ["first"]), move(700)]
+    blind = [event(3, 10, source=3, id=1, x=0, y=0), move(30_000)]
+    short = [meta(20), make.snapshot(21, ["short"]), move(900)]
+    second = [meta(500), make.snapshot(501, ["second"]), *[move(at) for at in range(600, 3_000, 100)]]
+    windows = {"first": first, "blind": blind, "short": short, "second": second}
+    page.goto(serve(made([line for name, events in windows.items() for line in lines(events, name)])))
+    shows(page, ["first"])
+    page.click("#begin")
+    shows(page, ["second"])
+    expect(page.locator("#windows button").nth(3)).to_have_attribute("aria-selected", "true")
+    assert now(page) >= 700
+    expect(page.locator("#toggle")).to_have_attribute("aria-label", "Play")  # the end
+    assert now(page) == 2_900
+
+
+def test_of_many_windows_the_chosen_one_is_in_view(page: Page, serve: Serve) -> None:
+    make = Builder()
+    windows = [
+        lines([meta(at), make.snapshot(at + 1, [f"window {at}"]), click(at + 500, 1)], f"window-{at}")
+        for at in range(0, 30_000, 1_000)
+    ]
+    page.goto(serve(made([line for window in windows for line in window])))
+    shows(page, ["window 0"])
+    page.evaluate("document.querySelector('#windows').lastChild.click()")
+    shows(page, ["window 29000"])
+    assert is_in_view(page, ".lane.chosen", "#lanes")
+    assert height(page.locator(".lane.chosen")) == 14
+    tab, tabs = box_of(page.locator("#windows button").last), box_of(page.locator("#windows"))
+    assert tab["x"] + tab["width"] <= tabs["x"] + tabs["width"]
+
+
+def test_the_mouse_is_shown_once_it_is_known_where_it_is(page: Page, serve: Serve) -> None:
+    page.goto(serve(made(lines([meta(0), Builder().snapshot(1, ["page"]), move(4_000), move(5_000)]))))
+    mouse = stage_of(page).locator(".replayer-mouse")
+    expect(mouse).to_be_hidden()
+    click_timeline(page, 0.9)
+    expect(mouse).to_be_visible()
+
+
+def test_where_no_event_can_be_read_the_page_still_tells_what_it_knows(page: Page, serve: Serve) -> None:
+    page.goto(serve(made([b"no event"])))
+    expect(page.locator("#message")).to_have_text("No event of this session can be read.")
+    expect(page.locator("#facts")).to_contain_text("Began unknown".replace(" ", ""))
+    expect(page.locator("#verdict")).to_have_text("Not playable, parts are missing")
+    expect(page.locator("#toggle")).to_be_disabled()
+    expect(page.locator("#none")).to_have_text("The page wrote nothing to the console.")
+    page.mouse.click(300, 700)
+    page.keyboard.press("ArrowRight")
+    page.click("#tab-pages")
+    expect(page.locator("#nowhere")).to_have_text("No address was recorded.")
+    page.click("#tab-details")
+    expect(page.locator("#notes li").first).to_be_hidden()  # nothing was passed over
+    expect(page.locator("#notes")).to_contain_text("1 event can't be read: left out.")
+
+
+def test_a_server_that_has_ended_leaves_nothing_of_another_window_behind(page: Page, serve: Serve) -> None:
+    make = Builder()
+    first, second = (lines([meta(0), make.snapshot(1, [name]), move(900)], name) for name in ("first", "second"))
+    page.goto(serve(made(first + second)))
+    shows(page, ["first"])
+    page.route("**/windows/1.jsonl", lambda route: route.abort())
+    page.locator("#windows button").nth(1).click()
+    expect(page.locator("#message")).to_contain_text("Is recording-worker still running?")
+    for element in ("#stage", "#begin"):
+        expect(page.locator(element)).to_be_hidden()
+    expect(page.locator("#toggle")).to_be_disabled()
+    page.locator("#windows button").first.click()
+    shows(page, ["first"])
+    expect(page.locator("#stage")).to_be_visible()
+
+
+def test_parts_that_are_missing_are_told(page: Page, serve: Serve) -> None:
+    recording = made(chatty(1))
+    recording.notes.append("Left out: some/file: damaged")
+    page.goto(serve(recording))
+    expect(page.locator("#verdict")).to_have_text("Playable from the start, parts are missing")
+    expect(page.locator("#verdict")).to_have_class(re.compile("bad"))
+
+
+def test_the_id_is_copied(page: Page, serve: Serve) -> None:
+    page.goto(serve(made(chatty(1))))
+    stage_of(page)
+    page.context.grant_permissions(["clipboard-write", "clipboard-read"])
+    page.click("#copy")
+    expect(page.locator("#copy")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == "session-1"
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('not allowed')) }")
+    page.click("#copy")
+    page.wait_for_function("() => String(getSelection()) === 'session-1'")
+    expect(page.locator("#message")).to_be_hidden()

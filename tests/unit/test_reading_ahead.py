@@ -1,0 +1,55 @@
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from recording_worker.reading.ahead import AT_A_TIME, read_ahead
+
+
+def test_several_are_read_at_a_time_and_come_in_order() -> None:
+    together = threading.Barrier(AT_A_TIME, timeout=10)
+
+    def read(number: int) -> int:
+        together.wait()
+        return number
+
+    assert list(read_ahead(read, range(3 * AT_A_TIME))) == list(range(3 * AT_A_TIME))
+
+
+def test_no_more_is_read_than_is_asked_for_soon() -> None:
+    asked: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(1000):
+            asked.append(number)
+            yield number
+
+    reading = read_ahead(lambda number: number, items())
+    assert [next(reading) for _ in range(5)] == [0, 1, 2, 3, 4]
+    assert len(asked) < 5 + AT_A_TIME
+
+
+def test_what_reading_raises_is_raised_in_its_place_and_ends_it() -> None:
+    def read(number: int) -> int:
+        if number == 3:
+            raise ValueError("the third")
+        return number
+
+    reading = read_ahead(read, range(100))
+    assert [next(reading) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="the third"):
+        next(reading)
+    with pytest.raises(StopIteration):
+        next(reading)
+
+
+def test_who_stops_early_leaves_no_thread_behind() -> None:
+    before = set(threading.enumerate())
+    read: list[int] = []
+    reading = read_ahead(read.append, range(100))
+    next(reading)
+    reading.close()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert len(read) <= AT_A_TIME
