@@ -1,5 +1,6 @@
 """WorkerPool: the worker processes. Starts them, hears them, notices which are dead or stuck."""
 
+import math
 import multiprocessing
 import os
 import random
@@ -67,6 +68,8 @@ class Slot:
     """When it last said anything."""
     flushing_since: float | None = None
     """When the flush in flight was first heard of."""
+    excused: float = -math.inf
+    """When its silence was last excused."""
     delivered: bool = False
     """Whether it got anything done."""
     failures: int = 0
@@ -193,20 +196,19 @@ class WorkerPool:
     def kill_stuck(self) -> None:
         """Workers without progress past the deadline: have them dump their stacks, then kill them."""
         now, progress_deadline = self._clock.monotonic(), self._settings.progress_deadline
-        if now - self._looked > progress_deadline / 2:
-            # we were stopped ourselves, and they maybe with us: let them say something first
-            for slot in self.slots:
-                slot.heard = now
-                slot.flushing_since = None
+        were_stopped = now - self._looked > progress_deadline / 2
         self._looked = now
         for slot in self.slots:
             if slot.process is None:
                 continue
+            if were_stopped and slot.last_progress > slot.excused:
+                # we were stopped ourselves, and it maybe with us: let it say something first. Once: we may be slow, too
+                slot.excused = now
             deadline = progress_deadline if slot.booted else max(progress_deadline, _BOOT_SECONDS)
             if slot.stuck_since is not None:
                 if now - slot.stuck_since >= _DUMP_SECONDS:
                     slot.process.kill()
-            elif now - slot.last_progress > deadline:
+            elif now - max(slot.last_progress, slot.excused) > deadline:
                 silent = round(now - slot.heard, 1)
                 log.error("worker is stuck", worker=slot.worker, pid=slot.pid, silent_seconds=silent)
                 slot.stuck_since, slot.frozen = now, _is_frozen(slot.process.pid or 0)

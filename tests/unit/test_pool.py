@@ -172,6 +172,18 @@ def test_a_supervisor_that_was_stopped_itself_does_not_take_its_workers_for_stuc
     assert pool.slots[0].stuck_since is not None, "it had its time"
 
 
+def test_a_supervisor_that_is_slow_itself_finds_its_stuck_workers_all_the_same(pool_of: PoolOf) -> None:
+    clock = FakeClock()
+    pool = pool_of(fake_workers.hangs, clock, progress_deadline=60.0, workers=1)
+    pool.spawn_missing()
+    until(pool, lambda: pool.ready == {0})
+    for _ in range(3):
+        assert pool.slots[0].stuck_since is None
+        clock.ms += 40_000
+        pool.kill_stuck()
+    assert pool.slots[0].stuck_since is not None, "it was excused once, and has said nothing since"
+
+
 def test_a_flush_that_hangs_is_no_progress_though_the_loop_turns(pool_of: PoolOf) -> None:
     pool = pool_of(fake_workers.flush_hangs, progress_deadline=0.5)
     pool.spawn_missing()
