@@ -10,6 +10,8 @@ from recording_worker.reasons import Reason
 class HandleResults:
     """Reads dispositions and reasons; adds the DLQ, overflow and backfill records, and counts every row once.
 
+    Rows that are held back count when they are read again.
+
     The records leave with the offsets of the session batch, so a message is never acknowledged
     before that record is.
     """
@@ -28,10 +30,12 @@ class HandleResults:
             elif disposition == Disposition.REDIRECT:
                 batch.records.append((batch.partitions[row], self._redirected_record(batch, row)))
         for (disposition, reason), count in Counter(zip(batch.dispositions, batch.reasons, strict=True)).items():
-            label = Disposition(disposition).name.lower()
-            metrics.MESSAGES.labels(label, Reason(reason).label if reason else "").inc(count)
+            if disposition != Disposition.HELD:
+                label = Disposition(disposition).name.lower()
+                metrics.MESSAGES.labels(label, Reason(reason).label if reason else "").inc(count)
         for partition, count in Counter(batch.partitions).items():
-            metrics.PARTITION_MESSAGES.labels(partition).inc(count)
+            if partition not in batch.halts:
+                metrics.PARTITION_MESSAGES.labels(partition).inc(count)
 
     def _dlq_record(self, batch: MessageBatch, row: int) -> OutputRecord:
         """The message as it came, and headers that say why, where and whence."""
