@@ -4,6 +4,7 @@ from collections import Counter
 
 from recording_worker import metrics
 from recording_worker.batch import Disposition, MessageBatch, OutputRecord
+from recording_worker.dlq.headers import Source, dlq_headers
 from recording_worker.reasons import Reason
 
 
@@ -40,16 +41,9 @@ class HandleResults:
     def _dlq_record(self, batch: MessageBatch, row: int) -> OutputRecord:
         """The message as it came, and headers that say why, where and whence."""
         step, error = batch.errors[row]
-        why = {
-            "dlq-reason": Reason(batch.reasons[row]).label,
-            "dlq-step": step,
-            "dlq-topic": batch.topic,
-            "dlq-partition": str(batch.partitions[row]),
-            "dlq-offset": str(batch.offsets[row]),
-            "dlq-timestamp": str(batch.timestamps_ms[row]),
-            "dlq-error": error,
-        }
-        headers = [*batch.headers[row], *((key, text.encode()) for key, text in why.items())]
+        source = Source(batch.topic, batch.partitions[row], batch.offsets[row], batch.timestamps_ms[row])
+        why = dlq_headers(source, reason=Reason(batch.reasons[row]).label, step=step, error=error)
+        headers = [*batch.headers[row], *why]
         return OutputRecord(self._dlq_topic, batch.keys[row], batch.values[row], headers, 0, as_it_came=True)
 
     def _redirected_record(self, batch: MessageBatch, row: int) -> OutputRecord:

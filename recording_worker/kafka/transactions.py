@@ -55,7 +55,7 @@ _HOPELESS = frozenset(
 )
 """Errors that another try does not mend."""
 
-_PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001
+PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001
 """What the other records of an aborted transaction end with."""
 
 
@@ -83,7 +83,7 @@ class TransactionalProducer:
         Waits for the broker as long as it takes; `waiting` is called every few seconds. Raises BootError.
         """
         try:
-            _until_decided(self._producer.init_transactions, waiting)
+            until_decided(self._producer.init_transactions, waiting)
         except KafkaException as problem:
             raise BootError(f"Kafka transactions can't be used: {problem.args[0].str()}") from problem
 
@@ -130,9 +130,9 @@ class TransactionalProducer:
             self._producer.poll(0)
             if failures:
                 return self._abort(failures[0].error)
-            _until_decided(lambda timeout: self._producer.send_offsets_to_transaction(positions, membership, timeout))
+            until_decided(lambda timeout: self._producer.send_offsets_to_transaction(positions, membership, timeout))
             # a commit whose answer is lost is asked about again, never aborted: it may have happened
-            _until_decided(self._producer.commit_transaction)
+            until_decided(self._producer.commit_transaction)
         except KafkaException as problem:
             error = problem.args[0]
             if error.fatal():
@@ -142,7 +142,7 @@ class TransactionalProducer:
 
     def _abort(self, error: KafkaError) -> KafkaError:
         try:
-            _until_decided(self._producer.abort_transaction)
+            until_decided(self._producer.abort_transaction)
         except KafkaException as problem:
             raise FlushError(f"Kafka transaction can't be aborted: {problem.args[0].str()}") from problem
         if error.fatal() or error.code() in _HOPELESS:
@@ -173,7 +173,7 @@ def can_transact(settings: Settings, timeout: float) -> bool:
             return True
 
 
-def _until_decided(call: Callable[[float], Any], waiting: Callable[[], None] = lambda: None) -> None:
+def until_decided(call: Callable[[float], Any], waiting: Callable[[], None] = lambda: None) -> None:
     """Make a call until it is neither too early nor timed out. Raises KafkaException."""
     while True:
         try:
@@ -190,7 +190,7 @@ def _until_decided(call: Callable[[float], Any], waiting: Callable[[], None] = l
 
 def _cause(failures: Sequence[Failure], error: KafkaError) -> KafkaError:
     """The error of the record that had the transaction aborted, or else what the call said."""
-    return next((failure.error for failure in failures if failure.error.code() not in _PURGED), error)
+    return next((failure.error for failure in failures if failure.error.code() not in PURGED), error)
 
 
 def _narrow_down(
