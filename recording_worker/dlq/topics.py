@@ -14,12 +14,6 @@ from recording_worker.settings import Settings
 Progress = Callable[[str, float], AbstractContextManager[Callable[[float, int], None]]]
 """Begins a progress bar of a title and a total; what it gives is told of what was done (see `cli.output`)."""
 
-
-def no_progress(_title: str, _total: float) -> AbstractContextManager[Callable[[float, int], None]]:
-    """For what takes no time."""
-    return nullcontext(lambda _done, _messages: None)
-
-
 _AUDIT_CONFIG = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 """An audit record that is gone is a message that may be sent twice."""
 
@@ -110,3 +104,8 @@ def _narrowed(stretch: Stretch, places: list[Place]) -> Stretch:
     offsets = [place.offset for place in places]
     start = max(stretch.start, min(offsets))
     return Stretch(start, max(start, min(stretch.end, max(offsets) + 1)))
+
+
+def no_progress(_title: str, _total: float) -> AbstractContextManager[Callable[[float, int], None]]:
+    """For what takes no time."""
+    return nullcontext(lambda _done, _messages: None)

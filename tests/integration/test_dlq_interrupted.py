@@ -47,11 +47,11 @@ def rest_of(process: subprocess.Popen[str]) -> tuple[str, str]:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_redrive_stops_on_request_and_goes_on_later(stage: DlqStage, number: signal.Signals, code: int) -> None:
     stage.letters(LETTERS)
-    with redriving(stage, "--rate", "100") as process:
+    with redriving(stage, "--rate", "20") as process:
         process.send_signal(number)
         asked = time.monotonic()
         out, err = rest_of(process)
-        assert time.monotonic() - asked < 3
+        assert time.monotonic() - asked < 10
     assert (process.returncode, err) == (code, "")
     sent = out.count("redriven: ") + 1
     assert out.splitlines()[-2:] == ["stopped: the rest is left for next time", f"{sent} messages redriven"]
@@ -84,7 +84,7 @@ def test_a_redrive_killed_again_and_again_sends_everything_once(stage: DlqStage)
 
 def test_of_two_redrives_at_a_time_the_later_goes_on_alone(stage: DlqStage) -> None:
     stage.letters(LETTERS)
-    with redriving(stage, "--rate", "50") as first:
+    with redriving(stage, "--rate", "20") as first:
         second = stage.done("redrive")
         out, err = rest_of(first)
     assert first.returncode == 1
@@ -154,7 +154,7 @@ def test_a_lost_answer_and_a_broker_away_for_a_while_double_nothing(
 ) -> None:
     _, proxy = behind_proxy
     proxied.letters(LETTERS)
-    with redriving(proxied, "--rate", "200") as process:
+    with redriving(proxied, "--rate", "50") as process:
         proxy.catch(Api.END_TXN, side=Side.RESPONSE, seconds=30).cut(0.0)
         proxy.catch(Api.PRODUCE, side=Side.RESPONSE, seconds=30).cut(0.0)
         proxy.set_mode(Mode.SILENT)
@@ -171,7 +171,7 @@ def test_a_redrive_can_be_stopped_while_the_broker_does_not_answer(
 ) -> None:
     _, proxy = behind_proxy
     proxied.letters(LETTERS)
-    with redriving(proxied, "--rate", "100") as process:
+    with redriving(proxied, "--rate", "20") as process:
         caught = proxy.catch(Api.END_TXN, side=Side.REQUEST, seconds=30)
         proxy.set_mode(Mode.SILENT)
         process.send_signal(signal.SIGTERM)

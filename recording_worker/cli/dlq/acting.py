@@ -49,7 +49,7 @@ def redrive(
     dry_run: bool,
     config: Path | None,
     **flags: Any,
-) -> int:
+) -> None:
     """Send messages on the DLQ back to the topic they came from: key, value and headers as they were, at the end of the
     partition they were in. Those at PLACE..., or all; the options narrow that down.
 
@@ -60,7 +60,7 @@ def redrive(
     from recording_worker.dlq.handling import Order
 
     settings = settings_from(config, flags)
-    return _act(settings, Order(Action.REDRIVE, selection, to_topic, limit, rate), dry_run=dry_run)
+    _act(settings, Order(Action.REDRIVE, selection, to_topic, limit, rate), dry_run=dry_run)
 
 
 @click.command(
@@ -78,7 +78,7 @@ Examples:
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Drop at most so many.")
 @click.option("--dry-run", is_flag=True, help="Show what would be dropped, and drop nothing.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
-def drop(selection: Selection, limit: int | None, dry_run: bool, yes: bool, config: Path | None, **flags: Any) -> int:
+def drop(selection: Selection, limit: int | None, dry_run: bool, yes: bool, config: Path | None, **flags: Any) -> None:
     """Mark messages on the DLQ as dealt with: `list` no longer shows them, and `redrive` does not send them. They
     stay on the topic as long as it keeps them. Those at PLACE..., or all; the options narrow that down.
 
@@ -92,13 +92,14 @@ def drop(selection: Selection, limit: int | None, dry_run: bool, yes: bool, conf
     if not yes and not dry_run:
         if not sys.stdin.isatty():
             raise ConfigError("nothing is dropped: say --yes where nobody can be asked")
-        _act(settings, order, dry_run=True)
+        if not _act(settings, order, dry_run=True).done:
+            return
         click.confirm("Drop them?", abort=True)
-    return _act(settings, order, dry_run=dry_run)
+    _act(settings, order, dry_run=dry_run)
 
 
-def _act(settings: "Settings", order: "Order", *, dry_run: bool) -> int:
-    """Do it, or show what would be done; returns the exit code."""
+def _act(settings: "Settings", order: "Order", *, dry_run: bool) -> "Tally":
+    """Do it, or show what would be done. Raises WorkerError where something was left, too."""
     from recording_worker.cli.output import Interruptible, progress_bar
     from recording_worker.cli.scanning import standard_output
     from recording_worker.clock import SystemClock
@@ -129,7 +130,7 @@ def _act(settings: "Settings", order: "Order", *, dry_run: bool) -> int:
         raise WorkerError(f"there is no message at {', '.join(map(str, run.tally.missing))} of {settings.dlq_topic}")
     if run.tally.left and not dry_run:
         raise WorkerError(f"{counted(run.tally.left.total(), 'message')} could not be {verb}")
-    return 0
+    return run.tally
 
 
 def _line(verb: str, done: "Done") -> str:
