@@ -27,6 +27,8 @@ class Disposition(IntEnum):
     DROP = 1
     REDIRECT = 2
     DLQ = 3
+    HELD = 4
+    """Nowhere yet: its partition has halted, and it will be read again."""
 
 
 class Message(NamedTuple):
@@ -79,6 +81,7 @@ class MessageBatch:
         "errors",
         "event_names",
         "event_uuids",
+        "halts",
         "headers",
         "keys",
         "lib_versions",
@@ -112,6 +115,8 @@ class MessageBatch:
         self.reasons = bytearray(rows)
         self.errors: dict[int, tuple[str, str]] = {}
         """Row → (step, error text) of rows that did not end as ok; the text is for people."""
+        self.halts: dict[int, str] = {}
+        """Partition → why it has halted; its rows are HELD."""
         # parse_headers: str, or None where the message has no such header
         self.tokens: list[str | None] = [None] * rows
         self.session_id_headers: list[str | None] = [None] * rows
@@ -146,6 +151,14 @@ class MessageBatch:
         self.dispositions[row] = disposition
         self.reasons[row] = reason
         self.errors[row] = (step, error)
+
+    def halt(self, partition: int, why: str) -> None:
+        """Hold back all rows of a partition, whatever was decided about them: nothing of them counts."""
+        self.halts[partition] = why
+        for row, number in enumerate(self.partitions):
+            if number == partition:
+                self.dispositions[row] = Disposition.HELD
+                self.reasons[row] = Reason.NONE
 
     def message(self, row: int) -> Message:
         """The row as it came in."""

@@ -51,6 +51,8 @@ class HandleIngestionWarnings:
 
     def run(self, batch: MessageBatch) -> None:
         for warning in batch.warnings:
+            if batch.partitions[warning.row] in batch.halts:
+                continue
             team = batch.teams[warning.row] or self._teams.get(batch.tokens[warning.row] or "")
             if team is None:
                 continue

@@ -67,6 +67,10 @@ RECORDS_TOO_LARGE = Counter(
     f"{PREFIX}_records_too_large", "Records left out because their topic takes none so large.", ["topic"]
 )
 
+DLQ_HALTS = Counter(
+    f"{PREFIX}_dlq_halts", "Partitions halted since too many of their messages were for the DLQ, by limit.", ["limit"]
+)
+
 TRANSACTIONS_ABORTED = Counter(
     f"{PREFIX}_transactions_aborted", "Kafka transactions that were aborted and made again, by why.", ["error"]
 )

@@ -18,6 +18,7 @@ from recording_worker.settings import Settings
 from recording_worker.steps.apply_restrictions import ApplyRestrictions
 from recording_worker.steps.collect_batch_metrics import CollectBatchMetrics
 from recording_worker.steps.flush_batch import FlushBatch, FlushThread
+from recording_worker.steps.halt_on_dlq import DlqLimits, HaltOnDlq
 from recording_worker.steps.limit_new_sessions import LimitNewSessions, TeamBuckets
 from recording_worker.steps.obtain_batch import ObtainBatch
 from recording_worker.steps.parse_headers import ParseHeaders
@@ -75,12 +76,14 @@ def build_pipeline(
     clock: Clock,
     redis: Redis | None = None,
     culprits: Mapping[tuple[int, int], str] = _NONE,
+    dlq_limits: DlqLimits | None = None,
     offline: bool = False,
 ) -> Pipeline:
     """The worker's pipeline. `offline`: each message's Kafka timestamp counts as now, instead of the clock.
 
     `redis` keeps what is known of sessions; without it new ones are not limited, nor periods pinned.
     `culprits`: (partition, offset) of messages not to be decoded → how a worker ended at them.
+    `dlq_limits`: when a partition halts; never where that is None.
     """
     now = None if offline else clock
     decoder = Decoder(
@@ -97,6 +100,7 @@ def build_pipeline(
             *_relief_steps(settings, now),
             SetCulpritsAside(culprits),
             ParseSessionRecordingMessage(decoder, now, settings.max_timestamp_diff_days),
+            *([HaltOnDlq(dlq_limits, manager)] if dlq_limits is not None else []),
             ResolveTeam(teams),
             *(_session_steps(settings, redis, clock) if redis is not None else []),
             ObtainBatch(manager),

@@ -4,11 +4,14 @@ from collections import Counter
 
 from recording_worker import metrics
 from recording_worker.batch import Disposition, MessageBatch, OutputRecord
+from recording_worker.dlq.headers import Source, dlq_headers
 from recording_worker.reasons import Reason
 
 
 class HandleResults:
     """Reads dispositions and reasons; adds the DLQ, overflow and backfill records, and counts every row once.
+
+    Rows that are held back count when they are read again.
 
     The records leave with the offsets of the session batch, so a message is never acknowledged
     before that record is.
@@ -28,24 +31,19 @@ class HandleResults:
             elif disposition == Disposition.REDIRECT:
                 batch.records.append((batch.partitions[row], self._redirected_record(batch, row)))
         for (disposition, reason), count in Counter(zip(batch.dispositions, batch.reasons, strict=True)).items():
-            label = Disposition(disposition).name.lower()
-            metrics.MESSAGES.labels(label, Reason(reason).label if reason else "").inc(count)
+            if disposition != Disposition.HELD:
+                label = Disposition(disposition).name.lower()
+                metrics.MESSAGES.labels(label, Reason(reason).label if reason else "").inc(count)
         for partition, count in Counter(batch.partitions).items():
-            metrics.PARTITION_MESSAGES.labels(partition).inc(count)
+            if partition not in batch.halts:
+                metrics.PARTITION_MESSAGES.labels(partition).inc(count)
 
     def _dlq_record(self, batch: MessageBatch, row: int) -> OutputRecord:
         """The message as it came, and headers that say why, where and whence."""
         step, error = batch.errors[row]
-        why = {
-            "dlq-reason": Reason(batch.reasons[row]).label,
-            "dlq-step": step,
-            "dlq-topic": batch.topic,
-            "dlq-partition": str(batch.partitions[row]),
-            "dlq-offset": str(batch.offsets[row]),
-            "dlq-timestamp": str(batch.timestamps_ms[row]),
-            "dlq-error": error,
-        }
-        headers = [*batch.headers[row], *((key, text.encode()) for key, text in why.items())]
+        source = Source(batch.topic, batch.partitions[row], batch.offsets[row], batch.timestamps_ms[row])
+        why = dlq_headers(source, reason=Reason(batch.reasons[row]).label, step=step, error=error)
+        headers = [*batch.headers[row], *why]
         return OutputRecord(self._dlq_topic, batch.keys[row], batch.values[row], headers, 0, as_it_came=True)
 
     def _redirected_record(self, batch: MessageBatch, row: int) -> OutputRecord:

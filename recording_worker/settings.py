@@ -165,6 +165,10 @@ class Settings(BaseModel):
     backfill_topic: str = Field(
         "session_recording_snapshot_item_backfill", description="Topic for messages that waited too long."
     )
+    dlq_audit_topic: str = Field(
+        "session_recording_snapshot_item_dlq_audit",
+        description="Topic where the dlq commands keep what became of DLQ messages.",
+    )
     kafka: Properties = Field({}, repr=False, description="librdkafka properties of every client.")
     kafka_consumer: Properties = Field({}, repr=False, description="librdkafka properties of the consumers.")
     kafka_producer: Properties = Field({}, repr=False, description="librdkafka properties of the producers.")
@@ -217,6 +221,15 @@ class Settings(BaseModel):
     )
     lag_shed_share: Annotated[float, Field(gt=0, le=1)] = Field(
         1.0, description="Share of the sessions whose old messages go to the backfill topic, chosen by session id."
+    )
+    dlq_halt_consecutive: PositiveInt | None = Field(
+        None, description="A partition halts when so many of its messages in a row are for the DLQ."
+    )
+    dlq_halt_ratio: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="A partition halts when more than this share of its last messages is for the DLQ."
+    )
+    dlq_halt_window: PositiveInt = Field(
+        1000, description="How many last messages of a partition dlq_halt_ratio is of; fewer don't halt it."
     )
     warning_debounce_seconds: PositiveSeconds = Field(
         3600.0, description="At most one ingestion warning per team, type and key in this time."

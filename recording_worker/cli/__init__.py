@@ -22,6 +22,7 @@ COMMANDS = {
     "play": "Play one session in a browser.",
     "verify": "Check that every message was recorded once and every block can be read.",
     "sweep": "Find, and remove, batch files that nothing refers to.",
+    "dlq": "What is on the DLQ: list, show, redrive, drop.",
     "rewind": "Set a stopped group back, to read again.",
 }
 """The commands in the order they are listed, and what each is for; `recording_worker.cli.{name}` holds each."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
@@ -85,6 +86,48 @@ def signals_end() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class Interruptible:
+    """As `signals_end`, and Ctrl-C as well; but what runs in `deferred` comes to its end first.
+
+    A second signal does not wait for that.
+    """
+
+    def __init__(self) -> None:
+        self._is_deferring = False
+        self._asked: int | None = None
+        """The signal that waits."""
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        self._is_deferring = True
+        try:
+            yield
+        finally:
+            self._is_deferring = False
+        self.check()
+
+    def check(self) -> None:
+        """End, where a signal waits."""
+        if self._asked is not None:
+            sys.exit(128 + self._asked)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._is_deferring and self._asked is None:
+            self._asked = number
+        else:
+            sys.exit(128 + number)
 
 
 def _words(name: str) -> str:

@@ -1,6 +1,5 @@
 """What came out of a run: the DLQ and overflow topics, the metrics, and the batch files' own indexes."""
 
-import logging
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,11 +10,12 @@ from prometheus_client import Metric
 
 from recording_worker.batch import Disposition
 from recording_worker.demo.traffic import Outcome
+from recording_worker.dlq.headers import REASON
 from recording_worker.errors import WorkerError
+from recording_worker.kafka.clients import QUIET_LOGGER
 from recording_worker.reading.index import BatchFileError, find_files, read_blocks
 from recording_worker.reasons import Reason
 
-_QUIET = logging.Logger("quiet", level=logging.CRITICAL + 1)
 _TIMEOUT = 10.0
 
 
@@ -30,7 +30,7 @@ class TopicReader:
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
         }
-        self._consumer = Consumer(config, logger=_QUIET)
+        self._consumer = Consumer(config, logger=QUIET_LOGGER)
         self._positions: dict[tuple[str, int], int] = {}
         partitions = []
         for topic in (dlq_topic, overflow_topic):
@@ -51,7 +51,7 @@ class TopicReader:
             assert offset is not None
             self._positions[topic, partition] = offset + 1
             if topic == self._dlq_topic:
-                reason = dict(message.headers() or [])["dlq-reason"]
+                reason = dict(message.headers() or [])[REASON]
                 assert isinstance(reason, bytes)
                 self.outcomes[Outcome(Disposition.DLQ, Reason[reason.decode().upper()])] += 1
             else:

@@ -1,6 +1,6 @@
-"""Admin: what the operator's commands ask the brokers, and the one thing they change: a group's offsets."""
+"""Admin: what the operator's commands ask the brokers, and the little they change: a group's offsets, a new topic."""
 
-import logging
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar
@@ -9,18 +9,18 @@ from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaE
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     ConfigResource,
+    NewTopic,
     OffsetSpec,
     ResourceType,
 )
 
 from recording_worker.errors import BootError
-from recording_worker.kafka.clients import as_config_error, client_config
+from recording_worker.kafka.clients import QUIET_LOGGER, as_config_error, client_config
 from recording_worker.kafka.offsets import Position
 from recording_worker.settings import Settings
 
 _TIMEOUT = 15.0
-_QUIET = logging.Logger("quiet", level=logging.CRITICAL + 1)
-"""For librdkafka's own lines: what matters of them comes as an error."""
+_LOOK_EVERY = 0.1
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
@@ -44,7 +44,7 @@ class Admin:
         self._servers = settings.bootstrap_servers
         config = {**client_config(settings, None, defaults={}, ours={}), "error_cb": lambda _: None}
         try:
-            self._client = AdminClient(config, logger=_QUIET)
+            self._client = AdminClient(config, logger=QUIET_LOGGER)
         except KafkaException as problem:
             raise as_config_error(problem) from problem
 
@@ -110,12 +110,38 @@ class Admin:
                 where = f"partition {partition.partition} of {topic}"
                 raise BootError(f"offset of {where} can't be set: {partition.error.str()}")
 
+    def create_topic(self, topic: str, config: Mapping[str, str]) -> None:
+        """Make a topic of one partition, replicated as the brokers do by themselves. Returns once it can be read.
+
+        Somebody else may make it at the same time.
+        """
+        request = [NewTopic(topic, 1, -1, config=dict(config))]
+        [asked] = self._client.create_topics(request, request_timeout=_TIMEOUT).values()
+        try:
+            asked.result()
+        except KafkaException as problem:
+            if problem.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise BootError(f"topic {topic} can't be made: {problem.args[0].str()}") from problem
+        deadline = time.monotonic() + _TIMEOUT
+        while not self._is_readable(topic):
+            if time.monotonic() > deadline:
+                raise BootError(f"topic {topic} was made, and can't be read after {_TIMEOUT:.0f} s")
+            time.sleep(_LOOK_EVERY)
+
     def topic_config(self, topic: str) -> dict[str, str]:
         """The configuration of a topic."""
         resource = ConfigResource(ResourceType.TOPIC, topic)
         asked = self._client.describe_configs([resource], request_timeout=_TIMEOUT)
         entries = self._answer(asked[resource], f"configuration of topic {topic}")
         return {name: entry.value for name, entry in entries.items()}
+
+    def _is_readable(self, topic: str) -> bool:
+        """Whether the brokers know of a new topic yet."""
+        try:
+            partitions = self.partitions(topic)
+            return bool(partitions and self.log_bounds(topic, partitions))
+        except BootError:
+            return False
 
     def _list_offsets(
         self, topic: str, partitions: list[int], spec: OffsetSpec, isolation: IsolationLevel

@@ -17,6 +17,9 @@ LIBRDKAFKA_LOGGER = logging.getLogger("librdkafka")
 """Where the clients' own log lines go, but for those that come as errors as well."""
 LIBRDKAFKA_LOGGER.addFilter(lambda record: not record.getMessage().startswith("FAIL"))
 
+QUIET_LOGGER = logging.Logger("quiet", level=logging.CRITICAL + 1)
+"""For clients whose own lines nobody needs: what matters of them comes as an error."""
+
 _REPEAT_SECONDS = 10.0
 
 _OURS = {
@@ -99,10 +102,9 @@ def check_broker(config: Mapping[str, Any], topic: str, timeout: float) -> None:
     `config` is a consumer's.
     """
     errors: list[str] = []
-    quiet = logging.Logger("quiet", level=logging.CRITICAL)  # one clear line, not one a connection attempt
     probe = {**config, "error_cb": lambda error: errors.append(error.str())}
     try:
-        consumer = Consumer(probe, logger=quiet)
+        consumer = Consumer(probe, logger=QUIET_LOGGER)  # one clear line, not one a connection attempt
     except KafkaException as problem:
         raise as_config_error(problem) from problem
     try:

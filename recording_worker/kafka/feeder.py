@@ -1,6 +1,5 @@
 """Feeder: puts messages into a topic as they are, no faster than asked, or than a group gets on with them."""
 
-import logging
 import time
 from collections import Counter, defaultdict, deque
 
@@ -9,7 +8,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from recording_worker.batch import Message
 from recording_worker.errors import WorkerError
-from recording_worker.kafka.clients import as_config_error
+from recording_worker.kafka.clients import QUIET_LOGGER, as_config_error
 from recording_worker.kafka.consumer import consumer_config
 from recording_worker.kafka.producer import producer_config
 from recording_worker.settings import Settings
@@ -27,8 +26,6 @@ _PATIENCE = 30.0
 """Seconds without an answer about a group's offsets after which it is given up."""
 _STALLED = 300.0
 """Seconds without a commit of a group that has messages to read after which it is given up."""
-_QUIET = logging.Logger("quiet", level=logging.CRITICAL + 1)
-"""For librdkafka's own lines: what matters of them comes as an error."""
 
 
 class Feeder:
@@ -40,7 +37,7 @@ class Feeder:
     def __init__(self, settings: Settings, *, rate: float | None = None, follow: "GroupFollower | None" = None) -> None:
         config = {"partitioner": "murmur2_random", **producer_config(settings), "error_cb": lambda _: None}
         try:
-            self._producer = Producer(config, logger=_QUIET)
+            self._producer = Producer(config, logger=QUIET_LOGGER)
         except KafkaException as problem:
             raise as_config_error(problem) from problem
         self._topic = settings.topic
@@ -123,7 +120,7 @@ class GroupFollower:
     def __init__(self, settings: Settings, group: str) -> None:
         config = consumer_config(settings.model_copy(update={"group_id": group})) | {"error_cb": lambda _: None}
         try:
-            self._consumer = Consumer(config, logger=_QUIET)
+            self._consumer = Consumer(config, logger=QUIET_LOGGER)
         except KafkaException as problem:
             raise as_config_error(problem) from problem
         self._group = group

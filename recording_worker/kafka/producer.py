@@ -10,6 +10,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from recording_worker import metrics
 from recording_worker.batch import OutputRecord
+from recording_worker.dlq.headers import PREFIX
 from recording_worker.errors import BootError, FlushError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config
 from recording_worker.settings import Delivery, Settings
@@ -161,7 +162,7 @@ def leave_out(record: OutputRecord) -> None:
         topic=record.topic,
         key=_shortened(record.key),
         bytes=len(record.value or b""),
-        headers={key: _shortened(value) for key, value in record.headers if key.startswith("dlq-")},
+        headers={key: _shortened(value) for key, value in record.headers if key.startswith(PREFIX)},
     )
 
 

@@ -1,7 +1,7 @@
 """Reads a topic from a given place to its present end, as a read_committed reader."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -64,7 +64,7 @@ def first_retained_ms(settings: Settings, topic: str, bounds: Mapping[int, LogBo
 
 def read_topic(
     settings: Settings, topic: str, stretches: Mapping[int, Stretch], report: Callable[[float, int], None]
-) -> Iterator[Record]:
+) -> Generator[Record]:
     """The committed records of these stretches; `report` is told of (offsets, records) passed. Raises WorkerError."""
     left = {number: stretch for number, stretch in stretches.items() if stretch.start < stretch.end}
     if not left:
@@ -78,9 +78,10 @@ def read_topic(
         consumer.assign([TopicPartition(topic, number, stretch.start) for number, stretch in left.items()])
         heard = time.monotonic()
         while left:
-            messages: list[Any] = consumer.consume(_AT_ONCE, 1.0)  # by its stubs a record may lack a partition
+            # a first one is waited for, and no others: at the end there are none
+            messages: list[Any] = consumer.consume(1, 1.0)  # by its stubs a record may lack a partition
             if messages:
-                heard = time.monotonic()
+                messages += consumer.consume(_AT_ONCE - 1, 0)
             elif time.monotonic() - heard > _PATIENCE:
                 raise WorkerError(f"topic {topic}: the broker sends nothing more")
             for message in messages:
@@ -100,6 +101,8 @@ def read_topic(
                 if reached >= end:
                     del left[number]
                     consumer.incremental_unassign([TopicPartition(topic, number)])
+            if messages:
+                heard = time.monotonic()  # now: whoever takes the records may take his time
     finally:
         consumer.close()
 
@@ -113,4 +116,6 @@ def _raise_unless_end(topic: str, message: Any) -> None:
 def _record(message: Any) -> Record:
     _kind, timestamp_ms = message.timestamp()
     headers = headers_of(message)
-    return Record(message.topic(), message.partition(), message.offset(), timestamp_ms, headers, message.value())
+    return Record(
+        message.topic(), message.partition(), message.offset(), timestamp_ms, headers, message.value(), message.key()
+    )

@@ -55,7 +55,7 @@ _HOPELESS = frozenset(
 )
 """Errors that another try does not mend."""
 
-_PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001
+PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001
 """What the other records of an aborted transaction end with."""
 
 
@@ -84,7 +84,7 @@ class TransactionalProducer:
         Waits for the broker as long as it takes; `waiting` is called every few seconds. Raises BootError.
         """
         try:
-            _until_decided(self._producer.init_transactions, waiting)
+            until_decided(self._producer.init_transactions, waiting)
         except KafkaException as problem:
             raise _no_transactions(self._id, problem.args[0]) from problem
 
@@ -131,9 +131,9 @@ class TransactionalProducer:
             self._producer.poll(0)
             if failures:
                 return self._abort(failures[0].error, failures)
-            _until_decided(lambda timeout: self._producer.send_offsets_to_transaction(positions, membership, timeout))
+            until_decided(lambda timeout: self._producer.send_offsets_to_transaction(positions, membership, timeout))
             # a commit whose answer is lost is asked about again, never aborted: it may have happened
-            _until_decided(self._producer.commit_transaction)
+            until_decided(self._producer.commit_transaction)
         except KafkaException as problem:
             error = problem.args[0]
             if is_fatal(error):
@@ -144,10 +144,10 @@ class TransactionalProducer:
     def _abort(self, error: KafkaError, failures: Sequence[Failure]) -> KafkaError:
         """Abort the transaction; returns why: the error of the record that was at fault, or else what the call said."""
         try:
-            _until_decided(self._producer.abort_transaction)
+            until_decided(self._producer.abort_transaction)
         except KafkaException as problem:
             raise FlushError(f"Kafka transaction can't be aborted: {problem.args[0].str()}") from problem
-        failure = next((failure for failure in failures if failure.error.code() not in _PURGED), None)
+        failure = next((failure for failure in failures if failure.error.code() not in PURGED), None)
         where = "" if failure is None else f"topic {failure.record.topic}: "
         cause = error if failure is None else failure.error
         if is_fatal(cause) or cause.code() in _HOPELESS:
@@ -180,7 +180,7 @@ def _no_transactions(transactional_id: str, error: KafkaError) -> BootError:
     return BootError(f"Kafka transactions can't be used under the transactional id {transactional_id}: {error.str()}")
 
 
-def _until_decided(call: Callable[[float], Any], waiting: Callable[[], None] = lambda: None) -> None:
+def until_decided(call: Callable[[float], Any], waiting: Callable[[], None] = lambda: None) -> None:
     """Make a call until it is neither too early nor timed out. Raises KafkaException."""
     while True:
         try:

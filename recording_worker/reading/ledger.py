@@ -12,6 +12,7 @@ from typing import NamedTuple
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from recording_worker.dlq.headers import source_of
 from recording_worker.reading.damage import Damage, DamageKind
 from recording_worker.reading.places import block_place
 from recording_worker.recording.account import ACCOUNT_HEADER, Account
@@ -26,6 +27,7 @@ class Record(NamedTuple):
     timestamp_ms: int
     headers: list[tuple[str, bytes]]
     value: bytes | None
+    key: bytes | None = None
 
     @property
     def place(self) -> str:
@@ -137,12 +139,9 @@ class Ledger:
 
     def add_dlq(self, record: Record) -> None:
         """Take in a DLQ record; one that does not say where its message came from is passed over."""
-        headers = dict(record.headers)  # the last counts: a message may itself have come from a DLQ
-        try:
-            source = headers["dlq-topic"].decode(), int(headers["dlq-partition"]), int(headers["dlq-offset"])
-        except (KeyError, ValueError):
-            return
-        self._sql.execute("INSERT INTO dlq VALUES (?, ?, ?)", source)
+        source = source_of(record.headers)
+        if source is not None:
+            self._sql.execute("INSERT INTO dlq VALUES (?, ?, ?)", source[:3])
 
     def tally(self) -> Tally:
         query = "SELECT count(*), count(DISTINCT file), total(messages), total(events), total(size) FROM block"

@@ -156,7 +156,10 @@ class SessionBatchRecorder:
         return True
 
     def take(self, batch: MessageBatch) -> None:
-        """Take over what leaves with the batch's offsets, and move the offsets past its rows."""
+        """Take over what leaves with the batch's offsets, and move the offsets past its rows.
+
+        Partitions that have halted stay where they are.
+        """
         for number, record in batch.records:
             partition = self.partition(number)
             partition.records.append(record)
@@ -164,9 +167,11 @@ class SessionBatchRecorder:
         # per partition, not per row: the last entry of a partition wins, and rows are in order
         first = dict(zip(reversed(batch.partitions), reversed(batch.offsets), strict=True))
         for number, last in dict(zip(batch.partitions, batch.offsets, strict=True)).items():
-            self.partition(number).advance(first[number], last + 1)
+            if number not in batch.halts:
+                self.partition(number).advance(first[number], last + 1)
         for (number, disposition), count in Counter(zip(batch.partitions, batch.dispositions, strict=True)).items():
-            self.partition(number).ended[disposition] += count
+            if number not in batch.halts:
+                self.partition(number).ended[disposition] += count
 
     def partition(self, number: int) -> PartitionBatch:
         partition = self.partitions.get(number)

@@ -122,10 +122,12 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class PartitionStopped:
-    """A partition can't go on without leaving messages out; the worker reads it no more."""
+    """A partition can't go on without leaving messages out, or has halted; the worker reads it no more."""
 
     placement: Placement
     text: str
+    halted: bool = False
+    """Whether that is for too many of its messages being for the DLQ."""
 
 
 ToWorker = Membership | Assign | Revoke | Discard | Stop

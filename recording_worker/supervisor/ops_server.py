@@ -37,7 +37,8 @@ class PartitionCollector(Collector):
             metrics.LAG, "Messages between the committed offset and the log's end.", labels=["partition"]
         )
         stopped = GaugeMetricFamily(
-            metrics.PARTITIONS_STOPPED, "Partitions that can't go on without leaving messages out."
+            metrics.PARTITIONS_STOPPED,
+            "Partitions read no more: messages would be left out, or too many go to the DLQ.",
         )
         careful = GaugeMetricFamily(
             metrics.PARTITIONS_CAREFUL, "Partitions read message by message, since workers died over them."

@@ -25,12 +25,14 @@ class OwnedPartition:
     """The holder was told to give it back."""
     stopped: str = ""
     """Why the holder reads it no more."""
+    halted: bool = False
+    """Whether that is for too many of its messages being for the DLQ."""
     state: PartitionState | None = None
     """What the holder said last."""
 
     def put_down(self) -> None:
         """Nobody holds it."""
-        self.holder, self.releasing, self.stopped = None, False, ""
+        self.holder, self.releasing, self.stopped, self.halted = None, False, "", False
 
 
 class PartitionTable:
@@ -117,9 +119,10 @@ class PartitionTable:
             if self.is_current(worker, placement):
                 self._owned[placement.partition].put_down()
 
-    def stop(self, worker: int, placement: Placement, why: str) -> None:
+    def stop(self, worker: int, placement: Placement, why: str, *, halted: bool) -> None:
         if self.is_current(worker, placement):
-            self._owned[placement.partition].stopped = why
+            partition = self._owned[placement.partition]
+            partition.stopped, partition.halted = why, halted
 
     def progress(self, worker: int, states: Mapping[int, PartitionState]) -> None:
         for partition in self._some(states):

@@ -207,9 +207,9 @@ class Supervisor:
                     self._decoding[worker] = placement
             case Decoded():
                 self._decoding.pop(worker, None)
-            case PartitionStopped(placement, text):
+            case PartitionStopped(placement, text, halted):
                 log.error(text)
-                self._table.stop(worker, placement, text)
+                self._table.stop(worker, placement, text, halted=halted)
 
     def _note_offset(self, placement: Placement, *, committed: bool) -> None:
         position = Position(placement.offset, placement.account)
@@ -396,4 +396,6 @@ class Supervisor:
             return f"workers not up: {missing}"
         if not self._assigned:
             return "waiting for the consumer group"
+        if halted := sorted(at.number for at in self._table if at.halted):
+            return f"partitions halted, too many of their messages are for the DLQ: {halted}"
         return next((f"worker {worker}: {text}" for worker, text in self._stale.items() if text), "")

@@ -14,6 +14,7 @@ from recording_worker.pipeline import Pipeline
 from recording_worker.recording.flush import Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager
 from recording_worker.settings import Settings
+from recording_worker.steps.halt_on_dlq import DlqLimits
 from recording_worker.supervisor.control import (
     Assign,
     Decoded,
@@ -52,10 +53,11 @@ class Worker:
         flusher: Flusher,
         holdings: Holdings,
         culprits: dict[tuple[int, int], str],
+        dlq_limits: DlqLimits,
         stale: Callable[[], str],
         clock: Clock,
     ) -> None:
-        """`culprits` are those of the pipeline; they are kept here. `stale`: see Progress."""
+        """`culprits` and `dlq_limits` are those of the pipeline; they are kept here. `stale`: see Progress."""
         self._settings = settings
         self._channel = channel
         self._consumer = consumer
@@ -64,6 +66,7 @@ class Worker:
         self._flusher = flusher
         self._holdings = holdings
         self._culprits = culprits
+        self._dlq_limits = dlq_limits
         self._stale = stale
         self._clock = clock
         self._orders: deque[ToWorker] = deque()
@@ -176,6 +179,8 @@ class Worker:
         except Exception as error:
             raise StepError(f"a step of the pipeline raised {error!r}") from error
         self._rest = rest + self._rest
+        for partition, why in batch.halts.items():
+            self._halt(partition, why)
         if not self._rest:  # what came before the gap is recorded
             for gap in self._consumer.take_gaps():
                 self._manager.current.partition(gap.partition).skip(gap.start, gap.end)
@@ -185,10 +190,17 @@ class Worker:
         if self._settings.debug_partition in batch.partitions:
             self._log_batch(batch, self._settings.debug_partition)
 
+    def _halt(self, partition: int, why: str) -> None:
+        """Read a partition no more. The pipeline has held back, or discarded, what is not flushed of it."""
+        self._stop_reading([partition])
+        for placement in self._holdings.placements([partition]):
+            self._channel.send(PartitionStopped(placement, why, halted=True))
+
     def _stop_reading(self, partitions: Collection[int]) -> None:
         self._consumer.unassign(partitions)
         self._rest = [message for message in self._rest if message.partition not in partitions]
         self._careful.difference_update(partitions)
+        self._dlq_limits.forget(partitions)
         for culprit in [culprit for culprit in self._culprits if culprit[0] in partitions]:
             del self._culprits[culprit]
 

@@ -24,6 +24,7 @@ from recording_worker.refresh import Stores
 from recording_worker.restrictions import open_restrictions
 from recording_worker.settings import Delivery as DeliveryKind
 from recording_worker.settings import Settings
+from recording_worker.steps.halt_on_dlq import DlqLimits
 from recording_worker.storage import open_storage
 from recording_worker.supervisor.control import BootFailed, Channel, Progress, Ready, WorkerChannel
 from recording_worker.teams import open_teams
@@ -101,6 +102,9 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, at_exit: ExitSt
         settings.max_events_per_session_per_batch,
     )
     culprits: dict[tuple[int, int], str] = {}
+    dlq_limits = DlqLimits(
+        consecutive=settings.dlq_halt_consecutive, ratio=settings.dlq_halt_ratio, window=settings.dlq_halt_window
+    )
     stores = Stores(clock, interval=settings.refresh_interval, stale_after=settings.stale_after)
     at_exit.callback(stores.close)
     redis = None
@@ -116,6 +120,7 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, at_exit: ExitSt
         clock=clock,
         redis=redis,
         culprits=culprits,
+        dlq_limits=dlq_limits if dlq_limits.are_set else None,
     )
     stores.start()
     return Worker(
@@ -127,6 +132,7 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, at_exit: ExitSt
         flusher=flusher,
         holdings=holdings,
         culprits=culprits,
+        dlq_limits=dlq_limits,
         stale=stores.stale,
         clock=clock,
     )

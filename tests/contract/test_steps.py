@@ -18,6 +18,7 @@ from recording_worker.settings import Settings
 from recording_worker.steps.apply_restrictions import ApplyRestrictions
 from recording_worker.steps.collect_batch_metrics import CollectBatchMetrics
 from recording_worker.steps.flush_batch import FlushBatch
+from recording_worker.steps.halt_on_dlq import DlqLimits, HaltOnDlq
 from recording_worker.steps.limit_new_sessions import LimitNewSessions, TeamBuckets
 from recording_worker.steps.obtain_batch import ObtainBatch
 from recording_worker.steps.parse_headers import ParseHeaders
@@ -93,6 +94,7 @@ STEPS: dict[str, tuple[Callable[[SessionBatchManager], Step], set[Disposition]]]
         lambda _: ParseSessionRecordingMessage(Decoder(), CLOCK, 7.0),
         {Disposition.DLQ, Disposition.DROP},
     ),
+    "halt_on_dlq": (lambda manager: HaltOnDlq(DlqLimits(consecutive=99, ratio=0.9, window=10), manager), set()),
     "resolve_team": (lambda _: ResolveTeam(TEAMS), {Disposition.DROP}),
     "limit_new_sessions": (
         lambda _: LimitNewSessions(REDIS, TeamBuckets(9, 1, CLOCK), CLOCK, block=True),

@@ -91,8 +91,8 @@ def test_progress_counts_only_from_the_holder() -> None:
 def test_a_stopped_partition_stays_stopped_until_it_changes_hands() -> None:
     table = table_of(1, workers=1)
     placement = placed(table, 0)[0]
-    table.stop(0, placement, "a hole")
-    assert partition(table, 0).stopped == "a hole"
+    table.stop(0, placement, "a hole", halted=True)
+    assert (partition(table, 0).stopped, partition(table, 0).halted) == ("a hole", True)
     assert table.to_place({0}) == []
     table.worker_gone(0)
-    assert partition(table, 0).stopped == ""
+    assert (partition(table, 0).stopped, partition(table, 0).halted) == ("", False)

@@ -1,8 +1,10 @@
 import pytest
 
 from recording_worker import metrics
+from recording_worker.batch import Disposition
 from recording_worker.errors import FlushError
 from recording_worker.kafka.consumer import OffsetGap, PartitionFault, PartitionState
+from recording_worker.reasons import Reason
 from recording_worker.recording.account import Account
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
 from recording_worker.supervisor.control import (
@@ -16,7 +18,7 @@ from recording_worker.supervisor.control import (
     Stop,
     ToWorker,
 )
-from tests.builders import message
+from tests.builders import batch, message
 from tests.unit.worker_bench import Bench, assigned
 
 
@@ -188,6 +190,31 @@ def test_a_stopped_partition_is_reported_under_its_hand_over(bench: Bench) -> No
     bench.turn(assigned(0, 1, epoch=5))
     bench.consumer.faults = [PartitionFault(1, 40, "partition 1 stopped: a hole")]
     assert bench.turn() == [PartitionStopped(Placement(1, 5, 0), "partition 1 stopped: a hole")]
+
+
+def test_a_halted_partition_is_read_no_more_and_gives_nothing_but_what_was_flushed(bench: Bench) -> None:
+    bench.comes(message(0), message(0, partition=1))
+    bench.turn(assigned(0, 1, epoch=5))
+    bench.pipeline.most = 2
+    bench.pipeline.halting = {0: "partition 0 halted"}
+    bench.comes(message(1), message(1, partition=1), message(2), message(2, partition=1))
+    assert bench.turn() == [PartitionStopped(Placement(0, 5, 0), "partition 0 halted", halted=True)]
+    assert bench.consumer.assigned == {1: 0}
+    bench.turn()
+    assert bench.pipeline.runs[-1] == [2], "the rest of the halted partition waits no longer"
+    assert bench.manager.held == {1: [0, 1, 2]}
+    assert bench.turn(Revoke((0,))) == [Released((Placement(0, 5, 0),))]
+    assert bench.flusher.flushed == []
+
+
+def test_what_was_counted_of_a_partition_counts_no_longer_once_it_is_read_from_another_place(bench: Bench) -> None:
+    rows = batch(message(0), message(1), message(0, partition=1))
+    for row in range(3):
+        rows.end(row, Disposition.DLQ, Reason.INVALID_JSON, "step", "error")
+    bench.turn(assigned(0, 1))
+    assert bench.dlq_limits.passed(rows) == {}
+    bench.turn(Discard((0,)))
+    assert bench.dlq_limits.passed(rows) == {}, "or it would be the fourth in a row"
 
 
 def test_progress_is_told_once_a_second(bench: Bench) -> None:

@@ -8,6 +8,7 @@ from recording_worker.batch import Message, MessageBatch
 from recording_worker.kafka.consumer import OffsetGap, PartitionFault, PartitionState
 from recording_worker.recording.session_batch import FlushReason
 from recording_worker.settings import Settings
+from recording_worker.steps.halt_on_dlq import DlqLimits
 from recording_worker.supervisor.control import (
     Assign,
     Channel,
@@ -120,17 +121,26 @@ class FakeFlusher:
 
 
 class FakePipeline:
-    """Records messages, as many a run as it is told to; the rest is cut off. Like the real one it has a flush step."""
+    """Records messages, as many a run as it is told to; the rest is cut off. Like the real one it has a flush step.
+
+    Partitions of `halting` halt, as by its step for that.
+    """
 
     def __init__(self, manager: FakeManager, flusher: FakeFlusher, full_at: int) -> None:
         self.manager, self.flusher, self.full_at = manager, flusher, full_at
         self.runs: list[list[int]] = []
         self.most = 1000
+        self.halting: dict[int, str] = {}
 
     def run(self, batch: MessageBatch) -> list[Message]:
         rest = batch.cut(self.most) if len(batch) > self.most else []
         self.runs.append(list(batch.offsets))
+        for partition in self.halting.keys() & set(batch.partitions):
+            batch.halt(partition, self.halting[partition])
+            self.manager.discard_partitions([partition])
         for partition, offset in zip(batch.partitions, batch.offsets, strict=True):
+            if partition in batch.halts:
+                continue
             self.manager.held.setdefault(partition, []).append(offset)
             self.manager.raw_bytes += 10
         if self.manager.raw_bytes >= self.full_at and not self.flusher.busy:
@@ -150,6 +160,7 @@ class Bench:
         self.pipeline = FakePipeline(self.manager, self.flusher, full_at=50)
         self.holdings = Holdings()
         self.culprits: dict[tuple[int, int], str] = {}
+        self.dlq_limits = DlqLimits(consecutive=3, ratio=None, window=1)
         self.clock = FakeClock()
         fakes: dict[str, Any] = {
             "consumer": self.consumer,
@@ -162,6 +173,7 @@ class Bench:
             channel=self.theirs,
             holdings=self.holdings,
             culprits=self.culprits,
+            dlq_limits=self.dlq_limits,
             stale=lambda: "",
             clock=self.clock,
             **fakes,

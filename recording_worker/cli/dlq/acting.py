@@ -1,0 +1,157 @@
+"""`recording-worker dlq redrive` and `drop`: what is done about messages on the DLQ."""
+
+import getpass
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recording_worker.cli.dlq.selecting import DLQ_SETTINGS, places_argument, selecting, summary_of
+from recording_worker.cli.options import settings_from, settings_options
+from recording_worker.dlq.letter import Selection
+from recording_worker.errors import ConfigError, WorkerError
+from recording_worker.reading.blocks import counted, printable
+
+if TYPE_CHECKING:
+    from recording_worker.dlq.handling import Done, Order, Tally
+    from recording_worker.settings import Settings
+
+_EXIT_CODES = """\b
+Exit codes: 0 all that was asked for is done, 1 some could not be, or it failed, 2 wrong settings,
+3 the brokers can't be asked, 130 and 143 stopped by Ctrl-C and SIGTERM: the rest is done next time."""
+
+
+@click.command(
+    short_help="Send messages back to where they came from.",
+    epilog=f"""\b
+Examples:
+  recording-worker dlq redrive --reason invalid_json --dry-run
+  recording-worker dlq redrive --token phc_… --since 2026-11-24T03:30 --rate 100
+  recording-worker dlq redrive 0:123 0:124
+
+{_EXIT_CODES}""",
+)
+@settings_options(DLQ_SETTINGS)
+@places_argument
+@selecting
+@click.option("--to-topic", metavar="TOPIC", help="Send them to this topic instead of the one they came from.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Send at most so many.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Send at most so many a second.")
+@click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
+def redrive(
+    selection: Selection,
+    to_topic: str | None,
+    limit: int | None,
+    rate: float | None,
+    dry_run: bool,
+    config: Path | None,
+    **flags: Any,
+) -> None:
+    """Send messages on the DLQ back to the topic they came from: key, value and headers as they were, at the end of the
+    partition they were in. Those at PLACE..., or all; the options narrow that down.
+
+    A message is sent once, however often this is called and however it ends. One that can't be read again comes to
+    the DLQ again, as a new message.
+    """
+    from recording_worker.dlq.audit import Action
+    from recording_worker.dlq.handling import Order
+
+    settings = settings_from(config, flags)
+    _act(settings, Order(Action.REDRIVE, selection, to_topic, limit, rate), dry_run=dry_run)
+
+
+@click.command(
+    short_help="Mark messages as dealt with.",
+    epilog=f"""\b
+Examples:
+  recording-worker dlq drop --reason invalid_compressed_data --until 2026-11-24T03:30 --dry-run
+  recording-worker dlq drop 0:123 --yes
+
+{_EXIT_CODES}""",
+)
+@settings_options(DLQ_SETTINGS)
+@places_argument
+@selecting
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Drop at most so many.")
+@click.option("--dry-run", is_flag=True, help="Show what would be dropped, and drop nothing.")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def drop(selection: Selection, limit: int | None, dry_run: bool, yes: bool, config: Path | None, **flags: Any) -> None:
+    """Mark messages on the DLQ as dealt with: `list` no longer shows them, and `redrive` does not send them. They
+    stay on the topic as long as it keeps them. Those at PLACE..., or all; the options narrow that down.
+
+    This can't be undone.
+    """
+    from recording_worker.dlq.audit import Action
+    from recording_worker.dlq.handling import Order
+
+    settings = settings_from(config, flags)
+    order = Order(Action.DROP, selection, limit=limit)
+    if not yes and not dry_run:
+        if not sys.stdin.isatty():
+            raise ConfigError("nothing is dropped: say --yes where nobody can be asked")
+        if not _act(settings, order, dry_run=True).done:
+            return
+        click.confirm("Drop them?", abort=True)
+    _act(settings, order, dry_run=dry_run)
+
+
+def _act(settings: "Settings", order: "Order", *, dry_run: bool) -> "Tally":
+    """Do it, or show what would be done. Raises WorkerError where something was left, too."""
+    from recording_worker.cli.output import Interruptible, progress_bar
+    from recording_worker.cli.scanning import standard_output
+    from recording_worker.clock import SystemClock
+    from recording_worker.dlq.handling import Handling
+    from recording_worker.dlq.topics import DlqTopics
+    from recording_worker.logs import configure_logs
+
+    configure_logs(settings.log_level, as_json=settings.log_json)
+    clock = SystemClock()
+    topics = DlqTopics(settings, progress_bar, clock.now_ms())
+    verb = "would be " if dry_run else ""
+    verb += "redriven" if order.action == "redrive" else "dropped"
+    run = Handling(settings, topics, order, lambda done: click.echo(_line(verb, done)))
+    with standard_output(), Interruptible() as interruptions:
+        try:
+            if dry_run:
+                run.rehearse()
+            else:
+                run.run(_who(), clock, interruptions)
+        except SystemExit:
+            click.echo("stopped: the rest is left for next time")
+            raise
+        finally:
+            for note in topics.notes:
+                click.echo(f"note: {note}")
+            click.echo(_summary(verb, run.tally))
+    if run.tally.missing:
+        raise WorkerError(f"there is no message at {', '.join(map(str, run.tally.missing))} of {settings.dlq_topic}")
+    if run.tally.left and not dry_run:
+        raise WorkerError(f"{counted(run.tally.left.total(), 'message')} could not be {verb}")
+    return run.tally
+
+
+def _line(verb: str, done: "Done") -> str:
+    to = "" if done.topic is None else f" to {done.topic}"
+    to += "" if done.partition is None else f"/{done.partition}"
+    to += "" if done.offset is None else f" at {done.offset}"
+    return f"{verb}: {summary_of(done.letter)}{to}"
+
+
+def _summary(verb: str, tally: "Tally") -> str:
+    parts = [f"{counted(tally.done, 'message')} {verb}"]
+    parts += [f"{number:,} {state} before" for state, number in sorted(tally.before.items())]
+    parts += [f"{tally.copies:,} more of the same messages left out"] if tally.copies else []
+    parts += [f"{number:,} left: {printable(why)}" for why, number in sorted(tally.left.items())]
+    return "; ".join(parts)
+
+
+def _who() -> str:
+    """For the audit: user@host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # nobody has a name here, as in many containers
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"

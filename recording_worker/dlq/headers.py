@@ -1,0 +1,58 @@
+"""The headers a message gets on its way to the DLQ: why it went there, and where it came from."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from recording_worker.batch import Headers
+
+PREFIX = "dlq-"
+"""Headers that begin so are the DLQ's, not the message's own."""
+
+REASON = "dlq-reason"
+STEP = "dlq-step"
+ERROR = "dlq-error"
+_TOPIC = "dlq-topic"
+_PARTITION = "dlq-partition"
+_OFFSET = "dlq-offset"
+_TIMESTAMP = "dlq-timestamp"
+
+
+class Source(NamedTuple):
+    """Where a message was read from."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int = -1
+    """Its Kafka timestamp in ms since 1970, or -1 where it has none."""
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition} at {self.offset}"
+
+
+def dlq_headers(source: Source, *, reason: str, step: str, error: str) -> Headers:
+    """The headers to be put behind the message's own."""
+    texts = {
+        REASON: reason,
+        STEP: step,
+        _TOPIC: source.topic,
+        _PARTITION: str(source.partition),
+        _OFFSET: str(source.offset),
+        _TIMESTAMP: str(source.timestamp_ms),
+        ERROR: error,
+    }
+    return [(name, text.encode()) for name, text in texts.items()]
+
+
+def source_of(headers: Sequence[tuple[str, bytes]]) -> Source | None:
+    """Where a message on the DLQ came from; None where its headers don't say.
+
+    Of a header that is there twice the last one counts: a message may itself have come from a DLQ.
+    """
+    found = dict(headers)
+    try:
+        topic, partition, offset = found[_TOPIC].decode(), int(found[_PARTITION]), int(found[_OFFSET])
+        timestamp_ms = int(found.get(_TIMESTAMP, b"-1"))
+    except (KeyError, ValueError):
+        return None
+    return Source(topic, partition, offset, timestamp_ms) if topic and partition >= 0 and offset >= 0 else None

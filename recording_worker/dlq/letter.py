@@ -1,0 +1,122 @@
+"""Letter: a message on the DLQ. And Selection: which letters are asked for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from recording_worker.batch import Headers
+from recording_worker.dlq.headers import ERROR, PREFIX, REASON, STEP, Source, source_of
+from recording_worker.reading.ledger import Record
+
+
+class Place(NamedTuple):
+    """Where a letter is on the DLQ topic."""
+
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.partition}:{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message on the DLQ, and why it is there. What its headers don't say is empty."""
+
+    place: Place
+    timestamp_ms: int
+    """When it was sent to the DLQ, ms since 1970."""
+    source: Source | None
+    reason: str
+    step: str
+    error: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    """The message's own: without those that were added on the way to the DLQ."""
+
+    @property
+    def identity(self) -> str:
+        """The same for two letters of one message, as a group that is rewound leaves them.
+
+        The timestamps tell it from messages of a topic that had the same name once.
+        """
+        if self.source is None:
+            return f"{self.place} {self.timestamp_ms}"
+        topic, partition, offset, timestamp_ms = self.source
+        return f"{topic} {partition}:{offset} {timestamp_ms}"
+
+    @property
+    def token(self) -> str:
+        return self.header("token")
+
+    @property
+    def session_id(self) -> str:
+        return self.header("session_id")
+
+    def header(self, name: str) -> str:
+        """The text of a header, read as the worker does; empty where there is none."""
+        return _texts(self.headers).get(name, "")
+
+    def has_header(self, name: str) -> bool:
+        return name in _texts(self.headers)
+
+
+def read_letter(record: Record) -> Letter:
+    """What a record of the DLQ topic says."""
+    texts = _texts(record.headers)
+    return Letter(
+        place=Place(record.partition, record.offset),
+        timestamp_ms=record.timestamp_ms,
+        source=source_of(record.headers),
+        reason=texts.get(REASON, ""),
+        step=texts.get(STEP, ""),
+        error=texts.get(ERROR, ""),
+        key=record.key,
+        value=record.value,
+        headers=[(name, value) for name, value in record.headers if not name.startswith(PREFIX)],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which letters are asked for: those that match all of what is set here, each by any of its values."""
+
+    places: frozenset[Place] = frozenset()
+    reasons: frozenset[str] = frozenset()
+    steps: frozenset[str] = frozenset()
+    tokens: frozenset[str] = frozenset()
+    sessions: frozenset[str] = frozenset()
+    since_ms: int | None = None
+    """Sent to the DLQ at this time or later."""
+    until_ms: int | None = None
+    """Sent to the DLQ before this time."""
+    source_topics: frozenset[str] = frozenset()
+    source_partitions: frozenset[int] = frozenset()
+    source_offsets: range | None = None
+
+    def matches(self, letter: Letter) -> bool:
+        return (
+            (not self.places or letter.place in self.places)
+            and (not self.reasons or letter.reason in self.reasons)
+            and (not self.steps or letter.step in self.steps)
+            and (not self.tokens or letter.token in self.tokens)
+            and (not self.sessions or letter.session_id in self.sessions)
+            and (self.since_ms is None or letter.timestamp_ms >= self.since_ms)
+            and (self.until_ms is None or letter.timestamp_ms < self.until_ms)
+            and self._matches_source(letter.source)
+        )
+
+    def _matches_source(self, source: Source | None) -> bool:
+        if source is None:
+            return not self.source_topics and not self.source_partitions and self.source_offsets is None
+        return (
+            (not self.source_topics or source.topic in self.source_topics)
+            and (not self.source_partitions or source.partition in self.source_partitions)
+            and (self.source_offsets is None or source.offset in self.source_offsets)
+        )
+
+
+def _texts(headers: Headers) -> Mapping[str, str]:
+    """Header → its text, as parse_headers reads it: the last counts, and NUL characters do not."""
+    return {name.replace("\0", ""): value.decode(errors="replace").replace("\0", "") for name, value in headers}

@@ -1,0 +1,34 @@
+"""Letters for the tests, as a worker sends them."""
+
+from recording_worker.batch import Disposition, Headers
+from recording_worker.dlq.letter import Letter, read_letter
+from recording_worker.reading.ledger import Record
+from recording_worker.reasons import Reason
+from recording_worker.results import HandleResults
+from tests.builders import NOW_MS, batch, message
+
+LATER_MS = NOW_MS + 5_000
+"""When letters are sent to the DLQ."""
+
+
+def record(
+    offset: int = 0,
+    partition: int = 0,
+    *,
+    at: int = 0,
+    headers: Headers | None = None,
+    reason: Reason = Reason.INVALID_JSON,
+    value: bytes | None = b"x",
+    timestamp_ms: int = LATER_MS,
+) -> Record:
+    """The record at `at` of the DLQ's partition 0 of the message at this place of the source."""
+    rows = batch(message(offset, partition, headers=headers, value=value))
+    rows.end(0, Disposition.DLQ, reason, "a_step", "an error")
+    HandleResults("dlq", "overflow", "backfill").run(rows)
+    ((_, sent),) = rows.records
+    return Record(sent.topic, 0, at, timestamp_ms, sent.headers, sent.value, sent.key)
+
+
+def letter(*place: int, at: int = 0, timestamp_ms: int = LATER_MS) -> Letter:
+    """The letter of the message at this (offset, partition)."""
+    return read_letter(record(*place, at=at, timestamp_ms=timestamp_ms))

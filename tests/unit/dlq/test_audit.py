@@ -1,0 +1,81 @@
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from recording_worker.dlq.audit import CLOCKS_MS, Action, AuditRecord, Handled, State, read_audit_record
+from recording_worker.dlq.letter import Letter
+from tests.builders import NOW_MS, TOPIC
+from tests.unit.dlq.letters import LATER_MS, letter
+
+
+def record_of(one: Letter, action: Action = Action.REDRIVE, dlq_topic: str = "dlq") -> AuditRecord:
+    to = ("back", 1, 99) if action is Action.REDRIVE else (None, None, None)
+    return AuditRecord.of(one, action, dlq_topic=dlq_topic, by="me@here", at_ms=LATER_MS, to=to)
+
+
+@pytest.fixture
+def handled() -> Iterator[Handled]:
+    with closing(Handled("dlq")) as found:
+        yield found
+
+
+def test_a_record_says_all_and_comes_back_as_it_was() -> None:
+    record = record_of(letter(7, 3, at=12))
+    assert (record.dlq_topic, record.dlq_partition, record.dlq_offset) == ("dlq", 0, 12)
+    assert (record.source_topic, record.source_partition, record.source_offset) == (TOPIC, 3, 7)
+    assert (record.reason, record.token, record.state) == ("invalid_json", "token-1", State.REDRIVEN)
+    assert (record.to_topic, record.to_partition, record.to_offset) == ("back", 1, 99)
+    stranger = record_of(replace(letter(), source=None), Action.DROP)
+    assert (stranger.source_topic, stranger.to_topic, stranger.state) == (None, None, State.DROPPED)
+    for each in (record, stranger):
+        assert read_audit_record(each.json()) == each
+    later_version = record.json()[:-1] + b',"more":1}'
+    assert read_audit_record(later_version) == record
+
+
+@pytest.mark.parametrize("value", [None, b"", b"no", b"{}", b'{"action":"redrive"}', b"[]"])
+def test_what_is_no_record_is_not_taken_for_one(value: bytes | None) -> None:
+    with pytest.raises(ValueError, match=r"^(value|action|by): "):
+        read_audit_record(value)
+
+
+def test_a_letter_is_dealt_with_once_one_of_its_message_is(handled: Handled) -> None:
+    assert handled.state_of(letter(7)) is State.OPEN
+    assert handled.record_of(letter(7)) is None
+    handled.add(record_of(letter(7)))
+    handled.add(record_of(letter(8), Action.DROP))
+    handled.add(record_of(letter(9), dlq_topic="another"))
+    assert handled.state_of(letter(7, at=99, timestamp_ms=LATER_MS + 1)) is State.REDRIVEN
+    assert handled.record_of(letter(7)) == record_of(letter(7))
+    assert handled.state_of(letter(8)) is State.DROPPED
+    assert handled.state_of(letter(9)) is State.OPEN
+
+
+def test_of_the_letters_of_a_message_one_is_taken(handled: Handled) -> None:
+    assert [handled.take(letter(*place, at=at)) for at, place in enumerate([(7, 0), (7, 1), (7, 0)])] == [
+        True,
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("came_ms", "sent_ms", "state"),
+    [
+        (NOW_MS + CLOCKS_MS, NOW_MS + CLOCKS_MS, State.OPEN),
+        (NOW_MS + CLOCKS_MS - 1, NOW_MS + 9 * CLOCKS_MS, State.UNKNOWN),
+        (NOW_MS + 9 * CLOCKS_MS, NOW_MS + CLOCKS_MS - 1, State.UNKNOWN),
+        (-1, NOW_MS + CLOCKS_MS, State.OPEN),
+        (-1, -1, State.UNKNOWN),
+    ],
+)
+def test_what_may_have_been_dealt_with_is_not_open(came_ms: int, sent_ms: int, state: State) -> None:
+    one = letter(7, timestamp_ms=sent_ms)
+    assert one.source is not None
+    one = replace(one, source=one.source._replace(timestamp_ms=came_ms))
+    with closing(Handled("dlq", horizon_ms=NOW_MS)) as handled:
+        assert handled.state_of(one) is state
+        handled.add(record_of(one))
+        assert handled.state_of(one) is State.REDRIVEN

@@ -1,0 +1,134 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recording_worker.batch import Headers
+from recording_worker.dlq.headers import Source, dlq_headers, source_of
+from recording_worker.dlq.letter import Letter, Place, Selection, read_letter
+from recording_worker.reading.ledger import Record
+from recording_worker.reasons import Reason
+from tests.builders import NOW_MS, TOPIC, headers
+from tests.unit.dlq.letters import LATER_MS, letter, record
+
+
+def test_a_letter_is_the_message_that_the_worker_sent_there_and_why() -> None:
+    own = [*headers(token="t\0oken"), ("dup", b"1"), ("dup", b"2")]
+    found = read_letter(record(7, 3, at=12, headers=own, reason=Reason.PAYLOAD_TOO_LARGE, value=b"\xff"))
+    assert found == Letter(
+        place=Place(0, 12),
+        timestamp_ms=LATER_MS,
+        source=Source(TOPIC, 3, 7, NOW_MS),
+        reason="payload_too_large",
+        step="a_step",
+        error="an error",
+        key=b"session-1",
+        value=b"\xff",
+        headers=own,
+    )
+    assert (found.token, found.session_id, found.header("dup"), found.header("none")) == ("token", "session-1", "2", "")
+    assert found.has_header("dup")
+    assert not found.has_header("none")
+    assert (str(found.place), str(found.source)) == ("0:12", f"{TOPIC}/3 at 7")
+
+
+@given(
+    st.text(min_size=1).filter(lambda text: text.isprintable()),
+    st.integers(0, 1 << 31),
+    st.integers(0, 1 << 62),
+    st.integers(-1, 1 << 50),
+    st.lists(st.tuples(st.sampled_from(["token", "a", "b"]), st.binary())),
+)
+def test_what_a_message_had_before_is_what_it_has_afterwards(
+    topic: str, partition: int, offset: int, timestamp_ms: int, own: Headers
+) -> None:
+    source = Source(topic, partition, offset, timestamp_ms)
+    once = [*own, *dlq_headers(source, reason="r", step="s", error="e")]
+    assert source_of(once) == source
+    twice = [*own, *dlq_headers(Source("before", 1, 2, 3), reason="before", step="", error=""), *once[len(own) :]]
+    for sent in (once, twice):
+        found = read_letter(Record("dlq", 0, 0, 0, sent, None))
+        assert (found.headers, found.source, found.reason, found.step, found.error) == (own, source, "r", "s", "e")
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        [("dlq-topic", b"")],
+        [("dlq-partition", b"first")],
+        [("dlq-partition", b"-1")],
+        [("dlq-offset", b"-1")],
+        [("dlq-topic", b"\xff")],
+        [("dlq-timestamp", b"now")],
+    ],
+)
+def test_where_a_message_came_from_is_not_guessed(damaged: Headers) -> None:
+    assert source_of([*record(7).headers, *damaged]) is None
+    assert source_of([]) is None
+    unknown = read_letter(Record("dlq", 0, 5, NOW_MS, damaged, None))
+    assert unknown.identity == f"0:5 {NOW_MS}"
+
+
+def test_a_message_is_the_same_wherever_its_letter_is_and_another_in_a_topic_made_anew() -> None:
+    first = letter(7, 3, at=1)
+    assert first.identity == letter(7, 3, at=9, timestamp_ms=LATER_MS + 1).identity
+    assert first.source is not None
+    others = [
+        letter(8, 3),
+        letter(7, 4),
+        replace(first, source=first.source._replace(timestamp_ms=1)),
+        replace(first, source=first.source._replace(topic="another")),
+        replace(first, source=None),
+    ]
+    assert len({first.identity, *(other.identity for other in others)}) == 6
+
+
+CHOICES: dict[str, list[Any]] = {
+    "places": [Place(0, 1), Place(0, 2), Place(1, 1)],
+    "reasons": ["a", "b", ""],
+    "steps": ["c", "d"],
+    "tokens": ["t", "u", ""],
+    "sessions": ["s", ""],
+    "source_topics": ["in", "over"],
+    "source_partitions": [0, 1],
+}
+letters = st.builds(
+    lambda place, reason, step, token, session, time, source: Letter(
+        place, time, source, reason, step, "", None, None, [("token", token.encode()), ("session_id", session.encode())]
+    ),
+    *(st.sampled_from(CHOICES[kind]) for kind in ("places", "reasons", "steps", "tokens", "sessions")),
+    st.integers(0, 9),
+    st.none() | st.builds(Source, st.sampled_from(CHOICES["source_topics"]), st.integers(0, 1), st.integers(0, 9)),
+)
+
+
+@given(
+    letters,
+    st.fixed_dictionaries({kind: st.frozensets(st.sampled_from(values)) for kind, values in CHOICES.items()}),
+    st.none() | st.integers(0, 9),
+    st.none() | st.integers(0, 9),
+    st.none() | st.builds(range, st.integers(0, 9), st.integers(0, 10)),
+)
+def test_a_selection_takes_what_matches_all_that_is_set(
+    one: Letter, sets: dict[str, frozenset[Any]], since: int | None, until: int | None, offsets: range | None
+) -> None:
+    source = one.source or Source("", -1, -1)
+    has = {
+        "places": one.place,
+        "reasons": one.reason,
+        "steps": one.step,
+        "tokens": one.token,
+        "sessions": one.session_id,
+        "source_topics": source.topic,
+        "source_partitions": source.partition,
+    }
+    expected = (
+        all(has[kind] in wanted for kind, wanted in sets.items() if wanted)
+        and one.timestamp_ms >= (since or 0)
+        and one.timestamp_ms < (99 if until is None else until)
+        and (offsets is None or source.offset in offsets)
+    )
+    selection = Selection(**sets, since_ms=since, until_ms=until, source_offsets=offsets)
+    assert selection.matches(one) == expected

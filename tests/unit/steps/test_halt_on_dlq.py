@@ -1,0 +1,134 @@
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recording_worker import metrics
+from recording_worker.batch import Disposition, MessageBatch
+from recording_worker.reasons import Reason
+from recording_worker.recording.account import Account
+from recording_worker.recording.session_batch import SessionBatchManager
+from recording_worker.results import HandleResults
+from recording_worker.steps.halt_on_dlq import DlqLimits, HaltOnDlq
+from recording_worker.steps.obtain_batch import ObtainBatch
+from tests.builders import FakeClock, batch, message
+
+OK, DLQ, DROP = "ok", "dlq", "drop"
+WANTED = {
+    "restricted": (Disposition.DLQ, Reason.REDIRECTED_BY_RESTRICTION),
+    "dropped": (Disposition.DROP, Reason.EVENT_DROPPED_BY_RESTRICTION),
+    "forced": (Disposition.REDIRECT, Reason.OVERFLOW_FORCED),
+    "hot": (Disposition.REDIRECT, Reason.OVERFLOW_HOT_SESSION),
+    "shed": (Disposition.REDIRECT, Reason.LAG_SHED),
+}
+"""What operators want: none of it says that messages can't be read."""
+ENDS = {
+    DLQ: (Disposition.DLQ, Reason.INVALID_JSON),
+    DROP: (Disposition.DROP, Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE),
+    "crashed": (Disposition.DLQ, Reason.WORKER_CRASHED),
+    **WANTED,
+}
+
+
+def rows_of(ends: Sequence[str], partition: int = 0, offset: int = 0) -> MessageBatch:
+    rows = batch(*(message(offset + number, partition) for number in range(len(ends))))
+    for row, end in enumerate(ends):
+        if end != OK:
+            rows.end(row, *ENDS[end], "a_step", "an error")
+    return rows
+
+
+def limits(consecutive: int | None = None, ratio: float | None = None, window: int = 10) -> DlqLimits:
+    return DlqLimits(consecutive=consecutive, ratio=ratio, window=window)
+
+
+def polled(watched: DlqLimits, ends: Sequence[str], poll: int) -> int | None:
+    """At which message a limit is passed, if these come in polls of this size."""
+    for start in range(0, len(ends), poll):
+        found = watched.passed(rows_of(ends[start : start + poll]))
+        if found:
+            return start + found[0][1]
+    return None
+
+
+@given(
+    st.lists(st.sampled_from([OK, DLQ, DROP, "crashed", *WANTED]), max_size=60),
+    st.integers(1, 6),
+    st.sampled_from([0.2, 0.5, 0.75]),
+    st.integers(1, 12),
+    st.integers(1, 20),
+)
+def test_the_limits_are_those_of_a_plain_count_however_messages_fall_into_polls(
+    ends: list[str], consecutive: int, ratio: float, window: int, poll: int
+) -> None:
+    in_a_row = share = None
+    read: list[bool] = []
+    for at, end in enumerate(ends):
+        if end in WANTED:
+            continue
+        read.append(end in (DLQ, "crashed"))
+        if in_a_row is None and len(read) >= consecutive and all(read[-consecutive:]):
+            in_a_row = at
+        if share is None and len(read) >= window and sum(read[-window:]) > ratio * window:
+            share = at
+    assert polled(limits(consecutive=consecutive), ends, poll) == in_a_row
+    assert polled(limits(ratio=ratio, window=window), ends, poll) == share
+    both = [at for at in (in_a_row, share) if at is not None]
+    assert polled(limits(consecutive, ratio, window), ends, poll) == min(both, default=None)
+    assert polled(limits(), ends, poll) is None
+
+
+def test_each_partition_is_counted_by_itself() -> None:
+    watched = limits(consecutive=3)
+    rows = batch(*(message(number // 2, number % 2) for number in range(8)))
+    for row in range(0, 8, 2):
+        rows.end(row, *ENDS[DLQ], "a_step", "an error")
+    assert watched.passed(rows).keys() == {0}
+
+
+def test_a_partition_that_is_forgotten_begins_anew() -> None:
+    watched = limits(consecutive=3)
+    assert watched.passed(rows_of([DLQ, DLQ])) == {}
+    watched.forget([0, 7])
+    assert watched.passed(rows_of([DLQ, DLQ])) == {}
+    assert watched.passed(rows_of([DLQ])).keys() == {0}
+
+
+@pytest.mark.parametrize("limit", ["consecutive", "ratio"])
+def test_nothing_of_a_halted_partition_counts_and_all_of_the_others(limit: str) -> None:
+    manager = SessionBatchManager("recordings", FakeClock(), 1 << 30, 10.0, None)
+    manager.current.partition(0).advance(0, 4)
+    manager.current.partition(1).advance(20, 24)
+    watched = limits(consecutive=3) if limit == "consecutive" else limits(ratio=0.5, window=4)
+    halts = metrics.DLQ_HALTS.labels(limit)._value
+    before = halts.get(), metrics.PARTITION_MESSAGES.labels(0)._value.get()
+    rows = batch(*(message(offset, 0) for offset in range(4, 9)), message(24, 1), message(25, 1))
+    for row in (1, 2, 3, 5):
+        rows.end(row, *ENDS[DLQ], "a_step", "an error")
+    HaltOnDlq(watched, manager).run(rows)
+    assert halts.get() == before[0] + 1
+    assert list(rows.dispositions[:5]) == [Disposition.HELD] * 5
+    assert list(rows.dispositions[5:]) == [Disposition.DLQ, Disposition.OK]
+
+    why = {"consecutive": "3 messages in a row", "ratio": "3 of the last 4 messages"}[limit]
+    assert rows.halts == {
+        0: f"partition 0 halted at offset 7: {why} are for the DLQ (dlq_halt_{limit}); the last one for invalid_json,"
+        " by a_step: an error. Nothing from the committed offset on counts"
+    }
+    ObtainBatch(manager).run(rows)
+    HandleResults("dlq", "overflow", "backfill").run(rows)
+    manager.current.take(rows)
+    assert [partition for partition, _ in rows.records] == [1]
+    assert metrics.PARTITION_MESSAGES.labels(0)._value.get() == before[1]
+    assert manager.current.offsets == {1: 26}
+    assert manager.current.partition(1).account == Account(20, 26, recorded=1, dlq=1)
+
+
+def test_what_ends_a_window_need_not_be_bad_itself() -> None:
+    rows = rows_of([DLQ, DLQ, OK])
+    HaltOnDlq(limits(ratio=0.5, window=3), SessionBatchManager("recordings", FakeClock(), 1, 1.0, None)).run(rows)
+    assert rows.halts == {
+        0: "partition 0 halted at offset 2: 2 of the last 3 messages are for the DLQ (dlq_halt_ratio)."
+        " Nothing from the committed offset on counts"
+    }
