@@ -35,7 +35,7 @@ from recording_worker.supervisor.control import (
 )
 from recording_worker.supervisor.crashes import CRASH_SIGNALS, CrashLog, Death
 from recording_worker.supervisor.partitions import OwnedPartition, PartitionTable
-from recording_worker.supervisor.pool import WorkerExit, WorkerMain, WorkerPool
+from recording_worker.supervisor.pool import WorkerExit, WorkerMain, WorkerPool, metrics_process
 from recording_worker.supervisor.status import PartitionStatus, Status, WorkerStatus
 from recording_worker.worker import process
 
@@ -165,7 +165,7 @@ class Supervisor:
         self._table.worker_gone(end.worker)
         self._told.pop(end.worker, None)
         self._stale.pop(end.worker, None)
-        mark_process_dead(end.pid)  # type: ignore[no-untyped-call]
+        mark_process_dead(metrics_process(end.worker))  # type: ignore[no-untyped-call]
         if not self._stopping:
             self._restarts[end.worker] += 1
             metrics.WORKER_RESTARTS.labels(end.reason).inc()
