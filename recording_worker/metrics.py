@@ -5,11 +5,19 @@ multi-process mode, so the environment variable PROMETHEUS_MULTIPROC_DIR must be
 set before this module is first imported. Increments are per batch, not per message.
 """
 
+import os
 from collections.abc import Collection
 
-from prometheus_client import Counter, Gauge, Histogram, Summary
+from prometheus_client import Counter, Gauge, Histogram, Summary, values
 
 PREFIX = "recording_worker"
+
+PROCESS_VARIABLE = "RECORDING_WORKER_METRICS_PROCESS"
+"""The environment variable that names a worker's place: its files are told from other processes' by that."""
+
+if "PROMETHEUS_MULTIPROC_DIR" in os.environ and (place := os.environ.get(PROCESS_VARIABLE)):
+    # a worker goes on with the files of the one before it, or there would be more of them with every restart
+    values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
 
 
 class BatchSummary(Summary):

@@ -2,8 +2,7 @@
 
 import faulthandler
 import signal
-import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from types import FrameType
 from uuid import uuid4
@@ -35,8 +34,9 @@ from recording_worker.supervisor.control import (
 )
 from recording_worker.supervisor.crashes import CRASH_SIGNALS, CrashLog, Death
 from recording_worker.supervisor.partitions import OwnedPartition, PartitionTable
-from recording_worker.supervisor.pool import WorkerExit, WorkerMain, WorkerPool
-from recording_worker.supervisor.status import PartitionStatus, Status, WorkerStatus
+from recording_worker.supervisor.pool import WorkerExit, WorkerMain, WorkerPool, metrics_process
+from recording_worker.supervisor.status import Status
+from recording_worker.supervisor.status_board import StatusBoard
 from recording_worker.worker import process
 
 log = structlog.get_logger()
@@ -81,12 +81,12 @@ class Supervisor:
         """What went wrong while stopping."""
         self._told: dict[int, bytes] = {}
         """Worker → the membership it was told last."""
-        self._restarts: Counter[int] = Counter()
-        self._last_flush: dict[int, str] = {}
-        self._stale: dict[int, str] = {}
-        """Worker → which of its teams or restrictions are too old."""
-        self.status = Status(clock.monotonic(), "starting")
-        """Replaced every turn; other threads may read it."""
+        self._board = StatusBoard(clock)
+
+    @property
+    def status(self) -> Status:
+        """As of the last turn; other threads may read it."""
+        return self._board.status
 
     def run(self) -> int:
         """Work until a signal; returns the exit code. Raises WorkerError where it can't go on."""
@@ -164,10 +164,9 @@ class Supervisor:
             self._crashes.died(self._death(end, decoding))
         self._table.worker_gone(end.worker)
         self._told.pop(end.worker, None)
-        self._stale.pop(end.worker, None)
-        mark_process_dead(end.pid)  # type: ignore[no-untyped-call]
+        mark_process_dead(metrics_process(end.worker))  # type: ignore[no-untyped-call]
         if not self._stopping:
-            self._restarts[end.worker] += 1
+            self._board.worker_gone(end.worker)
             metrics.WORKER_RESTARTS.labels(end.reason).inc()
             delay = round(end.restart_delay, 1)
             log.error("worker ended", worker=end.worker, pid=end.pid, how=str(end), restart_in_seconds=delay)
@@ -195,11 +194,10 @@ class Supervisor:
                 for placement in message.placements:
                     if self._table.is_current(worker, placement):
                         self._note_offset(placement, committed=message.committed)
-                when = time.strftime("%H:%M:%S", time.gmtime(self._clock.now_ms() / 1000))
-                self._last_flush[worker] = f"{when} UTC: {message.sessions} sessions, {message.bytes_written:,} bytes"
+                self._board.flushed(worker, message)
             case Progress(partitions):
                 self._table.progress(worker, partitions)
-                self._stale[worker] = message.stale
+                self._board.stale(worker, message.stale)
             case Released(placements):
                 self._table.released(worker, placements)
             case Decoding(placement):
@@ -258,7 +256,9 @@ class Supervisor:
         self._ask_for(self._table.to_move())
         # a first offset that is committed late would overwrite what a worker commits in a transaction
         pending = self._offsets.pending()
-        waiting = [number for number in self._table.to_place(self._pool.ready) if number not in pending]
+        # and no worker reads before it knows under which membership it commits
+        takers = self._pool.ready & self._told.keys()
+        waiting = [number for number in self._table.to_place(takers) if number not in pending]
         # a commit that is under way, or tried again, might come after those of the worker
         if not waiting or self._member.is_committing or self._clock.monotonic() < self._place_after:
             return
@@ -360,35 +360,10 @@ class Supervisor:
         self._member.close(_ABANDON_SECONDS)
 
     def _publish_status(self) -> None:
-        self.status = Status(
-            at=self._clock.monotonic(),
-            not_ready=self._not_ready(),
-            workers=tuple(
-                WorkerStatus(
-                    number=slot.worker,
-                    pid=slot.pid,
-                    state="running" if slot.ready else "waiting" if slot.pid is None else "starting",
-                    restarts=self._restarts[slot.worker],
-                    last_flush=self._last_flush.get(slot.worker, ""),
-                )
-                for slot in self._pool.slots
-            ),
-            partitions=tuple(
-                PartitionStatus(
-                    number=at.number,
-                    worker=at.holder,
-                    committed=self._offsets.committed_offset(at.number),
-                    position=at.state.position if at.state else None,
-                    high=at.state.high if at.state and at.state.high >= 0 else None,
-                    stopped=at.stopped,
-                    careful=self._crashes.is_careful(at.number),
-                )
-                for at in sorted(self._table, key=lambda at: at.number)
-            ),
-        )
+        self._board.publish(self._pool.slots, self._table, self._offsets, self._crashes, self._not_ready())
 
     def _not_ready(self) -> str:
-        """Why this host does not record now; empty where it does."""
+        """Why this host does not record now, whatever its workers have; empty where it does."""
         if self._stopping:
             return "stopping"
         missing = [slot.worker for slot in self._pool.slots if not slot.ready]
@@ -396,6 +371,5 @@ class Supervisor:
             return f"workers not up: {missing}"
         if not self._assigned:
             return "waiting for the consumer group"
-        if halted := sorted(at.number for at in self._table if at.halted):
-            return f"partitions halted, too many of their messages are for the DLQ: {halted}"
-        return next((f"worker {worker}: {text}" for worker, text in self._stale.items() if text), "")
+        halted = sorted(at.number for at in self._table if at.halted)
+        return f"partitions halted, too many of their messages are for the DLQ: {halted}" if halted else ""

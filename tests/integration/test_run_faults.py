@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
@@ -98,6 +99,27 @@ def test_a_flush_that_fails_stops_its_worker_uncommitted_and_is_done_again(
     assert service.metric("worker_restarts_total") == {'{reason="failed"}': 1.0}
     assert service.stop() == 0
     assert recorded(service.storage).keys() == set(range(traffic.sent))
+
+
+def test_restarts_leave_counters_as_they_are_and_no_files_behind(
+    start: StartService, traffic: Traffic, tmp_path: Path
+) -> None:
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    service = start(workers=1, environment={"TMPDIR": str(folder)})
+    files, read = [], []
+    for number in range(1, 4):
+        traffic.send(60)
+        traffic.wait_until_committed()
+        read.append(sum(service.metric("partition_messages_total").values()))
+        os.kill(service.worker_pids()[0], signal.SIGKILL)
+        wait_for(lambda: len(service.logged("worker started")) > number, "another worker")  # noqa: B023 - called at once
+        service.wait_until_ready()
+        files.append(sorted(path.name for path in folder.rglob("*.db")))
+    assert read == [60, 120, 180]
+    assert files[0] == files[1] == files[2]
+    assert "counter_worker-0.db" in files[0]
+    assert service.stop() == 0
 
 
 def test_storage_that_is_gone_for_a_while(start: StartService, traffic: Traffic) -> None:

@@ -100,6 +100,39 @@ def test_workers_do_not_outlive_their_supervisor(start: StartService) -> None:
     wait_for(lambda: not any(is_alive(pid) for pid in workers), "the workers' end", seconds=5)
 
 
+HANGING_LOOP = """
+import faulthandler, multiprocessing.connection, os, pathlib, time
+later, wait = faulthandler.dump_traceback_later, multiprocessing.connection.wait
+def hang_once_told(*arguments):
+    while pathlib.Path(__file__).with_name("hang").exists():
+        time.sleep(0.1)
+    return wait(*arguments)
+multiprocessing.connection.wait = hang_once_told
+faulthandler.dump_traceback_later = lambda seconds, exit: later(seconds / 100, exit=exit)
+"""
+"""What Python runs at its start: waiting for workers may take for ever, and a hundred times less is too long."""
+
+
+def test_a_supervisor_whose_loop_hangs_ends_and_its_workers_with_it(start: StartService, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(HANGING_LOOP)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    service = start(environment={"PYTHONPATH": path})
+    service.wait_until_ready()
+    (tmp_path / "hang").touch()
+    assert service.process.wait(20) == 1
+    assert "in hang_once_told" in service.log_file.read_text(), "the stacks"
+    wait_for(lambda: not any(map(is_alive, service.worker_pids().values())), "the workers' end", seconds=5)
+
+
+def test_a_worker_that_is_still_starting_does_not_hold_up_a_stop(start: StartService) -> None:
+    service = start(workers=1)
+    wait_for(lambda: service.logged("worker started"), "a worker")
+    began = time.monotonic()
+    assert service.stop() == 0
+    assert time.monotonic() - began < 5
+    assert service.logged("stopped: all that was read is flushed")
+
+
 def test_a_second_signal_exits_at_once(start: StartService) -> None:
     service = start()
     service.wait_until_ready()
