@@ -5,8 +5,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any, Self
+from types import FrameType, TracebackType
+from typing import Any, NoReturn, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
@@ -98,6 +98,7 @@ class Interruptible:
         self._is_deferring = False
         self._asked: int | None = None
         """The signal that waits."""
+        self._raised: SystemExit | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -105,9 +106,13 @@ class Interruptible:
             self._before[number] = signal.signal(number, self._on_signal)
         return self
 
-    def __exit__(self, *_error: object) -> None:
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self._raised is not None and isinstance(error, Exception):
+            raise self._raised from None
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
@@ -121,13 +126,17 @@ class Interruptible:
     def check(self) -> None:
         """End, where a signal waits."""
         if self._asked is not None:
-            sys.exit(128 + self._asked)
+            self._end(self._asked)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self._is_deferring and self._asked is None:
             self._asked = number
         else:
-            sys.exit(128 + number)
+            self._end(number)
+
+    def _end(self, number: int) -> NoReturn:
+        self._raised = SystemExit(128 + number)
+        raise self._raised
 
 
 def _words(name: str) -> str:

@@ -33,6 +33,9 @@ class State(StrEnum):
     """The audit topic no longer holds all of the time since the letter came: it may have been redriven."""
 
 
+_LONGEST = 200
+"""Characters of a text from outside that are kept: a record must not be too large for its topic."""
+
 _STATES = {Action.REDRIVE: State.REDRIVEN, Action.DROP: State.DROPPED}
 
 
@@ -71,9 +74,8 @@ class AuditRecord:
         to: tuple[str, int, int] | tuple[None, None, None] = (None, None, None),
     ) -> Self:
         source = letter.source[:3] if letter.source is not None else (None, None, None)
-        return cls(
-            *(action, by, at_ms, letter.identity, dlq_topic, *letter.place, letter.reason, letter.token, *source, *to)
-        )
+        why = letter.reason[:_LONGEST], letter.token[:_LONGEST]
+        return cls(action, by, at_ms, letter.identity, dlq_topic, *letter.place, *why, *source, *to)
 
     @property
     def state(self) -> State:

@@ -58,6 +58,21 @@ def test_it_can_be_given_up_where_it_waits_and_by_a_second_signal() -> None:
     assert exit_code(again) == 130
 
 
+def test_it_ends_whatever_a_library_makes_of_the_signal() -> None:
+    def body(_interruptions: Interruptible) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except SystemExit:
+            raise TypeError("expected header key to be unicode string") from None
+
+    assert exit_code(body) == 143
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    with pytest.raises(TypeError, match="wrong"), Interruptible():
+        raise TypeError("wrong")
+
+
 def test_without_a_signal_nothing_happens() -> None:
     with Interruptible() as interruptions, interruptions.deferred():
         interruptions.check()

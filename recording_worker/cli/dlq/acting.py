@@ -113,12 +113,13 @@ def _act(settings: "Settings", order: "Order", *, dry_run: bool) -> "Tally":
     verb = "would be " if dry_run else ""
     verb += "redriven" if order.action == "redrive" else "dropped"
     run = Handling(settings, topics, order, lambda done: click.echo(_line(verb, done)))
-    with standard_output(), Interruptible() as interruptions:
+    with standard_output():
         try:
-            if dry_run:
-                run.rehearse()
-            else:
-                run.run(_who(), clock, interruptions)
+            with Interruptible() as interruptions:
+                if dry_run:
+                    run.rehearse()
+                else:
+                    run.run(_who(), clock, interruptions)
         except SystemExit:
             click.echo("stopped: the rest is left for next time")
             raise

@@ -27,6 +27,8 @@ def test_a_record_says_all_and_comes_back_as_it_was() -> None:
     assert (record.source_topic, record.source_partition, record.source_offset) == (TOPIC, 3, 7)
     assert (record.reason, record.token, record.state) == ("invalid_json", "token-1", State.REDRIVEN)
     assert (record.to_topic, record.to_partition, record.to_offset) == ("back", 1, 99)
+    long = record_of(replace(letter(), reason="r" * 10**6, headers=[("token", b"t" * 10**6)]))
+    assert len(long.json()) < 2000
     stranger = record_of(replace(letter(), source=None), Action.DROP)
     assert (stranger.source_topic, stranger.to_topic, stranger.state) == (None, None, State.DROPPED)
     for each in (record, stranger):
