@@ -66,7 +66,8 @@ class Rewind:
         """Commit the new offsets. Raises ConfigError while the group has members."""
         if members := self._admin.members(self._settings.group_id):
             raise ConfigError(
-                f"group {self._settings.group_id} has {len(members)} members; stop them first: {', '.join(members)}"
+                f"group {self._settings.group_id} has members; stop them first, or wait until the session of one that"
+                f" died has timed out: {', '.join(members)}"
             )
         offsets = {move.partition: move.new for move in moves if move.new is not None}
         if offsets:

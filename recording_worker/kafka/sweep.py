@@ -163,6 +163,6 @@ class Sweep:
         group = self._settings.group_id
         if age_ms < FLUSH_MS and (members := self._admin.members(group)):
             raise ConfigError(
-                f"nothing is removed: group {group} has {len(members)} members, whose flushes may be under way;"
+                f"nothing is removed: group {group} has members, whose flushes may be under way ({', '.join(members)});"
                 " remove what is older than 1h, or stop them"
             )

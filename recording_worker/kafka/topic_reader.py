@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from recording_worker.errors import WorkerError
+from recording_worker.errors import BootError
 from recording_worker.kafka.admin import Admin, LogBounds
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error
 from recording_worker.kafka.consumer import consumer_config, headers_of
@@ -52,7 +52,7 @@ def whole(bounds: Mapping[int, LogBounds]) -> dict[int, Stretch]:
 def first_retained_ms(settings: Settings, topic: str, bounds: Mapping[int, LogBounds], now_ms: int) -> int:
     """From when on all committed records of a topic are there, milliseconds since 1970; 0 where none was removed.
 
-    A partition that is empty now may have held records until now. Raises WorkerError.
+    A partition that is empty now may have held records until now. Raises BootError.
     """
     first = 0
     for number, stretch in whole(bounds).items():
@@ -65,7 +65,7 @@ def first_retained_ms(settings: Settings, topic: str, bounds: Mapping[int, LogBo
 def read_topic(
     settings: Settings, topic: str, stretches: Mapping[int, Stretch], report: Callable[[float, int], None]
 ) -> Generator[Record]:
-    """The committed records of these stretches; `report` is told of (offsets, records) passed. Raises WorkerError."""
+    """The committed records of these stretches; `report` is told of (offsets, records) passed. Raises BootError."""
     left = {number: stretch for number, stretch in stretches.items() if stretch.start < stretch.end}
     if not left:
         return
@@ -83,7 +83,7 @@ def read_topic(
             if messages:
                 messages += consumer.consume(_AT_ONCE - 1, 0)
             elif time.monotonic() - heard > _PATIENCE:
-                raise WorkerError(f"topic {topic}: the broker sends nothing more")
+                raise BootError(f"topic {topic}: the broker sends nothing more")
             for message in messages:
                 number = message.partition()
                 if number not in left:
@@ -110,7 +110,7 @@ def read_topic(
 def _raise_unless_end(topic: str, message: Any) -> None:
     error = message.error()
     if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - public, though named so
-        raise WorkerError(f"topic {topic}, partition {message.partition()}: {error.str()}")
+        raise BootError(f"topic {topic} can't be read: {error.str()}")
 
 
 def _record(message: Any) -> Record:

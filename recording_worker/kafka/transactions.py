@@ -22,7 +22,8 @@ from recording_worker.settings import Settings
 log = structlog.get_logger()
 
 _CALL_SECONDS = 5.0
-"""How long a call waits before it is made again."""
+"""How long a call waits before it is made again; it then goes on with what it began. The manual would rather have it
+wait until it is decided, without a word to anybody meanwhile."""
 
 _DEFAULTS = {
     # with its last connection lost, librdkafka would forget its brokers and begin from bootstrap.servers again; offsets

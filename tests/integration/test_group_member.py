@@ -93,6 +93,31 @@ def test_a_broker_that_is_silent_holds_up_neither_a_commit_nor_the_farewell(
         kafka.resume()
 
 
+@both_protocols
+def test_a_commit_that_met_a_silent_broker_is_answered_once_it_speaks(
+    kafka: KafkaServer, join: Join, protocol: GroupProtocol
+) -> None:
+    member = join(protocol)
+    member.wait_until_it_owns(2)
+    member.store.begin(0, None, 0)
+    kafka.pause()
+    try:
+        member.commit_soon()
+        member.poll(2)
+        assert member.is_committing
+    finally:
+        kafka.resume()
+
+    def committed() -> bool:
+        member.poll(0.05)
+        member.commit_soon()
+        return not member.store.pending()
+
+    wait_for(committed, "the commit", seconds=60)
+    assert not member.is_committing
+    assert member.start_offsets([0]) == {0: (Position(0), 0)}
+
+
 def test_a_named_member_that_another_takes_the_place_of_is_told(join: Join) -> None:
     first = join(GroupProtocol.CLASSIC, "box")
     first.wait_until_it_owns(2)

@@ -133,6 +133,26 @@ def test_verify_names_what_was_not_committed_with_the_offsets(stage: Stage) -> N
     assert (damage["first_offset"], damage["last_offset"]) == (2, 3)
 
 
+def test_verify_says_what_it_could_not_compare(stage: Stage) -> None:
+    stage.batch({0: Part({0: "a"})})
+    other = stage.verify("--group-id", "somebody", "--dlq-topic", "not-there")
+    assert other["damages"] == []
+    no_topic, nothing, of_others = other["notes"]
+    assert no_topic == "there is no topic not-there (dlq_topic)"
+    assert nothing == "group somebody has committed nothing"
+    assert of_others.startswith(f"group {stage.group}: its accounts were not held against its committed offsets")
+    [note] = stage.verify("--metadata-topic", stage.topic)["notes"]
+    assert note.startswith(f"group {stage.group} has committed offsets of {stage.topic} and no account of them")
+
+
+@pytest.mark.parametrize("command", [["verify"], ["sweep"], ["rewind", "--to", "1"]])
+def test_tools_without_a_broker(stage: Stage, command: list[str]) -> None:
+    stage.storage.mkdir()
+    done = stage.run(*command, "--bootstrap-servers", "127.0.0.1:1")
+    assert done.code == 3
+    assert done.error.startswith("no Kafka broker reachable at 127.0.0.1:1: ")
+
+
 def test_verify_names_each_damage_of_a_copy(stage: Stage, tmp_path: Path) -> None:
     for number in range(3):
         stage.batch({0: Part({number * 2: f"a{number}", number * 2 + 1: f"b{number}"})})
@@ -290,7 +310,7 @@ def test_rewind_sets_a_stopped_group_back(stage: Stage, kafka: KafkaServer) -> N
     before = committed(kafka, stage)
     assert [offset for offset, _ in before] == [10, 2]
     with member(kafka, stage):
-        assert "has 1 members; stop them first" in stage.run("rewind", "--to", "1").error
+        assert "has members; stop them first" in stage.run("rewind", "--to", "1").error
     done = stage.run("rewind", "--to", utc_text(NOW_MS + 5000), "--dry-run")
     assert done.code == 0, done.err
     assert "would be read again" in done.out
