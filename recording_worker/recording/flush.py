@@ -69,11 +69,6 @@ class FlushedBatch:
             record for part in parts for record in part.metadata
         ]
 
-    @property
-    def offsets(self) -> dict[int, int]:
-        """Partition → the offset to go on from."""
-        return {number: part.account.next for number, part in self.partitions.items()}
-
 
 class Delivery(Protocol):
     """What makes a flushed batch count: its records reach Kafka, and its offsets move."""
