@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-NATIVE := $(wildcard _native/*.pyx _native/*.pxd _native/*.cc _native/*.hpp) setup.py pyproject.toml
+NATIVE := $(wildcard _native/*.pyx _native/*.pxd _native/*.cc _native/*.hpp _native/simd/* _native/text/*) setup.py pyproject.toml
 
 SECONDS ?= 60
 

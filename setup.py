@@ -26,6 +26,7 @@ FLAGS = {
 SANITIZERS = ["-fsanitize=address,undefined"]
 COMMON = ["-std=c++17", "-fno-omit-frame-pointer", "-fvisibility=hidden", "-Wall"]
 
+FOLDERS = ["_native", "_native/simd", "_native/text"]
 LIBRARIES = ["deflate", "lz4", "zstd"]
 HEADERS = ["libdeflate.h", "lz4.h", "zstd.h"]
 PACKAGES = {
@@ -71,6 +72,11 @@ class BuildNative(build_ext):
             return True
 
 
+def native_files(pattern: str) -> list[str]:
+    """The core's own files that match; those of _native/fuzz are no part of it."""
+    return sorted(str(path) for folder in FOLDERS for path in Path(folder).glob(pattern))
+
+
 def extension() -> Extension:
     """The native core, built as RECORDING_WORKER_BUILD says."""
     kind = os.environ.get("RECORDING_WORKER_BUILD", "release")
@@ -94,8 +100,8 @@ def extensions() -> list[Extension]:
 
     (native,) = cythonize([extension()], build_dir="build/cython", include_path=["_native"], language_level=3)
     # Not before: Cython would copy them into build/ too.
-    native.sources += [str(path) for path in sorted(Path("_native").glob("*.cc"))]
-    native.depends = [str(path) for path in sorted(Path("_native").glob("*.hpp"))]
+    native.sources += native_files("*.cc")
+    native.depends = native_files("*.hpp")
     return [native]
 
 

@@ -13,9 +13,9 @@ from libcpp.string cimport string
 from libcpp.vector cimport vector
 
 from decode cimport (
-    Block,
     Columns,
     CppDecoder,
+    CppSessionBlock,
     Limits,
     Log,
     LogLevel,
@@ -273,7 +273,7 @@ cdef class Decoder:
 cdef class SessionBlock:
     """The lines of one session in one session batch, and the counters over them."""
 
-    cdef Block block
+    cdef CppSessionBlock block
 
     def record(self, DecodedBatch decoded not None, Py_ssize_t row, int64_t offset):
         """Add the row's lines, which came from source offset `offset`. Returns their bytes. No bytes are copied."""

@@ -2,7 +2,7 @@
 
 #include <new>
 
-#include "memory.hpp"
+#include "text/memory.hpp"
 
 namespace recording {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cursor.hpp"
+#include "text/cursor.hpp"
 
 namespace recording {
 

@@ -7,14 +7,14 @@ from libcpp.string cimport string
 from libcpp.vector cimport vector
 
 
-cdef extern from "cursor.hpp" namespace "recording" nogil:
+cdef extern from "text/cursor.hpp" namespace "recording" nogil:
     cdef struct Span:
         const uint8_t* begin
         const uint8_t* end
         size_t size()
 
 
-cdef extern from "memory.hpp" namespace "recording" nogil:
+cdef extern from "text/memory.hpp" namespace "recording" nogil:
     uint8_t* map_memory(size_t size) except +
     void unmap_memory(uint8_t* memory, size_t size)
 
@@ -107,14 +107,14 @@ cdef extern from "decoder.hpp" namespace "recording" nogil:
         void decode(vector[Message]& messages, Columns& columns) except +
 
 
-cdef extern from "block.hpp" namespace "recording" nogil:
+cdef extern from "session_block.hpp" namespace "recording" nogil:
     cdef struct Timeline:
         int64_t active_milliseconds
         size_t out_of_order
         size_t gaps
 
-    cdef cppclass Block:
-        Block() except +
+    cdef cppclass CppSessionBlock "recording::SessionBlock":
+        CppSessionBlock() except +
         void record(const Columns& columns, const Row& row, int64_t offset) except +
         Timeline timeline() except +
         const vector[Span]& slices()

@@ -5,7 +5,7 @@
 
 #include "lines.hpp"
 #include "test_hooks.hpp"
-#include "utf8.hpp"
+#include "text/utf8.hpp"
 
 namespace recording {
 namespace {

@@ -7,8 +7,8 @@
 
 #include <memory>
 
-#include "buffer.hpp"
-#include "cursor.hpp"
+#include "text/buffer.hpp"
+#include "text/cursor.hpp"
 #include "reason.hpp"
 
 struct libdeflate_decompressor;

@@ -1,6 +1,6 @@
 #include "envelope.hpp"
 
-#include "bytes16.hpp"
+#include "simd/bytes16.hpp"
 
 namespace recording {
 namespace {

@@ -1,10 +1,10 @@
 // The outer object of a message: what it is, and the unescaped text of its `data`.
 #pragma once
 
-#include "buffer.hpp"
-#include "json_text.hpp"
+#include "text/buffer.hpp"
+#include "text/json_text.hpp"
 #include "reason.hpp"
-#include "unescape.hpp"
+#include "text/unescape.hpp"
 
 namespace recording {
 

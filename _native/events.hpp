@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "columns.hpp"
-#include "json_text.hpp"
+#include "text/json_text.hpp"
 #include "reason.hpp"
 #include "tokens.hpp"
 

@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "json_text.hpp"
+#include "text/json_text.hpp"
 
 namespace recording {
 

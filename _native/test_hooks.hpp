@@ -2,7 +2,7 @@
 // in a build with RECORDING_WORKER_TEST_HOOKS; any other build holds nothing of this.
 #pragma once
 
-#include "cursor.hpp"
+#include "text/cursor.hpp"
 
 #ifdef RECORDING_WORKER_TEST_HOOKS
 

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "envelope.hpp"
-#include "json_text.hpp"
+#include "text/json_text.hpp"
 
 namespace recording {
 

@@ -8,7 +8,7 @@
 
 #include "decompress.hpp"
 #include "lines.hpp"
-#include "unescape.hpp"
+#include "text/unescape.hpp"
 
 namespace recording {
 namespace {

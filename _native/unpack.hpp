@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "buffer.hpp"
+#include "text/buffer.hpp"
 #include "tokens.hpp"
 
 struct libdeflate_decompressor;

@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import click
-from run import BUILD, NATIVE, SIMDJSON, write_seeds
+from run import BUILD, FUZZ, NATIVE, SIMDJSON, core_sources, write_seeds
 
 COMPILER = "aarch64-linux-gnu-g++"
 EMULATOR = "qemu-aarch64"
 TARGETS = ["envelope", "events"]
-CODECS = {"block", "columns", "decoder", "decompress", "unpack"}
+CODECS = {"columns", "decoder", "decompress", "session_block", "unpack"}
 """Sources that need a codec's library: they are compiled, but there is nothing to link them with."""
 HEADERS = ["libdeflate.h", "lz4.h", "zstd.h", "zstd_errors.h"]
 
@@ -28,8 +28,8 @@ def compile_all(folder: Path) -> dict[str, Path]:
         shutil.copy(Path("/usr/include", header), headers)
     flags = ["-std=c++17", "-O2", "-Wall", f"-I{NATIVE}", f"-I{SIMDJSON}", f"-I{headers}"]
     objects = {}
-    for source in [*sorted(NATIVE.glob("*.cc")), *(NATIVE / "fuzz" / f"{name}.cc" for name in [*TARGETS, "replay"])]:
-        name = source.stem if source.parent == NATIVE else f"fuzz_{source.stem}"
+    for source in [*core_sources(), *(FUZZ / f"{name}.cc" for name in [*TARGETS, "replay"])]:
+        name = f"fuzz_{source.stem}" if source.parent == FUZZ else source.stem
         objects[name] = folder / f"{name}.o"
         subprocess.run([COMPILER, *flags, "-c", str(source), "-o", str(objects[name])], check=True)
     return objects

@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "plain_json.hpp"
-#include "utf8.hpp"
+#include "text/utf8.hpp"
 
 using namespace recording;
 

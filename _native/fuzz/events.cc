@@ -3,10 +3,10 @@
 
 #include <cstdlib>
 
-#include "buffer.hpp"
+#include "text/buffer.hpp"
 #include "plain_json.hpp"
-#include "unescape.hpp"
-#include "utf8.hpp"
+#include "text/unescape.hpp"
+#include "text/utf8.hpp"
 
 using namespace recording;
 

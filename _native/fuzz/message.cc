@@ -1,11 +1,11 @@
 // All stages: any bytes as the value of a message, to its block lines.
-#include "block.hpp"
+#include "session_block.hpp"
 #include "decoder.hpp"
 
 #include <cstdlib>
 
 #include "plain_json.hpp"
-#include "utf8.hpp"
+#include "text/utf8.hpp"
 
 using namespace recording;
 
@@ -44,7 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
     check_lines(row.lines);
     for (const TextSlice text : {row.session_id, row.distinct_id, row.source, row.library})
       if (!is_valid_utf8(columns.text(text))) std::abort();
-    Block block;
+    SessionBlock block;
     block.record(columns, row, 0);
     if (block.timeline().active_milliseconds < 0 || block.size != row.lines.size()) std::abort();
   }

@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "cursor.hpp"
+#include "text/cursor.hpp"
 
 namespace recording {
 

@@ -25,6 +25,7 @@ from tests.reference.decompress import decompress, encoding_of  # noqa: E402
 from tests.sample import sample_messages  # noqa: E402
 
 NATIVE = ROOT / "_native"
+FUZZ = NATIVE / "fuzz"
 BUILD = ROOT / "build" / "fuzz"
 SIMDJSON = Path(simdjson.__file__).parent
 FLAGS = [
@@ -52,10 +53,15 @@ def find_clang() -> str:
     raise click.ClickException("no clang++ found. Debian: apt-get install clang libclang-rt-14-dev")
 
 
+def core_sources() -> list[Path]:
+    """The sources of the core, without those of the fuzz targets."""
+    return sorted(path for path in NATIVE.rglob("*.cc") if path.parent != FUZZ)
+
+
 def compile_object(clang: str, source: Path) -> Path:
     """The object file of a source, made again where the source or any header is newer."""
     made = BUILD / f"{source.stem}.o"
-    inputs = [source, *NATIVE.glob("*.hpp"), *NATIVE.glob("*.inl")]
+    inputs = [source, *NATIVE.rglob("*.hpp")]
     if not made.exists() or made.stat().st_mtime < max(path.stat().st_mtime for path in inputs):
         subprocess.run([clang, *FLAGS, "-fsanitize=fuzzer-no-link", "-c", str(source), "-o", str(made)], check=True)
     return made
@@ -67,9 +73,9 @@ def build_targets() -> dict[str, Path]:
     BUILD.mkdir(parents=True, exist_ok=True)
     cores = len(sched_getaffinity(0))
     with ThreadPoolExecutor(cores) as pool:
-        objects = list(pool.map(lambda source: compile_object(clang, source), sorted(NATIVE.glob("*.cc"))))
+        objects = list(pool.map(lambda source: compile_object(clang, source), core_sources()))
     targets = {}
-    for source in sorted((NATIVE / "fuzz").glob("*.cc")):
+    for source in sorted(FUZZ.glob("*.cc")):
         if source.stem == "replay":  # for machines without libFuzzer
             continue
         targets[source.stem] = BUILD / f"fuzz_{source.stem}"
@@ -114,7 +120,7 @@ def run_target(name: str, executable: Path, seconds: int) -> tuple[str, int, str
         "-rss_limit_mb=1024",
         "-max_len=4096",
         "-print_final_stats=1",
-        f"-dict={NATIVE / 'fuzz' / 'json.dict'}",
+        f"-dict={FUZZ / 'json.dict'}",
         f"-artifact_prefix={BUILD}/{name}-",
         str(corpus),
         str(BUILD / "seeds" / name),

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "plain_json.hpp"
-#include "utf8.hpp"
+#include "text/utf8.hpp"
 
 using namespace recording;
 

@@ -1,4 +1,4 @@
-#include "block.hpp"
+#include "session_block.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -38,7 +38,7 @@ void read_in_order(const std::vector<double>& events, Timeline& found) {
 
 }  // namespace
 
-void Block::record(const Columns& columns, const Row& row, int64_t offset) {
+void SessionBlock::record(const Columns& columns, const Row& row, int64_t offset) {
   if (messages.empty()) {
     set_text(distinct_id, columns.text(row.distinct_id));
     first_offset = last_offset = offset;
@@ -69,7 +69,7 @@ void Block::record(const Columns& columns, const Row& row, int64_t offset) {
   counters.mouse_activities += row.counters.mouse_activities;
 }
 
-void Block::add_urls(const Columns& columns, const Row& row) {
+void SessionBlock::add_urls(const Columns& columns, const Row& row) {
   for (size_t i = row.urls.begin; i < row.urls.end && urls.size() < max_urls; ++i) {
     const Span url = columns.text(columns.urls[i]);
     const auto same = [url](const std::string& other) {
@@ -80,7 +80,7 @@ void Block::add_urls(const Columns& columns, const Row& row) {
   }
 }
 
-Timeline Block::timeline() const {
+Timeline SessionBlock::timeline() const {
   Timeline found;
   const auto earlier = [](double a, double b) { return std::fabs(a) < std::fabs(b); };
   for (size_t i = 1; i < events_.size(); ++i) found.out_of_order += earlier(events_[i], events_[i - 1]);

@@ -1,9 +1,9 @@
-// Block for any machine, of four times sixteen bytes. See unescape_kernel.hpp.
+// Simd64 for any machine, of four times sixteen bytes. See text/unescape_kernel.hpp.
 
-struct Block {
+struct Simd64 {
   const uint8_t* from;
 
-  explicit Block(const uint8_t* at) : from(at) {}
+  explicit Simd64(const uint8_t* at) : from(at) {}
 
   template <class Test>
   static uint64_t where(const uint8_t* at, Test test) {

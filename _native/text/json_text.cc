@@ -1,8 +1,8 @@
-#include "json_text.hpp"
+#include "text/json_text.hpp"
 
-#include "buffer.hpp"
-#include "unescape.hpp"
-#include "utf8.hpp"
+#include "text/buffer.hpp"
+#include "text/unescape.hpp"
+#include "text/utf8.hpp"
 
 namespace recording {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "cursor.hpp"
+#include "text/cursor.hpp"
 
 namespace recording {
 

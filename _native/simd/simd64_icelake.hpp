@@ -1,9 +1,9 @@
-// Block for AVX-512 with VBMI2. See unescape_kernel.hpp.
+// Simd64 for AVX-512 with VBMI2. See text/unescape_kernel.hpp.
 
-struct Block {
+struct Simd64 {
   __m512i bytes;
 
-  explicit Block(const uint8_t* at) : bytes(_mm512_loadu_si512(at)) {}
+  explicit Simd64(const uint8_t* at) : bytes(_mm512_loadu_si512(at)) {}
 
   inline uint64_t equal_to(char c) const { return _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(c)); }
   inline uint64_t controls() const { return _mm512_cmplt_epu8_mask(bytes, _mm512_set1_epi8(0x20)); }

@@ -1,9 +1,9 @@
-// Block for AVX2. See unescape_kernel.hpp.
+// Simd64 for AVX2. See text/unescape_kernel.hpp.
 
-struct Block {
+struct Simd64 {
   __m256i low, high;
 
-  explicit Block(const uint8_t* at)
+  explicit Simd64(const uint8_t* at)
       : low(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at))),
         high(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 32))) {}
 

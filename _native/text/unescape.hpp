@@ -2,7 +2,7 @@
 // the text that comes out, which simdjson's first stage does not look at.
 #pragma once
 
-#include "cursor.hpp"
+#include "text/cursor.hpp"
 
 namespace recording {
 

@@ -1,8 +1,8 @@
 // UTF-8: replacement of invalid sequences, and the encoding of single code points.
 #pragma once
 
-#include "buffer.hpp"
-#include "cursor.hpp"
+#include "text/buffer.hpp"
+#include "text/cursor.hpp"
 
 namespace recording {
 

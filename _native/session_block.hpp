@@ -20,7 +20,7 @@ struct Timeline {
   size_t gaps = 0;          // silences of more than 10,000 ms between events in order of their time
 };
 
-class Block {
+class SessionBlock {
  public:
   // Adds a row that has lines. They are referred to, not copied.
   void record(const Columns& columns, const Row& row, int64_t offset);

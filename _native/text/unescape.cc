@@ -1,12 +1,12 @@
-#include "unescape.hpp"
+#include "text/unescape.hpp"
 
 #include <simdjson.h>
 
 #include <string>
 
-#include "bytes16.hpp"
-#include "json_text.hpp"
-#include "utf8.hpp"
+#include "simd/bytes16.hpp"
+#include "text/json_text.hpp"
+#include "text/utf8.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -44,23 +44,23 @@ constexpr KeptOrder make_kept_order() {
 [[maybe_unused]] constexpr KeptOrder kept_order = make_kept_order();
 
 namespace baseline {
-#include "block_baseline.hpp"
-#include "unescape_kernel.hpp"
+#include "simd/simd64_baseline.hpp"
+#include "text/unescape_kernel.hpp"
 }  // namespace baseline
 
 #if defined(__x86_64__)
 
 BEGIN_TARGET("avx2,bmi,bmi2,lzcnt,popcnt")
 namespace haswell {
-#include "block_haswell.hpp"
-#include "unescape_kernel.hpp"
+#include "simd/simd64_haswell.hpp"
+#include "text/unescape_kernel.hpp"
 }  // namespace haswell
 END_TARGET
 
 BEGIN_TARGET("avx512f,avx512dq,avx512cd,avx512bw,avx512vl,avx512vbmi2,avx2,bmi,bmi2,lzcnt,popcnt")
 namespace icelake {
-#include "block_icelake.hpp"
-#include "unescape_kernel.hpp"
+#include "simd/simd64_icelake.hpp"
+#include "text/unescape_kernel.hpp"
 }  // namespace icelake
 END_TARGET
 

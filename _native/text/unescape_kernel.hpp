@@ -1,6 +1,6 @@
-// The loops of unescape.hpp over blocks of 64 bytes. Included once for each instruction set, in a
-// namespace that has a `Block`:
-//   Block(at)                      reads 64 bytes
+// The loops of unescape.hpp, 64 bytes at a time. Included once for each instruction set, in a namespace
+// that has a `Simd64`:
+//   Simd64(at)                     reads 64 bytes
 //   equal_to(c), controls()        one bit a byte, lowest first
 //   classes().escapable(), classes().hex_digits()   likewise
 //   store(out), store_kept(keep, out)   writes all bytes, or those whose bit is set, close together;
@@ -50,14 +50,14 @@ class EscapeCheck {
   }
 
   inline void add(const uint8_t* at) {
-    const Block block(at);
-    const uint64_t backslashes = block.equal_to('\\');
+    const Simd64 bytes(at);
+    const uint64_t backslashes = bytes.equal_to('\\');
     if ((backslashes | carry_ | hex_carry_) == 0) return;
     uint64_t escaped;
     escape_starts(backslashes, carry_, escaped);
-    const Block::Classes classes = block.classes();
+    const Simd64::Classes classes = bytes.classes();
     wrong_ |= escaped & ~classes.escapable();
-    const uint64_t u = escaped & block.equal_to('u');
+    const uint64_t u = escaped & bytes.equal_to('u');
     if ((u | hex_carry_) == 0) return;
     // Four bits behind each u. Where two overlap, the first has a backslash in its digits already.
     const unsigned __int128 digits = static_cast<unsigned __int128>(u) * 0b11110;
@@ -94,10 +94,10 @@ static Unescaped unescape(Span in, uint8_t* out) {
       std::memcpy(tail, at, left);
       from = tail;
     }
-    const Block block(from);
-    const uint64_t quotes = block.equal_to('"');
-    const uint64_t backslashes = block.equal_to('\\');
-    const uint64_t controls = block.controls();
+    const Simd64 bytes(from);
+    const uint64_t quotes = bytes.equal_to('"');
+    const uint64_t backslashes = bytes.equal_to('\\');
+    const uint64_t controls = bytes.controls();
     uint64_t escaped, carry = 0;
     const uint64_t starts = escape_starts(backslashes, carry, escaped);
     // Where the loop has to stop: at a quote that is not escaped, behind a backslash that escapes
@@ -107,19 +107,19 @@ static Unescaped unescape(Span in, uint8_t* out) {
     const uint64_t cut = starts & (uint64_t{1} << 63);
     if ((unusual | controls | cut) == 0) {
       backslashes_kept |= escaped & backslashes;
-      block.store_kept(~starts, to);
+      bytes.store_kept(~starts, to);
       to += 64 - __builtin_popcountll(starts);
       at += 64;
       continue;
     }
 
     const uint64_t closing = quotes & ~escaped;
-    const uint64_t others = (escaped & ~(quotes | backslashes | block.equal_to('/'))) >> 1;
+    const uint64_t others = (escaped & ~(quotes | backslashes | bytes.equal_to('/'))) >> 1;
     const uint64_t stop = closing | others | controls | cut;
     const int length = stop ? __builtin_ctzll(stop) : 64;
     const uint64_t before = stop ? (stop & -stop) - 1 : ~uint64_t{0};
     backslashes_kept |= escaped & backslashes & before;
-    block.store_kept(~starts & before, to);
+    bytes.store_kept(~starts & before, to);
     to += __builtin_popcountll(~starts & before);
     at += length;
     if (stop == 0 || cut >> length & 1) continue;
