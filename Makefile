@@ -6,7 +6,7 @@ NATIVE := $(wildcard _native/*.pyx _native/*.pxd _native/*.cc _native/*.hpp _nat
 
 SECONDS ?= 60
 
-.PHONY: help setup player demo kafka s3 stores test sanitize faults soak fuzz aarch64 lint bench clean
+.PHONY: help setup player demo kafka s3 stores test sanitize faults soak fuzz aarch64 lint words bench clean
 
 help:
 	@echo "make demo   run the worker on an embedded Kafka broker with made-up traffic, and check what came out"
@@ -19,6 +19,7 @@ help:
 	@echo "make fuzz   fuzz each stage of the native core; SECONDS=n for how long each"
 	@echo "make aarch64  cross-compile the native core, and run what can be run of it under qemu"
 	@echo "make lint   ruff and mypy"
+	@echo "make words  find words that prose here does without; ARGS=paths"
 	@echo "make bench  run the benchmarks"
 	@echo "make player  fetch the player that recording-worker play needs, from npm, once"
 	@echo "make setup  only set up: system packages, virtual environment, native build"
@@ -100,6 +101,9 @@ lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
+
+words:
+	@$(PYTHON) tools/banned_words.py $(ARGS)
 
 bench: setup
 	@$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-columns=min,median,ops,rounds
