@@ -1,4 +1,4 @@
-// One message after the other: docs/messages.md from the value to the block lines.
+// One message after the other: docs/data/messages.md from the value to the block lines.
 #pragma once
 
 #include <memory>

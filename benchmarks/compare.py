@@ -1,4 +1,4 @@
-"""The native core beside other ways to do its job: `python -m benchmarks.compare FILE…`, see docs/benchmarks.md."""
+"""Compare the native core with other decoders: `python -m benchmarks.compare FILE…`, see docs/change/benchmarks.md."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""What unpacking costs and saves, by compression: `python -m benchmarks.unpacking FILE…`, see docs/benchmarks.md."""
+"""Measure what unpacking costs and saves: `python -m benchmarks.unpacking FILE…`, see docs/change/benchmarks.md."""
 
 import statistics
 import sys

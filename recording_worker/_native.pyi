@@ -79,7 +79,7 @@ class DecodedBatch:
         """The row's console events, in order; an empty list for most rows."""
 
 class Timeline(NamedTuple):
-    """What the times of a block's events say; the rules are in docs/messages.md."""
+    """What the times of a block's events say; the rules are in docs/data/messages.md."""
 
     active_milliseconds: int
     out_of_order_count: int
@@ -88,7 +88,7 @@ class Timeline(NamedTuple):
     """Silences of more than 10 s between events in order of their time."""
 
 class SessionBlock:
-    """The lines of one session in one session batch, and the counters of docs/messages.md over them."""
+    """The lines of one session in one session batch, and the counters of docs/data/messages.md over them."""
 
     def __init__(self) -> None: ...
     def record(self, decoded: DecodedBatch, row: int, offset: int) -> int:

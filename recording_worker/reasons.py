@@ -13,7 +13,7 @@ class Reason(IntEnum):
 
     NONE = 0
 
-    # the native core (parse_session_recording_message): docs/messages.md, in the order of the checks
+    # the native core (parse_session_recording_message): docs/data/messages.md, in the order of the checks
     MESSAGE_VALUE_OR_TIMESTAMP_IS_EMPTY = 1
     INVALID_COMPRESSED_DATA = 2
     PAYLOAD_TOO_LARGE = 3

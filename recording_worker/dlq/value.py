@@ -18,7 +18,7 @@ _ZSTD_WINDOW = 1 << 31
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """What a value is. `docs/messages.md` says how values are encoded."""
+    """What a value is. `docs/data/messages.md` says how values are encoded."""
 
     encoding: str
     """plain, gzip, lz4 or zstd; or an unknown name that the header gives."""

@@ -9,7 +9,7 @@ import orjson
 from recording_worker.recording.batch_file import BlockEntry
 
 GAP_MS = 10_000
-"""What a gap is more than, between two blocks as between two events of one (docs/messages.md)."""
+"""What a gap is more than, between two blocks as between two events of one (docs/data/messages.md)."""
 
 
 class Session:

@@ -1,4 +1,4 @@
-"""The batch file: names, index and trailer, all but the compression of its blocks. See docs/batch-files.md.
+"""The batch file: names, index and trailer, all but the compression of its blocks. See docs/data/batch-files.md.
 
 A batch file of codec zstd is a sequence of zstd frames, one a block, and one zstd skippable frame that
 holds the index: JSON, followed by a trailer of 16 bytes by which a reader finds it from the end of the

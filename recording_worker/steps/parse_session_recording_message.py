@@ -22,7 +22,7 @@ _ERRORS = {
 
 
 class ParseSessionRecordingMessage:
-    """Reads values, timestamps and header columns; sets `decoded`. Ends rows as docs/messages.md says.
+    """Reads values, timestamps and header columns; sets `decoded`. Ends rows as docs/data/messages.md says.
 
     Cuts the batch where what it decodes to passes the decoder's limit: `decoded.rows` rows are left,
     and the pipeline gives the others back. Blocks on nothing; the GIL is released while it decodes.

@@ -102,7 +102,7 @@ def main(arguments: Iterable[str]) -> int:
     parser.add_argument("--faults", type=int, default=200, help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=None, help="of all that is left to chance (default: any)")
     parser.add_argument("--only", default="", help="only kinds whose name matches this pattern")
-    parser.add_argument("--publish", action="store_true", help="write the table into docs/reliability.md")
+    parser.add_argument("--publish", action="store_true", help="write the table into docs/operate/reliability.md")
     given = parser.parse_args([*arguments])
     seed = random.SystemRandom().randrange(1 << 32) if given.seed is None else given.seed
     chance = random.Random(seed)

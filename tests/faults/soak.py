@@ -122,7 +122,7 @@ def _check(current: Round) -> list[str]:
 def main(arguments: Iterable[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=20, help="beyond the warm-up (default: %(default)s)")
-    parser.add_argument("--publish", action="store_true", help="write the table into docs/reliability.md")
+    parser.add_argument("--publish", action="store_true", help="write the table into docs/operate/reliability.md")
     given = parser.parse_args([*arguments])
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     print(f"soak for {given.minutes:g} minutes after {WARM_UP_SECONDS / 60:g} of warm-up; logs in {folder}", flush=True)

@@ -1,4 +1,4 @@
-"""What faults led to, and the table of it that stands in docs/reliability.md."""
+"""What faults led to, and the table of it that stands in docs/operate/reliability.md."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ import confluent_kafka
 from recording_worker import __version__
 from tests.servers.kafka.distribution import version as kafka_version
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "reliability.md"
+PAGE = Path(__file__).parent.parent.parent / "docs" / "operate" / "reliability.md"
 FAULTS = "made by make faults"
 SOAK = "made by make soak"
 """Sections of the page."""
@@ -56,7 +56,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
 
 
 def publish(section: str, command: str, lines: Sequence[str]) -> None:
-    """Write a section of docs/reliability.md between its markers, with the command, the day and the versions."""
+    """Write a section of the page between its markers, with the command, the day and the versions."""
     text = PAGE.read_text()
     begin, end = f"<!-- {section} -->\n", f"<!-- end of {section} -->"
     before, rest = text.split(begin)

@@ -10,11 +10,11 @@ from recording_worker import metrics
 from recording_worker.reasons import Reason
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def test_every_metric_is_documented() -> None:
-    text = (ROOT / "docs" / "operations.md").read_text()
+    text = (ROOT / "docs" / "operate" / "operations.md").read_text()
     families = [family.name for family in REGISTRY.collect() if family.name.startswith(metrics.PREFIX)]
     names = [*families, metrics.LAG, metrics.PARTITIONS_STOPPED, metrics.PARTITIONS_CAREFUL]
     assert len(names) > 20
@@ -22,7 +22,7 @@ def test_every_metric_is_documented() -> None:
 
 
 def test_every_reason_is_documented() -> None:
-    text = (ROOT / "docs" / "messages.md").read_text()
+    text = (ROOT / "docs" / "data" / "messages.md").read_text()
     assert [reason.label for reason in Reason if reason and f"`{reason.label}`" not in text] == []
 
 
