@@ -181,7 +181,7 @@ cdef class Decoder:
         *,
         size_t max_decompressed_bytes=67_108_864,
         int64_t max_timestamp_diff_ms=604_800_000,
-        size_t max_batch_bytes=134_217_728,
+        size_t max_decoded_bytes=134_217_728,
         bint unpack_client_compression=False,
     ):
         cdef Limits limits
@@ -189,7 +189,7 @@ cdef class Decoder:
             raise ValueError(f"max_decompressed_bytes is above {MOST_DECOMPRESSED_BYTES}: {max_decompressed_bytes}")
         limits.max_decompressed_bytes = max_decompressed_bytes
         limits.max_timestamp_diff_ms = max_timestamp_diff_ms
-        limits.max_batch_bytes = max_batch_bytes
+        limits.max_decoded_bytes = max_decoded_bytes
         limits.unpack_client_compression = unpack_client_compression
         self.decoder.reset(new CppDecoder(limits))
 

@@ -89,7 +89,7 @@ cdef extern from "decoder.hpp" namespace "recording" nogil:
     cdef struct Limits:
         size_t max_decompressed_bytes
         int64_t max_timestamp_diff_ms
-        size_t max_batch_bytes
+        size_t max_decoded_bytes
         cpp_bool unpack_client_compression
 
     cdef struct Message:

@@ -37,7 +37,7 @@ Decoder::Decoder(const Limits& limits)
     : limits_(limits),
       decompressor_(limits.max_decompressed_bytes),
       unpacker_(limits.unpack_client_compression ? std::make_unique<Unpacker>() : nullptr),
-      pool_(std::make_shared<ChunkPool>(limits.max_batch_bytes)) {}
+      pool_(std::make_shared<ChunkPool>(limits.max_decoded_bytes)) {}
 
 void Decoder::decode(std::vector<Message>& messages, Columns& columns) {
   columns.rows.reserve(messages.size());
@@ -46,7 +46,7 @@ void Decoder::decode(std::vector<Message>& messages, Columns& columns) {
     if (message.skip) continue;
     message.reason = decode_one(message, columns, row);
     row.ok = message.reason == Reason::NONE;
-    if (columns.line_bytes > limits_.max_batch_bytes || columns.texts.size() > limits_.max_decompressed_bytes) break;
+    if (columns.line_bytes > limits_.max_decoded_bytes || columns.texts.size() > limits_.max_decompressed_bytes) break;
   }
   give_back_memory();
 }

@@ -16,7 +16,7 @@ namespace recording {
 struct Limits {
   size_t max_decompressed_bytes;
   int64_t max_timestamp_diff_ms;
-  size_t max_batch_bytes;
+  size_t max_decoded_bytes;
   bool unpack_client_compression;
 };
 
@@ -37,7 +37,7 @@ class Decoder {
   explicit Decoder(const Limits& limits);
 
   // Decodes messages in order, sets their reasons, and fills `columns`, until all are decided or
-  // the lines have passed max_batch_bytes, or ids and other texts what one message may have. Throws
+  // the lines have passed max_decoded_bytes, or ids and other texts what one message may have. Throws
   // nothing but std::bad_alloc.
   void decode(std::vector<Message>& messages, Columns& columns);
 

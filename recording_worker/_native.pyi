@@ -26,7 +26,7 @@ class Decoder:
         *,
         max_decompressed_bytes: int = 67_108_864,
         max_timestamp_diff_ms: int = 604_800_000,
-        max_batch_bytes: int = 134_217_728,
+        max_decoded_bytes: int = 134_217_728,
         unpack_client_compression: bool = False,
     ) -> None:
         """With `unpack_client_compression`, events of `"cv": "2024-10"` are written unpacked, where that works."""
@@ -44,7 +44,7 @@ class Decoder:
         """Decode the rows whose disposition is 0, with the GIL released, and set their disposition and reason.
 
         All sequences have one entry a row. `now_ms` is the clock, or None where each message's own
-        timestamp counts as now. Decoding stops once the lines of the batch pass `max_batch_bytes`
+        timestamp counts as now. Decoding stops once the lines of the batch pass `max_decoded_bytes`
         (after at least one row): `DecodedBatch.rows` says how many rows were decided.
         Raises ValueError if lengths differ, MemoryError if there is no memory.
         """
@@ -53,7 +53,7 @@ class DecodedBatch:
     """What one decode call found. Row numbers are those of the call. Its bytes live while any block uses them."""
 
     rows: int
-    """How many rows were decided; fewer than given where `max_batch_bytes` was reached."""
+    """How many rows were decided; fewer than given where `max_decoded_bytes` was reached."""
     encodings: dict[str, int]
     """Messages by how the value was encoded: "plain", "gzip", "lz4", "zstd" (rows that got as far)."""
     uncompressed_bytes: int

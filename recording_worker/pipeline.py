@@ -89,7 +89,7 @@ def build_pipeline(
     decoder = Decoder(
         max_decompressed_bytes=settings.max_decompressed_bytes,
         max_timestamp_diff_ms=round(settings.max_timestamp_diff_days * _DAY_MS),
-        max_batch_bytes=settings.max_decoded_bytes,
+        max_decoded_bytes=settings.max_decoded_bytes,
         unpack_client_compression=settings.unpacks_client_compression,
     )
     return Pipeline(

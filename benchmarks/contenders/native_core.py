@@ -69,7 +69,7 @@ class Session:
 class NativePass:
     """One pass over all messages, a poll at a time."""
 
-    decoder = Decoder(max_batch_bytes=_SETTINGS.max_decoded_bytes, unpack_client_compression=False)
+    decoder = Decoder(max_decoded_bytes=_SETTINGS.max_decoded_bytes, unpack_client_compression=False)
     """Lives through all passes, as in the worker. Unpacks nothing, since the other contenders don't."""
 
     def __init__(self, messages: list[Poll]) -> None:

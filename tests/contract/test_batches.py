@@ -130,11 +130,11 @@ def test_rows_decided_before_are_left_alone() -> None:
     assert decoded.session_id(3) == "session-1"
 
 
-@pytest.mark.parametrize("max_batch_bytes", [1, 10_000, 100_000])
-def test_decoding_stops_once_the_lines_pass_the_limit(max_batch_bytes: int) -> None:
+@pytest.mark.parametrize("max_decoded_bytes", [1, 10_000, 100_000])
+def test_decoding_stops_once_the_lines_pass_the_limit(max_decoded_bytes: int) -> None:
     """At least one row is decided, the row that passes the limit is the last, and what follows decodes as before."""
     rows = [row for row in mixed_rows() if len(row.value or b"") < 50_000]
-    decoder = _native.Decoder(max_batch_bytes=max_batch_bytes)
+    decoder = _native.Decoder(max_decoded_bytes=max_decoded_bytes)
     together = decode_native(rows).rows
     at = calls = 0
     while at < len(rows):
@@ -146,9 +146,9 @@ def test_decoding_stops_once_the_lines_pass_the_limit(max_batch_bytes: int) -> N
         assert not any(call.dispositions[decided:])
         assert not any(call.reasons[decided:])
         sizes = [call.decoded.line_bytes(row) for row in range(decided) if not call.dispositions[row]]
-        assert sum(sizes[:-1]) <= max_batch_bytes
+        assert sum(sizes[:-1]) <= max_decoded_bytes
         if at + decided < len(rows):
-            assert sum(sizes) > max_batch_bytes
+            assert sum(sizes) > max_decoded_bytes
         at += decided
         calls += 1
     assert at == len(rows)

@@ -15,7 +15,7 @@ from tests import builders, hooks
 DECODE = """
 import os, sys, threading
 from recording_worker._native import Decoder
-decoder = Decoder(max_decompressed_bytes=1 << 20, max_timestamp_diff_ms=1 << 40, max_batch_bytes=1 << 20)
+decoder = Decoder(max_decompressed_bytes=1 << 20, max_timestamp_diff_ms=1 << 40, max_decoded_bytes=1 << 20)
 done = threading.Event()
 def watch():
     if not done.wait(1):

@@ -55,7 +55,7 @@ def test_limits_below_zero() -> None:
     with pytest.raises(OverflowError):
         _native.Decoder(max_decompressed_bytes=-1)
     with pytest.raises(OverflowError):
-        _native.Decoder(max_batch_bytes=-1)
+        _native.Decoder(max_decoded_bytes=-1)
 
 
 def test_the_cap_fits_offsets_of_32_bits() -> None:

@@ -12,8 +12,8 @@ from tests.decoders import call_native
 from tests.inputs import EVENT, Input, event_text, plain_value
 
 
-def decoded(*values: bytes, max_batch_bytes: int = 1 << 27) -> _native.DecodedBatch:
-    decoder = _native.Decoder(max_batch_bytes=max_batch_bytes)
+def decoded(*values: bytes, max_decoded_bytes: int = 1 << 27) -> _native.DecodedBatch:
+    decoder = _native.Decoder(max_decoded_bytes=max_decoded_bytes)
     return call_native(decoder, [Input(value) for value in values]).decoded
 
 
@@ -119,7 +119,7 @@ def test_record_refuses_rows_that_are_not_there_or_not_ok() -> None:
 
 
 def test_rows_of_a_batch_end_where_decoding_stopped() -> None:
-    batch = decoded(*large(5), max_batch_bytes=150_000)
+    batch = decoded(*large(5), max_decoded_bytes=150_000)
     assert batch.rows == 2
     with pytest.raises(IndexError):
         batch.lines(2)

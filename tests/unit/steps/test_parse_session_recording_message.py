@@ -10,9 +10,9 @@ from tests.builders import NOW_MS, FakeClock, batch, event, headers, message, va
 DAY_MS = 86_400_000
 
 
-def parsed(rows: MessageBatch, *, clock: FakeClock | None = None, max_batch_bytes: int = 1 << 27) -> MessageBatch:
+def parsed(rows: MessageBatch, *, clock: FakeClock | None = None, max_decoded_bytes: int = 1 << 27) -> MessageBatch:
     ParseHeaders().run(rows)
-    step = ParseSessionRecordingMessage(Decoder(max_batch_bytes=max_batch_bytes), clock, 7.0)
+    step = ParseSessionRecordingMessage(Decoder(max_decoded_bytes=max_decoded_bytes), clock, 7.0)
     step.run(rows)
     return rows
 
@@ -64,6 +64,6 @@ def test_offline_the_messages_own_timestamp_is_now() -> None:
 
 
 def test_decoding_stops_at_its_memory_limit() -> None:
-    rows = parsed(batch(*(message(n) for n in range(5))), clock=FakeClock(), max_batch_bytes=150)
+    rows = parsed(batch(*(message(n) for n in range(5))), clock=FakeClock(), max_decoded_bytes=150)
     assert rows.decoded is not None
     assert 1 <= rows.decoded.rows < 5
