@@ -14,11 +14,12 @@ import orjson
 import zstandard
 
 from recording_worker._native import DecodedBatch, Decoder, SessionBlock
-from recording_worker.batch import Message, MessageBatch
+from recording_worker.batch import MessageBatch
 from recording_worker.demo.page import PATHS, Page
 from recording_worker.demo.traffic import Draft
 from recording_worker.demo.visitor import Event, Visitor
 from recording_worker.kafka.file_source import read_messages
+from recording_worker.messages import Message
 from recording_worker.steps.parse_headers import ParseHeaders
 
 SAMPLE = Path(__file__).parents[1] / "tests" / "data" / "sample.jsonl.zst"

@@ -11,8 +11,8 @@ from typing import Any
 import cramjam
 
 from benchmarks.wire import Encoding, WireMessage
-from recording_worker.batch import Message
 from recording_worker.kafka.file_source import read_messages
+from recording_worker.messages import Message
 
 SMALL_BYTES = 2048
 """The largest value of the small messages, bytes when uncompressed."""

@@ -6,7 +6,7 @@ from benchmarks.conftest import Measure
 from benchmarks.inputs import columns, real, record
 from recording_worker._native import Decoder, SessionBlock, gather
 from recording_worker.recording.compression import block_compressor
-from recording_worker.settings import Codec
+from recording_worker.settings.model import Codec
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from recording_worker.batch import Message, MessageBatch
+from recording_worker.batch import MessageBatch
 from recording_worker.clock import SystemClock
+from recording_worker.messages import Message
 from recording_worker.pipeline import Step
 from recording_worker.refresh import Reading, Refreshed
 from recording_worker.restrictions.refreshed import RefreshedRestrictions

@@ -12,7 +12,7 @@ from recording_worker.pipeline import Pipeline, Step, build_pipeline
 from recording_worker.recording.flush import FlushedBatch, Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
 from recording_worker.restrictions.refreshed import RefreshedRestrictions
-from recording_worker.settings import Codec, Settings
+from recording_worker.settings.model import Codec, Settings
 from recording_worker.storage.blackhole import BlackholeStorage
 from recording_worker.teams.any_token import AnyTokenTeams
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from recording_worker.batch import Message, MessageBatch
+from recording_worker.batch import MessageBatch
 from recording_worker.clock import SystemClock
+from recording_worker.messages import Message
 from recording_worker.pipeline import Step
 from recording_worker.steps.parse_headers import ParseHeaders
 from recording_worker.steps.redirect_hot_sessions import RedirectHotSessions

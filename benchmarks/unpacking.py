@@ -14,7 +14,7 @@ from benchmarks.message_sets import load_messages
 from recording_worker._native import Decoder, gather
 from recording_worker.errors import WorkerError
 from recording_worker.recording.compression import BlockCompressor, block_compressor
-from recording_worker.settings import Codec
+from recording_worker.settings.model import Codec
 
 
 class PackedPass(NativePass):

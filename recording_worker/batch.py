@@ -6,54 +6,15 @@ later steps skip rows that are not ok. A bad message is data, not an exception.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from recording_worker.reasons import Reason
+from recording_worker.messages import Headers, Message, OutputRecord
+from recording_worker.outcome import Disposition, Reason
 
 if TYPE_CHECKING:
     from recording_worker._native import DecodedBatch
     from recording_worker.recording.session_batch import SessionBatchRecorder
     from recording_worker.teams.service import Team
-
-Headers = list[tuple[str, bytes]]
-"""A message's headers as they came: (key, value) in order, keys may repeat."""
-
-
-class Disposition(IntEnum):
-    """Where a message ends. Every message ends in exactly one."""
-
-    OK = 0
-    DROP = 1
-    REDIRECT = 2
-    DLQ = 3
-    HELD = 4
-    """Nowhere yet: its partition has halted, and it will be read again."""
-
-
-class Message(NamedTuple):
-    """One Kafka record, wherever it came from."""
-
-    partition: int
-    offset: int
-    timestamp_ms: int
-    """Kafka timestamp in ms since 1970, or -1 where the record has none."""
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
-
-
-class OutputRecord(NamedTuple):
-    """One record to be produced together with the offsets of the partition it came from."""
-
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
-    timestamp_ms: int
-    """Timestamp to produce with; 0 lets the broker's clock decide."""
-    as_it_came: bool = False
-    """Whether key and value are an input message passed on untouched (DLQ, overflow), not JSON of ours."""
 
 
 @dataclass(slots=True)

@@ -5,8 +5,9 @@ from collections import OrderedDict
 import orjson
 
 from recording_worker import metrics
-from recording_worker.batch import IngestionWarning, MessageBatch, OutputRecord
+from recording_worker.batch import IngestionWarning, MessageBatch
 from recording_worker.clock import Clock
+from recording_worker.messages import OutputRecord
 from recording_worker.recording.timestamps import utc_text
 from recording_worker.teams.service import TeamService
 

@@ -8,7 +8,7 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from recording_worker.settings import LogLevel
+from recording_worker.settings.model import LogLevel
 
 _TRACEBACKS = ExceptionDictTransformer(show_locals=False)
 """Local variables stay out of the logs: they may hold secrets and recordings."""

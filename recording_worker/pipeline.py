@@ -7,14 +7,15 @@ from typing import Protocol
 
 from recording_worker import metrics
 from recording_worker._native import Decoder
-from recording_worker.batch import Message, MessageBatch
+from recording_worker.batch import MessageBatch
 from recording_worker.clock import Clock
 from recording_worker.ingestion_warnings import HandleIngestionWarnings
+from recording_worker.messages import Message
 from recording_worker.recording.session_batch import SessionBatchManager
 from recording_worker.redis_link import Redis
 from recording_worker.restrictions.service import RestrictionService
 from recording_worker.results import HandleResults
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from recording_worker.steps.apply_restrictions import ApplyRestrictions
 from recording_worker.steps.collect_batch_metrics import CollectBatchMetrics
 from recording_worker.steps.flush_batch import FlushBatch, FlushThread

@@ -3,9 +3,10 @@
 from collections import Counter
 
 from recording_worker import metrics
-from recording_worker.batch import Disposition, MessageBatch, OutputRecord
+from recording_worker.batch import MessageBatch
 from recording_worker.dlq.headers import Source, dlq_headers
-from recording_worker.reasons import Reason
+from recording_worker.messages import OutputRecord
+from recording_worker.outcome import Disposition, Reason
 
 
 class HandleResults:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from recording_worker import _native
-from recording_worker.batch import Disposition
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Disposition, Reason
 from tests.inputs import Input
 from tests.reference import jsontext
 from tests.reference.counters import BlockCounters, ConsoleLog, block_counters, console_logs

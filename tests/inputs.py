@@ -10,7 +10,7 @@ from typing import NamedTuple
 import lz4.block
 import zstandard
 
-from recording_worker.batch import Message
+from recording_worker.messages import Message
 from tests.builders import NOW_MS
 
 

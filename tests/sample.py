@@ -8,7 +8,7 @@ from pathlib import Path
 
 import zstandard
 
-from recording_worker.batch import Message
+from recording_worker.messages import Message
 
 SAMPLE = Path(__file__).parent / "data" / "sample.jsonl.zst"
 

@@ -7,7 +7,7 @@ from benchmarks.contenders.serve import Counts, serve
 from benchmarks.wire import Encoding, WireMessage
 from recording_worker._native import DecodedBatch, Decoder, SessionBlock, gather
 from recording_worker.recording.console_logs import ConsoleLogRecorder
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 
 _SETTINGS = Settings()
 _TEAM = 1

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recording_worker.batch import Disposition
 from recording_worker.errors import WorkerError
+from recording_worker.outcome import Disposition
 
 if TYPE_CHECKING:
     from recording_worker.demo.run import DemoResult

@@ -12,14 +12,8 @@ from pydantic import ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from recording_worker.settings import (
-    CONFIG_VARIABLE,
-    ENV_PREFIX,
-    Settings,
-    flag_of,
-    load_settings,
-    unknown_variables,
-)
+from recording_worker.settings.load import CONFIG_VARIABLE, ENV_PREFIX, flag_of, load_settings, unknown_variables
+from recording_worker.settings.model import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -10,8 +10,8 @@ from recording_worker.cli.options import MESSAGE_FILES_HELP, message_files, sett
 from recording_worker.errors import WorkerError
 
 if TYPE_CHECKING:
-    from recording_worker.batch import Message
     from recording_worker.kafka.feeder import Feeder
+    from recording_worker.messages import Message
 
 _BOOT_TIMEOUT = 8.0
 

@@ -7,7 +7,8 @@ import click
 
 from recording_worker.cli.options import SETTINGS_HELP, settings_from, settings_options
 from recording_worker.errors import ConfigError
-from recording_worker.settings import SCALARS, Settings, flag_of
+from recording_worker.settings.load import SCALARS, flag_of
+from recording_worker.settings.model import Settings
 
 _SECTIONS = {
     "bootstrap_servers": "Kafka",

@@ -15,11 +15,11 @@ from rich.progress import track
 
 from recording_worker.cli.options import S3_SETTINGS, settings_from, settings_options
 from recording_worker.errors import WorkerError
-from recording_worker.reading.blocks import counted
 from recording_worker.reading.export import only_team, session_lines
 from recording_worker.reading.index import BatchFileError, Block, read_blocks
 from recording_worker.reading.places import Places
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
+from recording_worker.text import counted
 
 Item = TypeVar("Item")
 

@@ -10,7 +10,7 @@ import orjson
 
 from recording_worker.cli.options import S3_SETTINGS, settings_from, settings_options
 from recording_worker.cli.times import parse_time
-from recording_worker.reading.blocks import printable
+from recording_worker.text import printable
 
 if TYPE_CHECKING:
     from recording_worker.reading.verify import Report

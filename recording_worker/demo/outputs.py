@@ -8,13 +8,12 @@ from pathlib import Path
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 from prometheus_client import Metric
 
-from recording_worker.batch import Disposition
 from recording_worker.demo.traffic import Outcome
 from recording_worker.dlq.headers import REASON
 from recording_worker.errors import WorkerError
 from recording_worker.kafka.clients import QUIET_LOGGER
+from recording_worker.outcome import Disposition, Reason
 from recording_worker.reading.index import BatchFileError, find_files, read_blocks
-from recording_worker.reasons import Reason
 
 _TIMEOUT = 10.0
 

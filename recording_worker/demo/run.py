@@ -12,7 +12,7 @@ from recording_worker.demo.traffic import OK, Outcome, traffic
 from recording_worker.errors import WorkerError
 from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.feeder import Feeder, GroupFollower
-from recording_worker.settings import Delivery, Settings
+from recording_worker.settings.model import Delivery, Settings
 
 Report = Callable[[float, int], None]
 """Is told (seconds, messages sent) since it was last told."""

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from recording_worker.demo.traffic import RESTRICTIONS, TEAMS
 from recording_worker.errors import ConfigError, WorkerError
-from recording_worker.settings import ENV_PREFIX
+from recording_worker.settings.load import ENV_PREFIX
 
 _CONFIG, _TEAMS, _RESTRICTIONS, _LOG = "recording-worker.toml", "teams.toml", "restrictions.toml", "worker.log"
 _BLOCKS = "blocks"

@@ -16,10 +16,10 @@ from typing import NamedTuple
 import cramjam
 import orjson
 
-from recording_worker.batch import Disposition, Headers, Message
 from recording_worker.demo.page import PATHS, Page
 from recording_worker.demo.visitor import Event, Visitor
-from recording_worker.reasons import Reason
+from recording_worker.messages import Headers, Message
+from recording_worker.outcome import Disposition, Reason
 
 TEAMS = """\
 # Which tokens are taken, and how their recordings are kept.

@@ -13,7 +13,7 @@ from recording_worker.dlq.audit import Action, AuditRecord, Handled, State
 from recording_worker.dlq.letter import Letter, Place, Selection
 from recording_worker.dlq.producer import LetterProducer, Outgoing, Position, TooLargeError
 from recording_worker.dlq.topics import DlqTopics
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 
 _MOST_LETTERS = 200
 _MOST_BYTES = 4 * 1024 * 1024

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from recording_worker.batch import Headers
+from recording_worker.messages import Headers
 
 PREFIX = "dlq-"
 """Headers that begin so are the DLQ's, not the message's own."""

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from recording_worker.batch import Headers
 from recording_worker.dlq.headers import ERROR, PREFIX, REASON, STEP, Source, source_of
-from recording_worker.reading.ledger import Record
+from recording_worker.messages import Headers, Record
 
 
 class Place(NamedTuple):

@@ -8,11 +8,11 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
 
-from recording_worker.batch import Headers
 from recording_worker.errors import BootError, WorkerError
 from recording_worker.kafka.clients import QUIET_LOGGER, as_config_error
 from recording_worker.kafka.transactions import PURGED, transactional_config, until_decided
-from recording_worker.settings import Delivery, Settings
+from recording_worker.messages import Headers
+from recording_worker.settings.model import Delivery, Settings
 
 log = structlog.get_logger()
 

@@ -9,7 +9,7 @@ from recording_worker.errors import ConfigError
 from recording_worker.kafka.admin import Admin, LogBounds
 from recording_worker.kafka.topic_reader import Stretch, first_retained_ms, read_topic, settled_bounds, whole
 from recording_worker.recording.timestamps import utc_text
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 
 Progress = Callable[[str, float], AbstractContextManager[Callable[[float, int], None]]]
 """Begins a progress bar of a title and a total; what it gives is told of what was done (see `cli.output`)."""

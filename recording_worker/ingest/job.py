@@ -7,17 +7,18 @@ from itertools import chain, islice
 from math import inf
 from pathlib import Path
 
-from recording_worker.batch import Message, MessageBatch
+from recording_worker.batch import MessageBatch
 from recording_worker.clock import SystemClock
 from recording_worker.ingest.counts import IngestCounts
 from recording_worker.ingest.topics import TopicFiles
 from recording_worker.kafka.file_source import read_messages
+from recording_worker.messages import Message
 from recording_worker.pipeline import Pipeline, build_pipeline
 from recording_worker.recording.flush import Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
 from recording_worker.refresh import Stores
 from recording_worker.restrictions import open_restrictions
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from recording_worker.storage.local import LocalStorage
 from recording_worker.teams import open_teams
 

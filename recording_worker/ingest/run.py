@@ -15,7 +15,7 @@ from recording_worker.errors import WorkerError
 from recording_worker.ingest.counts import IngestCounts
 from recording_worker.ingest.job import IngestJob, run_job
 from recording_worker.ingest.staging import staged_folder
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 
 Report = Callable[[int, int], None]
 """Is told (bytes read from files, messages done) since it was last told."""

@@ -6,8 +6,8 @@ from typing import BinaryIO
 
 import orjson
 
-from recording_worker.batch import OutputRecord
 from recording_worker.errors import FlushError
+from recording_worker.messages import OutputRecord
 from recording_worker.recording.flush import FlushedBatch
 
 

@@ -17,7 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from recording_worker.errors import BootError
 from recording_worker.kafka.clients import QUIET_LOGGER, as_config_error, client_config
 from recording_worker.kafka.offsets import Position
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 
 _TIMEOUT = 15.0
 _LOOK_EVERY = 0.1

@@ -9,7 +9,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from recording_worker.errors import BootError, ConfigError
-from recording_worker.settings import Properties, Settings
+from recording_worker.settings.model import Properties, Settings
 
 log = structlog.get_logger()
 

@@ -9,10 +9,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
 from recording_worker import metrics
-from recording_worker.batch import Headers, Message
 from recording_worker.errors import WorkerError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config, is_fatal
-from recording_worker.settings import OnOffsetGap, Settings
+from recording_worker.messages import Headers, Message
+from recording_worker.settings.model import OnOffsetGap, Settings
 
 log = structlog.get_logger()
 

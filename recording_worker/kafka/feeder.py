@@ -6,12 +6,12 @@ from collections import Counter, defaultdict, deque
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
-from recording_worker.batch import Message
 from recording_worker.errors import WorkerError
 from recording_worker.kafka.clients import QUIET_LOGGER, as_config_error
 from recording_worker.kafka.consumer import consumer_config
 from recording_worker.kafka.producer import producer_config
-from recording_worker.settings import Settings
+from recording_worker.messages import Message
+from recording_worker.settings.model import Settings
 
 MIB = 1024 * 1024
 

@@ -14,8 +14,8 @@ from typing import BinaryIO
 
 import zstandard
 
-from recording_worker.batch import Headers, Message
 from recording_worker.errors import WorkerError
+from recording_worker.messages import Headers, Message
 
 _KEYS = frozenset({"partition_key", "timestamp_ms", "headers", "value_b64"})
 _CHUNK = 256 * 1024

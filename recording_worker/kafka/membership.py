@@ -15,7 +15,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 from recording_worker.errors import WorkerError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config, is_fatal
 from recording_worker.kafka.offsets import OffsetStore, Position
-from recording_worker.settings import GroupProtocol, Settings, StartFrom
+from recording_worker.settings.model import GroupProtocol, Settings, StartFrom
 
 log = structlog.get_logger()
 

@@ -9,11 +9,11 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
 
 from recording_worker import metrics
-from recording_worker.batch import OutputRecord
 from recording_worker.dlq.headers import PREFIX
 from recording_worker.errors import BootError, FlushError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config
-from recording_worker.settings import Delivery, Settings
+from recording_worker.messages import OutputRecord
+from recording_worker.settings.model import Delivery, Settings
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ from recording_worker.errors import ConfigError
 from recording_worker.kafka.admin import Admin, LogBounds
 from recording_worker.kafka.offsets import Position
 from recording_worker.recording.account import carried_account
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from recording_worker.errors import ConfigError
 from recording_worker.kafka.admin import Admin
 from recording_worker.kafka.topic_reader import first_retained_ms, read_topic, settled_bounds, whole
 from recording_worker.kafka.verification import Progress
+from recording_worker.messages import Record
 from recording_worker.reading.index import BatchFileError, RangedFile, read_index
-from recording_worker.reading.ledger import Record, read_accounts, read_block
+from recording_worker.reading.ledger import read_accounts, read_block
 from recording_worker.reading.places import block_place
 from recording_worker.recording.timestamps import utc_text
-from recording_worker.settings import Codec, Settings
+from recording_worker.settings.model import Codec, Settings
 from recording_worker.storage.inventory import StoredFile, file_key_of, open_inventory
 
 FLUSH_MS = 3_600_000

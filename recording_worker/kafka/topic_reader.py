@@ -10,8 +10,8 @@ from recording_worker.errors import BootError
 from recording_worker.kafka.admin import Admin, LogBounds
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error
 from recording_worker.kafka.consumer import consumer_config, headers_of
-from recording_worker.reading.ledger import Record
-from recording_worker.settings import Settings
+from recording_worker.messages import Record
+from recording_worker.settings.model import Settings
 
 _SETTLE_SECONDS = 5.0
 """How long to wait for transactions that are under way."""

@@ -13,11 +13,11 @@ from typing import Any
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from recording_worker.batch import OutputRecord
 from recording_worker.errors import BootError, FlushError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, is_fatal
 from recording_worker.kafka.producer import Failure, leave_out, produce, producer_config, take_too_large
-from recording_worker.settings import Settings
+from recording_worker.messages import OutputRecord
+from recording_worker.settings.model import Settings
 
 log = structlog.get_logger()
 

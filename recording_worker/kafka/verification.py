@@ -13,7 +13,7 @@ from recording_worker.reading.ledger import Ledger
 from recording_worker.reading.places import Places
 from recording_worker.reading.verify import Report, verified
 from recording_worker.recording.timestamps import utc_text
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 
 Progress = Callable[[str, float], AbstractContextManager[Callable[[float, int], None]]]
 """Begins a progress bar of a title and a total; what it gives is told of what was done (see `cli.output`)."""

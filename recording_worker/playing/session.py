@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recording_worker.playing.events import is_packed, parse, unpack
-from recording_worker.reading.blocks import counted
 from recording_worker.reading.index import Block
+from recording_worker.text import counted
 
 ACTIVITY_GAP_MS = 5_000
 """After this long without a user's doing the session counts as inactive, as in `active_milliseconds`."""

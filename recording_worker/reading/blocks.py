@@ -11,6 +11,7 @@ from rich.text import Text
 
 from recording_worker.reading.index import Block
 from recording_worker.recording.timestamps import utc_text
+from recording_worker.text import counted, printable
 
 
 def block_json(block: Block) -> bytes:
@@ -120,13 +121,3 @@ class Totals:
             f"{counted(len(self.sessions), 'session')}, {counted(self.events, 'event')}, "
             f"{filesize.decimal(self.size)} of lines, {filesize.decimal(self.stored)} stored"
         )
-
-
-def printable(text: str) -> str:
-    """Text from outside, safe on a terminal: what is not printable is escaped."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
-def counted(number: int, noun: str) -> str:
-    """A number and what it is of."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -17,7 +17,7 @@ from recording_worker.reading.places import Places, block_place
 from recording_worker.reading.timestamps import event_timestamp
 from recording_worker.recording.batch_file import FILE_NAME, BatchIndex, BlockEntry
 from recording_worker.recording.timestamps import utc_text
-from recording_worker.settings import Codec
+from recording_worker.settings.model import Codec
 
 _DAY_MS = 86_400_000
 _LARGEST_FRAME = 1 << 34

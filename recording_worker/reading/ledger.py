@@ -13,25 +13,10 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from recording_worker.dlq.headers import source_of
+from recording_worker.messages import Record
 from recording_worker.reading.damage import Damage, DamageKind
 from recording_worker.reading.places import block_place
 from recording_worker.recording.account import ACCOUNT_HEADER, Account
-
-
-class Record(NamedTuple):
-    """A record of a topic, as a read_committed reader gets it."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    headers: list[tuple[str, bytes]]
-    value: bytes | None
-    key: bytes | None = None
-
-    @property
-    def place(self) -> str:
-        return f"{self.topic}/{self.partition} at {self.offset}"
 
 
 @dataclass(frozen=True, slots=True)

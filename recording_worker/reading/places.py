@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from recording_worker.errors import ConfigError
 from recording_worker.reading.index import BatchFileError, LocalFile, RangedFile, find_files
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 
 if TYPE_CHECKING:
     from recording_worker.reading.s3_file import S3Files

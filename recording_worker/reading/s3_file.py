@@ -15,7 +15,7 @@ from recording_worker.s3.client import S3Client, S3Place, connect
 from recording_worker.s3.faults import S3_ERRORS, CutAnswerError, code_of, describe, never_arrived, status_of
 from recording_worker.s3.listing import list_objects
 from recording_worker.s3.retry import Patience
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 
 
 class S3Files:

@@ -8,7 +8,7 @@ import cramjam
 import zstandard
 
 from recording_worker._native import LineBuffer
-from recording_worker.settings import Codec
+from recording_worker.settings.model import Codec
 
 SLICE_BYTES = 4 * 1024 * 1024
 """Lines compressed in one call, bytes, or one block that is larger: little enough that what comes out can be

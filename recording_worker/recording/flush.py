@@ -10,8 +10,8 @@ import orjson
 
 from recording_worker import metrics
 from recording_worker._native import LineBuffer, Timeline, gather
-from recording_worker.batch import OutputRecord
 from recording_worker.clock import Clock
+from recording_worker.messages import OutputRecord
 from recording_worker.recording.account import Account
 from recording_worker.recording.batch_file import (
     INDEX_VERSION,
@@ -25,7 +25,7 @@ from recording_worker.recording.batch_file import (
 from recording_worker.recording.compression import block_compressor
 from recording_worker.recording.metadata import block_metadata, console_log_values
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder, SessionRecorder
-from recording_worker.settings import Codec, Settings
+from recording_worker.settings.model import Codec, Settings
 from recording_worker.storage.base import Part, Storage
 
 

@@ -8,7 +8,7 @@ import uuid_utils
 from recording_worker._native import Timeline
 from recording_worker.recording.session_batch import SessionRecorder
 from recording_worker.recording.timestamps import utc_text
-from recording_worker.settings import Codec
+from recording_worker.settings.model import Codec
 from recording_worker.teams.service import RETENTION_DAYS
 
 LOG_SOURCE = "session_replay"

@@ -7,7 +7,7 @@ from recording_worker.restrictions.redis import RedisRestrictions
 from recording_worker.restrictions.refreshed import RefreshedRestrictions
 from recording_worker.restrictions.service import RestrictionService, Rule
 from recording_worker.restrictions.static import load_restrictions
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from recording_worker.watched_file import FILE_SECONDS, WatchedFile
 
 _REDIS_SECONDS = 30.0

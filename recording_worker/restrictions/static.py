@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from recording_worker.restrictions.service import Restriction, Rule
-from recording_worker.toml_file import read_toml
+from recording_worker.settings.toml import read_toml
 
 
 class _RestrictionTable(BaseModel):

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError
 
 from recording_worker import __version__
 from recording_worker.errors import ConfigError
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 
 S3Client = Any
 """boto3 makes the class of its client when it runs."""

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from recording_worker import metrics
-from recording_worker.batch import Disposition, MessageBatch
-from recording_worker.reasons import Reason
+from recording_worker.batch import MessageBatch
+from recording_worker.outcome import Disposition, Reason
 from recording_worker.recording.session_batch import SessionBatchManager
 
 _UNREAD = frozenset(

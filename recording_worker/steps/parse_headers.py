@@ -1,7 +1,7 @@
 """parse_headers: the message headers the other steps read, as columns."""
 
-from recording_worker.batch import Disposition, MessageBatch
-from recording_worker.reasons import Reason
+from recording_worker.batch import MessageBatch
+from recording_worker.outcome import Disposition, Reason
 
 
 class ParseHeaders:

@@ -2,9 +2,9 @@
 
 from recording_worker import metrics
 from recording_worker._native import Decoder
-from recording_worker.batch import Disposition, IngestionWarning, MessageBatch
+from recording_worker.batch import IngestionWarning, MessageBatch
 from recording_worker.clock import Clock
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Disposition, Reason
 
 _DAY_MS = 86_400_000
 _ERRORS = {

@@ -1,8 +1,8 @@
 """record_session_event: each message's events into the block of its session."""
 
 from recording_worker import metrics
-from recording_worker.batch import Disposition, MessageBatch
-from recording_worker.reasons import Reason
+from recording_worker.batch import MessageBatch
+from recording_worker.outcome import Disposition, Reason
 
 
 class RecordSessionEvent:

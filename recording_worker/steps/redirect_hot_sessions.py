@@ -1,8 +1,8 @@
 """redirect_hot_sessions: sessions that send more than their share go to the overflow topic."""
 
-from recording_worker.batch import Disposition, MessageBatch
+from recording_worker.batch import MessageBatch
 from recording_worker.lru import LruCache
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Disposition, Reason
 
 _MINUTE_MS = 60_000
 _CAPACITY = 50_000

@@ -1,7 +1,7 @@
 """resolve_team: the team of each message's token."""
 
-from recording_worker.batch import Disposition, MessageBatch
-from recording_worker.reasons import Reason
+from recording_worker.batch import MessageBatch
+from recording_worker.outcome import Disposition, Reason
 from recording_worker.teams.service import RETENTION_DAYS, TeamService
 
 

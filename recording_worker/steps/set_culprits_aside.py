@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from recording_worker.batch import Disposition, MessageBatch
-from recording_worker.reasons import Reason
+from recording_worker.batch import MessageBatch
+from recording_worker.outcome import Disposition, Reason
 
 
 class SetCulpritsAside:

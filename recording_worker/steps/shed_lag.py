@@ -2,9 +2,9 @@
 
 from zlib import crc32
 
-from recording_worker.batch import Disposition, MessageBatch
+from recording_worker.batch import MessageBatch
 from recording_worker.clock import Clock
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Disposition, Reason
 
 
 class ShedLag:

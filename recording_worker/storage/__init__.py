@@ -1,7 +1,7 @@
 """Where batch files go: one module a backend."""
 
 from recording_worker.errors import ConfigError
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from recording_worker.storage.base import Storage
 from recording_worker.storage.blackhole import BlackholeStorage
 from recording_worker.storage.local import LocalStorage

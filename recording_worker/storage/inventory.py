@@ -10,7 +10,7 @@ from typing import Protocol
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.reading.index import LocalFile, RangedFile
 from recording_worker.recording.batch_file import FILE_NAME
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 
 _TEMPORARY = re.compile(rf"\.({FILE_NAME.pattern}|check)\.[0-9a-f]{{8}}\.tmp")
 """The hidden names under which `storage.local` writes."""

@@ -10,7 +10,7 @@ from recording_worker.errors import BootError, ConfigError
 from recording_worker.s3.client import S3Place, connect
 from recording_worker.s3.faults import S3_ERRORS, code_of, describe, is_transient
 from recording_worker.s3.retry import Patience
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from recording_worker.storage.base import Part
 from recording_worker.storage.s3_upload import PART_BYTES, Dialect, Upload
 

@@ -9,7 +9,7 @@ from recording_worker.s3.client import S3Place, connect
 from recording_worker.s3.faults import S3_ERRORS, code_of, describe
 from recording_worker.s3.listing import list_objects, list_uploads
 from recording_worker.s3.retry import Patience
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from recording_worker.storage.inventory import StoredFile, created_ms_of
 
 

@@ -13,7 +13,7 @@ import structlog
 from recording_worker.clock import SystemClock
 from recording_worker.errors import BootError, ConfigError, WorkerError
 from recording_worker.logs import configure_logs
-from recording_worker.settings import Delivery, Settings
+from recording_worker.settings.model import Delivery, Settings
 
 log = structlog.get_logger()
 

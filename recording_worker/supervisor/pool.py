@@ -16,7 +16,7 @@ import structlog
 from recording_worker.clock import Clock
 from recording_worker.errors import BootError, StepError
 from recording_worker.metrics import PROCESS_VARIABLE
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from recording_worker.supervisor.control import (
     BootFailed,
     Channel,

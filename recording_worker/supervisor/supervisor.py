@@ -15,7 +15,7 @@ from recording_worker import metrics
 from recording_worker.clock import Clock
 from recording_worker.kafka.membership import GroupMember
 from recording_worker.kafka.offsets import OffsetStore, Position
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from recording_worker.supervisor.balance import Balancer
 from recording_worker.supervisor.control import (
     Assign,

@@ -2,7 +2,7 @@
 
 from recording_worker.errors import ConfigError
 from recording_worker.refresh import Stores
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from recording_worker.teams.any_token import AnyTokenTeams
 from recording_worker.teams.postgres import PostgresTeams
 from recording_worker.teams.refreshed import RefreshedTeams

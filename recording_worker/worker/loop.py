@@ -6,14 +6,15 @@ from collections.abc import Callable, Collection
 import structlog
 
 from recording_worker import metrics
-from recording_worker.batch import Message, MessageBatch
+from recording_worker.batch import MessageBatch
 from recording_worker.clock import Clock
 from recording_worker.errors import StepError, WorkerError
 from recording_worker.kafka.consumer import PartitionConsumer
+from recording_worker.messages import Message
 from recording_worker.pipeline import Pipeline
 from recording_worker.recording.flush import Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from recording_worker.steps.halt_on_dlq import DlqLimits
 from recording_worker.supervisor.control import (
     Assign,

@@ -22,8 +22,8 @@ from recording_worker.recording.session_batch import SessionBatchManager
 from recording_worker.redis_link import RedisLink
 from recording_worker.refresh import Stores
 from recording_worker.restrictions import open_restrictions
-from recording_worker.settings import Delivery as DeliveryKind
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Delivery as DeliveryKind
+from recording_worker.settings.model import Settings
 from recording_worker.steps.halt_on_dlq import DlqLimits
 from recording_worker.storage import open_storage
 from recording_worker.supervisor.control import BootFailed, Channel, Progress, Ready, WorkerChannel

@@ -1,7 +1,6 @@
 """How a message can end, and what becomes of a single one."""
 
-from recording_worker.batch import Disposition
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Disposition, Reason
 from tests.decoders import Decode, Outcome
 from tests.inputs import Input, plain_value
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Reason
 from tests.builders import NOW_MS
 from tests.contract.ends import OK, accepted, dlq
 from tests.decoders import Decode, Line

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Reason
 from tests.contract.ends import OK, accepted, dlq, untouched
 from tests.decoders import Decode
 from tests.inputs import (

@@ -5,8 +5,7 @@ import random
 import pytest
 
 from recording_worker import _native
-from recording_worker.batch import Disposition
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Disposition, Reason
 from tests.builders import NOW_MS
 from tests.contract.malformed import MALFORMED
 from tests.decoders import (

@@ -7,8 +7,7 @@ import lz4.block
 import pytest
 import zstandard
 
-from recording_worker.batch import Disposition
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Disposition, Reason
 from tests.decoders import Decode, assert_same, decode_native, decode_reference
 from tests.inputs import (
     ENCODED,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recording_worker.batch import Disposition
+from recording_worker.outcome import Disposition
 from tests.builders import NOW_MS
 from tests.decoders import Decode
 from tests.inputs import Input, event_text, plain_value

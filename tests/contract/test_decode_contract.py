@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Reason
 from tests.builders import NOW_MS
 from tests.contract.ends import OK, End, accepted, decode_one, dlq, drop
 from tests.contract.malformed import MALFORMED

@@ -7,7 +7,7 @@ import lz4.block
 import pytest
 import zstandard
 
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Reason
 from tests.contract.ends import OK, accepted, decode_one, dlq
 from tests.decoders import Decode
 from tests.inputs import (

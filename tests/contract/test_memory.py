@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Reason
 from tests.builders import NOW_MS
 from tests.inputs import EVENT, data_text, envelope_text, event_text, plain_value
 

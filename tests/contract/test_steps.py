@@ -6,15 +6,15 @@ import pytest
 from pydantic import SecretStr
 
 from recording_worker._native import Decoder
-from recording_worker.batch import Disposition, MessageBatch
+from recording_worker.batch import MessageBatch
 from recording_worker.ingestion_warnings import HandleIngestionWarnings
+from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline import Pipeline, Step, build_pipeline
-from recording_worker.reasons import Reason
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
 from recording_worker.redis_link import Command
 from recording_worker.restrictions.service import Restriction, Rule
 from recording_worker.results import HandleResults
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from recording_worker.steps.apply_restrictions import ApplyRestrictions
 from recording_worker.steps.collect_batch_metrics import CollectBatchMetrics
 from recording_worker.steps.flush_batch import FlushBatch

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from recording_worker.batch import Disposition
+from recording_worker.outcome import Disposition
 from tests.contract.ends import OK
 from tests.decoders import BatchOutcome, Decode, assert_same, decode_native, decode_reference
 from tests.inputs import EVENT, Input, event_text, gzip_member, gzip_value, input_of, plain_value

@@ -12,7 +12,7 @@ from typing import Any
 
 import lz4.block
 
-from recording_worker.batch import Headers, Message
+from recording_worker.messages import Headers, Message
 from tests.reference.decoder import decode_message
 from tests.reference.decompress import decompress, encoding_of
 from tests.sample import sample_messages

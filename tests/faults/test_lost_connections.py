@@ -10,9 +10,9 @@ from typing import NamedTuple
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from recording_worker.batch import OutputRecord
 from recording_worker.kafka.transactions import TransactionalProducer
-from recording_worker.settings import Settings
+from recording_worker.messages import OutputRecord
+from recording_worker.settings.model import Settings
 from tests.faults.ledger import CommittedReader
 from tests.faults.proxy import Api, Mode, Proxy, Side
 from tests.servers.kafka import KafkaServer

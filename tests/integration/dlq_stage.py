@@ -10,8 +10,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
-from recording_worker.batch import Headers
 from recording_worker.dlq.headers import Source, dlq_headers
+from recording_worker.messages import Headers
 from tests import builders
 from tests.integration.command import Result, run, start
 

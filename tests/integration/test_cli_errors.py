@@ -9,7 +9,7 @@ import pytest
 from recording_worker import __version__
 from recording_worker.cli import COMMANDS
 from recording_worker.kafka.embedded import EmbeddedBroker
-from recording_worker.settings import SCALARS, flag_of
+from recording_worker.settings.load import SCALARS, flag_of
 from tests.integration.command import Result, run
 from tests.integration.service import TOPIC
 from tests.sample import SAMPLE

@@ -8,7 +8,7 @@ import pytest
 from recording_worker.errors import WorkerError
 from recording_worker.kafka.membership import GroupMember
 from recording_worker.kafka.offsets import OffsetStore, Position
-from recording_worker.settings import GroupProtocol, Settings
+from recording_worker.settings.model import GroupProtocol, Settings
 from tests.integration.service import wait_for
 from tests.servers.fixtures import NewTopic
 from tests.servers.kafka import KafkaServer

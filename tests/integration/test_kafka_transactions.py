@@ -7,13 +7,13 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from prometheus_client import REGISTRY
 
-from recording_worker.batch import OutputRecord
 from recording_worker.errors import FlushError
 from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.membership import GroupMember
 from recording_worker.kafka.offsets import OffsetStore, Position
 from recording_worker.kafka.transactions import STALE_MEMBERSHIP, TransactionalProducer, can_transact
-from recording_worker.settings import GroupProtocol, Settings
+from recording_worker.messages import OutputRecord
+from recording_worker.settings.model import GroupProtocol, Settings
 from tests.integration.service import wait_for
 from tests.servers.fixtures import NewTopic
 from tests.servers.kafka import KafkaServer

@@ -6,7 +6,7 @@ import pytest
 
 from recording_worker import metrics
 from recording_worker.batch import MessageBatch
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Reason
 from recording_worker.redis_link import Command, RedisLink
 from recording_worker.steps.limit_new_sessions import LimitNewSessions, TeamBuckets
 from tests.builders import FakeClock

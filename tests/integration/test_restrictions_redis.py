@@ -12,7 +12,7 @@ from recording_worker.refresh import Stores
 from recording_worker.restrictions import open_restrictions
 from recording_worker.restrictions.redis import RedisRestrictions
 from recording_worker.restrictions.service import Restriction, Rule
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from tests.builders import FakeClock
 from tests.integration.conftest import StartService
 from tests.integration.service import Traffic, recorded, wait_for

@@ -12,7 +12,7 @@ from recording_worker.kafka.clients import check_broker
 from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.membership import member_config
 from recording_worker.kafka.producer import check_outputs
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from tests.integration.conftest import StartService
 from tests.integration.service import TOPIC, Service, is_alive
 from tests.servers.fixtures import NewTopic

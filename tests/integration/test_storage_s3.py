@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from recording_worker.errors import BootError, ConfigError, FlushError
 from recording_worker.recording.batch_file import file_metadata
 from recording_worker.s3.client import S3Place
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from recording_worker.storage import open_storage, s3, s3_upload
 from recording_worker.storage.s3 import S3Storage
 from tests.batch_files import block, line

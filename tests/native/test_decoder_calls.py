@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from recording_worker import _native
-from recording_worker.batch import Disposition
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Disposition, Reason
 from tests.builders import NOW_MS
 from tests.decoders import call_native, decode_native
 from tests.inputs import EVENT, Input, event_text, plain_value

@@ -1,5 +1,5 @@
 from recording_worker import _native
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Reason
 
 
 def test_reasons_of_the_core_are_the_reasons_of_the_worker() -> None:

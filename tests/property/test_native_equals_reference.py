@@ -6,7 +6,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Reason
 from tests.builders import NOW_MS
 from tests.decoders import assert_same, decode_native, decode_reference
 from tests.inputs import Input

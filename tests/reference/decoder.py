@@ -14,8 +14,7 @@ Where the contract leaves room, this takes it by the letter:
 
 from dataclasses import dataclass, field
 
-from recording_worker.batch import Disposition
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Disposition, Reason
 from tests.reference import jsontext
 from tests.reference.decompress import CorruptError, TooLargeError, decompress, encoding_of
 from tests.reference.jsontext import JsonObject, JsonValue, Number, replace_surrogates

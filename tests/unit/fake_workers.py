@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 
 from recording_worker.errors import BootError
 from recording_worker.kafka.consumer import PartitionState
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from recording_worker.supervisor.control import (
     Assign,
     BootFailed,

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from recording_worker import metrics
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Reason
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]

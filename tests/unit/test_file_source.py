@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import zstandard
 
-from recording_worker.batch import Message
 from recording_worker.kafka.file_source import MessageFileError, read_messages
+from recording_worker.messages import Message
 from tests.sample import SAMPLE, sample_messages
 
 

@@ -13,13 +13,13 @@ import zstandard
 from prometheus_client import REGISTRY
 
 from recording_worker._native import Decoder
-from recording_worker.batch import OutputRecord
 from recording_worker.errors import FlushError
+from recording_worker.messages import OutputRecord
 from recording_worker.reading.export import session_lines
 from recording_worker.reading.index import Block, find_files, read_blocks
 from recording_worker.recording.flush import FlushedBatch, Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
-from recording_worker.settings import Codec, Settings
+from recording_worker.settings.model import Codec, Settings
 from recording_worker.steps.parse_headers import ParseHeaders
 from recording_worker.steps.parse_session_recording_message import ParseSessionRecordingMessage
 from recording_worker.steps.resolve_team import ResolveTeam

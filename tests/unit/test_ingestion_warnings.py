@@ -1,8 +1,8 @@
 import orjson
 
-from recording_worker.batch import Disposition, IngestionWarning
+from recording_worker.batch import IngestionWarning
 from recording_worker.ingestion_warnings import Debouncer, HandleIngestionWarnings
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Disposition, Reason
 from recording_worker.steps.parse_headers import ParseHeaders
 from recording_worker.teams.service import Team
 from tests.builders import FakeClock, batch, headers, message

@@ -6,7 +6,7 @@ import pytest
 import structlog
 
 from recording_worker.logs import configure_logs
-from recording_worker.settings import LogLevel
+from recording_worker.settings.model import LogLevel
 
 
 @pytest.fixture(autouse=True)

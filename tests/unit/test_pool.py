@@ -8,7 +8,7 @@ import pytest
 
 from recording_worker.clock import Clock, SystemClock
 from recording_worker.errors import BootError
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from recording_worker.supervisor.control import FromWorker, Released, Stop
 from recording_worker.supervisor.pool import WorkerExit, WorkerMain, WorkerPool, respawn_delay
 from tests.builders import FakeClock

@@ -1,5 +1,4 @@
-from recording_worker.batch import Disposition
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Disposition, Reason
 from recording_worker.results import HandleResults
 from tests.builders import TOPIC, batch, headers, message
 

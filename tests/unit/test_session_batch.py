@@ -1,5 +1,6 @@
 from recording_worker._native import Decoder
-from recording_worker.batch import Message, MessageBatch, OutputRecord
+from recording_worker.batch import MessageBatch
+from recording_worker.messages import Message, OutputRecord
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
 from recording_worker.steps.parse_headers import ParseHeaders
 from recording_worker.steps.parse_session_recording_message import ParseSessionRecordingMessage

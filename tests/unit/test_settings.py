@@ -4,17 +4,8 @@ from pathlib import Path
 import pytest
 
 from recording_worker.errors import ConfigError
-from recording_worker.settings import (
-    SCALARS,
-    TABLES,
-    Codec,
-    LogLevel,
-    Settings,
-    flag_of,
-    load_settings,
-    unknown_variables,
-    variable_of,
-)
+from recording_worker.settings.load import SCALARS, TABLES, flag_of, load_settings, unknown_variables, variable_of
+from recording_worker.settings.model import Codec, LogLevel, Settings
 
 
 def write(folder: Path, content: str) -> Path:

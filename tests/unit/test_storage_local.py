@@ -12,7 +12,7 @@ import pytest
 from recording_worker.errors import ConfigError, FlushError
 from recording_worker.reading.index import find_files
 from recording_worker.recording.batch_file import file_key
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from recording_worker.storage import open_storage
 from recording_worker.storage.base import Part
 from recording_worker.storage.blackhole import BlackholeStorage

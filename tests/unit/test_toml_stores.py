@@ -9,7 +9,7 @@ from recording_worker.errors import ConfigError
 from recording_worker.refresh import Stores
 from recording_worker.restrictions.service import Restriction, Rule
 from recording_worker.restrictions.static import load_restrictions
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from recording_worker.teams import open_teams
 from recording_worker.teams.any_token import AnyTokenTeams
 from recording_worker.teams.service import Team

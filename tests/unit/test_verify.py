@@ -7,13 +7,13 @@ import cramjam
 import pytest
 
 from recording_worker.errors import ConfigError
+from recording_worker.messages import Record
 from recording_worker.reading.damage import DamageKind
 from recording_worker.reading.index import BatchFileError
-from recording_worker.reading.ledger import Record
 from recording_worker.reading.offset_set import OffsetSet, ranges
 from recording_worker.reading.places import Places, block_place, parse_moved
 from recording_worker.recording.account import ACCOUNT_HEADER
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from tests.batch_files import line
 from tests.builders import NOW_MS
 from tests.history import History, Part

@@ -2,9 +2,10 @@
 
 import pytest
 
-from recording_worker.batch import Message, MessageBatch
+from recording_worker.batch import MessageBatch
 from recording_worker.errors import FlushError, StepError
 from recording_worker.kafka.consumer import PartitionFault
+from recording_worker.messages import Message
 from recording_worker.supervisor.control import (
     Assign,
     Decoded,

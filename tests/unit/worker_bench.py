@@ -4,10 +4,11 @@ from collections.abc import Callable, Collection, Mapping
 from multiprocessing import Pipe
 from typing import Any
 
-from recording_worker.batch import Message, MessageBatch
+from recording_worker.batch import MessageBatch
 from recording_worker.kafka.consumer import OffsetGap, PartitionFault, PartitionState
+from recording_worker.messages import Message
 from recording_worker.recording.session_batch import FlushReason
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from recording_worker.steps.halt_on_dlq import DlqLimits
 from recording_worker.supervisor.control import (
     Assign,

@@ -13,11 +13,11 @@ from recording_worker.cli.dlq.selecting import DLQ_SETTINGS, places_argument, se
 from recording_worker.cli.options import settings_from, settings_options
 from recording_worker.dlq.letter import Selection
 from recording_worker.errors import ConfigError, WorkerError
-from recording_worker.reading.blocks import counted, printable
+from recording_worker.text import counted, printable
 
 if TYPE_CHECKING:
     from recording_worker.dlq.handling import Done, Order, Tally
-    from recording_worker.settings import Settings
+    from recording_worker.settings.model import Settings
 
 _EXIT_CODES = """\b
 Exit codes: 0 all that was asked for is done, 1 some could not be, or it failed, 2 wrong settings,

@@ -14,8 +14,8 @@ from recording_worker.cli.options import settings_from, settings_options
 from recording_worker.dlq.letter import Letter, Place, Selection
 from recording_worker.dlq.listing import Entry
 from recording_worker.errors import ConfigError, WorkerError
-from recording_worker.reading.blocks import printable
 from recording_worker.recording.timestamps import utc_text
+from recording_worker.text import printable
 
 if TYPE_CHECKING:
     from recording_worker.dlq.audit import AuditRecord

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from recording_worker.settings import Settings
+from recording_worker.settings.model import Settings
 from tests.servers.kafka import KafkaError, KafkaServer
 
 PARTITIONS = 8

@@ -1,9 +1,8 @@
 """Letters for the tests, as a worker sends them."""
 
-from recording_worker.batch import Disposition, Headers
 from recording_worker.dlq.letter import Letter, read_letter
-from recording_worker.reading.ledger import Record
-from recording_worker.reasons import Reason
+from recording_worker.messages import Headers, Record
+from recording_worker.outcome import Disposition, Reason
 from recording_worker.results import HandleResults
 from tests.builders import NOW_MS, batch, message
 

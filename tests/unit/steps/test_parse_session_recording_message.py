@@ -1,8 +1,8 @@
 import gzip
 
 from recording_worker._native import Decoder
-from recording_worker.batch import Disposition, MessageBatch
-from recording_worker.reasons import Reason
+from recording_worker.batch import MessageBatch
+from recording_worker.outcome import Disposition, Reason
 from recording_worker.steps.parse_headers import ParseHeaders
 from recording_worker.steps.parse_session_recording_message import ParseSessionRecordingMessage
 from tests.builders import NOW_MS, FakeClock, batch, event, headers, message, value

@@ -1,7 +1,7 @@
 import sys
 
-from recording_worker.batch import Message
-from recording_worker.reasons import Reason
+from recording_worker.messages import Message
+from recording_worker.outcome import Reason
 from recording_worker.steps.parse_headers import ParseHeaders
 from recording_worker.steps.redirect_hot_sessions import HotSessions, RedirectHotSessions
 from tests.builders import NOW_MS, batch, headers, message

@@ -1,5 +1,4 @@
-from recording_worker.batch import Disposition
-from recording_worker.reasons import Reason
+from recording_worker.outcome import Disposition, Reason
 from recording_worker.steps.parse_headers import ParseHeaders
 from recording_worker.steps.resolve_team import ResolveTeam
 from recording_worker.teams.service import Team

@@ -1,7 +1,8 @@
 import pytest
 
-from recording_worker.batch import Message, MessageBatch
-from recording_worker.reasons import Reason
+from recording_worker.batch import MessageBatch
+from recording_worker.messages import Message
+from recording_worker.outcome import Reason
 from recording_worker.steps.parse_headers import ParseHeaders
 from recording_worker.steps.shed_lag import ShedLag
 from tests.builders import NOW_MS, FakeClock, batch, headers, message

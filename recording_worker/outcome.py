@@ -1,4 +1,4 @@
-"""Why a message did not end as ok, in one place.
+"""How a message ends, and why: dispositions and reasons, in one place.
 
 The codes are what the columns of a MessageBatch hold and what the native core
 returns (`_native/reason.hpp`; `tests/native/test_reasons.py` holds the two
@@ -6,6 +6,17 @@ against each other). The labels are what metrics, DLQ headers and summaries show
 """
 
 from enum import IntEnum
+
+
+class Disposition(IntEnum):
+    """Where a message ends. Every message ends in exactly one."""
+
+    OK = 0
+    DROP = 1
+    REDIRECT = 2
+    DLQ = 3
+    HELD = 4
+    """Nowhere yet: its partition has halted, and it will be read again."""
 
 
 class Reason(IntEnum):

@@ -1,0 +1,1 @@
+"""All settings: what they are (`model`), and where their values come from (`load`, `toml`)."""

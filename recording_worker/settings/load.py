@@ -1,0 +1,104 @@
+"""Settings from flags, the environment and a TOML file."""
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import (
+    ValidationError,
+)
+from pydantic_core import ErrorDetails
+
+from recording_worker.errors import ConfigError
+from recording_worker.settings.model import Settings
+from recording_worker.settings.toml import parse_toml
+
+ENV_PREFIX = "RECORDING_WORKER_"
+CONFIG_VARIABLE = f"{ENV_PREFIX}CONFIG"
+
+TABLES = frozenset({"kafka", "kafka_consumer", "kafka_producer"})
+"""The settings that are tables of the TOML file, and neither flag nor environment variable."""
+
+
+SECRETS = frozenset({"teams_postgres", "sessions_redis", "restrictions_redis"})
+"""The settings that may hold a password: their values are never shown."""
+
+
+SCALARS = tuple(name for name in Settings.model_fields if name not in TABLES)
+"""The settings that are flags, environment variables and keys of the TOML file."""
+
+
+def flag_of(name: str) -> str:
+    """The flag of a setting: `--max-batch-bytes`."""
+    return "--" + name.replace("_", "-")
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting: `RECORDING_WORKER_MAX_BATCH_BYTES`."""
+    return ENV_PREFIX + name.upper()
+
+
+def load_settings(flags: Mapping[str, Any], config: Path | None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from flags, environment and an optional TOML file.
+
+    `flags` holds only what the user gave; `environ` is the process's environment unless given.
+    Raises ConfigError, whose text has one line a problem: where the value came from, and what is wrong.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    problems: list[str] = []
+    if config is not None:
+        for key, value in parse_toml(config).items():
+            if key in Settings.model_fields:
+                values[key], sources[key] = value, f"{key} in {config}"
+            else:
+                problems.append(f"{config}: {key} is not a setting{_suggestion(key, Settings.model_fields)}")
+    for name in SCALARS:
+        if variable := environ.get(variable_of(name)):
+            values[name], sources[name] = variable, variable_of(name)
+        if name in flags:
+            values[name], sources[name] = flags[name], flag_of(name)
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        problems += [_describe(problem, sources) for problem in error.errors()]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return settings
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """A line for each environment variable that looks like a setting and is none.
+
+    They are worth a warning, not an error: Kubernetes itself sets `RECORDING_WORKER_SERVICE_HOST`
+    and the like in every pod beside a service of that name. Those are left out here.
+    """
+    known = {CONFIG_VARIABLE, *map(variable_of, SCALARS)}
+    return [
+        f"{name} is not a setting{_suggestion(name, known)}"
+        for name in sorted(environ)
+        if name.startswith(ENV_PREFIX) and name not in known and not _KUBERNETES_VARIABLE.search(name)
+    ]
+
+
+_KUBERNETES_VARIABLE = re.compile(r"_SERVICE_(HOST|PORT\w*)$|_PORT(_\d+_(TCP|UDP|SCTP)\w*)?$")
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _describe(problem: ErrorDetails, sources: Mapping[str, str]) -> str:
+    """One line for a person: where the value came from, and what is wrong with it."""
+    text = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    if not problem["loc"]:  # about several settings together
+        named = [source for name, source in sources.items() if re.search(rf"\b{name}\b", text)]
+        return f"{text} (given: {', '.join(named)})"
+    name = str(problem["loc"][0])
+    given = "" if name in TABLES | SECRETS else f" (got {str(problem['input'])!r})"  # a table may hold a password
+    return f"{sources[name]}: {text[:1].lower()}{text[1:]}{given}"
