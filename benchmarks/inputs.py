@@ -18,7 +18,7 @@ from recording_worker.batch import MessageBatch
 from recording_worker.demo.page import PATHS, Page
 from recording_worker.demo.traffic import Draft
 from recording_worker.demo.visitor import Event, Visitor
-from recording_worker.kafka.file_source import read_messages
+from recording_worker.formats.message_file import read_messages
 from recording_worker.messages import Message
 from recording_worker.steps.parse_headers import ParseHeaders
 

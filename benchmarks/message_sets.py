@@ -11,7 +11,7 @@ from typing import Any
 import cramjam
 
 from benchmarks.wire import Encoding, WireMessage
-from recording_worker.kafka.file_source import read_messages
+from recording_worker.formats.message_file import read_messages
 from recording_worker.messages import Message
 
 SMALL_BYTES = 2048

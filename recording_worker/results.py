@@ -4,7 +4,7 @@ from collections import Counter
 
 from recording_worker import metrics
 from recording_worker.batch import MessageBatch
-from recording_worker.dlq.headers import Source, dlq_headers
+from recording_worker.formats.dlq_headers import Source, dlq_headers
 from recording_worker.messages import OutputRecord
 from recording_worker.outcome import Disposition, Reason
 

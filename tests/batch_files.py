@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import uuid_utils
 
-from recording_worker.recording.batch_file import (
-    INDEX_VERSION,
-    BatchIndex,
-    BlockEntry,
-    file_key,
-    index_frame,
-)
+from recording_worker.formats.batch_file import INDEX_VERSION, BatchIndex, BlockEntry, file_key, index_frame
 from recording_worker.recording.compression import ZstdBlocks
 from tests.builders import NOW_MS
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import uuid_utils
 
+from recording_worker.formats.accounts import Account, account_header
+from recording_worker.formats.batch_file import block_url, file_key
+from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.offsets import Position
 from recording_worker.messages import Record
 from recording_worker.reading.check_accounts import Horizon
 from recording_worker.reading.damage import Damage, DamageKind
 from recording_worker.reading.ledger import Ledger
-from recording_worker.reading.places import Places
 from recording_worker.reading.verify import Report, verified
-from recording_worker.recording.account import Account, account_header
-from recording_worker.recording.batch_file import block_url, file_key
-from recording_worker.recording.timestamps import utc_text
 from recording_worker.settings.model import Settings
+from recording_worker.storage.locate import Locator
 from tests.batch_files import batch_file, block, line
 from tests.builders import NOW_MS
 
@@ -103,7 +103,7 @@ class History:
                 ledger.add_dlq(record)
             committed = {(self.group, self.topic): self.committed}
             horizon = Horizon(now_ms, metadata_ms, before=committed)
-            report = verified(ledger, Places(Settings(), moved), horizon, committed)
+            report = verified(ledger, Locator(Settings(), moved), horizon, committed)
         finally:
             ledger.close()
         report.damages[:0] = alone

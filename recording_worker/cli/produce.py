@@ -43,10 +43,10 @@ def produce(
     """
     settings = settings_from(config, flags)
     from recording_worker.cli.output import files_progress_bar, print_figures, signals_end
+    from recording_worker.formats.message_file import read_messages
     from recording_worker.kafka.clients import check_broker
     from recording_worker.kafka.consumer import consumer_config
     from recording_worker.kafka.feeder import Feeder, GroupFollower
-    from recording_worker.kafka.file_source import read_messages
 
     check_broker(consumer_config(settings), settings.topic, _BOOT_TIMEOUT)
     feeder = Feeder(settings, rate=rate, follow=GroupFollower(settings, follow_group) if follow_group else None)

@@ -15,10 +15,11 @@ from rich.progress import track
 
 from recording_worker.cli.options import S3_SETTINGS, settings_from, settings_options
 from recording_worker.errors import WorkerError
+from recording_worker.formats.batch_file import BatchFileError
+from recording_worker.reading.batch_files import Block, read_blocks
 from recording_worker.reading.export import only_team, session_lines
-from recording_worker.reading.index import BatchFileError, Block, read_blocks
-from recording_worker.reading.places import Places
 from recording_worker.settings.model import Settings
+from recording_worker.storage.locate import Locator
 from recording_worker.text import counted
 
 Item = TypeVar("Item")
@@ -39,7 +40,7 @@ class Scan:
     """
 
     def __init__(self, paths: Paths) -> None:
-        self._files = list(_tracked("Listing files", Places(paths.settings).find(paths.given)))
+        self._files = list(_tracked("Listing files", Locator(paths.settings).find(paths.given)))
         self.problems: list[BatchFileError] = []
         """What is wrong with the files and blocks that could not be read so far."""
 

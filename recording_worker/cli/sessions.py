@@ -12,9 +12,9 @@ from rich.text import Text
 
 from recording_worker.cli.scanning import Paths, Scan, paths_argument, standard_output
 from recording_worker.cli.times import parse_age, parse_time
+from recording_worker.formats.batch_file import BlockEntry
+from recording_worker.formats.timestamps import utc_text
 from recording_worker.reading.sessions import Session, gather_sessions
-from recording_worker.recording.batch_file import BlockEntry
-from recording_worker.recording.timestamps import utc_text
 from recording_worker.text import counted, printable
 
 SORTS: dict[str, Callable[[Session], float]] = {

@@ -12,7 +12,7 @@ from recording_worker.cli.times import parse_age
 
 if TYPE_CHECKING:
     from recording_worker.kafka.sweep import Findings
-    from recording_worker.storage.inventory import StoredFile
+    from recording_worker.storage.base import StoredFile
 
 
 @click.command(

@@ -48,10 +48,10 @@ def verify(since: str | None, moved: tuple[str, ...], as_json: bool, config: Pat
     from recording_worker.cli.scanning import standard_output
     from recording_worker.clock import SystemClock
     from recording_worker.kafka.verification import Verification
-    from recording_worker.reading.places import Places, parse_moved
+    from recording_worker.storage.locate import Locator, parse_moved
 
     since_ms = None if since is None else parse_time(since, "--since")
-    run = Verification(settings, Places(settings, parse_moved(moved)), progress_bar, SystemClock().now_ms())
+    run = Verification(settings, Locator(settings, parse_moved(moved)), progress_bar, SystemClock().now_ms())
     with signals_end():
         report = run.run(since_ms)
     with standard_output():

@@ -9,11 +9,13 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPar
 from prometheus_client import Metric
 
 from recording_worker.demo.traffic import Outcome
-from recording_worker.dlq.headers import REASON
 from recording_worker.errors import WorkerError
+from recording_worker.formats.batch_file import BatchFileError
+from recording_worker.formats.dlq_headers import REASON
 from recording_worker.kafka.clients import QUIET_LOGGER
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.reading.index import BatchFileError, find_files, read_blocks
+from recording_worker.reading.batch_files import read_blocks
+from recording_worker.storage.local import find_files
 
 _TIMEOUT = 10.0
 

@@ -58,7 +58,7 @@ class Tally:
     left: Counter[str] = field(default_factory=Counter)
     """Letters that could not be handled and stay as they are, by why."""
     missing: list[Place] = field(default_factory=list)
-    """Places that were named, and hold no letter."""
+    """Locator that were named, and hold no letter."""
 
 
 class Job(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from recording_worker.dlq.headers import ERROR, PREFIX, REASON, STEP, Source, source_of
+from recording_worker.formats.dlq_headers import ERROR, PREFIX, REASON, STEP, Source, source_of
 from recording_worker.messages import Headers, Record
 
 

@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from recording_worker.dlq.audit import Handled, read_audit_record
 from recording_worker.dlq.letter import Letter, Place, Selection, read_letter
 from recording_worker.errors import ConfigError
+from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.admin import Admin, LogBounds
 from recording_worker.kafka.topic_reader import Stretch, first_retained_ms, read_topic, settled_bounds, whole
-from recording_worker.recording.timestamps import utc_text
 from recording_worker.settings.model import Settings
 
 Progress = Callable[[str, float], AbstractContextManager[Callable[[float, int], None]]]

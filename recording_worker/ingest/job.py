@@ -9,9 +9,9 @@ from pathlib import Path
 
 from recording_worker.batch import MessageBatch
 from recording_worker.clock import SystemClock
+from recording_worker.formats.message_file import read_messages
 from recording_worker.ingest.counts import IngestCounts
 from recording_worker.ingest.topics import TopicFiles
-from recording_worker.kafka.file_source import read_messages
 from recording_worker.messages import Message
 from recording_worker.pipeline import Pipeline, build_pipeline
 from recording_worker.recording.flush import Flusher

@@ -9,8 +9,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
 
 from recording_worker import metrics
-from recording_worker.dlq.headers import PREFIX
 from recording_worker.errors import BootError, FlushError
+from recording_worker.formats.dlq_headers import PREFIX
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config
 from recording_worker.messages import OutputRecord
 from recording_worker.settings.model import Delivery, Settings

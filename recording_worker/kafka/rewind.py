@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from recording_worker.errors import ConfigError
+from recording_worker.formats.accounts import carried_account
 from recording_worker.kafka.admin import Admin, LogBounds
 from recording_worker.kafka.offsets import Position
-from recording_worker.recording.account import carried_account
 from recording_worker.settings.model import Settings
 
 

@@ -7,16 +7,18 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from recording_worker.errors import ConfigError
+from recording_worker.formats.accounts import read_accounts
+from recording_worker.formats.batch_file import BatchFileError, file_key_of, parse_block_url
+from recording_worker.formats.block_metadata import read_block
+from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.admin import Admin
 from recording_worker.kafka.topic_reader import first_retained_ms, read_topic, settled_bounds, whole
 from recording_worker.kafka.verification import Progress
 from recording_worker.messages import Record
-from recording_worker.reading.index import BatchFileError, RangedFile, read_index
-from recording_worker.reading.ledger import read_accounts, read_block
-from recording_worker.reading.places import block_place
-from recording_worker.recording.timestamps import utc_text
+from recording_worker.reading.batch_files import read_index
 from recording_worker.settings.model import Codec, Settings
-from recording_worker.storage.inventory import StoredFile, file_key_of, open_inventory
+from recording_worker.storage.base import RangedFile, StoredFile
+from recording_worker.storage.locate import open_inventory
 
 FLUSH_MS = 3_600_000
 """While a group has members, younger files may be part of a flush under way."""
@@ -37,7 +39,7 @@ class Committed:
     def add(self, record: Record) -> None:
         try:
             block = read_block(record)
-            self.keys.add(file_key_of(block_place(block.block_url).file))
+            self.keys.add(file_key_of(parse_block_url(block.block_url).file))
             self.topics.update(account.topic for account in read_accounts(record, block.batch_id))
         except ValueError:
             self.unreadable += 1

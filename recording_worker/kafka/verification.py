@@ -5,15 +5,15 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from recording_worker.errors import ConfigError
+from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.admin import Admin, LogBounds
 from recording_worker.kafka.topic_reader import Stretch, first_retained_ms, read_topic, settled_bounds, whole
 from recording_worker.reading.check_accounts import Committed, Horizon
 from recording_worker.reading.damage import Damage
 from recording_worker.reading.ledger import Ledger
-from recording_worker.reading.places import Places
 from recording_worker.reading.verify import Report, verified
-from recording_worker.recording.timestamps import utc_text
 from recording_worker.settings.model import Settings
+from recording_worker.storage.locate import Locator
 
 Progress = Callable[[str, float], AbstractContextManager[Callable[[float, int], None]]]
 """Begins a progress bar of a title and a total; what it gives is told of what was done (see `cli.output`)."""
@@ -25,9 +25,9 @@ _CATCH_UP_SECONDS = 5.0
 class Verification:
     """One run of `verify`, of one group's recordings. Raises WorkerError."""
 
-    def __init__(self, settings: Settings, places: Places, progress: Progress, now_ms: int) -> None:
+    def __init__(self, settings: Settings, locator: Locator, progress: Progress, now_ms: int) -> None:
         self._settings = settings
-        self._places = places
+        self._locator = locator
         self._progress = progress
         self._now_ms = now_ms
         self._admin = Admin(settings)
@@ -44,7 +44,7 @@ class Verification:
             after = self._caught_up(ledger)
             horizon = Horizon(self._now_ms, metadata_ms, self._read_dlq(ledger), before)
             with self._progress("checking blocks", ledger.tally().blocks) as report:
-                found = verified(ledger, self._places, horizon, after, report)
+                found = verified(ledger, self._locator, horizon, after, report)
         finally:
             ledger.close()
         if not any(before.values()):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recording_worker.playing.events import is_packed, parse, unpack
-from recording_worker.reading.index import Block
+from recording_worker.reading.batch_files import Block
 from recording_worker.text import counted
 
 ACTIVITY_GAP_MS = 5_000

@@ -7,11 +7,10 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import TypeVar
 
+from recording_worker.storage.base import READS_AT_A_TIME
+
 Item = TypeVar("Item")
 Content = TypeVar("Content")
-
-AT_A_TIME = 8
-"""Reads under way."""
 
 
 def read_ahead(read: Callable[[Item], Content], items: Iterable[Item]) -> Generator[Content, None, None]:
@@ -31,19 +30,19 @@ def read_ahead(read: Callable[[Item], Content], items: Iterable[Item]) -> Genera
             except Exception as error:  # noqa: BLE001 - raised again where the result is asked for
                 future.set_exception(error)
 
-    for number in range(AT_A_TIME):
+    for number in range(READS_AT_A_TIME):
         threading.Thread(target=work, name=f"read-{number}", daemon=True).start()
     waiting: deque[Future[Content]] = deque()
     try:
         for item in items:
             waiting.append(Future())
             jobs.put((waiting[-1], item))
-            if len(waiting) == AT_A_TIME:
+            if len(waiting) == READS_AT_A_TIME:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
         for future in waiting:
             future.cancel()
-        for _ in range(AT_A_TIME):
+        for _ in range(READS_AT_A_TIME):
             jobs.put(None)

@@ -9,8 +9,8 @@ from rich import box, filesize
 from rich.table import Table
 from rich.text import Text
 
-from recording_worker.reading.index import Block
-from recording_worker.recording.timestamps import utc_text
+from recording_worker.formats.timestamps import utc_text
+from recording_worker.reading.batch_files import Block
 from recording_worker.text import counted, printable
 
 

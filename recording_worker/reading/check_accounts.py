@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from recording_worker.formats.accounts import AccountRecord, carried_account
 from recording_worker.kafka.offsets import Position
 from recording_worker.reading.damage import Damage, DamageKind
-from recording_worker.reading.ledger import AccountRecord, Ledger
-from recording_worker.recording.account import carried_account
+from recording_worker.reading.ledger import Ledger
 
 Committed = Mapping[tuple[str, str], Mapping[int, Position]]
 """(group, source topic) → partition → what is committed."""

@@ -8,16 +8,25 @@ import cramjam
 import orjson
 import zstandard
 
+from recording_worker.formats.batch_file import (
+    FILE_NAME,
+    BatchFileError,
+    BatchIndex,
+    BlockEntry,
+    FileMissingError,
+    parse_block_url,
+)
+from recording_worker.formats.block_metadata import BlockRecord
+from recording_worker.formats.timestamps import utc_text
+from recording_worker.reading.batch_files import read_index
 from recording_worker.reading.check_accounts import Horizon
 from recording_worker.reading.damage import Damage, DamageKind
-from recording_worker.reading.index import BatchFileError, FileMissingError, RangedFile, read_index
-from recording_worker.reading.ledger import BlockRecord, Ledger
+from recording_worker.reading.ledger import Ledger
 from recording_worker.reading.offset_set import OffsetSet, ranges
-from recording_worker.reading.places import Places, block_place
 from recording_worker.reading.timestamps import event_timestamp
-from recording_worker.recording.batch_file import FILE_NAME, BatchIndex, BlockEntry
-from recording_worker.recording.timestamps import utc_text
 from recording_worker.settings.model import Codec
+from recording_worker.storage.base import RangedFile
+from recording_worker.storage.locate import Locator
 
 _DAY_MS = 86_400_000
 _LARGEST_FRAME = 1 << 34
@@ -27,9 +36,9 @@ _LARGEST_FRAME = 1 << 34
 class FileCheck:
     """Goes through the files of a ledger. A message's offsets are remembered, one bit each."""
 
-    def __init__(self, ledger: Ledger, places: Places, horizon: Horizon) -> None:
+    def __init__(self, ledger: Ledger, locator: Locator, horizon: Horizon) -> None:
         self._ledger = ledger
-        self._places = places
+        self._locator = locator
         self._horizon = horizon
         self._seen: defaultdict[str, OffsetSet] = defaultdict(OffsetSet)
         self.expired = 0
@@ -40,7 +49,7 @@ class FileCheck:
     def damages(self, file_url: str, blocks: list[BlockRecord]) -> Iterator[Damage]:
         """What is wrong with a file and the blocks that metadata says are in it."""
         try:
-            file = self._places.open(file_url)
+            file = self._locator.open(file_url)
             if blocks[0].codec == Codec.SNAPPY:
                 file.read_tail(1)  # is it there?
                 index = None
@@ -59,7 +68,7 @@ class FileCheck:
                 return
         entries = {} if index is None else {(entry.start, entry.length): entry for entry in index.blocks}
         for block in blocks:
-            place = block_place(block.block_url)
+            place = parse_block_url(block.block_url)
             entry = entries.pop((place.start, place.length), None)
             if index is not None:
                 yield from self._index_damages(index, entry, block)
@@ -71,7 +80,7 @@ class FileCheck:
 
     def _can_open(self, file_url: str) -> bool:
         try:
-            self._places.open(file_url).read_tail(1)
+            self._locator.open(file_url).read_tail(1)
         except BatchFileError:
             return False
         return True
@@ -122,7 +131,7 @@ class FileCheck:
             yield self._damage(DamageKind.MESSAGE_DOUBLED, text, block, first, last)
 
     def _content_damages(self, file: RangedFile, block: BlockRecord) -> Iterator[Damage]:
-        place = block_place(block.block_url)
+        place = parse_block_url(block.block_url)
         try:
             stored = file.read(place.start, place.length)
         except BatchFileError as error:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 
 from recording_worker.errors import WorkerError
+from recording_worker.formats.batch_file import BatchFileError
 from recording_worker.reading.ahead import read_ahead
-from recording_worker.reading.index import BatchFileError, Block
+from recording_worker.reading.batch_files import Block
 from recording_worker.reading.timestamps import event_timestamp
 
 Event = tuple[float, bytes]

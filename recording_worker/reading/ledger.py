@@ -6,54 +6,17 @@ memory does, and those of one file lie anywhere in it.
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import NamedTuple
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
 
-from recording_worker.dlq.headers import source_of
+from recording_worker.formats.accounts import Account, AccountRecord, read_accounts
+from recording_worker.formats.batch_file import parse_block_url
+from recording_worker.formats.block_metadata import BlockRecord, read_block
+from recording_worker.formats.dlq_headers import source_of
 from recording_worker.messages import Record
 from recording_worker.reading.damage import Damage, DamageKind
-from recording_worker.reading.places import block_place
-from recording_worker.recording.account import ACCOUNT_HEADER, Account
-
-
-@dataclass(frozen=True, slots=True)
-class BlockRecord:
-    """What `verify` needs of a block's metadata (see `recording.metadata`)."""
-
-    uuid: str
-    session_id: str
-    team_id: int
-    distinct_id: str
-    batch_id: str
-    first_timestamp: str
-    last_timestamp: str
-    block_url: str
-    size: int
-    message_count: int
-    event_count: int
-    retention_period_days: int
-    codec: str
-    partition: int
-    first_offset: int
-    last_offset: int
-    has_full_snapshot: bool
-
-
-@dataclass(frozen=True, slots=True)
-class AccountRecord:
-    """An account, and where it is from."""
-
-    group: str
-    topic: str
-    partition: int
-    account: Account
-    batch_id: str | None
-    """None for one that waits in a committed offset's metadata."""
-    timestamp_ms: int
-    """When it was committed, milliseconds since 1970."""
 
 
 class Tally(NamedTuple):
@@ -66,7 +29,6 @@ class Tally(NamedTuple):
     size: int
 
 
-_BLOCK = TypeAdapter(BlockRecord)
 _SCHEMA = """
 CREATE TABLE block (file TEXT, start INT, length INT, place TEXT, uuid TEXT UNIQUE, batch TEXT, partition INT,
                     session TEXT, messages INT, events INT, size INT, value BLOB, UNIQUE (file, start, length));
@@ -95,7 +57,7 @@ class Ledger:
         """Take in a metadata record and the account it may carry; returns what is wrong with it by itself."""
         try:
             block = read_block(record)
-            url = block_place(block.block_url)
+            url = parse_block_url(block.block_url)
             accounts = list(read_accounts(record, block.batch_id))
         except ValueError as error:
             return Damage(DamageKind.METADATA_UNREADABLE, f"the record {record.place} can't be read: {error}")
@@ -199,7 +161,7 @@ class Ledger:
         return self._sql.execute(query)
 
     def _doubled(self, record: Record, block: BlockRecord) -> Damage:
-        url = block_place(block.block_url)
+        url = parse_block_url(block.block_url)
         query = "SELECT place FROM block WHERE uuid = ? OR (file = ? AND start = ? AND length = ?)"
         (before,) = self._sql.execute(query, (block.uuid, *url)).fetchone()
         return Damage(
@@ -214,30 +176,6 @@ class Ledger:
             session_id=block.session_id,
             team_id=block.team_id,
         )
-
-
-def read_block(record: Record) -> BlockRecord:
-    """What a metadata record says. Raises ValueError where it is none."""
-    try:
-        return _BLOCK.validate_json(record.value or b"")
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}") from error
-
-
-def read_accounts(record: Record, batch_id: str) -> Iterator[AccountRecord]:
-    """The accounts a metadata record carries. Raises ValueError where its header is none of ours."""
-    text = dict(record.headers).get(ACCOUNT_HEADER)
-    if text is None:
-        return
-    try:
-        header = orjson.loads(text)
-        for number, fields in header["partitions"].items():
-            account = Account(**fields)
-            group, topic = str(header["group"]), str(header["topic"])
-            yield AccountRecord(group, topic, int(number), account, batch_id, record.timestamp_ms)
-    except (KeyError, TypeError, AttributeError, orjson.JSONDecodeError) as error:
-        raise ValueError(f"the header {ACCOUNT_HEADER} is not as this version writes it") from error
 
 
 def _account(row: tuple[str, str, int, int, int, int, int, int, int, int, str | None, int]) -> AccountRecord:

@@ -7,7 +7,7 @@ from recording_worker.reading.check_accounts import Committed, Horizon, account_
 from recording_worker.reading.check_files import FileCheck
 from recording_worker.reading.damage import Damage
 from recording_worker.reading.ledger import Ledger
-from recording_worker.reading.places import Places
+from recording_worker.storage.locate import Locator
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Report:
 
 def verified(
     ledger: Ledger,
-    places: Places,
+    locator: Locator,
     horizon: Horizon,
     after: Committed,
     report: Callable[[float, int], None] = lambda _blocks, _messages: None,
@@ -50,7 +50,7 @@ def verified(
     """
     add_carried(ledger, horizon)
     found = _count(ledger)
-    check = FileCheck(ledger, places, horizon)
+    check = FileCheck(ledger, locator, horizon)
     for file, blocks in ledger.files():
         found.damages += check.damages(file, blocks)
         report(len(blocks), sum(block.message_count for block in blocks))

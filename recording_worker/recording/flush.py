@@ -11,9 +11,8 @@ import orjson
 from recording_worker import metrics
 from recording_worker._native import LineBuffer, Timeline, gather
 from recording_worker.clock import Clock
-from recording_worker.messages import OutputRecord
-from recording_worker.recording.account import Account
-from recording_worker.recording.batch_file import (
+from recording_worker.formats.accounts import Account
+from recording_worker.formats.batch_file import (
     INDEX_VERSION,
     BatchIndex,
     BlockEntry,
@@ -22,8 +21,9 @@ from recording_worker.recording.batch_file import (
     file_metadata,
     index_frame,
 )
+from recording_worker.formats.block_metadata import block_metadata, console_log_values
+from recording_worker.messages import OutputRecord
 from recording_worker.recording.compression import block_compressor
-from recording_worker.recording.metadata import block_metadata, console_log_values
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder, SessionRecorder
 from recording_worker.settings.model import Codec, Settings
 from recording_worker.storage.base import Part, Storage

@@ -10,9 +10,9 @@ import uuid_utils
 from recording_worker._native import SessionBlock
 from recording_worker.batch import MessageBatch
 from recording_worker.clock import Clock
+from recording_worker.formats.accounts import Account
 from recording_worker.messages import OutputRecord
 from recording_worker.outcome import Disposition
-from recording_worker.recording.account import Account
 from recording_worker.recording.console_logs import ConsoleLogRecorder
 
 

@@ -18,7 +18,7 @@ class Restriction(StrEnum):
 _BY_RANK: tuple[Restriction | None, ...] = (*Restriction, None)
 _RANK = {restriction: rank for rank, restriction in enumerate(Restriction)}
 _MOST_TELLING = (3, 1, 0, 2)
-"""Places in Headers, from what few messages share to what many do."""
+"""Locator in Headers, from what few messages share to what many do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class TokenRules:
         self._always = next((rank for rank, rule in ranked if not any(rule.kinds)), len(_RANK))
         asked = [(rank, rule) for rank, rule in ranked if rank < self._always]
         self.kinds: tuple[int, ...] = tuple(kind for kind in range(4) if any(rule.kinds[kind] for _, rule in asked))
-        """Places in Headers of what the rules ask about; messages that are alike in these end alike."""
+        """Locator in Headers of what the rules ask about; messages that are alike in these end alike."""
         self._by_value: dict[int, dict[str, list[tuple[int, Rule]]]] = {}
         for rank, rule in asked:
             kind = next(kind for kind in _MOST_TELLING if rule.kinds[kind])

@@ -1,8 +1,9 @@
 """resolve_team: the team of each message's token."""
 
 from recording_worker.batch import MessageBatch
+from recording_worker.formats.retention import RETENTION_DAYS
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.teams.service import RETENTION_DAYS, TeamService
+from recording_worker.teams.service import TeamService
 
 
 class ResolveTeam:

@@ -1,9 +1,17 @@
 """What a storage backend does, and what keeps the parts of a file until it is stored."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from recording_worker.formats.batch_file import (
+    file_key_of,
+)
+
 Part = bytes | bytearray | memoryview
+
+READS_AT_A_TIME = 8
+"""How many reads of files a reader may have under way; a storage keeps as many connections."""
 Item = TypeVar("Item")
 
 
@@ -38,3 +46,49 @@ class Retained(Generic[Item]):
         for item in self._rest:
             self._kept.append(item)
             yield item
+
+
+class RangedFile(Protocol):
+    """A file of which ranges can be read: a local one, or an object in a store. Raises BatchFileError."""
+
+    @property
+    def name(self) -> str:
+        """What the file is called in listings and errors."""
+
+    def read_tail(self, length: int) -> tuple[bytes, int]:
+        """The last `length` bytes (fewer where the file is smaller), and the size of the file."""
+
+    def read(self, start: int, length: int) -> bytes:
+        """These bytes; fewer where the file ends before."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file in the storage, or an upload to it that nobody has ended."""
+
+    file: RangedFile
+    size: int
+    created_ms: int
+    """Milliseconds since 1970: a batch file's as its name says, a temporary one's when it was last written to."""
+    temporary: bool
+    upload_id: str | None = None
+    """Of a multipart upload, which S3 keeps the parts of and shows no object for."""
+
+    @property
+    def name(self) -> str:
+        return self.file.name
+
+    @property
+    def key(self) -> str:
+        """Retention and name, the same wherever the storage is mounted; see `file_key_of`."""
+        return file_key_of(self.name)
+
+
+class Inventory(Protocol):
+    """What lies in one storage. Its text says where that is."""
+
+    def files(self) -> Iterator[StoredFile]:
+        """All batch files and temporary ones, at any depth; hidden folders are passed over. Raises ConfigError."""
+
+    def remove(self, file: StoredFile) -> None:
+        """Remove a file; nothing if it is gone already. Raises WorkerError."""

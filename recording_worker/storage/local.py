@@ -3,14 +3,23 @@
 import errno
 import logging
 import os
+import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR
 
 from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from recording_worker.errors import ConfigError, FlushError
-from recording_worker.storage.base import Part, Retained
+from recording_worker.errors import ConfigError, FlushError, WorkerError
+from recording_worker.formats.batch_file import (
+    FILE_NAME,
+    BatchFileError,
+    FileMissingError,
+    created_ms_of,
+)
+from recording_worker.storage.base import Part, RangedFile, Retained, StoredFile
 
 TRANSIENT = frozenset({errno.EAGAIN, errno.EBUSY, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
 """What may pass by itself, on network file systems above all. A full disk and a lack of rights do not."""
@@ -108,3 +117,102 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file on this machine. It is open only while it is read."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    def read_tail(self, length: int) -> tuple[bytes, int]:
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - length))
+                return file.read(length), size
+        except OSError as error:
+            raise _unreadable(self.name, error) from error
+
+    def read(self, start: int, length: int) -> bytes:
+        try:
+            with self.path.open("rb") as file:
+                file.seek(start)
+                return file.read(length)
+        except OSError as error:
+            raise _unreadable(self.name, error) from error
+
+
+def _unreadable(name: str, error: OSError) -> BatchFileError:
+    kind = FileMissingError if isinstance(error, FileNotFoundError) else BatchFileError
+    return kind(f"{name}: {error.strerror}")
+
+
+def find_files(paths: Iterable[str]) -> Iterator[RangedFile]:
+    """The files of these paths; of a folder all that are named like batch files, at any depth, sorted.
+
+    Hidden files and folders below a folder are skipped: files being written, or left by a crash. So are
+    symbolic links to folders. Raises ConfigError for a path that is not there or can't be listed.
+    """
+    for path in map(Path, paths):
+        try:
+            if S_ISDIR(path.stat().st_mode):
+                yield from _walk(path)
+            else:
+                yield LocalFile(path)
+        except OSError as error:
+            raise ConfigError(f"{error.filename}: {error.strerror}") from error
+
+
+def _walk(folder: Path) -> Iterator[RangedFile]:
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            yield from _walk(path)
+        elif FILE_NAME.fullmatch(path.name):
+            yield LocalFile(path)
+
+
+_TEMPORARY = re.compile(rf"\.({FILE_NAME.pattern}|check)\.[0-9a-f]{{8}}\.tmp")
+"""The hidden names under which `storage.local` writes."""
+
+
+class LocalInventory:
+    """Of a folder. Links are passed over."""
+
+    def __init__(self, root: Path) -> None:
+        """Raises ConfigError where it is none."""
+        if not root.is_dir():
+            raise ConfigError(f"{root} is not a folder")
+        self._root = root.resolve()
+
+    def __str__(self) -> str:
+        return str(self._root)
+
+    def files(self) -> Iterator[StoredFile]:
+        def fail(error: OSError) -> None:
+            raise ConfigError(f"{error.filename}: {error.strerror}") from error
+
+        for folder, folders, names in os.walk(self._root, onerror=fail):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                temporary = _TEMPORARY.fullmatch(name) is not None
+                path = Path(folder) / name
+                if (temporary or FILE_NAME.fullmatch(name)) and not path.is_symlink():
+                    try:
+                        status = path.stat()
+                    except FileNotFoundError:  # renamed or removed meanwhile
+                        continue
+                    created_ms = status.st_mtime_ns // 1_000_000 if temporary else created_ms_of(name)
+                    yield StoredFile(LocalFile(path), status.st_size, created_ms, temporary)
+
+    def remove(self, file: StoredFile) -> None:
+        try:
+            Path(file.name).unlink(missing_ok=True)
+        except OSError as error:
+            raise WorkerError(f"can't remove {file.name}: {error.strerror}") from error

@@ -11,8 +11,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import SecretStr
 
 from recording_worker.errors import ConfigError, StoreError
+from recording_worker.formats.retention import RETENTION_DAYS
 from recording_worker.refresh import Reading
-from recording_worker.teams.service import RETENTION_DAYS, Team
+from recording_worker.teams.service import Team
 
 QUERY = """
 SELECT id, api_token, capture_console_log_opt_in, session_recording_retention_period

@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-RETENTION_DAYS = {"30d": 30, "90d": 90, "1y": 365, "5y": 1825}
-"""Retention periods and their length in days."""
-
 
 @dataclass(frozen=True, slots=True)
 class Team:

@@ -9,10 +9,10 @@ import structlog
 from confluent_kafka import TopicPartition
 
 from recording_worker import metrics
+from recording_worker.formats.accounts import account_header
 from recording_worker.kafka.producer import RecordProducer
 from recording_worker.kafka.transactions import STALE_MEMBERSHIP, TransactionalProducer
 from recording_worker.messages import OutputRecord
-from recording_worker.recording.account import account_header
 from recording_worker.recording.flush import FlushedBatch
 from recording_worker.supervisor.control import Flushed, Placement, WorkerChannel
 from recording_worker.worker.holdings import Holding, Holdings

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from recording_worker.recording.account import Account, carried_account
+from recording_worker.formats.accounts import Account, carried_account
 from recording_worker.supervisor.control import Placement
 
 

@@ -25,7 +25,7 @@ from recording_worker.restrictions import open_restrictions
 from recording_worker.settings.model import Delivery as DeliveryKind
 from recording_worker.settings.model import Settings
 from recording_worker.steps.halt_on_dlq import DlqLimits
-from recording_worker.storage import open_storage
+from recording_worker.storage.locate import open_storage
 from recording_worker.supervisor.control import BootFailed, Channel, Progress, Ready, WorkerChannel
 from recording_worker.teams import open_teams
 from recording_worker.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery

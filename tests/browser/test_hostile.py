@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Dialog, Page, expect
 
+from recording_worker.formats.batch_file import BatchIndex
 from recording_worker.playing import page as pages
 from recording_worker.playing import player
 from recording_worker.playing.page import whole_page
 from recording_worker.playing.session import Recording, recording_of
-from recording_worker.reading.index import Block, LocalFile
-from recording_worker.recording.batch_file import BatchIndex
+from recording_worker.reading.batch_files import Block
+from recording_worker.storage.local import LocalFile
 from tests.batch_files import block
 from tests.browser.canary import Canary
 from tests.browser.conftest import Serve, stage_of

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from recording_worker.formats.batch_file import BatchFileError, BatchIndex
 from recording_worker.playing import player
 from recording_worker.playing.page import whole_page
 from recording_worker.playing.session import Recording, recording_of
+from recording_worker.reading.batch_files import Block, read_blocks
 from recording_worker.reading.export import session_lines
-from recording_worker.reading.index import BatchFileError, Block, LocalFile, find_files, read_blocks
-from recording_worker.recording.batch_file import BatchIndex
+from recording_worker.storage.local import LocalFile, find_files
 from tests.batch_files import block, undamaged
 from tests.browser.conftest import Serve, stage_of
 from tests.browser.rrweb import SHOWN_TEXTS, START, Builder, Event, event, lines, meta, mutation, shown_texts

@@ -10,7 +10,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
-from recording_worker.dlq.headers import Source, dlq_headers
+from recording_worker.formats.dlq_headers import Source, dlq_headers
 from recording_worker.messages import Headers
 from tests import builders
 from tests.integration.command import Result, run, start

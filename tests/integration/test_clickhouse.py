@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from recording_worker.recording.account import ACCOUNT_HEADER
+from recording_worker.formats.accounts import ACCOUNT_HEADER
 from tests.builders import headers, value
 from tests.integration.command import run
 from tests.sample import SAMPLE

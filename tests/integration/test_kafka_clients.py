@@ -13,13 +13,13 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from prometheus_client import REGISTRY
 
 from recording_worker.errors import FlushError, WorkerError
+from recording_worker.formats.accounts import Account
 from recording_worker.kafka.consumer import PartitionConsumer, PartitionState
 from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.membership import GroupMember
 from recording_worker.kafka.offsets import OffsetStore, Position
 from recording_worker.kafka.producer import RecordProducer
 from recording_worker.messages import Message, OutputRecord
-from recording_worker.recording.account import Account
 from recording_worker.recording.flush import FlushedBatch, FlushedPartition
 from recording_worker.recording.session_batch import FlushReason
 from recording_worker.settings.model import GroupProtocol, Settings, StartFrom

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from recording_worker.recording.timestamps import utc_text
+from recording_worker.formats.timestamps import utc_text
 from tests.builders import NOW_MS
 from tests.history import History, Part
 from tests.integration.command import Result, run

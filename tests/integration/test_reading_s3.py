@@ -14,11 +14,11 @@ import pytest
 import uuid_utils
 
 from recording_worker.errors import ConfigError, WorkerError
+from recording_worker.formats.batch_file import BatchFileError, BlockEntry, FileMissingError, file_key
+from recording_worker.reading.batch_files import TAIL_BYTES, read_blocks
 from recording_worker.reading.export import session_lines
-from recording_worker.reading.index import TAIL_BYTES, BatchFileError, FileMissingError, read_blocks
-from recording_worker.reading.places import Places
-from recording_worker.recording.batch_file import BlockEntry, file_key
-from recording_worker.s3 import listing
+from recording_worker.storage.locate import Locator
+from recording_worker.storage.s3 import listing
 from tests.batch_files import batch_file, block, line, undamaged
 from tests.builders import NOW_MS
 from tests.servers.faulty_proxy import Fault, FaultyProxy
@@ -34,8 +34,8 @@ def put_batch_file(bucket: Bucket, blocks: Sequence[tuple[BlockEntry, bytes]], p
     return put(bucket, file_key(prefix, "30d", NOW_MS, str(uuid_utils.uuid7())), batch_file(blocks))
 
 
-def places(bucket: Bucket) -> Places:
-    return Places(bucket.settings())
+def places(bucket: Bucket) -> Locator:
+    return Locator(bucket.settings())
 
 
 def names(bucket: Bucket, path: str) -> list[str]:
@@ -170,7 +170,7 @@ def test_reading_goes_on_through_faults(bucket: Bucket) -> None:
         put_batch_file(bucket, blocks[first : first + 6])
     proxy = FaultyProxy(bucket.server.port, seed=3, writes=0, others=0.33)
     settings = bucket.settings(s3_endpoint=proxy.endpoint, s3_read_timeout=0.3, s3_retry_for=60)
-    found = [read for read in read_blocks(Places(settings).find([bucket.url])) if isinstance(read, list)]
+    found = [read for read in read_blocks(Locator(settings).find([bucket.url])) if isinstance(read, list)]
     lines = session_lines([block for of_file in found for block in of_file], undamaged)
     proxy.close()
     assert lines == [line(number) for number in range(60)]
@@ -193,9 +193,9 @@ def test_a_server_that_is_away_ends_the_command_and_not_file_by_file(
         endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
         began = time.monotonic()
         with pytest.raises(ConfigError, match="can't reach the server"):
-            list(Places(bucket.settings(s3_endpoint=endpoint, s3_retry_for=60)).find([bucket.url]))
+            list(Locator(bucket.settings(s3_endpoint=endpoint, s3_retry_for=60)).find([bucket.url]))
         assert time.monotonic() - began < 5
-        away = Places(bucket.settings(s3_endpoint=endpoint, s3_retry_for=0.2)).open(url)
+        away = Locator(bucket.settings(s3_endpoint=endpoint, s3_retry_for=0.2)).open(url)
         with pytest.raises(WorkerError, match=f"^{url}: can't reach the server") as problem:
             list(read_blocks([away] * 100))
         assert not isinstance(problem.value, BatchFileError)
@@ -205,5 +205,5 @@ def test_a_server_without_tls_is_said_at_once(bucket: Bucket) -> None:
     settings = bucket.settings(s3_endpoint=bucket.server.endpoint.replace("http", "https"), s3_retry_for=60)
     began = time.monotonic()
     with pytest.raises(ConfigError, match="the server speaks http, not https"):
-        list(Places(settings).find([bucket.url]))
+        list(Locator(settings).find([bucket.url]))
     assert time.monotonic() - began < 5

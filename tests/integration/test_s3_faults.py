@@ -13,13 +13,14 @@ import pytest
 import zstandard
 
 from recording_worker.errors import FlushError
-from recording_worker.reading.index import read_blocks
-from recording_worker.reading.places import Places, block_place
+from recording_worker.formats.batch_file import parse_block_url
+from recording_worker.reading.batch_files import read_blocks
 from recording_worker.recording.flush import FlushedBatch, Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
-from recording_worker.s3.client import S3Place
-from recording_worker.s3.faults import S3_ERRORS
-from recording_worker.storage.s3 import S3Storage
+from recording_worker.storage.locate import Locator
+from recording_worker.storage.s3.backend import S3Storage
+from recording_worker.storage.s3.client import S3Place
+from recording_worker.storage.s3.errors import S3_ERRORS
 from tests.builders import NOW_MS, TOPIC, FakeClock, event, session_message
 from tests.servers.faulty_proxy import WRITES, Fault, FaultyProxy
 from tests.servers.s3 import KEY, PART_BYTES, Bucket, S3Server, use_credentials
@@ -112,7 +113,7 @@ class Watcher(threading.Thread):
     def __init__(self, bucket: Bucket) -> None:
         super().__init__(name="watcher")
         self.bucket = bucket
-        self.places = Places(bucket.settings(s3_retry_for=60))  # the server is killed now and then
+        self.places = Locator(bucket.settings(s3_retry_for=60))  # the server is killed now and then
         self.whole: set[str] = set()
         self.problem: Exception | None = None
         self._ended = threading.Event()
@@ -167,11 +168,11 @@ def kill_now_and_then(run: Run, server: S3Server, rng: random.Random, ended: thr
         server.start()
 
 
-def lines_of(places: Places, run: Run, flushed: FlushedBatch) -> bytes:
+def lines_of(places: Locator, run: Run, flushed: FlushedBatch) -> bytes:
     """What the committed metadata of a batch leads to, block by block."""
     lines = b""
     for url in run.delivered.urls(flushed):
-        place = block_place(url)
+        place = parse_block_url(url)
         block = places.open(place.file).read(place.start, place.length)
         lines += zstandard.ZstdDecompressor().decompress(block)
     return lines
@@ -201,7 +202,7 @@ def test_whatever_goes_wrong(s3: S3Server, bucket: Bucket, monkeypatch: pytest.M
     print(f"{proxy.done.total()} requests went wrong, {len(run.failures)} flushes failed")
 
     assert len(run.delivered.batches) == len(run.expected) == FLUSHES
-    places = Places(bucket.settings())
+    places = Locator(bucket.settings())
     for flushed in run.delivered.batches:
         assert lines_of(places, run, flushed) == run.expected[flushed.batch_id]
     assert bucket.open_uploads() == []

@@ -10,11 +10,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from recording_worker.errors import BootError, ConfigError, FlushError
-from recording_worker.recording.batch_file import file_metadata
-from recording_worker.s3.client import S3Place
+from recording_worker.formats.batch_file import file_metadata
 from recording_worker.settings.model import Settings
-from recording_worker.storage import open_storage, s3, s3_upload
-from recording_worker.storage.s3 import S3Storage
+from recording_worker.storage.locate import open_storage
+from recording_worker.storage.s3 import backend as s3
+from recording_worker.storage.s3 import upload as s3_upload
+from recording_worker.storage.s3.backend import S3Storage
+from recording_worker.storage.s3.client import S3Place
 from tests.batch_files import block, line
 from tests.servers.faulty_proxy import Fault, FaultyProxy
 from tests.servers.s3 import KEY, PART_BYTES, Bucket, use_credentials

@@ -8,10 +8,10 @@ from typing import Protocol
 import pytest
 
 from recording_worker.errors import FlushError
-from recording_worker.s3.client import S3Place
 from recording_worker.storage.base import Part, Storage
 from recording_worker.storage.local import LocalStorage
-from recording_worker.storage.s3 import S3Storage
+from recording_worker.storage.s3.backend import S3Storage
+from recording_worker.storage.s3.client import S3Place
 from tests.servers.fixtures import S3_SERVERS
 from tests.servers.s3 import PART_BYTES, Bucket, use_credentials
 

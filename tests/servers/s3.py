@@ -21,8 +21,8 @@ import pytest
 from botocore.config import Config
 from werkzeug.serving import make_server
 
-from recording_worker.s3.client import S3Client
 from recording_worker.settings.model import Settings
+from recording_worker.storage.s3.client import S3Client
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

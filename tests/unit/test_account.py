@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording_worker.recording.account import ACCOUNT_HEADER, Account, account_header, carried_account
+from recording_worker.formats.accounts import ACCOUNT_HEADER, Account, account_header, carried_account
 
 counts = st.integers(0, 10**9)
 accounts = st.builds(Account, counts, counts, counts, counts, counts, counts, counts)

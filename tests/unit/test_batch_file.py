@@ -9,11 +9,12 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording_worker.reading.index import Block, LocalFile, read_index
+from recording_worker.formats.batch_file import FILE_NAME, TRAILER, block_url, file_key
+from recording_worker.reading.batch_files import Block, read_index
 from recording_worker.recording import compression
-from recording_worker.recording.batch_file import FILE_NAME, TRAILER, block_url, file_key
 from recording_worker.recording.compression import SnappyBlocks, ZstdBlocks, block_compressor
 from recording_worker.settings.model import Codec
+from recording_worker.storage.local import LocalFile
 from tests.batch_files import Messages, batch_file, block, line, line_buffer, write_batch_file
 from tests.reference import snappy
 

@@ -10,8 +10,8 @@ import pytest
 from confluent_kafka import KafkaError, TopicPartition
 
 from recording_worker.errors import FlushError
+from recording_worker.formats.accounts import Account
 from recording_worker.messages import OutputRecord
-from recording_worker.recording.account import Account
 from recording_worker.recording.flush import FlushedBatch, FlushedPartition
 from recording_worker.recording.session_batch import FlushReason
 from recording_worker.supervisor.control import Channel, Flushed, FromWorker, Placement, SupervisorChannel

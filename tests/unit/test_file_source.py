@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import zstandard
 
-from recording_worker.kafka.file_source import MessageFileError, read_messages
+from recording_worker.formats.message_file import MessageFileError, read_messages
 from recording_worker.messages import Message
 from tests.sample import SAMPLE, sample_messages
 

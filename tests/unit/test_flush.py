@@ -15,8 +15,8 @@ from prometheus_client import REGISTRY
 from recording_worker._native import Decoder
 from recording_worker.errors import FlushError
 from recording_worker.messages import OutputRecord
+from recording_worker.reading.batch_files import Block, read_blocks
 from recording_worker.reading.export import session_lines
-from recording_worker.reading.index import Block, find_files, read_blocks
 from recording_worker.recording.flush import FlushedBatch, Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
 from recording_worker.settings.model import Codec, Settings
@@ -24,7 +24,7 @@ from recording_worker.steps.parse_headers import ParseHeaders
 from recording_worker.steps.parse_session_recording_message import ParseSessionRecordingMessage
 from recording_worker.steps.resolve_team import ResolveTeam
 from recording_worker.storage.base import Part, Storage
-from recording_worker.storage.local import LocalStorage
+from recording_worker.storage.local import LocalStorage, find_files
 from recording_worker.teams.any_token import AnyTokenTeams
 from recording_worker.teams.service import Team
 from tests.batch_files import undamaged

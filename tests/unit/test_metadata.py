@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording_worker.recording.metadata import block_metadata, console_log_values
+from recording_worker.formats.block_metadata import block_metadata, console_log_values
+from recording_worker.formats.timestamps import utc_text
 from recording_worker.recording.session_batch import SessionBatchRecorder
-from recording_worker.recording.timestamps import utc_text
 from recording_worker.settings.model import Codec
 from tests.builders import NOW_MS, TOPIC, event, session_message
 from tests.unit.test_session_batch import decoded, record_all

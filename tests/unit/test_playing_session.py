@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from recording_worker.formats.batch_file import BatchIndex
 from recording_worker.playing.events import unpack
 from recording_worker.playing.session import Recording, Window, recording_of
-from recording_worker.reading.index import Block, LocalFile
-from recording_worker.recording.batch_file import BatchIndex
+from recording_worker.reading.batch_files import Block
+from recording_worker.storage.local import LocalFile
 from tests.batch_files import block
 from tests.builders import NOW_MS
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recording_worker.formats.batch_file import BlockEntry
 from recording_worker.reading.sessions import Session, gather_sessions
-from recording_worker.recording.batch_file import BlockEntry
 from tests.builders import NOW_MS
 
 

@@ -7,9 +7,9 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from recording_worker.errors import ConfigError
-from recording_worker.s3.client import S3Place, connect
 from recording_worker.settings.model import Settings
-from recording_worker.storage.s3 import S3Storage
+from recording_worker.storage.s3.backend import S3Storage
+from recording_worker.storage.s3.client import S3Place, connect
 from tests.servers.s3 import use_credentials
 
 ENDPOINT = "http://storage.test:9000"

@@ -10,13 +10,12 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from recording_worker.errors import ConfigError, FlushError
-from recording_worker.reading.index import find_files
-from recording_worker.recording.batch_file import file_key
+from recording_worker.formats.batch_file import file_key
 from recording_worker.settings.model import Settings
-from recording_worker.storage import open_storage
 from recording_worker.storage.base import Part
 from recording_worker.storage.blackhole import BlackholeStorage
-from recording_worker.storage.local import ATTEMPTS, LocalStorage
+from recording_worker.storage.local import ATTEMPTS, LocalStorage, find_files
+from recording_worker.storage.locate import open_storage
 
 KEY = "blocks/30d/file"
 

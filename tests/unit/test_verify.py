@@ -7,13 +7,13 @@ import cramjam
 import pytest
 
 from recording_worker.errors import ConfigError
+from recording_worker.formats.accounts import ACCOUNT_HEADER
+from recording_worker.formats.batch_file import BatchFileError, parse_block_url
 from recording_worker.messages import Record
 from recording_worker.reading.damage import DamageKind
-from recording_worker.reading.index import BatchFileError
 from recording_worker.reading.offset_set import OffsetSet, ranges
-from recording_worker.reading.places import Places, block_place, parse_moved
-from recording_worker.recording.account import ACCOUNT_HEADER
 from recording_worker.settings.model import Settings
+from recording_worker.storage.locate import Locator, parse_moved
 from tests.batch_files import line
 from tests.builders import NOW_MS
 from tests.history import History, Part
@@ -181,13 +181,13 @@ def test_a_place_for_a_copy_that_makes_no_sense(text: str) -> None:
 
 
 def test_urls() -> None:
-    assert block_place("file:///a%20b?range=bytes=5-9") == ("file:///a%20b", 5, 5)
-    assert Places(Settings()).open("file:///a%20b").name == "/a b"
+    assert parse_block_url("file:///a%20b?range=bytes=5-9") == ("file:///a%20b", 5, 5)
+    assert Locator(Settings()).open("file:///a%20b").name == "/a b"
     for url in ("file:///a", "file:///a?range=bytes=9-5", "?range=bytes=0-1"):
         with pytest.raises(ValueError, match="not a block URL"):
-            block_place(url)
+            parse_block_url(url)
     with pytest.raises(BatchFileError, match="can't fetch blackhole: URLs"):
-        Places(Settings()).open("blackhole:blocks/30d/x")
+        Locator(Settings()).open("blackhole:blocks/30d/x")
 
 
 def test_offset_set() -> None:

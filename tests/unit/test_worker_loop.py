@@ -2,9 +2,9 @@ import pytest
 
 from recording_worker import metrics
 from recording_worker.errors import FlushError
+from recording_worker.formats.accounts import Account
 from recording_worker.kafka.consumer import OffsetGap, PartitionFault, PartitionState
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.recording.account import Account
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
 from recording_worker.supervisor.control import (
     Discard,

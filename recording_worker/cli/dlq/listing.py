@@ -13,7 +13,7 @@ from recording_worker.cli.dlq.selecting import DLQ_SETTINGS, selecting
 from recording_worker.cli.options import settings_from, settings_options
 from recording_worker.dlq.letter import Selection
 from recording_worker.dlq.listing import KINDS, Entry, Listing
-from recording_worker.recording.timestamps import utc_text
+from recording_worker.formats.timestamps import utc_text
 from recording_worker.text import counted, printable
 
 if TYPE_CHECKING:

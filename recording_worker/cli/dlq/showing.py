@@ -14,7 +14,7 @@ from recording_worker.cli.options import settings_from, settings_options
 from recording_worker.dlq.letter import Letter, Place, Selection
 from recording_worker.dlq.listing import Entry
 from recording_worker.errors import ConfigError, WorkerError
-from recording_worker.recording.timestamps import utc_text
+from recording_worker.formats.timestamps import utc_text
 from recording_worker.text import printable
 
 if TYPE_CHECKING:

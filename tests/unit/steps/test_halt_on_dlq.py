@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from recording_worker import metrics
 from recording_worker.batch import MessageBatch
+from recording_worker.formats.accounts import Account
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.recording.account import Account
 from recording_worker.recording.session_batch import SessionBatchManager
 from recording_worker.results import HandleResults
 from recording_worker.steps.halt_on_dlq import DlqLimits, HaltOnDlq

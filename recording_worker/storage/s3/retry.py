@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
-from recording_worker.s3.faults import (
+from recording_worker.storage.s3.errors import (
     CutAnswerError,
     code_of,
     describe,

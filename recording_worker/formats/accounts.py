@@ -7,10 +7,12 @@ no block has no such record: its account waits in the metadata of the committed 
 the next batch with a block includes it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 import orjson
+
+from recording_worker.messages import Record
 
 ACCOUNT_HEADER = "batch-account"
 
@@ -67,3 +69,32 @@ def account_header(topic: str, group: str, accounts: Mapping[int, Account]) -> t
     """The header of one of a batch's metadata records: partition → account, with the source topic and the group."""
     partitions = {str(partition): asdict(account) for partition, account in accounts.items()}
     return ACCOUNT_HEADER, orjson.dumps({"topic": topic, "group": group, "partitions": partitions})
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """An account, and where it is from."""
+
+    group: str
+    topic: str
+    partition: int
+    account: Account
+    batch_id: str | None
+    """None for one that waits in a committed offset's metadata."""
+    timestamp_ms: int
+    """When it was committed, milliseconds since 1970."""
+
+
+def read_accounts(record: Record, batch_id: str) -> Iterator[AccountRecord]:
+    """The accounts a metadata record carries. Raises ValueError where its header is none of ours."""
+    text = dict(record.headers).get(ACCOUNT_HEADER)
+    if text is None:
+        return
+    try:
+        header = orjson.loads(text)
+        for number, fields in header["partitions"].items():
+            account = Account(**fields)
+            group, topic = str(header["group"]), str(header["topic"])
+            yield AccountRecord(group, topic, int(number), account, batch_id, record.timestamp_ms)
+    except (KeyError, TypeError, AttributeError, orjson.JSONDecodeError) as error:
+        raise ValueError(f"the header {ACCOUNT_HEADER} is not as this version writes it") from error

@@ -1,42 +1,25 @@
 """Where batch files are: from paths and URLs to files of which ranges can be read."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from recording_worker.errors import ConfigError
-from recording_worker.reading.index import BatchFileError, LocalFile, RangedFile, find_files
+from recording_worker.formats.batch_file import BatchFileError
 from recording_worker.settings.model import Settings
+from recording_worker.storage.base import Inventory, RangedFile, Storage
+from recording_worker.storage.blackhole import BlackholeStorage
+from recording_worker.storage.local import LocalFile, LocalInventory, LocalStorage, find_files
 
 if TYPE_CHECKING:
-    from recording_worker.reading.s3_file import S3Files
+    from recording_worker.storage.s3.file import S3Files
 
 S3 = "s3://"
 
-_RANGE = re.compile(r"(?P<file>[^?]+)\?range=bytes=(?P<first>\d+)-(?P<last>\d+)")
 
-
-class BlockPlace(NamedTuple):
-    """A block URL, taken apart."""
-
-    file: str
-    """The file's URL."""
-    start: int
-    length: int
-
-
-def block_place(url: str) -> BlockPlace:
-    """What a block URL says. Raises ValueError for what is none."""
-    found = _RANGE.fullmatch(url)
-    if found is None or int(found["last"]) < int(found["first"]):
-        raise ValueError(f"not a block URL: {url}")
-    return BlockPlace(found["file"], int(found["first"]), int(found["last"]) - int(found["first"]) + 1)
-
-
-class Places:
+class Locator:
     """Where batch files are: on this machine, and in S3. The client for S3 is made when it is first needed.
 
     `moved`: URL prefix → the local folder, or s3:// URL, that stands for it, for a copy of the files.
@@ -76,7 +59,7 @@ class Places:
 
     @cached_property
     def _s3(self) -> "S3Files":
-        from recording_worker.reading.s3_file import S3Files  # boto3 takes its time to import
+        from recording_worker.storage.s3.file import S3Files  # boto3 takes its time to import
 
         return S3Files(self._settings)
 
@@ -90,3 +73,28 @@ def parse_moved(texts: tuple[str, ...]) -> dict[str, str]:
             raise ConfigError(f"--at {text}: must be URL_PREFIX=PLACE, where PLACE is a folder or an s3:// URL")
         moved[prefix] = root
     return moved
+
+
+def open_inventory(settings: Settings) -> Inventory:
+    """That of the storage the settings name. Raises ConfigError."""
+    if settings.storage_dir is not None:
+        return LocalInventory(settings.storage_dir)
+    if settings.storage is not None and settings.storage.startswith("s3://"):
+        from recording_worker.storage.s3.inventory import S3Inventory  # boto3 takes its time to import
+
+        return S3Inventory(settings.storage, settings)
+    raise ConfigError("no storage: say where batch files are with --storage-dir DIR or --storage s3://BUCKET")
+
+
+def open_storage(settings: Settings) -> Storage:
+    """The storage backend the settings name. Raises ConfigError where they name none."""
+    if settings.storage_dir is not None:
+        return LocalStorage(settings.storage_dir)
+    if settings.storage == "blackhole:":
+        return BlackholeStorage()
+    if settings.storage is not None:
+        from recording_worker.storage.s3.backend import S3Storage
+        from recording_worker.storage.s3.client import S3Place  # boto3 takes its time to import
+
+        return S3Storage(S3Place.of(settings.storage), settings)
+    raise ConfigError("no storage: say where batch files go (storage_dir, or storage = s3://BUCKET)")

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from recording_worker import metrics
 from recording_worker.errors import BootError, ConfigError
-from recording_worker.s3.client import S3Place, connect
-from recording_worker.s3.faults import S3_ERRORS, code_of, describe, is_transient
-from recording_worker.s3.retry import Patience
 from recording_worker.settings.model import Settings
 from recording_worker.storage.base import Part
-from recording_worker.storage.s3_upload import PART_BYTES, Dialect, Upload
+from recording_worker.storage.s3.client import S3Place, connect
+from recording_worker.storage.s3.errors import S3_ERRORS, code_of, describe, is_transient
+from recording_worker.storage.s3.retry import Patience
+from recording_worker.storage.s3.upload import PART_BYTES, Dialect, Upload
 
 _CHECK_SECONDS = 10.0
 """How long the start waits for a server that does not answer."""

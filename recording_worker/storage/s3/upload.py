@@ -13,11 +13,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from recording_worker.errors import FlushError
-from recording_worker.s3.client import S3Client, S3Place
-from recording_worker.s3.faults import S3_ERRORS, code_of, describe, is_misunderstanding, status_of
-from recording_worker.s3.listing import list_uploads
-from recording_worker.s3.retry import Patience, StoppedError
 from recording_worker.storage.base import Part, Retained
+from recording_worker.storage.s3.client import S3Client, S3Place
+from recording_worker.storage.s3.errors import S3_ERRORS, code_of, describe, is_misunderstanding, status_of
+from recording_worker.storage.s3.listing import list_uploads
+from recording_worker.storage.s3.retry import Patience, StoppedError
 
 PART_BYTES = 8 * 1024 * 1024
 """Least bytes of a part but the last. S3 takes none below 5 MiB, nor more than 10,000 parts."""

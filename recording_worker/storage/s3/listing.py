@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from recording_worker.s3.client import S3Client, S3Place
-from recording_worker.s3.retry import Patience
+from recording_worker.storage.s3.client import S3Client, S3Place
+from recording_worker.storage.s3.retry import Patience
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,18 @@
 """What Kafka is told about a stored session: its block's metadata and its console logs."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import orjson
 import uuid_utils
+from pydantic import TypeAdapter, ValidationError
 
 from recording_worker._native import Timeline
+from recording_worker.formats.retention import RETENTION_DAYS
+from recording_worker.formats.timestamps import utc_text
+from recording_worker.messages import Record
 from recording_worker.recording.session_batch import SessionRecorder
-from recording_worker.recording.timestamps import utc_text
 from recording_worker.settings.model import Codec
-from recording_worker.teams.service import RETENTION_DAYS
 
 LOG_SOURCE = "session_replay"
 
@@ -74,3 +77,38 @@ def console_log_values(session: SessionRecorder, batch_id: str) -> Iterator[byte
                 "batch_id": batch_id,
             }
         )
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRecord:
+    """What `verify` needs of a block's metadata (see `recording.metadata`)."""
+
+    uuid: str
+    session_id: str
+    team_id: int
+    distinct_id: str
+    batch_id: str
+    first_timestamp: str
+    last_timestamp: str
+    block_url: str
+    size: int
+    message_count: int
+    event_count: int
+    retention_period_days: int
+    codec: str
+    partition: int
+    first_offset: int
+    last_offset: int
+    has_full_snapshot: bool
+
+
+_BLOCK = TypeAdapter(BlockRecord)
+
+
+def read_block(record: Record) -> BlockRecord:
+    """What a metadata record says. Raises ValueError where it is none."""
+    try:
+        return _BLOCK.validate_json(record.value or b"")
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}") from error

@@ -11,8 +11,12 @@ import struct
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from recording_worker.errors import WorkerError
 
 INDEX_VERSION = 1
 MAGIC = b"RWBATCH1"
@@ -26,6 +30,15 @@ _MOST_OFFSETS = 1500
 """Characters. S3 takes 2,048 bytes of metadata in all."""
 FILE_NAME = re.compile(r"[0-9a-f]{4}-[0-9]+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """What the last part of a batch file's key looks like."""
+_RANGE = re.compile(r"(?P<file>[^?]+)\?range=bytes=(?P<first>\d+)-(?P<last>\d+)")
+
+
+class BatchFileError(WorkerError):
+    """A file is no batch file, or a damaged one. The text names the file."""
+
+
+class FileMissingError(BatchFileError):
+    """The file is not there."""
 
 
 @dataclass(slots=True)
@@ -79,6 +92,9 @@ class BatchIndex:
     blocks: list[BlockEntry]
 
 
+_INDEX = TypeAdapter(BatchIndex)
+
+
 def file_key(prefix: str, retention: str, created_ms: int, batch_id: str) -> str:
     """The key of a batch file: `{prefix}/{retention}/{4 hex of a hash}-{utc ms}-{batch_id}`.
 
@@ -87,6 +103,16 @@ def file_key(prefix: str, retention: str, created_ms: int, batch_id: str) -> str
     """
     spread = hashlib.blake2b(batch_id.encode(), digest_size=2).hexdigest()
     return "/".join(filter(None, (prefix.strip("/"), retention, f"{spread}-{created_ms}-{batch_id}")))
+
+
+def file_key_of(url: str) -> str:
+    """What is the same in a file's URL and in its path: retention and name. The name holds the batch's UUID."""
+    return "/".join(url.rsplit("/", 2)[-2:])
+
+
+def created_ms_of(name: str) -> int:
+    """When a batch file was flushed, as its name says."""
+    return int(name.split("-")[1])
 
 
 def file_metadata(batch_id: str, codec: str, topic: str, blocks: Iterable[BlockEntry]) -> dict[str, str]:
@@ -112,6 +138,65 @@ def index_frame(index: BatchIndex) -> bytes:
     return header + text + TRAILER.pack(len(text), zlib.crc32(text), MAGIC)
 
 
+def index_frame_length(name: str, tail: bytes, size: int) -> int | None:
+    """Return how many bytes the index frame takes at the end of a file; None if the file has no index.
+
+    `tail` is the end of the file, `size` bytes in all. Raises BatchFileError, with `name`, if the trailer is wrong.
+    """
+    length, _checksum, magic = TRAILER.unpack(tail[-TRAILER.size :]) if size >= TRAILER.size else (0, 0, b"")
+    if magic != MAGIC:
+        if magic[:-1] == MAGIC[:-1]:
+            raise BatchFileError(f"{name}: a batch file of a later layout than this version reads")
+        return None
+    framed = FRAME_HEADER.size + int(length) + TRAILER.size
+    if framed > size:
+        raise BatchFileError(f"{name}: the index is damaged: it can't be longer than the file")
+    return framed
+
+
+def parse_index_frame(name: str, frame: bytes, blocks_end: int) -> BatchIndex:
+    """Read the skippable frame that ends a batch file.
+
+    `frame` begins at byte `blocks_end` of the file. Raises BatchFileError, with `name`, if the frame is damaged or
+    of another version.
+    """
+    text = frame[FRAME_HEADER.size : -TRAILER.size]
+    length, checksum, _magic = TRAILER.unpack(frame[-TRAILER.size :])
+    if frame[: FRAME_HEADER.size] != FRAME_HEADER.pack(SKIPPABLE_MAGIC, length + TRAILER.size):
+        raise BatchFileError(f"{name}: the index is damaged: it does not begin where its trailer says")
+    if zlib.crc32(text) != checksum:
+        raise BatchFileError(f"{name}: the index is damaged: its checksum does not match")
+    try:
+        index = _INDEX.validate_json(text, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BatchFileError(f"{name}: the index can't be read: {where}: {first['msg']}") from error
+    if index.version != INDEX_VERSION:
+        raise BatchFileError(f"{name}: index version {index.version}; this version reads {INDEX_VERSION}")
+    for entry in index.blocks:
+        if entry.start < 0 or entry.length <= 0 or entry.start + entry.length > blocks_end:
+            raise BatchFileError(f"{name}: the index names a block outside the file (byte {entry.start})")
+    return index
+
+
 def block_url(file_url: str, block: BlockEntry) -> str:
     """The URL of a block: that of its file, and the range of its bytes, first and last inclusive."""
     return f"{file_url}?range=bytes={block.start}-{block.start + block.length - 1}"
+
+
+class BlockRange(NamedTuple):
+    """A block URL, taken apart."""
+
+    file: str
+    """The file's URL."""
+    start: int
+    length: int
+
+
+def parse_block_url(url: str) -> BlockRange:
+    """What a block URL says. Raises ValueError for what is none."""
+    found = _RANGE.fullmatch(url)
+    if found is None or int(found["last"]) < int(found["first"]):
+        raise ValueError(f"not a block URL: {url}")
+    return BlockRange(found["file"], int(found["first"]), int(found["last"]) - int(found["first"]) + 1)

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from recording_worker.errors import ConfigError, WorkerError
-from recording_worker.reading.s3_file import S3File, is_batch_file
-from recording_worker.s3.client import S3Place, connect
-from recording_worker.s3.faults import S3_ERRORS, code_of, describe
-from recording_worker.s3.listing import list_objects, list_uploads
-from recording_worker.s3.retry import Patience
+from recording_worker.formats.batch_file import created_ms_of
 from recording_worker.settings.model import Settings
-from recording_worker.storage.inventory import StoredFile, created_ms_of
+from recording_worker.storage.base import StoredFile
+from recording_worker.storage.s3.client import S3Place, connect
+from recording_worker.storage.s3.errors import S3_ERRORS, code_of, describe
+from recording_worker.storage.s3.file import S3File, is_batch_file
+from recording_worker.storage.s3.listing import list_objects, list_uploads
+from recording_worker.storage.s3.retry import Patience
 
 
 class S3Inventory:

@@ -8,21 +8,20 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from recording_worker.errors import ConfigError, WorkerError
-from recording_worker.reading.ahead import AT_A_TIME
-from recording_worker.reading.index import BatchFileError, FileMissingError
-from recording_worker.recording.batch_file import FILE_NAME
-from recording_worker.s3.client import S3Client, S3Place, connect
-from recording_worker.s3.faults import S3_ERRORS, CutAnswerError, code_of, describe, never_arrived, status_of
-from recording_worker.s3.listing import list_objects
-from recording_worker.s3.retry import Patience
+from recording_worker.formats.batch_file import FILE_NAME, BatchFileError, FileMissingError
 from recording_worker.settings.model import Settings
+from recording_worker.storage.base import READS_AT_A_TIME
+from recording_worker.storage.s3.client import S3Client, S3Place, connect
+from recording_worker.storage.s3.errors import S3_ERRORS, CutAnswerError, code_of, describe, never_arrived, status_of
+from recording_worker.storage.s3.listing import list_objects
+from recording_worker.storage.s3.retry import Patience
 
 
 class S3Files:
     """Batch files in S3, by their URLs."""
 
     def __init__(self, settings: Settings) -> None:
-        self._client = connect(settings, connections=AT_A_TIME)
+        self._client = connect(settings, connections=READS_AT_A_TIME)
         self._retry_for = settings.s3_retry_for
 
     def open(self, url: str) -> "S3File":

@@ -1,0 +1,72 @@
+"""Batch files by their index: what a file holds, and one block of it, by ranged reads alone."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import zstandard
+
+from recording_worker.formats.batch_file import (
+    BatchFileError,
+    BatchIndex,
+    BlockEntry,
+    index_frame_length,
+    parse_index_frame,
+)
+from recording_worker.reading.ahead import read_ahead
+from recording_worker.storage.base import RangedFile
+
+TAIL_BYTES = 64 * 1024
+"""What is read first: for most files the whole index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block of one file."""
+
+    file: RangedFile
+    index: BatchIndex
+    entry: BlockEntry
+
+    def read(self) -> bytes:
+        """The block's lines. Raises BatchFileError where they are not what the index says."""
+        entry = self.entry
+        frame = self.file.read(entry.start, entry.length)
+        where = f"{self.file.name}: block at byte {entry.start}"
+        try:
+            if zstandard.frame_content_size(frame) != entry.size:
+                raise BatchFileError(f"{where} is damaged: it is not of the size its index gives")
+            return zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False)
+        except zstandard.ZstdError as error:
+            raise BatchFileError(f"{where} is damaged: {error}") from error
+
+
+def read_index(file: RangedFile) -> BatchIndex:
+    """Read the index of a batch file, by at most two reads from its end. Raises BatchFileError."""
+    tail, size = file.read_tail(TAIL_BYTES)
+    length = index_frame_length(file.name, tail, size)
+    if length is None:
+        raise BatchFileError(f"{file.name}: {_without_index(file)}")
+    start = size - length
+    if length > len(tail):
+        tail = file.read(start, length - len(tail)) + tail
+    return parse_index_frame(file.name, tail[-length:], blocks_end=start)
+
+
+def _without_index(file: RangedFile) -> str:
+    """Say what a file without an index may be."""
+    if file.read(0, len(zstandard.FRAME_HEADER)) == zstandard.FRAME_HEADER:
+        return "zstd data without an index at its end: a batch file that was cut off, or no batch file"
+    return "no index at its end: not a batch file, or one of codec snappy, which has no index"
+
+
+def read_blocks(files: Iterable[RangedFile]) -> Iterator[list[Block] | BatchFileError]:
+    """File by file the blocks it holds, or what is wrong with it. Reads ahead."""
+    return read_ahead(_blocks_of, files)
+
+
+def _blocks_of(file: RangedFile) -> list[Block] | BatchFileError:
+    try:
+        index = read_index(file)
+    except BatchFileError as problem:
+        return problem
+    return [Block(file, index, entry) for entry in index.blocks]

@@ -1,1 +1,0 @@
-"""What writing to S3 and reading from it share: places, the client, errors, and trying again."""
