@@ -9,17 +9,17 @@ import pytest
 
 from recording_worker.batch import MessageBatch
 from recording_worker.clock import SystemClock
+from recording_worker.lookups.refreshed import Reading, Refreshed
+from recording_worker.lookups.restrictions.refreshed import RefreshedRestrictions
+from recording_worker.lookups.restrictions.service import Restriction, Rule, rules_by_token
+from recording_worker.lookups.teams.postgres import teams_of
+from recording_worker.lookups.teams.refreshed import RefreshedTeams
+from recording_worker.lookups.teams.service import Team
 from recording_worker.messages import Message
 from recording_worker.pipeline import Step
-from recording_worker.refresh import Reading, Refreshed
-from recording_worker.restrictions.refreshed import RefreshedRestrictions
-from recording_worker.restrictions.service import Restriction, Rule, rules_by_token
 from recording_worker.steps.apply_restrictions import ApplyRestrictions
 from recording_worker.steps.parse_headers import ParseHeaders
 from recording_worker.steps.resolve_team import ResolveTeam
-from recording_worker.teams.postgres import teams_of
-from recording_worker.teams.refreshed import RefreshedTeams
-from recording_worker.teams.service import Team
 
 TEAMS = 50_000
 RULES = 5_000

@@ -13,8 +13,8 @@ from recording_worker.outcome import Disposition, Reason
 
 if TYPE_CHECKING:
     from recording_worker._native import DecodedBatch
+    from recording_worker.lookups.teams.service import Team
     from recording_worker.recording.session_batch import SessionBatchRecorder
-    from recording_worker.teams.service import Team
 
 
 @dataclass(slots=True)

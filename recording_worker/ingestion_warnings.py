@@ -8,8 +8,8 @@ from recording_worker import metrics
 from recording_worker.batch import IngestionWarning, MessageBatch
 from recording_worker.clock import Clock
 from recording_worker.formats.timestamps import utc_text
+from recording_worker.lookups.teams.service import TeamService
 from recording_worker.messages import OutputRecord
-from recording_worker.teams.service import TeamService
 
 SOURCE = "recording-worker"
 

@@ -10,10 +10,11 @@ from recording_worker._native import Decoder
 from recording_worker.batch import MessageBatch
 from recording_worker.clock import Clock
 from recording_worker.ingestion_warnings import HandleIngestionWarnings
+from recording_worker.lookups.redis import Redis
+from recording_worker.lookups.restrictions.service import RestrictionService
+from recording_worker.lookups.teams.service import TeamService
 from recording_worker.messages import Message
 from recording_worker.recording.session_batch import SessionBatchManager
-from recording_worker.redis_link import Redis
-from recording_worker.restrictions.service import RestrictionService
 from recording_worker.results import HandleResults
 from recording_worker.settings.model import Settings
 from recording_worker.steps.apply_restrictions import ApplyRestrictions
@@ -31,7 +32,6 @@ from recording_worker.steps.resolve_team import ResolveTeam
 from recording_worker.steps.set_culprits_aside import SetCulpritsAside
 from recording_worker.steps.shed_lag import ShedLag
 from recording_worker.steps.track_lib_version import TrackLibVersion
-from recording_worker.teams.service import TeamService
 
 _DAY_MS = 86_400_000
 _NONE: Mapping[tuple[int, int], str] = MappingProxyType({})

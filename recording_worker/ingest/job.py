@@ -12,15 +12,15 @@ from recording_worker.clock import SystemClock
 from recording_worker.formats.message_file import read_messages
 from recording_worker.ingest.counts import IngestCounts
 from recording_worker.ingest.topics import TopicFiles
+from recording_worker.lookups.refreshed import Stores
+from recording_worker.lookups.restrictions.open import open_restrictions
+from recording_worker.lookups.teams.open import open_teams
 from recording_worker.messages import Message
 from recording_worker.pipeline import Pipeline, build_pipeline
 from recording_worker.recording.flush import Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
-from recording_worker.refresh import Stores
-from recording_worker.restrictions import open_restrictions
 from recording_worker.settings.model import Settings
 from recording_worker.storage.local import LocalStorage
-from recording_worker.teams import open_teams
 
 _FINGERPRINT_BYTES = 1024 * 1024
 

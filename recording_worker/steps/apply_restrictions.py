@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from recording_worker.batch import MessageBatch
+from recording_worker.lookups.restrictions.service import Restriction, RestrictionService
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.restrictions.service import Restriction, RestrictionService
 
 
 class _End(NamedTuple):

@@ -5,9 +5,9 @@ import structlog
 from recording_worker import metrics
 from recording_worker.batch import MessageBatch
 from recording_worker.clock import Clock
-from recording_worker.lru import LruCache
+from recording_worker.lookups.lru import LruCache
+from recording_worker.lookups.redis import LONGEST_SESSION_ID, Command, Redis
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.redis_link import LONGEST_SESSION_ID, Command, Redis
 
 log = structlog.get_logger()
 

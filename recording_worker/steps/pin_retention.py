@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from recording_worker import metrics
 from recording_worker.batch import MessageBatch
 from recording_worker.formats.retention import RETENTION_DAYS
-from recording_worker.lru import LruCache
+from recording_worker.lookups.lru import LruCache
+from recording_worker.lookups.redis import LONGEST_SESSION_ID, Command, Redis
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.redis_link import LONGEST_SESSION_ID, Command, Redis
 
 KEY_PREFIX = "@posthog/replay/session-retention-"
 _SECONDS = 86_400

@@ -1,7 +1,7 @@
 """redirect_hot_sessions: sessions that send more than their share go to the overflow topic."""
 
 from recording_worker.batch import MessageBatch
-from recording_worker.lru import LruCache
+from recording_worker.lookups.lru import LruCache
 from recording_worker.outcome import Disposition, Reason
 
 _MINUTE_MS = 60_000

@@ -2,8 +2,8 @@
 
 from recording_worker.batch import MessageBatch
 from recording_worker.formats.retention import RETENTION_DAYS
+from recording_worker.lookups.teams.service import TeamService
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.teams.service import TeamService
 
 
 class ResolveTeam:

@@ -16,18 +16,18 @@ from recording_worker.kafka.consumer import PartitionConsumer
 from recording_worker.kafka.producer import RecordProducer
 from recording_worker.kafka.transactions import TransactionalProducer
 from recording_worker.logs import configure_logs
+from recording_worker.lookups.redis import RedisLink
+from recording_worker.lookups.refreshed import Stores
+from recording_worker.lookups.restrictions.open import open_restrictions
+from recording_worker.lookups.teams.open import open_teams
 from recording_worker.pipeline import build_pipeline
 from recording_worker.recording.flush import Delivery, Flusher
 from recording_worker.recording.session_batch import SessionBatchManager
-from recording_worker.redis_link import RedisLink
-from recording_worker.refresh import Stores
-from recording_worker.restrictions import open_restrictions
 from recording_worker.settings.model import Delivery as DeliveryKind
 from recording_worker.settings.model import Settings
 from recording_worker.steps.halt_on_dlq import DlqLimits
 from recording_worker.storage.locate import open_storage
 from recording_worker.supervisor.control import BootFailed, Channel, Progress, Ready, WorkerChannel
-from recording_worker.teams import open_teams
 from recording_worker.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
 from recording_worker.worker.holdings import Holdings
 from recording_worker.worker.loop import Worker

@@ -8,11 +8,12 @@ from pydantic import SecretStr
 from recording_worker._native import Decoder
 from recording_worker.batch import MessageBatch
 from recording_worker.ingestion_warnings import HandleIngestionWarnings
+from recording_worker.lookups.redis import Command
+from recording_worker.lookups.restrictions.service import Restriction, Rule
+from recording_worker.lookups.teams.service import Team
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline import Pipeline, Step, build_pipeline
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
-from recording_worker.redis_link import Command
-from recording_worker.restrictions.service import Restriction, Rule
 from recording_worker.results import HandleResults
 from recording_worker.settings.model import Settings
 from recording_worker.steps.apply_restrictions import ApplyRestrictions
@@ -30,7 +31,6 @@ from recording_worker.steps.resolve_team import ResolveTeam
 from recording_worker.steps.set_culprits_aside import SetCulpritsAside
 from recording_worker.steps.shed_lag import ShedLag
 from recording_worker.steps.track_lib_version import TrackLibVersion
-from recording_worker.teams.service import Team
 from tests.builders import NOW_MS, FakeClock, FixedRestrictions, batch, event, headers, message, session_message, value
 
 

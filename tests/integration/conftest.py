@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from recording_worker import redis_link
 from recording_worker.kafka.embedded import EmbeddedBroker
-from recording_worker.redis_link import RedisLink
+from recording_worker.lookups import redis as redis_link
+from recording_worker.lookups.redis import RedisLink
 from tests.integration.service import TOPIC, Service, Traffic
 from tests.integration.sessions import CLOCK
 from tests.servers.redis import RedisServer

@@ -2,11 +2,11 @@
 
 from recording_worker._native import Decoder
 from recording_worker.batch import MessageBatch
-from recording_worker.redis_link import RedisLink
+from recording_worker.lookups.redis import RedisLink
+from recording_worker.lookups.teams.service import Team
 from recording_worker.steps.parse_headers import ParseHeaders
 from recording_worker.steps.parse_session_recording_message import ParseSessionRecordingMessage
 from recording_worker.steps.resolve_team import ResolveTeam
-from recording_worker.teams.service import Team
 from tests.builders import FakeClock, batch, session_message
 from tests.integration.service import wait_for
 

@@ -8,10 +8,10 @@ import pytest
 from pydantic import SecretStr
 
 from recording_worker.errors import BootError, ConfigError, StoreError
-from recording_worker.refresh import Stores
-from recording_worker.restrictions import open_restrictions
-from recording_worker.restrictions.redis import RedisRestrictions
-from recording_worker.restrictions.service import Restriction, Rule
+from recording_worker.lookups.refreshed import Stores
+from recording_worker.lookups.restrictions.open import open_restrictions
+from recording_worker.lookups.restrictions.redis import RedisRestrictions
+from recording_worker.lookups.restrictions.service import Restriction, Rule
 from recording_worker.settings.model import Settings
 from tests.builders import FakeClock
 from tests.integration.conftest import StartService

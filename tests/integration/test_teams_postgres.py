@@ -11,11 +11,11 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from recording_worker.errors import BootError, ConfigError, StoreError
-from recording_worker.refresh import Refreshed
-from recording_worker.teams import postgres as store
-from recording_worker.teams.postgres import PostgresTeams
-from recording_worker.teams.refreshed import RefreshedTeams
-from recording_worker.teams.service import Team
+from recording_worker.lookups.refreshed import Refreshed
+from recording_worker.lookups.teams import postgres as store
+from recording_worker.lookups.teams.postgres import PostgresTeams
+from recording_worker.lookups.teams.refreshed import RefreshedTeams
+from recording_worker.lookups.teams.service import Team
 from tests.builders import FakeClock
 from tests.integration.conftest import StartService
 from tests.integration.service import Traffic, recorded, wait_for

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording_worker.restrictions.service import Headers, Restriction, Rule, rules_by_token
+from recording_worker.lookups.restrictions.service import Headers, Restriction, Rule, rules_by_token
 
 VALUES = st.sampled_from(["", "a", "b", "c"])
 RULES = st.builds(

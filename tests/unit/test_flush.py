@@ -14,6 +14,8 @@ from prometheus_client import REGISTRY
 
 from recording_worker._native import Decoder
 from recording_worker.errors import FlushError
+from recording_worker.lookups.teams.any_token import AnyTokenTeams
+from recording_worker.lookups.teams.service import Team
 from recording_worker.messages import OutputRecord
 from recording_worker.reading.batch_files import Block, read_blocks
 from recording_worker.reading.export import session_lines
@@ -25,8 +27,6 @@ from recording_worker.steps.parse_session_recording_message import ParseSessionR
 from recording_worker.steps.resolve_team import ResolveTeam
 from recording_worker.storage.base import Part, Storage
 from recording_worker.storage.local import LocalStorage, find_files
-from recording_worker.teams.any_token import AnyTokenTeams
-from recording_worker.teams.service import Team
 from tests.batch_files import undamaged
 from tests.builders import NOW_MS, TOPIC, FakeClock, batch, event, session_message
 from tests.reference import snappy

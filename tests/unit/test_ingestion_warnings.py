@@ -2,9 +2,9 @@ import orjson
 
 from recording_worker.batch import IngestionWarning
 from recording_worker.ingestion_warnings import Debouncer, HandleIngestionWarnings
+from recording_worker.lookups.teams.service import Team
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.steps.parse_headers import ParseHeaders
-from recording_worker.teams.service import Team
 from tests.builders import FakeClock, batch, headers, message
 
 TEAMS = {"token-1": Team(7, console_logs=True, retention="30d")}

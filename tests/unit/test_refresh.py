@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 
 from recording_worker import metrics
 from recording_worker.errors import BootError, ConfigError, StoreError
-from recording_worker.refresh import Reading, Refreshed, Stores
-from recording_worker.watched_file import WatchedFile
+from recording_worker.lookups.refreshed import Reading, Refreshed, Stores
+from recording_worker.lookups.watched_file import WatchedFile
 from tests.builders import FakeClock
 from tests.integration.service import wait_for
 

@@ -6,14 +6,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from recording_worker.errors import ConfigError
-from recording_worker.refresh import Stores
-from recording_worker.restrictions.service import Restriction, Rule
-from recording_worker.restrictions.static import load_restrictions
+from recording_worker.lookups.refreshed import Stores
+from recording_worker.lookups.restrictions.service import Restriction, Rule
+from recording_worker.lookups.restrictions.static import load_restrictions
+from recording_worker.lookups.teams.any_token import AnyTokenTeams
+from recording_worker.lookups.teams.open import open_teams
+from recording_worker.lookups.teams.service import Team
+from recording_worker.lookups.teams.static import load_teams
 from recording_worker.settings.model import Settings
-from recording_worker.teams import open_teams
-from recording_worker.teams.any_token import AnyTokenTeams
-from recording_worker.teams.service import Team
-from recording_worker.teams.static import load_teams
 from tests.builders import FakeClock
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from recording_worker.errors import ConfigError
-from recording_worker.refresh import Reading
+from recording_worker.lookups.refreshed import Reading
 
 Content = TypeVar("Content", bound=Sized)
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
-from recording_worker.refresh import Refreshed
-from recording_worker.restrictions.service import Rule, TokenRules, rules_by_token
+from recording_worker.lookups.refreshed import Refreshed
+from recording_worker.lookups.restrictions.service import Rule, TokenRules, rules_by_token
 
 
 class RefreshedRestrictions:

@@ -3,7 +3,7 @@
 import hashlib
 from functools import lru_cache
 
-from recording_worker.teams.service import Team
+from recording_worker.lookups.teams.service import Team
 
 
 class AnyTokenTeams:

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from recording_worker.lookups.teams.service import Team
 from recording_worker.settings.toml import read_toml
-from recording_worker.teams.service import Team
 
 
 class _TeamTable(BaseModel):

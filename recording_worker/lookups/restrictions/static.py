@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from recording_worker.restrictions.service import Restriction, Rule
+from recording_worker.lookups.restrictions.service import Restriction, Rule
 from recording_worker.settings.toml import read_toml
 
 

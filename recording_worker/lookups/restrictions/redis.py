@@ -8,9 +8,9 @@ import redis
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from recording_worker.errors import StoreError
-from recording_worker.redis_link import redis_client
-from recording_worker.refresh import Reading
-from recording_worker.restrictions.service import Restriction, Rule
+from recording_worker.lookups.redis import redis_client
+from recording_worker.lookups.refreshed import Reading
+from recording_worker.lookups.restrictions.service import Restriction, Rule
 
 KEYS = {
     Restriction.DROP_EVENT: "event_ingestion_restriction_dynamic_config:drop_event_from_ingestion",

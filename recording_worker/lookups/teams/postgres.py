@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from recording_worker.errors import ConfigError, StoreError
 from recording_worker.formats.retention import RETENTION_DAYS
-from recording_worker.refresh import Reading
-from recording_worker.teams.service import Team
+from recording_worker.lookups.refreshed import Reading
+from recording_worker.lookups.teams.service import Team
 
 QUERY = """
 SELECT id, api_token, capture_console_log_opt_in, session_recording_retention_period

@@ -1,7 +1,7 @@
 """Teams that are read again in the background."""
 
-from recording_worker.refresh import Refreshed
-from recording_worker.teams.service import Team
+from recording_worker.lookups.refreshed import Refreshed
+from recording_worker.lookups.teams.service import Team
 
 _MOST_UNKNOWN = 10_000
 _MOST_ASKS = 3

@@ -1,14 +1,14 @@
-"""Which team a token belongs to, and what that team wants: a service and its stores."""
+"""Opens the teams that the settings name."""
 
 from recording_worker.errors import ConfigError
-from recording_worker.refresh import Stores
+from recording_worker.lookups.refreshed import Stores
+from recording_worker.lookups.teams.any_token import AnyTokenTeams
+from recording_worker.lookups.teams.postgres import PostgresTeams
+from recording_worker.lookups.teams.refreshed import RefreshedTeams
+from recording_worker.lookups.teams.service import TeamService
+from recording_worker.lookups.teams.static import load_teams
+from recording_worker.lookups.watched_file import FILE_SECONDS, WatchedFile
 from recording_worker.settings.model import Settings
-from recording_worker.teams.any_token import AnyTokenTeams
-from recording_worker.teams.postgres import PostgresTeams
-from recording_worker.teams.refreshed import RefreshedTeams
-from recording_worker.teams.service import TeamService
-from recording_worker.teams.static import load_teams
-from recording_worker.watched_file import FILE_SECONDS, WatchedFile
 
 
 def open_teams(settings: Settings, stores: Stores) -> TeamService:

@@ -1,14 +1,14 @@
-"""Restrictions by token: which messages to drop, to redirect to the DLQ, or to overflow."""
+"""Opens the restrictions that the settings name."""
 
 from collections.abc import Sequence
 
-from recording_worker.refresh import Refreshed, Stores
-from recording_worker.restrictions.redis import RedisRestrictions
-from recording_worker.restrictions.refreshed import RefreshedRestrictions
-from recording_worker.restrictions.service import RestrictionService, Rule
-from recording_worker.restrictions.static import load_restrictions
+from recording_worker.lookups.refreshed import Refreshed, Stores
+from recording_worker.lookups.restrictions.redis import RedisRestrictions
+from recording_worker.lookups.restrictions.refreshed import RefreshedRestrictions
+from recording_worker.lookups.restrictions.service import RestrictionService, Rule
+from recording_worker.lookups.restrictions.static import load_restrictions
+from recording_worker.lookups.watched_file import FILE_SECONDS, WatchedFile
 from recording_worker.settings.model import Settings
-from recording_worker.watched_file import FILE_SECONDS, WatchedFile
 
 _REDIS_SECONDS = 30.0
 """How often Redis is asked, at least: a token is blocked when something is amiss."""
