@@ -14,13 +14,13 @@ import orjson
 import zstandard
 
 from recording_worker._native import DecodedBatch, Decoder, SessionBlock
-from recording_worker.batch import MessageBatch
 from recording_worker.demo.page import PATHS, Page
 from recording_worker.demo.traffic import Draft
 from recording_worker.demo.visitor import Event, Visitor
 from recording_worker.formats.message_file import read_messages
 from recording_worker.messages import Message
-from recording_worker.steps.parse_headers import ParseHeaders
+from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 
 SAMPLE = Path(__file__).parents[1] / "tests" / "data" / "sample.jsonl.zst"
 SIZES = {"2KB": 2_000, "28KB": 28_000, "280KB": 280_000, "1.2MB": 1_200_000}

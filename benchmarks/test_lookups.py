@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import pytest
 
-from recording_worker.batch import MessageBatch
 from recording_worker.clock import SystemClock
 from recording_worker.lookups.refreshed import Reading, Refreshed
 from recording_worker.lookups.restrictions.refreshed import RefreshedRestrictions
@@ -16,10 +15,11 @@ from recording_worker.lookups.teams.postgres import teams_of
 from recording_worker.lookups.teams.refreshed import RefreshedTeams
 from recording_worker.lookups.teams.service import Team
 from recording_worker.messages import Message
-from recording_worker.pipeline import Step
-from recording_worker.steps.apply_restrictions import ApplyRestrictions
-from recording_worker.steps.parse_headers import ParseHeaders
-from recording_worker.steps.resolve_team import ResolveTeam
+from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.build import Step
+from recording_worker.pipeline.steps.apply_restrictions import ApplyRestrictions
+from recording_worker.pipeline.steps.parse_headers import ParseHeaders
+from recording_worker.pipeline.steps.resolve_team import ResolveTeam
 
 TEAMS = 50_000
 RULES = 5_000

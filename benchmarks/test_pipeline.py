@@ -6,11 +6,11 @@ import pytest
 
 from benchmarks.conftest import Measure
 from benchmarks.inputs import TOPIC, columns, real
-from recording_worker.batch import MessageBatch
 from recording_worker.clock import SystemClock
 from recording_worker.lookups.restrictions.refreshed import RefreshedRestrictions
 from recording_worker.lookups.teams.any_token import AnyTokenTeams
-from recording_worker.pipeline import Pipeline, Step, build_pipeline
+from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.build import Pipeline, Step, build_pipeline
 from recording_worker.recording.flush import FlushedBatch, Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
 from recording_worker.settings.model import Codec, Settings

@@ -5,9 +5,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recording_worker.batch import MessageBatch
 from recording_worker.lookups.restrictions.service import Rule, TokenRules, rules_by_token
 from recording_worker.messages import Headers, Message
+from recording_worker.pipeline.batch import MessageBatch
 
 NOW_MS = 1_795_000_000_000
 TOPIC = "recordings"

@@ -12,10 +12,10 @@ from recording_worker.formats.batch_file import block_url, file_key
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.offsets import Position
 from recording_worker.messages import Record
-from recording_worker.reading.check_accounts import Horizon
-from recording_worker.reading.damage import Damage, DamageKind
-from recording_worker.reading.ledger import Ledger
-from recording_worker.reading.verify import Report, verified
+from recording_worker.operations.verify.check_accounts import Horizon
+from recording_worker.operations.verify.checks import Report, verified
+from recording_worker.operations.verify.finding import Damage, DamageKind
+from recording_worker.operations.verify.ledger import Ledger
 from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import Locator
 from tests.batch_files import batch_file, block, line

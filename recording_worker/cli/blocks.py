@@ -7,8 +7,8 @@ import click
 from rich.console import Console
 
 from recording_worker.cli.scanning import Paths, Scan, paths_argument, standard_output
+from recording_worker.cli.tables import Totals, block_json, file_table
 from recording_worker.reading.batch_files import Block
-from recording_worker.reading.blocks import Totals, block_json, file_table
 
 
 @click.command()

@@ -9,7 +9,7 @@ from recording_worker.cli.options import settings_from, settings_options
 from recording_worker.cli.times import parse_time
 
 if TYPE_CHECKING:
-    from recording_worker.kafka.rewind import Move
+    from recording_worker.operations.rewind import Move
 
 
 @click.command(
@@ -39,7 +39,7 @@ def rewind(to: str, partitions: tuple[int, ...], dry_run: bool, config: Path | N
     never move forward: that would leave messages out.
     """
     settings = settings_from(config, flags)
-    from recording_worker.kafka.rewind import Rewind
+    from recording_worker.operations.rewind import Rewind
 
     work = Rewind(settings)
     if to.isdecimal():

@@ -59,7 +59,7 @@ def run(config: Path | None, **flags: Any) -> int:
     """
     settings = settings_from(config, flags)
     _check_complete(settings)
-    from recording_worker.supervisor.loop import run_supervisor
+    from recording_worker.processes.service import run_supervisor
 
     return run_supervisor(settings)
 

@@ -17,7 +17,7 @@ from recording_worker.cli.options import S3_SETTINGS, settings_from, settings_op
 from recording_worker.errors import WorkerError
 from recording_worker.formats.batch_file import BatchFileError
 from recording_worker.reading.batch_files import Block, read_blocks
-from recording_worker.reading.export import only_team, session_lines
+from recording_worker.reading.session_events import only_team, session_lines
 from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import Locator
 from recording_worker.text import counted

@@ -11,7 +11,7 @@ from recording_worker.cli.options import S3_SETTINGS, settings_from, settings_op
 from recording_worker.cli.times import parse_age
 
 if TYPE_CHECKING:
-    from recording_worker.kafka.sweep import Findings
+    from recording_worker.operations.sweep import Findings
     from recording_worker.storage.base import StoredFile
 
 
@@ -46,7 +46,7 @@ def sweep(older_than: str, delete: bool, as_json: bool, config: Path | None, **f
     from recording_worker.cli.output import progress_bar, signals_end
     from recording_worker.cli.scanning import standard_output
     from recording_worker.clock import SystemClock
-    from recording_worker.kafka.sweep import Sweep
+    from recording_worker.operations.sweep import Sweep
 
     run = Sweep(settings, progress_bar, SystemClock().now_ms())
     with signals_end():

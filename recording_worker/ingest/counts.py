@@ -3,9 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from recording_worker.batch import MessageBatch
 from recording_worker.errors import WorkerError
 from recording_worker.outcome import Disposition, Reason
+from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.recording.flush import FlushedBatch
 
 

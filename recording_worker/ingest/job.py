@@ -7,7 +7,6 @@ from itertools import chain, islice
 from math import inf
 from pathlib import Path
 
-from recording_worker.batch import MessageBatch
 from recording_worker.clock import SystemClock
 from recording_worker.formats.message_file import read_messages
 from recording_worker.ingest.counts import IngestCounts
@@ -16,7 +15,8 @@ from recording_worker.lookups.refreshed import Stores
 from recording_worker.lookups.restrictions.open import open_restrictions
 from recording_worker.lookups.teams.open import open_teams
 from recording_worker.messages import Message
-from recording_worker.pipeline import Pipeline, build_pipeline
+from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.build import Pipeline, build_pipeline
 from recording_worker.recording.flush import Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
 from recording_worker.settings.model import Settings

@@ -93,4 +93,4 @@ def _hash(script: str) -> str:
 
 @cache
 def _part(name: str) -> str:
-    return resources.files("recording_worker.playing").joinpath("page", name).read_text(encoding="utf-8")
+    return resources.files("recording_worker.playing").joinpath("assets", name).read_text(encoding="utf-8")

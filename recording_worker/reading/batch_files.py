@@ -12,7 +12,7 @@ from recording_worker.formats.batch_file import (
     index_frame_length,
     parse_index_frame,
 )
-from recording_worker.reading.ahead import read_ahead
+from recording_worker.reading.prefetch import read_ahead
 from recording_worker.storage.base import RangedFile
 
 TAIL_BYTES = 64 * 1024

@@ -8,11 +8,11 @@ from enum import StrEnum
 import uuid_utils
 
 from recording_worker._native import SessionBlock
-from recording_worker.batch import MessageBatch
 from recording_worker.clock import Clock
 from recording_worker.formats.accounts import Account
 from recording_worker.messages import OutputRecord
 from recording_worker.outcome import Disposition
+from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.recording.console_logs import ConsoleLogRecorder
 
 

@@ -6,31 +6,31 @@ import pytest
 from pydantic import SecretStr
 
 from recording_worker._native import Decoder
-from recording_worker.batch import MessageBatch
-from recording_worker.ingestion_warnings import HandleIngestionWarnings
 from recording_worker.lookups.redis import Command
 from recording_worker.lookups.restrictions.service import Restriction, Rule
 from recording_worker.lookups.teams.service import Team
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.pipeline import Pipeline, Step, build_pipeline
+from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.build import Pipeline, Step, build_pipeline
+from recording_worker.pipeline.steps.apply_restrictions import ApplyRestrictions
+from recording_worker.pipeline.steps.collect_batch_metrics import CollectBatchMetrics
+from recording_worker.pipeline.steps.flush_batch import FlushBatch
+from recording_worker.pipeline.steps.halt_on_dlq import DlqLimits, HaltOnDlq
+from recording_worker.pipeline.steps.handle_ingestion_warnings import HandleIngestionWarnings
+from recording_worker.pipeline.steps.handle_results import HandleResults
+from recording_worker.pipeline.steps.limit_new_sessions import LimitNewSessions, TeamBuckets
+from recording_worker.pipeline.steps.obtain_batch import ObtainBatch
+from recording_worker.pipeline.steps.parse_headers import ParseHeaders
+from recording_worker.pipeline.steps.parse_session_recording_message import ParseSessionRecordingMessage
+from recording_worker.pipeline.steps.pin_retention import PinRetention
+from recording_worker.pipeline.steps.record_session_event import RecordSessionEvent
+from recording_worker.pipeline.steps.redirect_hot_sessions import RedirectHotSessions
+from recording_worker.pipeline.steps.resolve_team import ResolveTeam
+from recording_worker.pipeline.steps.set_culprits_aside import SetCulpritsAside
+from recording_worker.pipeline.steps.shed_lag import ShedLag
+from recording_worker.pipeline.steps.track_lib_version import TrackLibVersion
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
-from recording_worker.results import HandleResults
 from recording_worker.settings.model import Settings
-from recording_worker.steps.apply_restrictions import ApplyRestrictions
-from recording_worker.steps.collect_batch_metrics import CollectBatchMetrics
-from recording_worker.steps.flush_batch import FlushBatch
-from recording_worker.steps.halt_on_dlq import DlqLimits, HaltOnDlq
-from recording_worker.steps.limit_new_sessions import LimitNewSessions, TeamBuckets
-from recording_worker.steps.obtain_batch import ObtainBatch
-from recording_worker.steps.parse_headers import ParseHeaders
-from recording_worker.steps.parse_session_recording_message import ParseSessionRecordingMessage
-from recording_worker.steps.pin_retention import PinRetention
-from recording_worker.steps.record_session_event import RecordSessionEvent
-from recording_worker.steps.redirect_hot_sessions import RedirectHotSessions
-from recording_worker.steps.resolve_team import ResolveTeam
-from recording_worker.steps.set_culprits_aside import SetCulpritsAside
-from recording_worker.steps.shed_lag import ShedLag
-from recording_worker.steps.track_lib_version import TrackLibVersion
 from tests.builders import NOW_MS, FakeClock, FixedRestrictions, batch, event, headers, message, session_message, value
 
 

@@ -1,12 +1,12 @@
 """What the tests of what Redis knows of sessions share."""
 
 from recording_worker._native import Decoder
-from recording_worker.batch import MessageBatch
 from recording_worker.lookups.redis import RedisLink
 from recording_worker.lookups.teams.service import Team
-from recording_worker.steps.parse_headers import ParseHeaders
-from recording_worker.steps.parse_session_recording_message import ParseSessionRecordingMessage
-from recording_worker.steps.resolve_team import ResolveTeam
+from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.steps.parse_headers import ParseHeaders
+from recording_worker.pipeline.steps.parse_session_recording_message import ParseSessionRecordingMessage
+from recording_worker.pipeline.steps.resolve_team import ResolveTeam
 from tests.builders import FakeClock, batch, session_message
 from tests.integration.service import wait_for
 

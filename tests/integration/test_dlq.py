@@ -16,9 +16,9 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
 
-from recording_worker.dlq.audit import Action, AuditRecord
 from recording_worker.formats.dlq_headers import Source, dlq_headers
 from recording_worker.formats.timestamps import utc_text
+from recording_worker.operations.dlq.audit import Action, AuditRecord
 from tests.builders import NOW_MS, headers, value
 from tests.integration.command import environment
 from tests.integration.dlq_stage import DlqStage

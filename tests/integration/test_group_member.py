@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from recording_worker.errors import WorkerError
-from recording_worker.kafka.membership import GroupMember
+from recording_worker.kafka.group_member import GroupMember
 from recording_worker.kafka.offsets import OffsetStore, Position
 from recording_worker.settings.model import GroupProtocol, Settings
 from tests.integration.service import wait_for

@@ -16,16 +16,16 @@ from recording_worker.errors import FlushError, WorkerError
 from recording_worker.formats.accounts import Account
 from recording_worker.kafka.consumer import PartitionConsumer, PartitionState
 from recording_worker.kafka.embedded import EmbeddedBroker
-from recording_worker.kafka.membership import GroupMember
+from recording_worker.kafka.group_member import GroupMember
 from recording_worker.kafka.offsets import OffsetStore, Position
 from recording_worker.kafka.producer import RecordProducer
 from recording_worker.messages import Message, OutputRecord
+from recording_worker.processes.control import Channel, Flushed, Placement, SupervisorChannel, WorkerChannel
+from recording_worker.processes.worker.delivery import AtLeastOnceDelivery
+from recording_worker.processes.worker.holdings import Holdings
 from recording_worker.recording.flush import FlushedBatch, FlushedPartition
 from recording_worker.recording.session_batch import FlushReason
 from recording_worker.settings.model import GroupProtocol, Settings, StartFrom
-from recording_worker.supervisor.control import Channel, Flushed, Placement, SupervisorChannel, WorkerChannel
-from recording_worker.worker.delivery import AtLeastOnceDelivery
-from recording_worker.worker.holdings import Holdings
 from tests.integration.conftest import PARTITIONS
 from tests.integration.odd_records import send_with_header
 from tests.integration.service import wait_for

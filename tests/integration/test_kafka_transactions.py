@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from recording_worker.errors import FlushError
 from recording_worker.kafka.embedded import EmbeddedBroker
-from recording_worker.kafka.membership import GroupMember
+from recording_worker.kafka.group_member import GroupMember
 from recording_worker.kafka.offsets import OffsetStore, Position
 from recording_worker.kafka.transactions import STALE_MEMBERSHIP, TransactionalProducer, can_transact
 from recording_worker.messages import OutputRecord

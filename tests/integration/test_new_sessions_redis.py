@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pytest
 
 from recording_worker import metrics
-from recording_worker.batch import MessageBatch
 from recording_worker.lookups.redis import Command, RedisLink
 from recording_worker.outcome import Reason
-from recording_worker.steps.limit_new_sessions import LimitNewSessions, TeamBuckets
+from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.steps.limit_new_sessions import LimitNewSessions, TeamBuckets
 from tests.builders import FakeClock
 from tests.integration.conftest import StartService
 from tests.integration.service import Traffic, recorded

@@ -16,7 +16,7 @@ import uuid_utils
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.formats.batch_file import BatchFileError, BlockEntry, FileMissingError, file_key
 from recording_worker.reading.batch_files import TAIL_BYTES, read_blocks
-from recording_worker.reading.export import session_lines
+from recording_worker.reading.session_events import session_lines
 from recording_worker.storage.locate import Locator
 from recording_worker.storage.s3 import listing
 from tests.batch_files import batch_file, block, line, undamaged

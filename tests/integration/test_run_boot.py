@@ -10,7 +10,7 @@ import pytest
 from recording_worker.errors import BootError, ConfigError
 from recording_worker.kafka.clients import check_broker
 from recording_worker.kafka.embedded import EmbeddedBroker
-from recording_worker.kafka.membership import member_config
+from recording_worker.kafka.group_member import member_config
 from recording_worker.kafka.producer import check_outputs
 from recording_worker.settings.model import Settings
 from tests.integration.conftest import StartService

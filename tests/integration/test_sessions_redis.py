@@ -11,12 +11,12 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from recording_worker import metrics
-from recording_worker.batch import MessageBatch
 from recording_worker.errors import ConfigError
 from recording_worker.lookups import redis as redis_link
 from recording_worker.lookups.redis import Command, RedisLink
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.steps.pin_retention import PinRetention
+from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.steps.pin_retention import PinRetention
 from tests.integration.conftest import StartService
 from tests.integration.service import Traffic, recorded, wait_for
 from tests.integration.sessions import CLOCK, sessions, wait_until_asked_again

@@ -8,8 +8,8 @@ import pytest
 
 from recording_worker import metrics
 from recording_worker.kafka.embedded import EmbeddedBroker
+from recording_worker.processes.supervisor.loop import Supervisor
 from recording_worker.settings.model import Delivery, Settings
-from recording_worker.supervisor.supervisor import Supervisor
 from tests.builders import FakeClock
 from tests.integration.conftest import PARTITIONS
 from tests.integration.service import GROUP, TOPIC

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording_worker.supervisor.crashes import CrashLog, Death
+from recording_worker.processes.supervisor.crashes import CrashLog, Death
 from tests.builders import FakeClock
 
 MESSAGES = 30

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from recording_worker.formats.accounts import read_accounts
 from recording_worker.messages import Record
-from recording_worker.reading.damage import DamageKind
+from recording_worker.operations.verify.finding import DamageKind
 from tests.history import History, Part, offsets
 
 FATES = st.lists(st.sampled_from(["a", "b", "c", "drop", "dlq"]), min_size=1, max_size=12)

@@ -10,8 +10,7 @@ from multiprocessing.connection import Connection
 
 from recording_worker.errors import BootError
 from recording_worker.kafka.consumer import PartitionState
-from recording_worker.settings.model import Settings
-from recording_worker.supervisor.control import (
+from recording_worker.processes.control import (
     Assign,
     BootFailed,
     Channel,
@@ -24,6 +23,7 @@ from recording_worker.supervisor.control import (
     Stop,
     WorkerChannel,
 )
+from recording_worker.settings.model import Settings
 
 
 def obedient(_settings: Settings, _host: str, _number: int, connection: Connection, _supervisor: int) -> None:

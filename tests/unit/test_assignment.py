@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording_worker.supervisor.assignment import Move, assign_partitions, relieving_move
+from recording_worker.processes.supervisor.assignment import Move, assign_partitions, relieving_move
 
 partition_sets = st.sets(st.integers(0, 60), max_size=40)
 worker_sets = st.sets(st.integers(0, 20), min_size=1, max_size=8)

@@ -1,7 +1,7 @@
 import pytest
 
-from recording_worker.supervisor.assignment import Move
-from recording_worker.supervisor.balance import Balancer
+from recording_worker.processes.supervisor.assignment import Move
+from recording_worker.processes.supervisor.balance import Balancer
 from tests.builders import FakeClock
 
 UNEVEN = {0: {0: 50_000, 2: 20_000, 4: 20_000}, 1: {1: 3}}

@@ -7,7 +7,7 @@ import pytest
 
 from recording_worker.errors import BootError
 from recording_worker.kafka.consumer import PartitionState
-from recording_worker.supervisor.control import (
+from recording_worker.processes.control import (
     Assign,
     BootFailed,
     Channel,

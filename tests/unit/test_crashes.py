@@ -3,7 +3,7 @@ from collections.abc import Mapping, Set
 
 import pytest
 
-from recording_worker.supervisor.crashes import CRASH_SIGNALS, CrashLog, Death
+from recording_worker.processes.supervisor.crashes import CRASH_SIGNALS, CrashLog, Death
 from tests.builders import FakeClock
 
 NOTHING: frozenset[int] = frozenset()

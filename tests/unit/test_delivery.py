@@ -12,11 +12,11 @@ from confluent_kafka import KafkaError, TopicPartition
 from recording_worker.errors import FlushError
 from recording_worker.formats.accounts import Account
 from recording_worker.messages import OutputRecord
+from recording_worker.processes.control import Channel, Flushed, FromWorker, Placement, SupervisorChannel
+from recording_worker.processes.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
+from recording_worker.processes.worker.holdings import Holdings
 from recording_worker.recording.flush import FlushedBatch, FlushedPartition
 from recording_worker.recording.session_batch import FlushReason
-from recording_worker.supervisor.control import Channel, Flushed, FromWorker, Placement, SupervisorChannel
-from recording_worker.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
-from recording_worker.worker.holdings import Holdings
 
 STALE = KafkaError(KafkaError.ILLEGAL_GENERATION)
 TIMED_OUT = KafkaError(KafkaError._TIMED_OUT)

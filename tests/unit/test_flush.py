@@ -17,14 +17,14 @@ from recording_worker.errors import FlushError
 from recording_worker.lookups.teams.any_token import AnyTokenTeams
 from recording_worker.lookups.teams.service import Team
 from recording_worker.messages import OutputRecord
+from recording_worker.pipeline.steps.parse_headers import ParseHeaders
+from recording_worker.pipeline.steps.parse_session_recording_message import ParseSessionRecordingMessage
+from recording_worker.pipeline.steps.resolve_team import ResolveTeam
 from recording_worker.reading.batch_files import Block, read_blocks
-from recording_worker.reading.export import session_lines
+from recording_worker.reading.session_events import session_lines
 from recording_worker.recording.flush import FlushedBatch, Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
 from recording_worker.settings.model import Codec, Settings
-from recording_worker.steps.parse_headers import ParseHeaders
-from recording_worker.steps.parse_session_recording_message import ParseSessionRecordingMessage
-from recording_worker.steps.resolve_team import ResolveTeam
 from recording_worker.storage.base import Part, Storage
 from recording_worker.storage.local import LocalStorage, find_files
 from tests.batch_files import undamaged

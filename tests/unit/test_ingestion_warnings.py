@@ -1,10 +1,10 @@
 import orjson
 
-from recording_worker.batch import IngestionWarning
-from recording_worker.ingestion_warnings import Debouncer, HandleIngestionWarnings
 from recording_worker.lookups.teams.service import Team
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.steps.parse_headers import ParseHeaders
+from recording_worker.pipeline.batch import IngestionWarning
+from recording_worker.pipeline.steps.handle_ingestion_warnings import Debouncer, HandleIngestionWarnings
+from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 from tests.builders import FakeClock, batch, headers, message
 
 TEAMS = {"token-1": Team(7, console_logs=True, retention="30d")}

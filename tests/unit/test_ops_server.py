@@ -5,8 +5,8 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from recording_worker.supervisor.ops_server import OpsApp, OpsServer, render_page
-from recording_worker.supervisor.status import PartitionStatus, Status, WorkerStatus
+from recording_worker.processes.supervisor.ops_server import OpsApp, OpsServer, render_page
+from recording_worker.processes.supervisor.status import PartitionStatus, Status, WorkerStatus
 from tests.builders import FakeClock
 
 WORKERS = (

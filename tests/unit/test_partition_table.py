@@ -1,7 +1,7 @@
 from recording_worker.kafka.consumer import PartitionState
 from recording_worker.kafka.offsets import Position
-from recording_worker.supervisor.control import Placement
-from recording_worker.supervisor.partitions import OwnedPartition, PartitionTable
+from recording_worker.processes.control import Placement
+from recording_worker.processes.supervisor.partitions import OwnedPartition, PartitionTable
 
 
 def table_of(partitions: int, workers: int) -> PartitionTable:

@@ -8,9 +8,9 @@ import pytest
 
 from recording_worker.clock import Clock, SystemClock
 from recording_worker.errors import BootError
+from recording_worker.processes.control import FromWorker, Released, Stop
+from recording_worker.processes.supervisor.pool import WorkerExit, WorkerMain, WorkerPool, respawn_delay
 from recording_worker.settings.model import Settings
-from recording_worker.supervisor.control import FromWorker, Released, Stop
-from recording_worker.supervisor.pool import WorkerExit, WorkerMain, WorkerPool, respawn_delay
 from tests.builders import FakeClock
 from tests.unit import fake_workers
 

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from recording_worker.reading.ahead import read_ahead
+from recording_worker.reading.prefetch import read_ahead
 from recording_worker.storage.base import READS_AT_A_TIME
 
 

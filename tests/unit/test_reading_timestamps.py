@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording_worker.reading.timestamps import event_timestamp
+from recording_worker.reading.event_lines import event_timestamp
 
 names = st.one_of(st.sampled_from(["timestamp", "type", "time\\stamp", '"', "\ud800", ""]), st.text(max_size=8))
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), names)

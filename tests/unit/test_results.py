@@ -1,5 +1,5 @@
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.results import HandleResults
+from recording_worker.pipeline.steps.handle_results import HandleResults
 from tests.builders import TOPIC, batch, headers, message
 
 STEP = HandleResults("the-dlq", "the-overflow", "the-backfill")

@@ -1,11 +1,11 @@
 from recording_worker._native import Decoder
-from recording_worker.batch import MessageBatch
 from recording_worker.lookups.teams.service import Team
 from recording_worker.messages import Message, OutputRecord
+from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.steps.parse_headers import ParseHeaders
+from recording_worker.pipeline.steps.parse_session_recording_message import ParseSessionRecordingMessage
+from recording_worker.pipeline.steps.resolve_team import ResolveTeam
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
-from recording_worker.steps.parse_headers import ParseHeaders
-from recording_worker.steps.parse_session_recording_message import ParseSessionRecordingMessage
-from recording_worker.steps.resolve_team import ResolveTeam
 from tests.builders import NOW_MS, TOPIC, FakeClock, batch, event, session_message
 
 TEAM = Team(1, console_logs=True, retention="30d")

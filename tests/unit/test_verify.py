@@ -10,8 +10,8 @@ from recording_worker.errors import ConfigError
 from recording_worker.formats.accounts import ACCOUNT_HEADER
 from recording_worker.formats.batch_file import BatchFileError, parse_block_url
 from recording_worker.messages import Record
-from recording_worker.reading.damage import DamageKind
-from recording_worker.reading.offset_set import OffsetSet, ranges
+from recording_worker.operations.verify.finding import DamageKind
+from recording_worker.operations.verify.offset_set import OffsetSet, ranges
 from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import Locator, parse_moved
 from tests.batch_files import line

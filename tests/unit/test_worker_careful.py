@@ -2,18 +2,11 @@
 
 import pytest
 
-from recording_worker.batch import MessageBatch
 from recording_worker.errors import FlushError, StepError
 from recording_worker.kafka.consumer import PartitionFault
 from recording_worker.messages import Message
-from recording_worker.supervisor.control import (
-    Assign,
-    Decoded,
-    Decoding,
-    Discard,
-    Placement,
-    Revoke,
-)
+from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.processes.control import Assign, Decoded, Decoding, Discard, Placement, Revoke
 from tests.builders import message
 from tests.unit.worker_bench import Bench, assigned
 

@@ -5,8 +5,7 @@ from recording_worker.errors import FlushError
 from recording_worker.formats.accounts import Account
 from recording_worker.kafka.consumer import OffsetGap, PartitionFault, PartitionState
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
-from recording_worker.supervisor.control import (
+from recording_worker.processes.control import (
     Discard,
     Membership,
     PartitionStopped,
@@ -17,6 +16,7 @@ from recording_worker.supervisor.control import (
     Stop,
     ToWorker,
 )
+from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
 from tests.builders import batch, message
 from tests.unit.worker_bench import Bench, assigned
 

@@ -4,22 +4,15 @@ from collections.abc import Callable, Collection, Mapping
 from multiprocessing import Pipe
 from typing import Any
 
-from recording_worker.batch import MessageBatch
 from recording_worker.kafka.consumer import OffsetGap, PartitionFault, PartitionState
 from recording_worker.messages import Message
+from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.steps.halt_on_dlq import DlqLimits
+from recording_worker.processes.control import Assign, Channel, FromWorker, Placement, SupervisorChannel, ToWorker
+from recording_worker.processes.worker.holdings import Holdings
+from recording_worker.processes.worker.loop import Worker
 from recording_worker.recording.session_batch import FlushReason
 from recording_worker.settings.model import Settings
-from recording_worker.steps.halt_on_dlq import DlqLimits
-from recording_worker.supervisor.control import (
-    Assign,
-    Channel,
-    FromWorker,
-    Placement,
-    SupervisorChannel,
-    ToWorker,
-)
-from recording_worker.worker.holdings import Holdings
-from recording_worker.worker.loop import Worker
 from tests.builders import FakeClock
 
 

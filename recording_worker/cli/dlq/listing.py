@@ -11,9 +11,9 @@ import orjson
 
 from recording_worker.cli.dlq.selecting import DLQ_SETTINGS, selecting
 from recording_worker.cli.options import settings_from, settings_options
-from recording_worker.dlq.letter import Selection
-from recording_worker.dlq.listing import KINDS, Entry, Listing
 from recording_worker.formats.timestamps import utc_text
+from recording_worker.operations.dlq.letter import Selection
+from recording_worker.operations.dlq.listing import KINDS, Entry, Listing
 from recording_worker.text import counted, printable
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ def list_letters(
     from recording_worker.cli.output import progress_bar, signals_end
     from recording_worker.cli.scanning import standard_output
     from recording_worker.clock import SystemClock
-    from recording_worker.dlq.audit import State
-    from recording_worker.dlq.topics import DlqTopics
     from recording_worker.logs import configure_logs
+    from recording_worker.operations.dlq.audit import State
+    from recording_worker.operations.dlq.topics import DlqTopics
 
     configure_logs(settings.log_level, as_json=settings.log_json)
     topics = DlqTopics(settings, progress_bar, SystemClock().now_ms())

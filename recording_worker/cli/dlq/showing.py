@@ -11,15 +11,15 @@ import orjson
 
 from recording_worker.cli.dlq.selecting import DLQ_SETTINGS, parse_place
 from recording_worker.cli.options import settings_from, settings_options
-from recording_worker.dlq.letter import Letter, Place, Selection
-from recording_worker.dlq.listing import Entry
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.formats.timestamps import utc_text
+from recording_worker.operations.dlq.letter import Letter, Place, Selection
+from recording_worker.operations.dlq.listing import Entry
 from recording_worker.text import printable
 
 if TYPE_CHECKING:
-    from recording_worker.dlq.audit import AuditRecord
-    from recording_worker.dlq.value import Unpacked
+    from recording_worker.operations.dlq.audit import AuditRecord
+    from recording_worker.operations.dlq.value import Unpacked
 
 _HEX_BYTES = 64
 
@@ -55,9 +55,9 @@ def show(place: Place, value_to: Path | None, as_json: bool, config: Path | None
     from recording_worker.cli.output import signals_end
     from recording_worker.cli.scanning import standard_output
     from recording_worker.clock import SystemClock
-    from recording_worker.dlq.topics import DlqTopics, no_progress
-    from recording_worker.dlq.value import unpack
     from recording_worker.logs import configure_logs
+    from recording_worker.operations.dlq.topics import DlqTopics, no_progress
+    from recording_worker.operations.dlq.value import unpack
 
     configure_logs(settings.log_level, as_json=settings.log_json)
     topics = DlqTopics(settings, no_progress, SystemClock().now_ms())

@@ -1,9 +1,9 @@
 """Letters for the tests, as a worker sends them."""
 
-from recording_worker.dlq.letter import Letter, read_letter
 from recording_worker.messages import Headers, Record
+from recording_worker.operations.dlq.letter import Letter, read_letter
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.results import HandleResults
+from recording_worker.pipeline.steps.handle_results import HandleResults
 from tests.builders import NOW_MS, batch, message
 
 LATER_MS = NOW_MS + 5_000

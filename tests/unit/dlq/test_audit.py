@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from recording_worker.dlq.audit import CLOCKS_MS, Action, AuditRecord, Handled, State, read_audit_record
-from recording_worker.dlq.letter import Letter
+from recording_worker.operations.dlq.audit import CLOCKS_MS, Action, AuditRecord, Handled, State, read_audit_record
+from recording_worker.operations.dlq.letter import Letter
 from tests.builders import NOW_MS, TOPIC
 from tests.unit.dlq.letters import LATER_MS, letter
 

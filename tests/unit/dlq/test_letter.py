@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording_worker.dlq.letter import Letter, Place, Selection, read_letter
 from recording_worker.formats.dlq_headers import Source, dlq_headers, source_of
 from recording_worker.messages import Headers, Record
+from recording_worker.operations.dlq.letter import Letter, Place, Selection, read_letter
 from recording_worker.outcome import Reason
 from tests.builders import NOW_MS, TOPIC, headers
 from tests.unit.dlq.letters import LATER_MS, letter, record

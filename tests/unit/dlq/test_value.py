@@ -8,7 +8,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording_worker.dlq.value import unpack
+from recording_worker.operations.dlq.value import unpack
 from tests.builders import value
 from tests.reference.decompress import CorruptError, TooLargeError, decompress, encoding_of
 

@@ -2,8 +2,8 @@ import pytest
 
 from recording_worker.lookups.restrictions.service import Restriction, Rule
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.steps.apply_restrictions import ApplyRestrictions
-from recording_worker.steps.parse_headers import ParseHeaders
+from recording_worker.pipeline.steps.apply_restrictions import ApplyRestrictions
+from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 from tests.builders import FixedRestrictions, batch, headers, message
 
 

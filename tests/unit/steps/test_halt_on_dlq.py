@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recording_worker import metrics
-from recording_worker.batch import MessageBatch
 from recording_worker.formats.accounts import Account
 from recording_worker.outcome import Disposition, Reason
+from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.steps.halt_on_dlq import DlqLimits, HaltOnDlq
+from recording_worker.pipeline.steps.handle_results import HandleResults
+from recording_worker.pipeline.steps.obtain_batch import ObtainBatch
 from recording_worker.recording.session_batch import SessionBatchManager
-from recording_worker.results import HandleResults
-from recording_worker.steps.halt_on_dlq import DlqLimits, HaltOnDlq
-from recording_worker.steps.obtain_batch import ObtainBatch
 from tests.builders import FakeClock, batch, message
 
 OK, DLQ, DROP = "ok", "dlq", "drop"

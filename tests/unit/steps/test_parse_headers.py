@@ -1,7 +1,7 @@
 import pytest
 
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.steps.parse_headers import ParseHeaders
+from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 from tests.builders import batch, headers, message
 
 

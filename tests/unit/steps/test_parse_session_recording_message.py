@@ -1,10 +1,10 @@
 import gzip
 
 from recording_worker._native import Decoder
-from recording_worker.batch import MessageBatch
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.steps.parse_headers import ParseHeaders
-from recording_worker.steps.parse_session_recording_message import ParseSessionRecordingMessage
+from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.steps.parse_headers import ParseHeaders
+from recording_worker.pipeline.steps.parse_session_recording_message import ParseSessionRecordingMessage
 from tests.builders import NOW_MS, FakeClock, batch, event, headers, message, value
 
 DAY_MS = 86_400_000

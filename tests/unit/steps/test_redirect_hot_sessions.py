@@ -2,8 +2,8 @@ import sys
 
 from recording_worker.messages import Message
 from recording_worker.outcome import Reason
-from recording_worker.steps.parse_headers import ParseHeaders
-from recording_worker.steps.redirect_hot_sessions import HotSessions, RedirectHotSessions
+from recording_worker.pipeline.steps.parse_headers import ParseHeaders
+from recording_worker.pipeline.steps.redirect_hot_sessions import HotSessions, RedirectHotSessions
 from tests.builders import NOW_MS, batch, headers, message
 
 SECOND = 1_000

@@ -1,7 +1,7 @@
 from recording_worker.lookups.teams.service import Team
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.steps.parse_headers import ParseHeaders
-from recording_worker.steps.resolve_team import ResolveTeam
+from recording_worker.pipeline.steps.parse_headers import ParseHeaders
+from recording_worker.pipeline.steps.resolve_team import ResolveTeam
 from tests.builders import batch, headers, message
 
 TEAM = Team(1, console_logs=True, retention="90d")

@@ -1,5 +1,5 @@
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.steps.set_culprits_aside import SetCulpritsAside
+from recording_worker.pipeline.steps.set_culprits_aside import SetCulpritsAside
 from tests.builders import batch, message
 
 

@@ -1,10 +1,10 @@
 import pytest
 
-from recording_worker.batch import MessageBatch
 from recording_worker.messages import Message
 from recording_worker.outcome import Reason
-from recording_worker.steps.parse_headers import ParseHeaders
-from recording_worker.steps.shed_lag import ShedLag
+from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.steps.parse_headers import ParseHeaders
+from recording_worker.pipeline.steps.shed_lag import ShedLag
 from tests.builders import NOW_MS, FakeClock, batch, headers, message
 
 SESSIONS = [f"session-{number}" for number in range(1_000)]

@@ -1,7 +1,7 @@
 import pytest
 
-from recording_worker.steps.parse_headers import ParseHeaders
-from recording_worker.steps.track_lib_version import TrackLibVersion
+from recording_worker.pipeline.steps.parse_headers import ParseHeaders
+from recording_worker.pipeline.steps.track_lib_version import TrackLibVersion
 from tests.builders import batch, headers, message
 
 

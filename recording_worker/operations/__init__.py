@@ -1,0 +1,1 @@
+"""What operators run: verify, sweep, rewind and the DLQ commands."""

@@ -1,0 +1,1 @@
+"""`verify`: what Kafka says was recorded, held against the files and against itself."""

@@ -1,0 +1,165 @@
+"""Holds the accounts of a group against each other, its committed offsets, the blocks and the DLQ."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from recording_worker.formats.accounts import AccountRecord, carried_account
+from recording_worker.kafka.offsets import Position
+from recording_worker.operations.verify.finding import Damage, DamageKind
+from recording_worker.operations.verify.ledger import Ledger
+
+Committed = Mapping[tuple[str, str], Mapping[int, Position]]
+"""(group, source topic) → partition → what is committed."""
+
+_LONGEST_TRANSACTION_MS = 900_000
+"""Kafka's own limit (transaction.max.timeout.ms), unless a broker sets another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """Which accounts can be judged: those of which all that was committed with them was read.
+
+    Times in milliseconds since 1970.
+    """
+
+    now_ms: int
+    metadata_ms: int = 0
+    """From when on all metadata is still there."""
+    dlq_ms: int = 0
+    """From when on all DLQ records are still there."""
+    before: Committed = field(default_factory=dict)
+    """What was committed before anything was read. A batch of later may have been read in part."""
+
+    def judges(self, record: AccountRecord) -> bool:
+        """Whether what is missing of this account is missing."""
+        if record.timestamp_ms < self.metadata_ms:
+            return False
+        committed = self.before.get((record.group, record.topic), {}).get(record.partition)
+        is_old = record.timestamp_ms < self.now_ms - _LONGEST_TRANSACTION_MS
+        return committed is None or record.account.next <= committed.offset or is_old
+
+
+def add_carried(ledger: Ledger, horizon: Horizon) -> None:
+    """Take the accounts that wait in committed offsets into the ledger, but for those a batch has told since."""
+    for (group, topic), positions in horizon.before.items():
+        for partition, position in positions.items():
+            carried = carried_account(position.account, position.offset)
+            if carried.start < carried.next and carried.start >= ledger.chain_end(group, topic, partition):
+                ledger.add_account(AccountRecord(group, topic, partition, carried, None, horizon.now_ms))
+
+
+def account_damages(
+    ledger: Ledger, horizon: Horizon, after: Committed, unreferenced: Mapping[tuple[str, int], int]
+) -> Iterator[Damage]:
+    """What the accounts of all groups have wrong with them.
+
+    `after` is what was committed after the metadata was read: no account reaches past it. `unreferenced`: (batch,
+    partition) → messages of which it is already known that no metadata leads to them.
+    """
+    for group, topic in ledger.groups():
+        for partition in ledger.partitions(group, topic):
+            check = _PartitionCheck(ledger, horizon, group, topic, partition)
+            yield from check.chain()
+            yield from check.end(after.get((group, topic), {}).get(partition))
+            yield from check.contents(unreferenced)
+    yield from _dlq_damages(ledger)
+
+
+@dataclass(frozen=True, slots=True)
+class _PartitionCheck:
+    """The accounts of one partition."""
+
+    ledger: Ledger
+    horizon: Horizon
+    group: str
+    topic: str
+    partition: int
+
+    def chain(self) -> Iterator[Damage]:
+        """Offsets between two accounts of which none tells, and offsets of which several do."""
+        records = self._records()
+        last = next(records)
+        for record in records:
+            account, end = record.account, last.account.next
+            if account.start > end and last.timestamp_ms >= self.horizon.metadata_ms and self.horizon.judges(record):
+                text = f"{account.start - end} offsets of which no account tells what became"
+                yield self._damage(DamageKind.MESSAGES_MISSING, text, end, account.start, record.batch_id)
+            elif account.start < min(end, account.next):
+                text = f"accounted for by batch {last.batch_id} as well"
+                overlap = account.start, min(end, account.next)
+                yield self._damage(DamageKind.ACCOUNTS_OVERLAP, text, *overlap, record.batch_id)
+            if account.next >= end:
+                last = record
+
+    def end(self, after: Position | None) -> Iterator[Damage]:
+        """Whether the accounts reach what was committed before they were read, and not past what was afterwards."""
+        last = max(self._records(), key=lambda record: record.account.next)
+        end = last.account.next
+        before = self.horizon.before.get((self.group, self.topic), {}).get(self.partition)
+        if before is not None and before.offset > end and last.timestamp_ms >= self.horizon.metadata_ms:
+            text = f"{before.offset - end} committed offsets of which no account tells what became"
+            yield self._damage(DamageKind.MESSAGES_MISSING, text, end, before.offset)
+        if after is not None and after.offset < end:
+            text = f"the committed offset is {after.offset}: these will be recorded again"
+            yield self._damage(DamageKind.OFFSETS_BEHIND, text, after.offset, end, last.batch_id)
+
+    def contents(self, unreferenced: Mapping[tuple[str, int], int]) -> Iterator[Damage]:
+        """Accounts that say other numbers than the blocks of their batch, or than the DLQ."""
+        previous_ms = 0
+        for record in self._records():
+            if self.horizon.judges(record):
+                yield from self._blocks(record, unreferenced)
+                yield from self._dlq(record, previous_ms)
+            previous_ms = record.timestamp_ms
+
+    def _blocks(self, record: AccountRecord, unreferenced: Mapping[tuple[str, int], int]) -> Iterator[Damage]:
+        recorded, batch_id = record.account.recorded, record.batch_id or ""
+        held = self.ledger.block_messages(batch_id, self.partition) + unreferenced.get((batch_id, self.partition), 0)
+        if held != recorded:
+            kind = DamageKind.MESSAGES_MISSING if held < recorded else DamageKind.ACCOUNT_DIFFERS
+            yield self._account_damage(kind, f"{recorded} messages were recorded; metadata leads to {held}", record)
+
+    def _dlq(self, record: AccountRecord, previous_ms: int) -> Iterator[Damage]:
+        """DLQ records may be as old as the account before: batches without blocks have none of their own."""
+        sent = record.account.dlq
+        found = self.ledger.dlq_messages(self.topic, self.partition, record.account)
+        text = f"{sent} messages went to the DLQ; it has {found}"
+        if found < sent and previous_ms >= self.horizon.dlq_ms:
+            yield self._account_damage(DamageKind.DLQ_MISSING, text, record)
+        elif found > sent:
+            yield self._account_damage(DamageKind.DLQ_DOUBLED, text, record)
+
+    def _records(self) -> Iterator[AccountRecord]:
+        return self.ledger.chain(self.group, self.topic, self.partition)
+
+    def _account_damage(self, kind: DamageKind, text: str, record: AccountRecord) -> Damage:
+        return self._damage(kind, text, record.account.start, record.account.next, record.batch_id)
+
+    def _damage(self, kind: DamageKind, text: str, first: int, end: int, batch_id: str | None = None) -> Damage:
+        return Damage(
+            kind,
+            text,
+            batch_id=batch_id,
+            group=self.group,
+            topic=self.topic,
+            partition=self.partition,
+            first_offset=first,
+            last_offset=end - 1,
+        )
+
+
+def _dlq_damages(ledger: Ledger) -> Iterator[Damage]:
+    """Messages that are on the DLQ more than once for each group that reads their topic."""
+    groups: dict[str, int] = {}
+    for _group, topic in ledger.groups():
+        groups[topic] = groups.get(topic, 0) + 1
+    for topic, partition, offset, times in ledger.dlq_doubled():
+        if times > groups.get(topic, 1):
+            yield Damage(
+                DamageKind.DLQ_DOUBLED,
+                f"the message is on the DLQ {times} times",
+                topic=topic,
+                partition=partition,
+                first_offset=offset,
+                last_offset=offset,
+            )

@@ -1,0 +1,235 @@
+"""Holds batch files against the committed metadata that leads to them."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import cramjam
+import orjson
+import zstandard
+
+from recording_worker.formats.batch_file import (
+    FILE_NAME,
+    BatchFileError,
+    BatchIndex,
+    BlockEntry,
+    FileMissingError,
+    parse_block_url,
+)
+from recording_worker.formats.block_metadata import BlockRecord
+from recording_worker.formats.timestamps import utc_text
+from recording_worker.operations.verify.check_accounts import Horizon
+from recording_worker.operations.verify.finding import Damage, DamageKind
+from recording_worker.operations.verify.ledger import Ledger
+from recording_worker.operations.verify.offset_set import OffsetSet, ranges
+from recording_worker.reading.batch_files import read_index
+from recording_worker.reading.event_lines import event_timestamp
+from recording_worker.settings.model import Codec
+from recording_worker.storage.base import RangedFile
+from recording_worker.storage.locate import Locator
+
+_DAY_MS = 86_400_000
+_LARGEST_FRAME = 1 << 34
+"""Bytes a block may decompress to, whatever its metadata says."""
+
+
+class FileCheck:
+    """Goes through the files of a ledger. A message's offsets are remembered, one bit each."""
+
+    def __init__(self, ledger: Ledger, locator: Locator, horizon: Horizon) -> None:
+        self._ledger = ledger
+        self._locator = locator
+        self._horizon = horizon
+        self._seen: defaultdict[str, OffsetSet] = defaultdict(OffsetSet)
+        self.expired = 0
+        """Files that are gone, and whose retention period is over."""
+        self.unreferenced: dict[tuple[str, int], int] = {}
+        """(batch, partition) → messages in blocks that no metadata leads to, and should."""
+
+    def damages(self, file_url: str, blocks: list[BlockRecord]) -> Iterator[Damage]:
+        """What is wrong with a file and the blocks that metadata says are in it."""
+        try:
+            file = self._locator.open(file_url)
+            if blocks[0].codec == Codec.SNAPPY:
+                file.read_tail(1)  # is it there?
+                index = None
+            else:
+                index = read_index(file)
+        except FileMissingError:
+            if self._is_expired(file_url, blocks):
+                self.expired += 1
+            else:
+                yield from (self._damage(DamageKind.FILE_MISSING, "the file is not there", block) for block in blocks)
+            return
+        except BatchFileError as error:
+            yield self._file_damage(DamageKind.FILE_UNREADABLE, str(error), file_url, blocks)
+            index = None
+            if not self._can_open(file_url):
+                return
+        entries = {} if index is None else {(entry.start, entry.length): entry for entry in index.blocks}
+        for block in blocks:
+            place = parse_block_url(block.block_url)
+            entry = entries.pop((place.start, place.length), None)
+            if index is not None:
+                yield from self._index_damages(index, entry, block)
+            if entry is not None:
+                yield from self._doubled(entry, block)
+            yield from self._content_damages(file, block)
+        if index is not None:
+            yield from self._unreferenced(file_url, index, entries.values())
+
+    def _can_open(self, file_url: str) -> bool:
+        try:
+            self._locator.open(file_url).read_tail(1)
+        except BatchFileError:
+            return False
+        return True
+
+    def _is_expired(self, file_url: str, blocks: list[BlockRecord]) -> bool:
+        name = file_url.rpartition("/")[2]
+        if not FILE_NAME.fullmatch(name):
+            return False
+        return int(name.split("-")[1]) + blocks[0].retention_period_days * _DAY_MS < self._horizon.now_ms
+
+    def _index_damages(self, index: BatchIndex, entry: BlockEntry | None, block: BlockRecord) -> Iterator[Damage]:
+        """Where the file's index and the metadata differ."""
+        if entry is None:
+            yield self._damage(DamageKind.INDEX_DIFFERS, "the file's index has no block of this range", block)
+            return
+        expected: dict[str, tuple[Any, Any]] = {
+            "batch_id": (index.batch_id, block.batch_id),
+            "codec": (index.codec, block.codec),
+            "team_id": (entry.team_id, block.team_id),
+            "session_id": (entry.session_id, block.session_id),
+            "distinct_id": (entry.distinct_id, block.distinct_id),
+            "partition": (entry.partition, block.partition),
+            "first_offset": (entry.first_offset, block.first_offset),
+            "last_offset": (entry.last_offset, block.last_offset),
+            "event_count": (entry.events, block.event_count),
+            "message_count": (len(entry.messages), block.message_count),
+            "size": (entry.size, block.size),
+            "first_timestamp": (utc_text(entry.first_timestamp), block.first_timestamp),
+            "last_timestamp": (utc_text(entry.last_timestamp), block.last_timestamp),
+            "has_full_snapshot": (entry.has_full_snapshot, block.has_full_snapshot),
+        }
+        for name, (indexed, said) in expected.items():
+            if indexed != said:
+                text = f"{name} is {indexed} in the file's index and {said} in the metadata"
+                yield self._damage(DamageKind.INDEX_DIFFERS, text, block)
+        offsets = [offset for offset, _ in entry.messages]
+        if offsets and (min(offsets) != entry.first_offset or max(offsets) != entry.last_offset):
+            text = f"the index's messages are at {min(offsets)} to {max(offsets)}"
+            yield self._damage(DamageKind.INDEX_DIFFERS, text, block)
+        if sum(count for _, count in entry.messages) != entry.events:
+            yield self._damage(DamageKind.INDEX_DIFFERS, "the index's line counts don't add up to its events", block)
+
+    def _doubled(self, entry: BlockEntry, block: BlockRecord) -> Iterator[Damage]:
+        """The messages of a block that were in another one before."""
+        seen = self._seen[entry.source]
+        for first, last in ranges(sorted(offset for offset, _ in entry.messages if not seen.add(offset))):
+            text = "the messages are in another committed block as well"
+            yield self._damage(DamageKind.MESSAGE_DOUBLED, text, block, first, last)
+
+    def _content_damages(self, file: RangedFile, block: BlockRecord) -> Iterator[Damage]:
+        place = parse_block_url(block.block_url)
+        try:
+            stored = file.read(place.start, place.length)
+        except BatchFileError as error:
+            yield self._damage(DamageKind.FILE_UNREADABLE, str(error), block)
+            return
+        if len(stored) < place.length:
+            text = f"the file ends after {len(stored)} of the block's {place.length} bytes"
+            yield self._damage(DamageKind.BLOCK_CUT, text, block)
+            return
+        try:
+            lines = _decompress(stored, block)
+            _check_lines(lines, block)
+        except ValueError as error:
+            yield self._damage(DamageKind.BLOCK_DAMAGED, str(error), block)
+
+    def _unreferenced(self, file_url: str, index: BatchIndex, entries: Iterable[BlockEntry]) -> Iterator[Damage]:
+        """Blocks that count, their partition being in the batch's account, and that no metadata leads to.
+
+        Blocks of partitions that were taken away before the batch was committed are left out of it: they don't count.
+        """
+        for entry in entries:
+            record = self._ledger.account_of(index.batch_id, entry.partition)
+            if record is None or not self._horizon.judges(record):
+                continue
+            key = index.batch_id, entry.partition
+            self.unreferenced[key] = self.unreferenced.get(key, 0) + len(entry.messages)
+            yield Damage(
+                DamageKind.METADATA_MISSING,
+                f"{len(entry.messages)} messages are in a block at byte {entry.start} that no metadata leads to",
+                file=file_url,
+                batch_id=index.batch_id,
+                group=record.group,
+                topic=record.topic,
+                partition=entry.partition,
+                first_offset=entry.first_offset,
+                last_offset=entry.last_offset,
+                session_id=entry.session_id,
+                team_id=entry.team_id,
+            )
+
+    def _damage(
+        self, kind: DamageKind, text: str, block: BlockRecord, first: int | None = None, last: int | None = None
+    ) -> Damage:
+        return Damage(
+            kind,
+            text,
+            file=block.block_url,
+            batch_id=block.batch_id,
+            topic=self._ledger.source_topic(block.batch_id),
+            partition=block.partition,
+            first_offset=block.first_offset if first is None else first,
+            last_offset=block.last_offset if last is None else last,
+            session_id=block.session_id,
+            team_id=block.team_id,
+        )
+
+    def _file_damage(self, kind: DamageKind, text: str, file_url: str, blocks: list[BlockRecord]) -> Damage:
+        return Damage(kind, f"{text}; {len(blocks)} blocks in it", file=file_url, batch_id=blocks[0].batch_id)
+
+
+def _decompress(stored: bytes, block: BlockRecord) -> bytes:
+    """The block's lines. Raises ValueError where they are not of the size the metadata says."""
+    try:
+        if block.codec == Codec.SNAPPY:
+            size = cramjam.snappy.decompress_raw_len(stored)
+        else:
+            size = zstandard.frame_content_size(stored)
+        if size != block.size or size > _LARGEST_FRAME:
+            raise ValueError(f"it holds {size} bytes; its metadata says {block.size}")
+        if block.codec == Codec.SNAPPY:
+            return bytes(cramjam.snappy.decompress_raw(stored))
+        return zstandard.ZstdDecompressor().decompress(stored, allow_extra_data=False)
+    except (zstandard.ZstdError, cramjam.DecompressionError) as error:
+        raise ValueError(f"it does not decompress: {error}") from error
+
+
+def _check_lines(text: bytes, block: BlockRecord) -> None:
+    """Raise ValueError where lines are no events, or not those the metadata says."""
+    lines = text.split(b"\n")
+    if lines.pop() != b"" or len(lines) != block.event_count:
+        raise ValueError(f"it holds {len(lines)} lines; its metadata says {block.event_count} events")
+    timestamps = [_timestamp(number, line) for number, line in enumerate(lines, 1)]
+    found = utc_text(min(timestamps)), utc_text(max(timestamps))
+    if found != (block.first_timestamp, block.last_timestamp):
+        said = f"{block.first_timestamp} to {block.last_timestamp}"
+        raise ValueError(f"its events are of {found[0]} to {found[1]}; its metadata says {said}")
+
+
+def _timestamp(number: int, line: bytes) -> float:
+    """An event's timestamp. The parser takes nearly all events; what it can't hold is looked at by its shape."""
+    try:
+        _window, event = orjson.loads(line)
+        return float(event["timestamp"])
+    except (ValueError, TypeError, KeyError):
+        pass
+    try:
+        if not line.endswith(b"}]"):
+            raise ValueError("not an event")
+        return event_timestamp(line)
+    except ValueError as error:
+        raise ValueError(f"line {number} is no event: {error}") from error

@@ -1,0 +1,91 @@
+"""The checks of `verify` together, over what was read: they need no Kafka."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from recording_worker.operations.verify.check_accounts import Committed, Horizon, account_damages, add_carried
+from recording_worker.operations.verify.check_files import FileCheck
+from recording_worker.operations.verify.finding import Damage
+from recording_worker.operations.verify.ledger import Ledger
+from recording_worker.storage.locate import Locator
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found."""
+
+    files: int = 0
+    blocks: int = 0
+    messages: int = 0
+    """Messages whose events are in the blocks."""
+    events: int = 0
+    size: int = 0
+    """Bytes of the lines, uncompressed."""
+    partitions: int = 0
+    """Source partitions there are accounts of, each group's for itself."""
+    accounts: int = 0
+    recorded: int = 0
+    """Messages by how they ended, as the accounts say: recorded, dropped, redirected, dlq; and skipped offsets."""
+    dropped: int = 0
+    redirected: int = 0
+    dlq: int = 0
+    skipped: int = 0
+    groups: list[str] = field(default_factory=list)
+    """The consumer groups there are accounts of."""
+    notes: list[str] = field(default_factory=list)
+    """What could not be checked, and why."""
+    damages: list[Damage] = field(default_factory=list)
+
+
+def verified(
+    ledger: Ledger,
+    locator: Locator,
+    horizon: Horizon,
+    after: Committed,
+    report: Callable[[float, int], None] = lambda _blocks, _messages: None,
+) -> Report:
+    """Check all that was read into the ledger, and every block it names.
+
+    `after` is what was committed after the metadata was read; `report` is told of (blocks, messages) checked.
+    """
+    add_carried(ledger, horizon)
+    found = _count(ledger)
+    check = FileCheck(ledger, locator, horizon)
+    for file, blocks in ledger.files():
+        found.damages += check.damages(file, blocks)
+        report(len(blocks), sum(block.message_count for block in blocks))
+    found.damages += account_damages(ledger, horizon, after, check.unreferenced)
+    if batches := ledger.batches_without_account():
+        found.notes.append(f"{batches} batches have no account: it is lost, or an earlier version wrote them")
+    else:
+        found.notes += _untold(ledger, horizon)
+    if check.expired:
+        found.notes.append(f"{check.expired} files are gone, their retention period being over")
+    return found
+
+
+def _untold(ledger: Ledger, horizon: Horizon) -> Iterator[str]:
+    """Notes of topics of which offsets are committed, and nothing is told; all metadata being there."""
+    if horizon.metadata_ms:
+        return
+    for group, topic in horizon.before.keys() - ledger.groups():
+        if any(at.offset > 0 for at in horizon.before[group, topic].values()):
+            yield f"group {group} has committed offsets of {topic} and no account of them: is their metadata elsewhere?"
+
+
+def _count(ledger: Ledger) -> Report:
+    """What the ledger holds, in numbers."""
+    tally = ledger.tally()
+    report = Report(tally.files, tally.blocks, tally.messages, tally.events, tally.size)
+    report.groups = sorted({group for group, _ in ledger.groups()})
+    for group, topic in ledger.groups():
+        for partition in ledger.partitions(group, topic):
+            report.partitions += 1
+            for record in ledger.chain(group, topic, partition):
+                report.accounts += 1
+                report.recorded += record.account.recorded
+                report.dropped += record.account.dropped
+                report.redirected += record.account.redirected
+                report.dlq += record.account.dlq
+                report.skipped += record.account.skipped
+    return report

@@ -1,0 +1,128 @@
+"""`verify`: reads what was committed, and holds it against the files and against itself."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from recording_worker.errors import ConfigError
+from recording_worker.formats.timestamps import utc_text
+from recording_worker.kafka.admin import Admin, LogBounds
+from recording_worker.kafka.topic_reader import Stretch, first_retained_ms, read_topic, settled_bounds, whole
+from recording_worker.operations.verify.check_accounts import Committed, Horizon
+from recording_worker.operations.verify.checks import Report, verified
+from recording_worker.operations.verify.finding import Damage
+from recording_worker.operations.verify.ledger import Ledger
+from recording_worker.settings.model import Settings
+from recording_worker.storage.locate import Locator
+
+Progress = Callable[[str, float], AbstractContextManager[Callable[[float, int], None]]]
+"""Begins a progress bar of a title and a total; what it gives is told of what was done (see `cli.output`)."""
+
+_CATCH_UP_SECONDS = 5.0
+"""How long a commit that belongs to metadata already seen may take to be seen."""
+
+
+class Verification:
+    """One run of `verify`, of one group's recordings. Raises WorkerError."""
+
+    def __init__(self, settings: Settings, locator: Locator, progress: Progress, now_ms: int) -> None:
+        self._settings = settings
+        self._locator = locator
+        self._progress = progress
+        self._now_ms = now_ms
+        self._admin = Admin(settings)
+        self._notes: list[str] = []
+
+    def run(self, since_ms: int | None) -> Report:
+        """Check all that was committed since a time, milliseconds since 1970; all of it where that is None."""
+        if not self._admin.partitions(self._settings.metadata_topic):
+            raise ConfigError(f"there is no topic {self._settings.metadata_topic} (metadata_topic)")
+        ledger = Ledger()
+        try:
+            before = self._committed()
+            damages, metadata_ms = self._read_metadata(ledger, since_ms)
+            after = self._caught_up(ledger)
+            horizon = Horizon(self._now_ms, metadata_ms, self._read_dlq(ledger), before)
+            with self._progress("checking blocks", ledger.tally().blocks) as report:
+                found = verified(ledger, self._locator, horizon, after, report)
+        finally:
+            ledger.close()
+        if not any(before.values()):
+            self._notes.append(f"group {self._settings.group_id} has committed nothing")
+        found.notes[:0] = [*self._notes, *self._other_groups(found)]
+        found.damages[:0] = damages
+        return found
+
+    def _committed(self) -> Committed:
+        group = self._settings.group_id
+        return {(group, topic): positions for topic, positions in self._admin.committed(group).items()}
+
+    def _caught_up(self, ledger: Ledger) -> Committed:
+        """The committed offsets once they have reached the metadata that was read, or some seconds later."""
+        deadline = time.monotonic() + _CATCH_UP_SECONDS
+        while True:
+            committed = self._committed()
+            behind = any(
+                number in positions and positions[number].offset < ledger.chain_end(group, topic, number)
+                for (group, topic), positions in committed.items()
+                for number in ledger.partitions(group, topic)
+            )
+            if not behind or time.monotonic() > deadline:
+                return committed
+            time.sleep(0.2)
+
+    def _read_metadata(self, ledger: Ledger, since_ms: int | None) -> tuple[list[Damage], int]:
+        """Fills the ledger. Returns what is wrong with single records, and from when on all of them are there."""
+        topic = self._settings.metadata_topic
+        bounds = settled_bounds(self._admin, topic)
+        self._note_open_transactions(topic, bounds)
+        horizon_ms = first_retained_ms(self._settings, topic, bounds, self._now_ms)
+        if horizon_ms:
+            self._notes.append(
+                f"topic {topic} no longer begins at its beginning: what was committed before"
+                f" {utc_text(horizon_ms)} UTC can't be missed"
+            )
+        stretches = whole(bounds)
+        if since_ms is not None:
+            horizon_ms = max(horizon_ms, since_ms)
+            for number, offset in self._admin.offsets_at(topic, list(bounds), since_ms).items():
+                end = stretches[number].end
+                stretches[number] = Stretch(end if offset is None else min(offset, end), end)
+        with self._progress("reading metadata", sum(end - start for start, end in stretches.values())) as report:
+            records = read_topic(self._settings, topic, stretches, report)
+            damages = list(filter(None, map(ledger.add_metadata, records)))
+        return damages, horizon_ms
+
+    def _read_dlq(self, ledger: Ledger) -> int:
+        """Fills the ledger; returns from when on all DLQ records are there."""
+        topic = self._settings.dlq_topic
+        bounds = settled_bounds(self._admin, topic)
+        if not bounds:
+            self._notes.append(f"there is no topic {topic} (dlq_topic)")
+        horizon_ms = first_retained_ms(self._settings, topic, bounds, self._now_ms)
+        if horizon_ms:
+            self._notes.append(
+                f"topic {topic} no longer begins at its beginning: messages sent to it before"
+                f" {utc_text(horizon_ms)} UTC can't be missed"
+            )
+        stretches = whole(bounds)
+        with self._progress("reading DLQ", sum(end - start for start, end in stretches.values())) as report:
+            for record in read_topic(self._settings, topic, stretches, report):
+                ledger.add_dlq(record)
+        return horizon_ms
+
+    def _note_open_transactions(self, topic: str, bounds: dict[int, LogBounds]) -> None:
+        for number, bound in bounds.items():
+            if bound.stable_end < bound.end:
+                self._notes.append(
+                    f"partition {number} of {topic} has an open transaction at offset {bound.stable_end}:"
+                    " what comes after was not read"
+                )
+
+    def _other_groups(self, found: Report) -> list[str]:
+        ours = self._settings.group_id
+        return [
+            f"group {group}: its accounts were not held against its committed offsets; for that ask with its group id"
+            for group in found.groups
+            if group != ours
+        ]

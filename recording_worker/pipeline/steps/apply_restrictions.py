@@ -1,0 +1,63 @@
+"""apply_restrictions: drop, redirect to the DLQ, or redirect to overflow what a restriction names."""
+
+from typing import NamedTuple
+
+from recording_worker.lookups.restrictions.service import Restriction, RestrictionService
+from recording_worker.outcome import Disposition, Reason
+from recording_worker.pipeline.batch import MessageBatch
+
+
+class _End(NamedTuple):
+    disposition: Disposition
+    reason: Reason
+    text: str
+
+
+_ENDS: dict[Restriction | None, _End] = {
+    Restriction.DROP_EVENT: _End(
+        Disposition.DROP, Reason.EVENT_DROPPED_BY_RESTRICTION, "a drop_event restriction of the token matches"
+    ),
+    Restriction.REDIRECT_TO_DLQ: _End(
+        Disposition.DLQ, Reason.REDIRECTED_BY_RESTRICTION, "a redirect_to_dlq restriction of the token matches"
+    ),
+    Restriction.FORCE_OVERFLOW: _End(
+        Disposition.REDIRECT, Reason.OVERFLOW_FORCED, "a force_overflow restriction of the token matches"
+    ),
+}
+
+
+class ApplyRestrictions:
+    """Reads the header columns. Ends restricted rows: drop before DLQ before overflow. Never blocks.
+
+    Asks the rules once for messages of a batch that are alike in all they ask about.
+    Where the worker consumes the overflow topic itself, it never redirects to it again.
+    """
+
+    name = "apply_restrictions"
+
+    def __init__(self, restrictions: RestrictionService, *, consumes_overflow: bool) -> None:
+        self._restrictions = restrictions
+        self._ends = dict(_ENDS)
+        if consumes_overflow:
+            del self._ends[Restriction.FORCE_OVERFLOW]
+
+    def run(self, batch: MessageBatch) -> None:
+        restricted = self._restrictions.current()
+        if not restricted:
+            return
+        tokens = restricted.keys() & set(batch.tokens)
+        if not tokens:
+            return
+        columns = (batch.distinct_id_headers, batch.session_id_headers, batch.event_names, batch.event_uuids)
+        ends: dict[tuple[str | None, ...], _End | None] = {}
+        for row in [row for row, token in enumerate(batch.tokens) if token in tokens]:
+            token = batch.tokens[row]
+            if batch.dispositions[row] or token is None:
+                continue
+            rules = restricted[token]
+            key = (token, *(columns[kind][row] for kind in rules.kinds))
+            if key not in ends:
+                headers = (columns[0][row], columns[1][row], columns[2][row], columns[3][row])
+                ends[key] = self._ends.get(rules.match(headers))
+            if end := ends[key]:
+                batch.end(row, end.disposition, end.reason, self.name, end.text)

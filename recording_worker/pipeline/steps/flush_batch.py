@@ -1,0 +1,41 @@
+"""flush_batch: moves the offsets past this poll, and has the session batch flushed when it is due."""
+
+from typing import Protocol
+
+from recording_worker import metrics
+from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
+
+
+class FlushThread(Protocol):
+    """What the step needs of the Flusher."""
+
+    @property
+    def busy(self) -> bool: ...
+    def raise_if_failed(self) -> None: ...
+    def submit(self, session_batch: SessionBatchRecorder, reason: FlushReason) -> None: ...
+
+
+class FlushBatch:
+    """Hands the poll's records and offsets to the session batch: the one place where offsets advance.
+
+    Then, where the session batch is due and no flush is in flight, hands it to the flush thread; where one
+    is, the batch waits (the worker stops polling while it is over its size). Raises what the flush thread
+    failed with: then nothing of this poll is committed.
+    """
+
+    name = "flush_batch"
+
+    def __init__(self, manager: SessionBatchManager, flusher: FlushThread) -> None:
+        self._manager = manager
+        self._flusher = flusher
+
+    def run(self, batch: MessageBatch) -> None:
+        self._flusher.raise_if_failed()
+        if batch.session_batch is not None:
+            batch.session_batch.take(batch)
+        reason = self._manager.due()
+        if reason is not None and not self._flusher.busy:
+            self._flusher.submit(self._manager.swap(), reason)
+        metrics.SESSIONS_HANDLED.set(self._manager.session_count)
+        metrics.BATCH_BYTES.set(self._manager.raw_bytes)

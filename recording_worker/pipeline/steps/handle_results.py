@@ -1,0 +1,54 @@
+"""handle_results: what becomes of each message, by its disposition: counted, and sent on where it has to be."""
+
+from collections import Counter
+
+from recording_worker import metrics
+from recording_worker.formats.dlq_headers import Source, dlq_headers
+from recording_worker.messages import OutputRecord
+from recording_worker.outcome import Disposition, Reason
+from recording_worker.pipeline.batch import MessageBatch
+
+
+class HandleResults:
+    """Reads dispositions and reasons; adds the DLQ, overflow and backfill records, and counts every row once.
+
+    Rows that are held back count when they are read again.
+
+    The records leave with the offsets of the session batch, so a message is never acknowledged
+    before that record is.
+    """
+
+    name = "handle_results"
+
+    def __init__(self, dlq_topic: str, overflow_topic: str, backfill_topic: str) -> None:
+        self._dlq_topic = dlq_topic
+        self._overflow_topic = overflow_topic
+        self._backfill_topic = backfill_topic
+
+    def run(self, batch: MessageBatch) -> None:
+        for row, disposition in enumerate(batch.dispositions):
+            if disposition == Disposition.DLQ:
+                batch.records.append((batch.partitions[row], self._dlq_record(batch, row)))
+            elif disposition == Disposition.REDIRECT:
+                batch.records.append((batch.partitions[row], self._redirected_record(batch, row)))
+        for (disposition, reason), count in Counter(zip(batch.dispositions, batch.reasons, strict=True)).items():
+            if disposition != Disposition.HELD:
+                label = Disposition(disposition).name.lower()
+                metrics.MESSAGES.labels(label, Reason(reason).label if reason else "").inc(count)
+        for partition, count in Counter(batch.partitions).items():
+            if partition not in batch.halts:
+                metrics.PARTITION_MESSAGES.labels(partition).inc(count)
+
+    def _dlq_record(self, batch: MessageBatch, row: int) -> OutputRecord:
+        """The message as it came, and headers that say why, where and whence."""
+        step, error = batch.errors[row]
+        source = Source(batch.topic, batch.partitions[row], batch.offsets[row], batch.timestamps_ms[row])
+        why = dlq_headers(source, reason=Reason(batch.reasons[row]).label, step=step, error=error)
+        headers = [*batch.headers[row], *why]
+        return OutputRecord(self._dlq_topic, batch.keys[row], batch.values[row], headers, 0, as_it_came=True)
+
+    def _redirected_record(self, batch: MessageBatch, row: int) -> OutputRecord:
+        message = batch.message(row)
+        topic = self._backfill_topic if batch.reasons[row] == Reason.LAG_SHED else self._overflow_topic
+        timestamp_ms = max(message.timestamp_ms, 0)
+        return OutputRecord(topic, message.key, message.value, message.headers, timestamp_ms, as_it_came=True)

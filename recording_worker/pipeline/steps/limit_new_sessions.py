@@ -1,0 +1,135 @@
+"""limit_new_sessions: how many sessions a team may begin; whole sessions are blocked, never parts of one."""
+
+import structlog
+
+from recording_worker import metrics
+from recording_worker.clock import Clock
+from recording_worker.lookups.lru import LruCache
+from recording_worker.lookups.redis import LONGEST_SESSION_ID, Command, Redis
+from recording_worker.outcome import Disposition, Reason
+from recording_worker.pipeline.batch import MessageBatch
+
+log = structlog.get_logger()
+
+SEEN_PREFIX = "@posthog/replay/session-seen:"
+BLOCKED_PREFIX = "@posthog/replay/session-blocked:"
+_SECONDS = 86_400
+"""How long a session is remembered in Redis."""
+_CAPACITY = 100_000
+"""Sessions remembered here: some 20 MB."""
+_TELL_SECONDS = 60.0
+"""How often the log tells of a team over its limit."""
+_NO_ANSWER = object()
+
+Session = tuple[int, str]
+"""Team id, session id."""
+
+
+class TeamBuckets:
+    """A bucket of tokens a team: full at first, refilled steadily."""
+
+    def __init__(self, capacity: float, per_second: float, clock: Clock) -> None:
+        self._capacity = capacity
+        self._per_second = per_second
+        self._clock = clock
+        self._levels: dict[int, tuple[float, float]] = {}
+        """Team → tokens left, and when that was."""
+
+    def take(self, team_id: int) -> bool:
+        """Take a token out of the team's bucket; False where there is none."""
+        now = self._clock.monotonic()
+        level, then = self._levels.get(team_id, (self._capacity, now))
+        level = min(self._capacity, level + (now - then) * self._per_second)
+        enough = level >= 1
+        self._levels[team_id] = (level - 1 if enough else level, now)
+        return enough
+
+
+class LimitNewSessions:
+    """Reads `teams`, `decoded`. Ends rows of blocked sessions: drop.
+
+    A session that nobody has seen takes a token of its team's bucket. Where there is none it is counted, and, if
+    `block` says so, blocked: in Redis first, and only what is blocked there is dropped, so that whoever reads its
+    messages later, or these again, drops them as well. Having been seen never makes a message be dropped.
+
+    Asks Redis in one round trip for the sessions it does not know, and in another to block some. Where Redis can't be
+    asked every session passes, and goes on passing here, so that it is not cut in two when Redis is back.
+    """
+
+    name = "limit_new_sessions"
+
+    def __init__(self, redis: Redis, buckets: TeamBuckets, clock: Clock, *, block: bool) -> None:
+        self._redis = redis
+        self._buckets = buckets
+        self._clock = clock
+        self._block = block
+        self._passes: LruCache[Session, bool] = LruCache(_CAPACITY)
+        """What is known of sessions: whether they pass."""
+        self._told: dict[int, float] = {}
+
+    def run(self, batch: MessageBatch) -> None:
+        decoded = batch.decoded
+        if decoded is None:
+            return
+        rows_of: dict[Session, list[int]] = {}
+        for row in batch.ok_rows():
+            team, session_id = batch.teams[row], decoded.session_id(row)
+            if team is not None and len(session_id) <= LONGEST_SESSION_ID:
+                rows_of.setdefault((team.id, session_id), []).append(row)
+        passes = {session: self._passes.get(session) for session in rows_of}
+        if unknown := [session for session, known in passes.items() if known is None]:
+            passes |= self._ask(unknown)
+        for session, passing in passes.items():
+            if not passing:
+                for row in rows_of[session]:
+                    text = "the session is blocked: it began when its team had begun too many"
+                    batch.end(row, Disposition.DROP, Reason.SESSION_BLOCKED, self.name, text)
+
+    def _ask(self, unknown: list[Session]) -> dict[Session, bool]:
+        """Whether these pass, as Redis knows it or as is decided now; remembered."""
+        commands: list[Command] = []
+        for session in unknown:
+            commands += [("SET", _key(SEEN_PREFIX, session), 1, "NX", "EX", _SECONDS)]
+            commands += [("EXISTS", _key(BLOCKED_PREFIX, session))]
+        passes = dict.fromkeys(unknown, True)
+        new: list[Session] = []
+        unlimited = 0
+        replies = self._redis.ask(commands) or [_NO_ANSWER] * len(commands)
+        for session, was_new, is_blocked in zip(unknown, replies[::2], replies[1::2], strict=True):
+            if is_blocked == 1:
+                passes[session] = not self._block
+            elif was_new is True:
+                new.append(session)
+            elif was_new is not None:  # there was no answer, or an error for one
+                unlimited += 1
+        metrics.UNLIMITED_SESSIONS.inc(unlimited)
+        metrics.NEW_SESSIONS.inc(len(new))
+        passes |= dict.fromkeys(self._block_those_over_limit(new), False)
+        for session, passing in passes.items():
+            self._passes.put(session, passing)
+        return passes
+
+    def _block_those_over_limit(self, new: list[Session]) -> list[Session]:
+        """Take a token for each new session; returns those that had none and are blocked now."""
+        over = [session for session in new if not self._buckets.take(session[0])]
+        if not over:
+            return []
+        metrics.NEW_SESSIONS_OVER_LIMIT.inc(len(over))
+        self._tell({team_id for team_id, _ in over})
+        if not self._block:
+            return []
+        replies = self._redis.ask([("SET", _key(BLOCKED_PREFIX, session), 1, "EX", _SECONDS) for session in over])
+        blocked = [session for session, reply in zip(over, replies or [], strict=False) if reply is True]
+        metrics.SESSIONS_BLOCKED.inc(len(blocked))
+        return blocked
+
+    def _tell(self, teams: set[int]) -> None:
+        now = self._clock.monotonic()
+        for team_id in teams:
+            if now - self._told.get(team_id, -_TELL_SECONDS) >= _TELL_SECONDS:
+                self._told[team_id] = now
+                log.warning("team begins more sessions than its limit", team=team_id, blocking=self._block)
+
+
+def _key(prefix: str, session: Session) -> str:
+    return f"{prefix}{session[0]}:{session[1]}"

@@ -1,0 +1,17 @@
+"""obtain_batch: the session batch this poll's events go to."""
+
+from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.recording.session_batch import SessionBatchManager
+
+
+class ObtainBatch:
+    """Sets `session_batch`. An empty poll does not begin a session batch."""
+
+    name = "obtain_batch"
+
+    def __init__(self, manager: SessionBatchManager) -> None:
+        self._manager = manager
+
+    def run(self, batch: MessageBatch) -> None:
+        if len(batch):
+            batch.session_batch = self._manager.current

@@ -1,0 +1,81 @@
+"""parse_session_recording_message: the native core over the whole batch, in one call."""
+
+from recording_worker import metrics
+from recording_worker._native import Decoder
+from recording_worker.clock import Clock
+from recording_worker.outcome import Disposition, Reason
+from recording_worker.pipeline.batch import IngestionWarning, MessageBatch
+
+_DAY_MS = 86_400_000
+_ERRORS = {
+    Reason.MESSAGE_VALUE_OR_TIMESTAMP_IS_EMPTY: "the message has no value, or no Kafka timestamp",
+    Reason.INVALID_COMPRESSED_DATA: "the value can't be decompressed",
+    Reason.PAYLOAD_TOO_LARGE: "the value is too large after decompression",
+    Reason.INVALID_JSON: "the value is not JSON, or nested too deeply",
+    Reason.INVALID_MESSAGE_PAYLOAD: "the value is not an object with the strings distinct_id and data",
+    Reason.RECEIVED_NON_SNAPSHOT_MESSAGE: "data is not a $snapshot_items event with a session id and items",
+    Reason.SESSION_ID_HEADER_BODY_MISMATCH: "the session id in the header is not that in the body",
+    Reason.DISTINCT_ID_HEADER_BODY_MISMATCH: "the distinct id in the header is not that in the body",
+    Reason.MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS: "no item is an event with a valid timestamp",
+    Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE: "the first or last event is too far from now",
+}
+
+
+class ParseSessionRecordingMessage:
+    """Reads values, timestamps and header columns; sets `decoded`. Ends rows as docs/data/messages.md says.
+
+    Cuts the batch where what it decodes to passes the decoder's limit: `decoded.rows` rows are left,
+    and the pipeline gives the others back. Blocks on nothing; the GIL is released while it decodes.
+    `clock` is None in offline runs, where each message's Kafka timestamp counts as now.
+    """
+
+    name = "parse_session_recording_message"
+
+    def __init__(self, decoder: Decoder, clock: Clock | None, max_timestamp_diff_days: float) -> None:
+        self._decoder = decoder
+        self._clock = clock
+        self._max_timestamp_diff_days = max_timestamp_diff_days
+
+    def run(self, batch: MessageBatch) -> None:
+        if not len(batch):
+            return
+        before = bytes(batch.dispositions)
+        now_ms = None if self._clock is None else self._clock.now_ms()
+        decoded = self._decoder.decode(
+            batch.values,
+            batch.content_encodings,
+            batch.session_id_headers,
+            batch.distinct_id_headers,
+            batch.timestamps_ms,
+            now_ms,
+            batch.dispositions,
+            batch.reasons,
+        )
+        batch.decoded = decoded
+        for row in range(decoded.rows):
+            if batch.dispositions[row] and not before[row]:
+                self._explain(batch, row, now_ms)
+        for encoding, count in decoded.encodings.items():
+            metrics.ENCODED_MESSAGES.labels(encoding).inc(count)
+        metrics.UNCOMPRESSED_BYTES.inc(decoded.uncompressed_bytes)
+        metrics.INVALID_ITEMS.inc(decoded.invalid_items)
+        metrics.INVALID_UTF8.inc(decoded.invalid_utf8)
+        metrics.EVENTS_UNPACKED.inc(decoded.unpacked_events)
+        metrics.UNPACK_FAILURES.inc(decoded.unpack_failures)
+
+    def _explain(self, batch: MessageBatch, row: int, now_ms: int | None) -> None:
+        """Put the step and a text to a row the core has ended, and warn its team where the reason is theirs to mend."""
+        reason = Reason(batch.reasons[row])
+        batch.end(row, Disposition(batch.dispositions[row]), reason, self.name, _ERRORS[reason])
+        if reason is Reason.MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS:
+            batch.warnings.append(IngestionWarning(row, reason.label, {}))
+        elif reason is Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE:
+            now = batch.timestamps_ms[row] if now_ms is None else now_ms
+            assert batch.decoded is not None
+            first, last = batch.decoded.timestamps(row)
+            details: dict[str, object] = {
+                "startDiffDays": abs(first - now) / _DAY_MS,
+                "endDiffDays": abs(last - now) / _DAY_MS,
+                "thresholdDays": self._max_timestamp_diff_days,
+            }
+            batch.warnings.append(IngestionWarning(row, reason.label, details))

@@ -1,0 +1,78 @@
+"""pin_retention: the period each session began with, for as long as it lasts."""
+
+from collections.abc import Sequence
+
+from recording_worker import metrics
+from recording_worker.formats.retention import RETENTION_DAYS
+from recording_worker.lookups.lru import LruCache
+from recording_worker.lookups.redis import LONGEST_SESSION_ID, Command, Redis
+from recording_worker.outcome import Disposition, Reason
+from recording_worker.pipeline.batch import MessageBatch
+
+KEY_PREFIX = "@posthog/replay/session-retention-"
+_SECONDS = 86_400
+"""How long a pin lasts."""
+_CAPACITY = 100_000
+"""Sessions whose pins are remembered here: some 20 MB."""
+
+
+class PinRetention:
+    """Reads `decoded`; sets `retentions`, which hold the teams' periods, to what the sessions are pinned to.
+
+    A session is pinned to its team's period by the first worker that sees it, so a team that changes its period has no
+    session with parts that live longer than others. Reading messages again changes nothing.
+    Ends rows of sessions that are pinned to something that is no period: drop.
+
+    Asks Redis in one round trip for the sessions it has not seen. Where Redis can't be asked the team's
+    period stays, and is not taken for pinned.
+    """
+
+    name = "pin_retention"
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._pins: LruCache[str, str] = LruCache(_CAPACITY)
+
+    def run(self, batch: MessageBatch) -> None:
+        decoded = batch.decoded
+        if decoded is None:
+            return
+        rows_of: dict[str, list[int]] = {}
+        for row in batch.ok_rows():
+            session_id = decoded.session_id(row)
+            if len(session_id) <= LONGEST_SESSION_ID:
+                rows_of.setdefault(session_id, []).append(row)
+        new: dict[str, str] = {}
+        for session_id, rows in rows_of.items():
+            pin = self._pins.get(session_id)
+            if pin is None:
+                new[session_id] = batch.retentions[rows[0]] or ""
+            else:
+                self._set(batch, rows, pin)
+        if new:
+            for session_id, pin in self._pin(new).items():
+                self._set(batch, rows_of[session_id], pin)
+
+    def _set(self, batch: MessageBatch, rows: Sequence[int], pin: str) -> None:
+        for row in rows:
+            if pin in RETENTION_DAYS:
+                batch.retentions[row] = pin
+            else:
+                text = f"the session is pinned to {pin[:20]!r}, which is no retention period"
+                batch.end(row, Disposition.DROP, Reason.TEAM_MISSING_RETENTION_PERIOD, self.name, text)
+
+    def _pin(self, new: dict[str, str]) -> dict[str, str]:
+        """Session → period as pinned by whoever was first, for those of `new` of which Redis could tell."""
+        commands: list[Command] = []
+        for session_id, period in new.items():
+            key = KEY_PREFIX + session_id
+            commands += [("SET", key, period, "NX", "EX", _SECONDS), ("GET", key)]
+        pins: dict[str, str] = {}
+        replies = self._redis.ask(commands) or []
+        for session_id, reply in zip(new, replies[1::2], strict=False):
+            if isinstance(reply, bytes):
+                pins[session_id] = pin = reply.decode(errors="replace")
+                if pin in RETENTION_DAYS:
+                    self._pins.put(session_id, pin)
+        metrics.RETENTION_UNPINNED.inc(len(new) - len(pins))
+        return pins

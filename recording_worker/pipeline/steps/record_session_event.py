@@ -1,0 +1,31 @@
+"""record_session_event: each message's events into the block of its session."""
+
+from recording_worker import metrics
+from recording_worker.outcome import Disposition, Reason
+from recording_worker.pipeline.batch import MessageBatch
+
+
+class RecordSessionEvent:
+    """Reads `decoded`, `teams`; adds to `session_batch`. Ends rows of sessions over the event limit: drop.
+
+    What the session batch held of such a session is taken out of it again, and counted.
+    """
+
+    name = "record_session_event"
+
+    def run(self, batch: MessageBatch) -> None:
+        session_batch, decoded = batch.session_batch, batch.decoded
+        if session_batch is None or decoded is None:
+            return
+        events = 0
+        discarded = session_batch.discarded_events
+        for row in batch.ok_rows():
+            if session_batch.record(batch, row):
+                events += decoded.event_count(row)
+            else:
+                text = "the session has more events in this batch than max_events_per_session_per_batch"
+                batch.end(row, Disposition.DROP, Reason.SESSION_EVENT_LIMIT, self.name, text)
+        metrics.EVENTS.inc(events)
+        if session_batch.discarded_events > discarded:
+            reason = Reason.SESSION_EVENT_LIMIT.label
+            metrics.EVENTS_DISCARDED.labels(reason).inc(session_batch.discarded_events - discarded)

@@ -1,0 +1,73 @@
+"""redirect_hot_sessions: sessions that send more than their share go to the overflow topic."""
+
+from recording_worker.lookups.lru import LruCache
+from recording_worker.outcome import Disposition, Reason
+from recording_worker.pipeline.batch import MessageBatch
+
+_MINUTE_MS = 60_000
+_CAPACITY = 50_000
+"""Sessions that are remembered: some 12 MB. A hot one comes too often to be forgotten."""
+
+
+class _Minute:
+    """What one session sent in a minute that began with a message of it."""
+
+    __slots__ = ("hot", "sent", "start_ms")
+
+    def __init__(self, start_ms: int) -> None:
+        self.start_ms = start_ms
+        self.sent = 0
+        self.hot = False
+
+
+class HotSessions:
+    """Knows which sessions sent more than `limit_bytes` within a minute: they are hot until a minute brings no more."""
+
+    def __init__(self, limit_bytes: int, capacity: int = _CAPACITY) -> None:
+        self._limit_bytes = limit_bytes
+        self._minutes: LruCache[int, _Minute] = LruCache(capacity)
+
+    def is_hot(self, session: int, size: int, at_ms: int) -> bool:
+        """Count `size` bytes that a session sent at `at_ms`; whether it is hot by now."""
+        minute = self._minutes.get(session)
+        if minute is None:
+            minute = _Minute(at_ms)
+            self._minutes.put(session, minute)
+        elif (past := at_ms - minute.start_ms) >= _MINUTE_MS:
+            minute.hot = minute.sent > self._limit_bytes and past < 2 * _MINUTE_MS
+            minute.start_ms, minute.sent = at_ms, 0
+        minute.sent += size
+        if minute.sent > self._limit_bytes:
+            minute.hot = True
+        return minute.hot
+
+
+class RedirectHotSessions:
+    """Reads token and session headers, values and timestamps. Ends rows of hot sessions: redirect. Never blocks.
+
+    It counts values as carried, by the clock of their Kafka timestamps: how fast a session sends, not how fast it is
+    read, so that no session gets hot because a worker catches up. A message that comes again, since a batch was cut or
+    read again, is not counted again. Messages without a session header or a timestamp pass.
+    """
+
+    name = "redirect_hot_sessions"
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._sessions = HotSessions(limit_bytes)
+        self._next_offsets: dict[int, int] = {}
+        """Partition → the first offset that was not counted yet."""
+
+    def run(self, batch: MessageBatch) -> None:
+        for row in batch.ok_rows():
+            session_id, at_ms = batch.session_id_headers[row], batch.timestamps_ms[row]
+            if not session_id or at_ms < 0:
+                continue
+            partition, offset = batch.partitions[row], batch.offsets[row]
+            size = 0
+            if offset >= self._next_offsets.get(partition, 0):
+                self._next_offsets[partition] = offset + 1
+                size = len(batch.values[row] or b"")
+            # by its hash: ids have no bound, and what is remembered must have one
+            if self._sessions.is_hot(hash((batch.tokens[row], session_id)), size, at_ms):
+                text = "the session sends more bytes a minute than hot_session_bytes_per_minute"
+                batch.end(row, Disposition.REDIRECT, Reason.OVERFLOW_HOT_SESSION, self.name, text)

@@ -1,0 +1,164 @@
+"""The ops server: /metrics, /healthz, /readyz and a status page, in a thread of the supervisor."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from html import escape
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+from waitress.server import create_server
+
+from recording_worker import metrics
+from recording_worker.clock import Clock
+from recording_worker.errors import BootError
+from recording_worker.processes.supervisor.status import PartitionStatus, Status, WorkerStatus
+
+log = structlog.get_logger()
+
+_HANGING_SECONDS = 60.0
+"""A supervisor whose loop did not turn for this long is not healthy. Longer than any request it waits for."""
+
+_TEXT = "text/plain; charset=utf-8"
+_HTML = "text/html; charset=utf-8"
+
+
+class PartitionCollector(Collector):
+    """Lag, stopped and careful partitions, from the supervisor's status."""
+
+    def __init__(self, status: Callable[[], Status]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[Metric]:
+        lag = GaugeMetricFamily(
+            metrics.LAG, "Messages between the committed offset and the log's end.", labels=["partition"]
+        )
+        stopped = GaugeMetricFamily(
+            metrics.PARTITIONS_STOPPED,
+            "Partitions read no more: messages would be left out, or too many go to the DLQ.",
+        )
+        careful = GaugeMetricFamily(
+            metrics.PARTITIONS_CAREFUL, "Partitions read message by message, since workers died over them."
+        )
+        partitions = self._status().partitions
+        for partition in partitions:
+            if partition.lag is not None:
+                lag.add_metric([str(partition.number)], partition.lag)
+        stopped.add_metric([], sum(1 for partition in partitions if partition.stopped))
+        careful.add_metric([], sum(1 for partition in partitions if partition.careful))
+        yield lag
+        yield careful
+        yield stopped
+
+
+class OpsApp:
+    """The pages, as a WSGI application."""
+
+    def __init__(self, status: Callable[[], Status], clock: Clock) -> None:
+        self._status = status
+        self._clock = clock
+        self._registry = CollectorRegistry()
+        MultiProcessCollector(self._registry)  # type: ignore[no-untyped-call]
+        self._registry.register(PartitionCollector(status))
+        self._pages = {"/": self._page, "/metrics": self._metrics, "/healthz": self._health, "/readyz": self._ready}
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        page = self._pages.get(environ.get("PATH_INFO", "/"))
+        code, kind, body = page() if page else ("404 Not Found", _TEXT, b"not found\n")
+        start_response(code, [("Content-Type", kind), ("Content-Length", str(len(body)))])
+        return [body]
+
+    def _metrics(self) -> tuple[str, str, bytes]:
+        return "200 OK", CONTENT_TYPE_LATEST, generate_latest(self._registry)
+
+    def _health(self) -> tuple[str, str, bytes]:
+        silent = self._clock.monotonic() - self._status().at
+        if silent > _HANGING_SECONDS:
+            return "503 Service Unavailable", _TEXT, f"the supervisor's loop hangs since {silent:.0f} s\n".encode()
+        return "200 OK", _TEXT, b"ok\n"
+
+    def _ready(self) -> tuple[str, str, bytes]:
+        reason = self._status().not_ready
+        if reason:
+            return "503 Service Unavailable", _TEXT, f"{reason}\n".encode()
+        return "200 OK", _TEXT, b"ready\n"
+
+    def _page(self) -> tuple[str, str, bytes]:
+        return "200 OK", _HTML, render_page(self._status()).encode()
+
+
+class OpsServer:
+    """Serves an OpsApp. Raises BootError where the address can't be had."""
+
+    def __init__(self, app: OpsApp, host: str, port: int) -> None:
+        try:
+            self._server = create_server(app, host=host, port=port, threads=2, ident="recording-worker")
+        except (OSError, ValueError) as error:
+            raise BootError(f"ops server: can't listen on {host}:{port}: {error}") from error
+        self._thread = threading.Thread(target=self._server.run, name="ops server", daemon=True)
+        self._thread.start()
+        listening = getattr(self._server, "effective_listen", None)
+        self.address: tuple[str, int] = (
+            listening[0] if listening else (self._server.effective_host, int(self._server.effective_port))
+        )
+        """Where it listens; of several addresses the first."""
+        log.info("ops server", url=f"http://{self.address[0]}:{self.address[1]}/")
+
+    def close(self) -> None:
+        self._server.close()
+
+
+def render_page(status: Status) -> str:
+    """The status page."""
+    state = f"not ready: {status.not_ready}" if status.not_ready else "ready"
+    return _PAGE.format(
+        state=escape(state),
+        workers="".join(_worker_row(worker, status.partitions) for worker in status.workers),
+        partitions="".join(_partition_row(partition) for partition in status.partitions),
+    )
+
+
+def _worker_row(worker: WorkerStatus, partitions: Iterable[PartitionStatus]) -> str:
+    held = " ".join(str(partition.number) for partition in partitions if partition.worker == worker.number)
+    return _row(worker.number, worker.pid, worker.state, held, worker.last_flush, worker.restarts)
+
+
+def _partition_row(at: PartitionStatus) -> str:
+    return _row(at.number, at.worker, at.committed, at.position, at.high, at.lag, at.note)
+
+
+def _row(*cells: object) -> str:
+    return "<tr>" + "".join(f"<td>{'-' if cell is None else escape(str(cell))}</td>" for cell in cells) + "</tr>\n"
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>recording-worker</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem; }}
+table {{ border-collapse: collapse; margin-bottom: 2rem; }}
+caption {{ text-align: left; font-weight: bold; }}
+th, td {{ text-align: left; padding: 0.2rem 1.2rem 0.2rem 0; border-bottom: 1px solid #ddd; }}
+td {{ font-variant-numeric: tabular-nums; }}
+</style>
+</head>
+<body>
+<h1>recording-worker: {state}</h1>
+<table>
+<caption>Workers</caption>
+<tr><th>worker</th><th>pid</th><th>state</th><th>partitions</th><th>last flush</th><th>restarts</th></tr>
+{workers}</table>
+<table>
+<caption>Partitions</caption>
+<tr><th>partition</th><th>worker</th><th>committed</th><th>next to read</th><th>log end</th><th>lag</th>
+<th>note</th></tr>
+{partitions}</table>
+<p><a href="/metrics">metrics</a> · <a href="/healthz">health</a> · <a href="/readyz">readiness</a></p>
+</body>
+</html>
+"""

@@ -1,0 +1,147 @@
+"""PartitionTable: the partitions this host owns, and in which worker's hands each is. No processes, no Kafka."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from recording_worker.kafka.consumer import PartitionState
+from recording_worker.kafka.offsets import Position
+from recording_worker.processes.control import Placement
+from recording_worker.processes.supervisor.assignment import assign_partitions
+
+
+@dataclass(slots=True)
+class OwnedPartition:
+    """A partition of ours, from its assignment by the group until it is revoked or lost."""
+
+    number: int
+    home: int
+    """The worker it belongs with, also while that worker is being started again."""
+    holder: int | None = None
+    """The worker that reads it, or still holds messages of it."""
+    epoch: int = 0
+    """Number of the hand-over to the holder."""
+    releasing: bool = False
+    """The holder was told to give it back."""
+    stopped: str = ""
+    """Why the holder reads it no more."""
+    halted: bool = False
+    """Whether that is for too many of its messages being for the DLQ."""
+    state: PartitionState | None = None
+    """What the holder said last."""
+
+    def put_down(self) -> None:
+        """Nobody holds it."""
+        self.holder, self.releasing, self.stopped, self.halted = None, False, "", False
+
+
+class PartitionTable:
+    """The owned partitions, and the rules of handing them over. Workers are numbered; the numbers don't change."""
+
+    def __init__(self, workers: Collection[int]) -> None:
+        self._workers = workers
+        self._owned: dict[int, OwnedPartition] = {}
+        self._epochs = 0
+
+    def __iter__(self) -> Iterator[OwnedPartition]:
+        return iter(self._owned.values())
+
+    def __len__(self) -> int:
+        return len(self._owned)
+
+    def add(self, numbers: Iterable[int]) -> None:
+        """The group gave us these."""
+        self._change_homes({*self._owned, *numbers})
+
+    def remove(self, numbers: Iterable[int]) -> None:
+        """These are not ours any more, whoever holds them."""
+        self._change_homes(self._owned.keys() - set(numbers))
+
+    def to_place(self, ready: Collection[int]) -> list[int]:
+        """Partitions that nobody holds and whose home is ready to take them."""
+        return [at.number for at in self if at.holder is None and at.home in ready]
+
+    def place(self, positions: Mapping[int, Position]) -> dict[int, tuple[Placement, ...]]:
+        """Give partitions to their homes, to be read from there; returns whom to tell what."""
+        placed: defaultdict[int, tuple[Placement, ...]] = defaultdict(tuple)
+        for number, at in positions.items():
+            self._epochs += 1
+            partition = self._owned[number]
+            partition.holder, partition.epoch, partition.state = partition.home, self._epochs, None
+            placed[partition.home] += (Placement(number, self._epochs, *at),)
+        return placed
+
+    def rehome(self, number: int, worker: int) -> None:
+        """The partition belongs with this worker from now on."""
+        self._owned[number].home = worker
+
+    def held_by(self, worker: int) -> list[OwnedPartition]:
+        return [at for at in self if at.holder == worker]
+
+    def lags(self, workers: Iterable[int]) -> dict[int, dict[int, int]]:
+        """Worker → partition it holds → messages it has yet to read; without workers of which not all is known."""
+        lags = {}
+        for worker in workers:
+            held = self.held_by(worker)
+            known = {at.number: at.state for at in held if at.state is not None and at.state.high >= 0}
+            if len(known) == len(held):
+                lags[worker] = {number: max(0, state.high - state.position) for number, state in known.items()}
+        return lags
+
+    def to_move(self) -> list[int]:
+        """Partitions that are held elsewhere than at home, and were not asked for yet."""
+        return [at.number for at in self if at.holder not in (None, at.home) and not at.releasing]
+
+    def ask_for(self, numbers: Iterable[int]) -> dict[int, tuple[int, ...]]:
+        """Note that these are to be given back; returns whom to tell: worker → partitions."""
+        asked: defaultdict[int, tuple[int, ...]] = defaultdict(tuple)
+        for partition in self._some(numbers):
+            if partition.holder is not None and not partition.releasing:
+                partition.releasing = True
+                asked[partition.holder] += (partition.number,)
+        return asked
+
+    def holders(self, numbers: Iterable[int]) -> dict[int, tuple[int, ...]]:
+        """Worker → which of these it holds."""
+        held: defaultdict[int, tuple[int, ...]] = defaultdict(tuple)
+        for partition in self._some(numbers):
+            if partition.holder is not None:
+                held[partition.holder] += (partition.number,)
+        return held
+
+    def is_current(self, worker: int, placement: Placement) -> bool:
+        """Whether what the worker says is about the hand-over that counts, and not about an earlier one."""
+        partition = self._owned.get(placement.partition)
+        return partition is not None and partition.holder == worker and partition.epoch == placement.epoch
+
+    def released(self, worker: int, placements: Iterable[Placement]) -> None:
+        for placement in placements:
+            if self.is_current(worker, placement):
+                self._owned[placement.partition].put_down()
+
+    def stop(self, worker: int, placement: Placement, why: str, *, halted: bool) -> None:
+        if self.is_current(worker, placement):
+            partition = self._owned[placement.partition]
+            partition.stopped, partition.halted = why, halted
+
+    def progress(self, worker: int, states: Mapping[int, PartitionState]) -> None:
+        for partition in self._some(states):
+            if partition.holder == worker:
+                partition.state = states[partition.number]
+
+    def worker_gone(self, worker: int) -> None:
+        """Whatever this worker held, it holds no more."""
+        for partition in self:
+            if partition.holder == worker:
+                partition.put_down()
+
+    def _some(self, numbers: Iterable[int]) -> list[OwnedPartition]:
+        return [self._owned[number] for number in numbers if number in self._owned]
+
+    def _change_homes(self, numbers: Collection[int]) -> None:
+        current = {at.number: at.home for at in self}
+        homes = assign_partitions(numbers, self._workers, current)
+        owned = {number: self._owned.get(number, OwnedPartition(number, home)) for number, home in homes.items()}
+        for number, home in homes.items():
+            owned[number].home = home
+        self._owned = owned

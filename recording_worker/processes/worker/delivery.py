@@ -1,0 +1,112 @@
+"""How a flushed session batch is made to count."""
+
+import random
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import structlog
+from confluent_kafka import TopicPartition
+
+from recording_worker import metrics
+from recording_worker.formats.accounts import account_header
+from recording_worker.kafka.producer import RecordProducer
+from recording_worker.kafka.transactions import STALE_MEMBERSHIP, TransactionalProducer
+from recording_worker.messages import OutputRecord
+from recording_worker.processes.control import Flushed, Placement, WorkerChannel
+from recording_worker.processes.worker.holdings import Holding, Holdings
+from recording_worker.recording.flush import FlushedBatch
+
+log = structlog.get_logger()
+
+_NEWS_SECONDS = 5.0
+"""How long a stale membership waits for a newer one before it is tried again as it is."""
+_LONGEST_PAUSE = 5.0
+
+
+class ExactlyOnceDelivery:
+    """Commits the records and the offsets in one transaction, under the supervisor's membership of the group.
+
+    Where the group has moved on, the transaction is aborted and made again once the supervisor's new membership is
+    known, without the partitions that are not ours any more: whoever has them reads their messages again. The blocks
+    of those are in the files and no committed metadata leads to them.
+    """
+
+    def __init__(self, producer: TransactionalProducer, holdings: Holdings, channel: WorkerChannel, group: str) -> None:
+        self._producer = producer
+        self._holdings = holdings
+        self._channel = channel
+        self._group = group
+
+    def deliver(self, flushed: FlushedBatch) -> None:
+        """Called on the flush thread. Raises FlushError."""
+        attempt = 0
+        while True:
+            membership, held = self._holdings.look(flushed.partitions)
+            if not held:
+                log.warning("session batch discarded: none of its partitions is ours any more", batch=flushed.batch_id)
+                return
+            outgoing = _outgoing(flushed, held, self._group)
+            error = self._producer.transact(outgoing.records, outgoing.positions(flushed.topic), membership)
+            if error is None:
+                break
+            attempt += 1
+            metrics.TRANSACTIONS_ABORTED.labels(error.name()).inc()
+            log.warning("Kafka transaction aborted, to be tried again", error=error.str(), batch=flushed.batch_id)
+            if error.code() in STALE_MEMBERSHIP:
+                self._holdings.wait_for_change(membership, held, _NEWS_SECONDS)
+            else:
+                time.sleep(min(_LONGEST_PAUSE, 0.1 * 2**attempt) * (0.5 + random.random()))
+        self._holdings.carry(outgoing.placements)
+        self._channel.send(_report(flushed, outgoing, committed=True))
+
+
+class AtLeastOnceDelivery:
+    """Produces the records, waits for every acknowledgement, then reports the offsets, which the supervisor commits.
+
+    After a crash in between, the batch's messages are read again: doubled, never lost.
+    """
+
+    def __init__(self, producer: RecordProducer, holdings: Holdings, channel: WorkerChannel, group: str) -> None:
+        self._producer = producer
+        self._holdings = holdings
+        self._channel = channel
+        self._group = group
+
+    def deliver(self, flushed: FlushedBatch) -> None:
+        """Called on the flush thread. Raises FlushError."""
+        _, held = self._holdings.look(flushed.partitions)
+        outgoing = _outgoing(flushed, held, self._group)
+        self._producer.send(outgoing.records)
+        self._holdings.carry(outgoing.placements)
+        self._channel.send(_report(flushed, outgoing, committed=False))
+
+
+class _Outgoing(NamedTuple):
+    """What a batch sends."""
+
+    records: list[OutputRecord]
+    placements: tuple[Placement, ...]
+
+    def positions(self, topic: str) -> list[TopicPartition]:
+        return [TopicPartition(topic, at.partition, at.offset, at.account) for at in self.placements]
+
+
+def _outgoing(flushed: FlushedBatch, held: Mapping[int, Holding], group: str) -> _Outgoing:
+    """The records and offsets of the partitions that are held, and the account of them in one place or the other."""
+    parts = {number: flushed.partitions[number] for number in held}
+    accounts = {number: held[number].account.followed_by(part.account) for number, part in parts.items()}
+    metadata = [record for part in parts.values() for record in part.metadata]
+    if metadata:
+        # one that its topic finds too large is left out: the smallest is the last to be
+        smallest = min(range(len(metadata)), key=lambda number: len(metadata[number].value or b""))
+        metadata[smallest] = metadata[smallest]._replace(headers=[account_header(flushed.topic, group, accounts)])
+    placements = tuple(
+        Placement(number, held[number].epoch, account.next, "" if metadata else account.to_text())
+        for number, account in accounts.items()
+    )
+    return _Outgoing([record for part in parts.values() for record in part.records] + metadata, placements)
+
+
+def _report(flushed: FlushedBatch, outgoing: _Outgoing, *, committed: bool) -> Flushed:
+    return Flushed(outgoing.placements, committed, flushed.sessions, flushed.events, flushed.bytes_written)

@@ -1,0 +1,251 @@
+"""Worker: the tight loop of a worker process. Takes orders, reads messages, runs the pipeline, says how far it is."""
+
+from collections import deque
+from collections.abc import Callable, Collection
+
+import structlog
+
+from recording_worker import metrics
+from recording_worker.clock import Clock
+from recording_worker.errors import StepError, WorkerError
+from recording_worker.kafka.consumer import PartitionConsumer
+from recording_worker.messages import Message
+from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.build import Pipeline
+from recording_worker.pipeline.steps.halt_on_dlq import DlqLimits
+from recording_worker.processes.control import (
+    Assign,
+    Decoded,
+    Decoding,
+    Discard,
+    Membership,
+    PartitionStopped,
+    Progress,
+    Released,
+    Revoke,
+    Stop,
+    ToWorker,
+    WorkerChannel,
+)
+from recording_worker.processes.worker.holdings import Holdings
+from recording_worker.recording.flush import Flusher
+from recording_worker.recording.session_batch import FlushReason, SessionBatchManager
+from recording_worker.settings.model import Settings
+
+log = structlog.get_logger()
+
+_PROGRESS_SECONDS = 1.0
+"""How often a worker says how far it is."""
+_ORDER_SECONDS = 0.05
+"""How often orders are looked for while a flush is waited for."""
+
+
+class Worker:
+    """One worker. Deadlines are the supervisor's: it kills a worker that takes too long over anything."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        channel: WorkerChannel,
+        consumer: PartitionConsumer,
+        pipeline: Pipeline,
+        manager: SessionBatchManager,
+        flusher: Flusher,
+        holdings: Holdings,
+        culprits: dict[tuple[int, int], str],
+        dlq_limits: DlqLimits,
+        stale: Callable[[], str],
+        clock: Clock,
+    ) -> None:
+        """`culprits` and `dlq_limits` are those of the pipeline; they are kept here. `stale`: see Progress."""
+        self._settings = settings
+        self._channel = channel
+        self._consumer = consumer
+        self._pipeline = pipeline
+        self._manager = manager
+        self._flusher = flusher
+        self._holdings = holdings
+        self._culprits = culprits
+        self._dlq_limits = dlq_limits
+        self._stale = stale
+        self._clock = clock
+        self._orders: deque[ToWorker] = deque()
+        """Received, and not obeyed yet."""
+        self._rest: list[Message] = []
+        """Messages the last batch was cut by."""
+        self._careful: set[int] = set()
+        """Partitions to be read message by message. All are, while there is one."""
+        self._stopping = False
+        self._discarded = False
+        """Whether the gauge of revoked sessions shows a number."""
+        self._reported = clock.monotonic()
+
+    def run(self) -> None:
+        """Work until told to stop. Raises EOFError when the supervisor is gone, WorkerError on faults.
+
+        Of these a StepError may be the doing of a message.
+        """
+        while not self._stopping:
+            self.turn()
+        self._consumer.close()
+        self._flusher.close()
+
+    def turn(self) -> None:
+        """One turn of the loop: orders, then a batch, or a wait while there is no room for one."""
+        self._take_orders()
+        while self._orders:
+            self._obey(self._orders.popleft())
+        if self._careful:
+            self._run_carefully()
+        elif self._manager.raw_bytes < self._settings.max_batch_bytes:
+            self._run_batch(self._next(self._settings.poll_messages))
+        elif self._flusher.wait(self._settings.poll_timeout):
+            self._run_batch([])  # the full session batch goes to the idle flusher; the rest waits on
+        self._report_progress()
+
+    def _take_orders(self) -> None:
+        """Receive orders. They wait for their turn, but for what the flush thread needs to know.
+
+        The order in which holdings and membership change is kept: see Holdings.
+        """
+        for order in self._channel.receive():
+            match order:
+                case Membership(metadata):
+                    self._holdings.join(metadata)
+                case Discard(partitions):
+                    self._holdings.drop(partitions)
+                    self._orders.append(order)
+                case _:
+                    self._orders.append(order)
+
+    def _obey(self, order: ToWorker) -> None:
+        match order:
+            case Assign(placements, careful, culprits):
+                self._holdings.take(placements)
+                self._careful.update(careful)
+                self._culprits.update(culprits)
+                self._consumer.assign({at.partition: at.offset for at in placements})
+            case Revoke(partitions):
+                self._stop_reading(partitions)
+                self._flush(partitions, FlushReason.REVOKE)
+                self._channel.send(Released(self._holdings.placements(partitions)))
+                self._holdings.drop(partitions)
+            case Discard(partitions):
+                self._discard(partitions)
+            case Stop():
+                everything = self._holdings.partitions
+                self._stop_reading(everything)
+                self._flush(everything, FlushReason.STOP)
+                self._stopping = True
+
+    def _next(self, most: int) -> list[Message]:
+        """Up to `most` messages: of those that wait, or else of a poll."""
+        if not self._rest:
+            return self._consume(most)
+        messages, self._rest = self._rest[:most], self._rest[most:]
+        return messages
+
+    def _consume(self, most: int) -> list[Message]:
+        messages = self._consumer.consume(most, self._settings.poll_timeout)
+        for fault in self._consumer.take_faults():
+            self._careful.discard(fault.partition)
+            if placements := self._holdings.placements([fault.partition]):
+                self._channel.send(PartitionStopped(placements[0], fault.text))
+        return messages
+
+    def _run_carefully(self) -> None:
+        """The pipeline over one message, with the supervisor told of it before and after.
+
+        There is no flush beside it: should the process end or hang in between, it is that message's doing.
+        """
+        if not self._flusher.wait(self._settings.poll_timeout):
+            return
+        self._flusher.raise_if_failed()
+        messages = self._next(1)
+        held = self._holdings.placements([message.partition for message in messages])
+        for placement, message in zip(held, messages, strict=False):
+            self._channel.send(Decoding(placement._replace(offset=message.offset)))
+        self._run_batch(messages)
+        if held:
+            self._channel.send(Decoded())
+
+    def _run_batch(self, messages: list[Message]) -> None:
+        """The pipeline over one batch, empty or not: an empty one lets a session batch be flushed when it is due."""
+        batch = MessageBatch(self._settings.topic, messages)
+        try:
+            rest = self._pipeline.run(batch)
+        except WorkerError:
+            raise
+        except Exception as error:
+            raise StepError(f"a step of the pipeline raised {error!r}") from error
+        self._rest = rest + self._rest
+        for partition, why in batch.halts.items():
+            self._halt(partition, why)
+        if not self._rest:  # what came before the gap is recorded
+            for gap in self._consumer.take_gaps():
+                self._manager.current.partition(gap.partition).skip(gap.start, gap.end)
+        if messages and self._discarded:
+            metrics.SESSIONS_REVOKED.set(0)
+            self._discarded = False
+        if self._settings.debug_partition in batch.partitions:
+            self._log_batch(batch, self._settings.debug_partition)
+
+    def _halt(self, partition: int, why: str) -> None:
+        """Read a partition no more. The pipeline has held back, or discarded, what is not flushed of it."""
+        self._stop_reading([partition])
+        for placement in self._holdings.placements([partition]):
+            self._channel.send(PartitionStopped(placement, why, halted=True))
+
+    def _stop_reading(self, partitions: Collection[int]) -> None:
+        self._consumer.unassign(partitions)
+        self._rest = [message for message in self._rest if message.partition not in partitions]
+        self._careful.difference_update(partitions)
+        self._dlq_limits.forget(partitions)
+        for culprit in [culprit for culprit in self._culprits if culprit[0] in partitions]:
+            del self._culprits[culprit]
+
+    def _flush(self, partitions: Collection[int], reason: FlushReason) -> None:
+        """Have all flushed that is held of these partitions, and wait for it."""
+        self._wait_for_flush()
+        if not self._manager.is_empty and not self._manager.current.offsets.keys().isdisjoint(partitions):
+            self._flusher.submit(self._manager.swap(), reason)
+            self._wait_for_flush()
+
+    def _discard(self, partitions: Collection[int]) -> None:
+        """Forget what is held of partitions that are somebody else's."""
+        self._stop_reading(partitions)
+        sessions = self._manager.discard_partitions(partitions)
+        metrics.SESSIONS_REVOKED.set(sessions)
+        self._discarded = True
+        log.warning("partitions lost, what was held of them is discarded", partitions=partitions, sessions=sessions)
+        self._holdings.drop(partitions)
+        # a flush in flight may hold some of these; its offsets must not count for a later hand-over
+        self._wait_for_flush()
+
+    def _wait_for_flush(self) -> None:
+        """Wait until no flush is in flight. Raises what it failed with.
+
+        Orders are received meanwhile: the flush may be waiting for a newer membership.
+        """
+        while not self._flusher.wait(_ORDER_SECONDS):
+            self._take_orders()
+        self._flusher.raise_if_failed()
+
+    def _report_progress(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._reported >= _PROGRESS_SECONDS:
+            self._channel.send(Progress(self._consumer.states(), self._flusher.busy, self._stale()))
+            self._reported = now
+
+    def _log_batch(self, batch: MessageBatch, partition: int) -> None:
+        rows = [row for row, number in enumerate(batch.partitions) if number == partition]
+        log.debug(
+            "batch",
+            partition=partition,
+            messages=len(rows),
+            first_offset=batch.offsets[rows[0]],
+            last_offset=batch.offsets[rows[-1]],
+            bytes=sum(len(batch.values[row] or b"") for row in rows),
+            ended=[(batch.offsets[row], *batch.errors[row]) for row in rows if row in batch.errors],
+        )

@@ -1,0 +1,156 @@
+"""A worker process from its start to its exit."""
+
+import ctypes
+import faulthandler
+import os
+import signal
+import sys
+from contextlib import ExitStack
+from multiprocessing.connection import Connection
+
+import structlog
+
+from recording_worker.clock import SystemClock
+from recording_worker.errors import BootError, ConfigError, StepError, WorkerError
+from recording_worker.kafka.consumer import PartitionConsumer
+from recording_worker.kafka.producer import RecordProducer
+from recording_worker.kafka.transactions import TransactionalProducer
+from recording_worker.logs import configure_logs
+from recording_worker.lookups.redis import RedisLink
+from recording_worker.lookups.refreshed import Stores
+from recording_worker.lookups.restrictions.open import open_restrictions
+from recording_worker.lookups.teams.open import open_teams
+from recording_worker.pipeline.build import build_pipeline
+from recording_worker.pipeline.steps.halt_on_dlq import DlqLimits
+from recording_worker.processes.control import BootFailed, Channel, Progress, Ready, WorkerChannel
+from recording_worker.processes.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
+from recording_worker.processes.worker.holdings import Holdings
+from recording_worker.processes.worker.loop import Worker
+from recording_worker.recording.flush import Delivery, Flusher
+from recording_worker.recording.session_batch import SessionBatchManager
+from recording_worker.settings.model import Delivery as DeliveryKind
+from recording_worker.settings.model import Settings
+from recording_worker.storage.locate import open_storage
+
+log = structlog.get_logger()
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(settings: Settings, host: str, number: int, connection: Connection, supervisor: int) -> None:
+    """The entry point of the process. Exits with the codes of `errors`.
+
+    `host` tells the supervisor from every other of the group, `supervisor` is its process id.
+
+    Signals that a terminal or an init system sends to the whole group are left to the supervisor, which
+    tells the workers what to do.
+    """
+    _die_with(supervisor)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)  # the supervisor asks a stuck worker for its stacks
+    configure_logs(settings.log_level, as_json=settings.log_json, process=f"worker {number}")
+    channel: WorkerChannel = Channel(connection)
+    with ExitStack() as at_exit:
+        _work(settings, f"{settings.group_id}/{host}/{number}", channel, at_exit)
+
+
+def _work(settings: Settings, name: str, channel: WorkerChannel, at_exit: ExitStack) -> None:
+    """Be a worker until told to stop. Exits the process with an error's code."""
+    try:
+        worker = _boot(settings, name, channel, at_exit)
+    except (ConfigError, BootError) as error:
+        channel.send(BootFailed(error))
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os._exit(1)  # the supervisor is gone
+    except Exception as error:
+        log.exception("worker can't start")
+        channel.send(BootFailed(BootError(f"worker can't start: {error!r}")))
+        sys.exit(BootError.exit_code)
+    channel.send(Ready())
+    try:
+        worker.run()
+    except (EOFError, BrokenPipeError):
+        os._exit(1)  # the supervisor is gone: nobody commits what we do
+    except StepError as error:
+        log.exception("worker failed")
+        sys.exit(error.exit_code)
+    except WorkerError as error:
+        log.error("worker failed", error=str(error))
+        sys.exit(error.exit_code)
+    except Exception:
+        log.exception("worker failed")
+        sys.exit(WorkerError.exit_code)
+
+
+def _boot(settings: Settings, name: str, channel: WorkerChannel, at_exit: ExitStack) -> Worker:
+    """Put the worker together. Raises ConfigError and BootError."""
+    clock = SystemClock()
+    storage = open_storage(settings)
+    at_exit.callback(storage.close)
+    storage.check()
+    holdings = Holdings()
+    delivery = _delivery(settings, name, holdings, channel)
+    flusher = Flusher(storage, delivery, settings=settings, clock=clock)
+    manager = SessionBatchManager(
+        settings.topic,
+        clock,
+        settings.max_batch_bytes,
+        settings.max_batch_age,
+        settings.max_events_per_session_per_batch,
+    )
+    culprits: dict[tuple[int, int], str] = {}
+    dlq_limits = DlqLimits(
+        consecutive=settings.dlq_halt_consecutive, ratio=settings.dlq_halt_ratio, window=settings.dlq_halt_window
+    )
+    stores = Stores(clock, interval=settings.refresh_interval, stale_after=settings.stale_after)
+    at_exit.callback(stores.close)
+    redis = None
+    if settings.sessions_redis is not None:
+        redis = RedisLink(settings.sessions_redis, clock)
+        at_exit.callback(redis.close)
+    pipeline = build_pipeline(
+        settings,
+        teams=open_teams(settings, stores),
+        restrictions=open_restrictions(settings, stores),
+        manager=manager,
+        flusher=flusher,
+        clock=clock,
+        redis=redis,
+        culprits=culprits,
+        dlq_limits=dlq_limits if dlq_limits.are_set else None,
+    )
+    stores.start()
+    return Worker(
+        settings,
+        channel=channel,
+        consumer=PartitionConsumer(settings),
+        pipeline=pipeline,
+        manager=manager,
+        flusher=flusher,
+        holdings=holdings,
+        culprits=culprits,
+        dlq_limits=dlq_limits,
+        stale=stores.stale,
+        clock=clock,
+    )
+
+
+def _delivery(settings: Settings, name: str, holdings: Holdings, channel: WorkerChannel) -> Delivery:
+    """The delivery the settings name. For transactions it waits until what the worker before left open is aborted."""
+    if settings.delivery is DeliveryKind.AT_LEAST_ONCE:
+        return AtLeastOnceDelivery(RecordProducer(settings), holdings, channel, settings.group_id)
+    producer = TransactionalProducer(settings, name)
+    # the broker may be away: that is no failure to start, so the supervisor is told that this is alive
+    producer.begin(waiting=lambda: channel.send(Progress({}, flushing=False)))
+    return ExactlyOnceDelivery(producer, holdings, channel, settings.group_id)
+
+
+def _die_with(supervisor: int) -> None:
+    """Be killed when the supervisor dies: a worker nobody commits for must not go on writing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != supervisor:  # it died before the line above
+        os._exit(1)
