@@ -4,17 +4,18 @@ Rows are never removed or reordered. A step sets a row's disposition and reason;
 later steps skip rows that are not ok. A bad message is data, not an exception.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recording_worker.messages import Headers, Message, OutputRecord
 from recording_worker.outcome import Disposition, Reason
+from recording_worker.recording.session_batch import Advance, SessionBatchRecorder
 
 if TYPE_CHECKING:
     from recording_worker._native import DecodedBatch
     from recording_worker.lookups.teams.service import Team
-    from recording_worker.recording.session_batch import SessionBatchRecorder
 
 
 @dataclass(slots=True)
@@ -131,6 +132,19 @@ class MessageBatch:
             self.values[row],
             self.headers[row],
         )
+
+    def advances(self) -> dict[int, Advance]:
+        """How far each partition moves. A partition that has halted does not move."""
+        # per partition, not per row: the last entry of a partition wins, and rows are in order
+        first = dict(zip(reversed(self.partitions), reversed(self.offsets), strict=True))
+        last = dict(zip(self.partitions, self.offsets, strict=True))
+        advances = {
+            number: Advance(first[number], last[number] + 1, Counter()) for number in last if number not in self.halts
+        }
+        for (number, disposition), count in Counter(zip(self.partitions, self.dispositions, strict=True)).items():
+            if number in advances:
+                advances[number].ended[disposition] = count
+        return advances
 
     def cut(self, rows: int) -> list[Message]:
         """Keep the first `rows` rows; return the others, undecided, to be the start of the next batch.

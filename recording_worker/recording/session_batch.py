@@ -1,18 +1,19 @@
 """SessionBatchManager and SessionBatchRecorder: what accumulates until a flush, per partition and session."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 import uuid_utils
 
-from recording_worker._native import SessionBlock
+from recording_worker._native import DecodedBatch, SessionBlock
 from recording_worker.clock import Clock
 from recording_worker.formats.accounts import Account
+from recording_worker.lookups.teams.service import Team
 from recording_worker.messages import OutputRecord
 from recording_worker.outcome import Disposition
-from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.recording.console_logs import ConsoleLogRecorder
 
 
@@ -23,6 +24,15 @@ class FlushReason(StrEnum):
     AGE = "age"
     REVOKE = "revoke"
     STOP = "stop"
+
+
+class Advance(NamedTuple):
+    """How far one poll moves a partition: past its messages from `first` up to, not including, `end`."""
+
+    first: int
+    end: int
+    ended: Counter[int]
+    """Its messages by disposition."""
 
 
 @dataclass(slots=True)
@@ -131,16 +141,12 @@ class SessionBatchRecorder:
         """Partition → the offset to go on from once this batch is delivered."""
         return {number: partition.next_offset for number, partition in self.partitions.items()}
 
-    def record(self, batch: MessageBatch, row: int) -> bool:
-        """Add a row's events to its session; False where the session passed its event limit.
+    def record(self, number: int, offset: int, team: Team, retention: str, decoded: DecodedBatch, row: int) -> bool:
+        """Add a decoded message to its session; return False if the session passed its event limit.
 
-        Then the session stays out of this batch, and what was recorded of it before is taken out again.
+        `number` and `offset` say which message of the topic it is, `row` which one of `decoded`. A session over its
+        limit stays out of this batch, and what was recorded of it before is taken out again.
         """
-        decoded, team, retention = batch.decoded, batch.teams[row], batch.retentions[row]
-        assert decoded is not None
-        assert team is not None
-        assert retention is not None
-        number = batch.partitions[row]
         partition = self.partition(number)
         key = (team.id, decoded.session_id(row))
         if key in partition.over_limit:
@@ -152,28 +158,21 @@ class SessionBatchRecorder:
         if limit is not None and session.block.event_count + decoded.event_count(row) > limit:
             partition.drop_over_limit(key)
             return False
-        partition.raw_bytes += session.block.record(decoded, row, batch.offsets[row])
+        partition.raw_bytes += session.block.record(decoded, row, offset)
         if team.console_logs and (logs := decoded.console_logs(row)):
             session.console_logs.record(logs)
         return True
 
-    def take(self, batch: MessageBatch) -> None:
-        """Take over what leaves with the batch's offsets, and move the offsets past its rows.
-
-        Partitions that have halted stay where they are.
-        """
-        for number, record in batch.records:
+    def take(self, records: Iterable[tuple[int, OutputRecord]], advances: Mapping[int, Advance]) -> None:
+        """Take over a poll's (partition, record) pairs, and move the offsets past its messages."""
+        for number, record in records:
             partition = self.partition(number)
             partition.records.append(record)
             partition.raw_bytes += len(record.value or b"")
-        # per partition, not per row: the last entry of a partition wins, and rows are in order
-        first = dict(zip(reversed(batch.partitions), reversed(batch.offsets), strict=True))
-        for number, last in dict(zip(batch.partitions, batch.offsets, strict=True)).items():
-            if number not in batch.halts:
-                self.partition(number).advance(first[number], last + 1)
-        for (number, disposition), count in Counter(zip(batch.partitions, batch.dispositions, strict=True)).items():
-            if number not in batch.halts:
-                self.partition(number).ended[disposition] += count
+        for number, advance in advances.items():
+            partition = self.partition(number)
+            partition.advance(advance.first, advance.end)
+            partition.ended.update(advance.ended)
 
     def partition(self, number: int) -> PartitionBatch:
         partition = self.partitions.get(number)

@@ -193,7 +193,7 @@ def test_a_batch_without_sessions_writes_no_file_but_moves_the_offsets(
     batch = SessionBatchRecorder(TOPIC, None, started=0.0)
     rows = decoded(session_message(4, "a"))
     rows.records.append((0, WAITING))
-    batch.take(rows)
+    batch.take(rows.records, rows.advances())
     flush(flusher_of(), batch)
     (flushed,) = deliveries.delivered
     assert (flushed.records, offsets_of(flushed), flushed.sessions, flushed.bytes_written) == ([WAITING], {0: 5}, 0, 0)

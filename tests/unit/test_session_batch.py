@@ -29,8 +29,15 @@ def recorder(limit: int | None = None) -> SessionBatchRecorder:
 
 
 def record_all(session_batch: SessionBatchRecorder, rows: MessageBatch) -> list[bool]:
-    recorded = [session_batch.record(rows, row) for row in range(len(rows))]
-    session_batch.take(rows)
+    assert rows.decoded is not None
+    recorded = []
+    for row, (team, retention) in enumerate(zip(rows.teams, rows.retentions, strict=True)):
+        assert team is not None
+        assert retention is not None
+        recorded.append(
+            session_batch.record(rows.partitions[row], rows.offsets[row], team, retention, rows.decoded, row)
+        )
+    session_batch.take(rows.records, rows.advances())
     return recorded
 
 
@@ -120,7 +127,7 @@ def test_records_alone_make_a_batch_due() -> None:
     sessions, _ = manager(max_bytes=100)
     rows = batch()
     rows.records.append((3, OutputRecord("dlq", None, b"x" * 100, [], 0, as_it_came=True)))
-    sessions.current.take(rows)
+    sessions.current.take(rows.records, rows.advances())
     assert sessions.due() is FlushReason.SIZE
 
 

@@ -33,7 +33,7 @@ class FlushBatch:
     def run(self, batch: MessageBatch) -> None:
         self._flusher.raise_if_failed()
         if batch.session_batch is not None:
-            batch.session_batch.take(batch)
+            batch.session_batch.take(batch.records, batch.advances())
         reason = self._manager.due()
         if reason is not None and not self._flusher.busy:
             self._flusher.submit(self._manager.swap(), reason)

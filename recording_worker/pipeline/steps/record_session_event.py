@@ -20,7 +20,10 @@ class RecordSessionEvent:
         events = 0
         discarded = session_batch.discarded_events
         for row in batch.ok_rows():
-            if session_batch.record(batch, row):
+            team, retention = batch.teams[row], batch.retentions[row]
+            assert team is not None
+            assert retention is not None
+            if session_batch.record(batch.partitions[row], batch.offsets[row], team, retention, decoded, row):
                 events += decoded.event_count(row)
             else:
                 text = "the session has more events in this batch than max_events_per_session_per_batch"

@@ -118,7 +118,7 @@ def test_nothing_of_a_halted_partition_counts_and_all_of_the_others(limit: str) 
     }
     ObtainBatch(manager).run(rows)
     HandleResults("dlq", "overflow", "backfill").run(rows)
-    manager.current.take(rows)
+    manager.current.take(rows.records, rows.advances())
     assert [partition for partition, _ in rows.records] == [1]
     assert metrics.PARTITION_MESSAGES.labels(0)._value.get() == before[1]
     assert manager.current.offsets == {1: 26}
