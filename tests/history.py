@@ -13,7 +13,7 @@ from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.offsets import Position
 from recording_worker.messages import Record
 from recording_worker.operations.verify.check_accounts import Horizon
-from recording_worker.operations.verify.checks import Report, verified
+from recording_worker.operations.verify.check_all import Report, verified
 from recording_worker.operations.verify.finding import Damage, DamageKind
 from recording_worker.operations.verify.ledger import Ledger
 from recording_worker.settings.model import Settings

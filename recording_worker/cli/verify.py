@@ -13,7 +13,7 @@ from recording_worker.cli.times import parse_time
 from recording_worker.text import printable
 
 if TYPE_CHECKING:
-    from recording_worker.operations.verify.checks import Report
+    from recording_worker.operations.verify.check_all import Report
 
 
 @click.command(
@@ -47,7 +47,7 @@ def verify(since: str | None, moved: tuple[str, ...], as_json: bool, config: Pat
     from recording_worker.cli.output import progress_bar, signals_end
     from recording_worker.cli.scanning import standard_output
     from recording_worker.clock import SystemClock
-    from recording_worker.operations.verify.verification import Verification
+    from recording_worker.operations.verify.run import Verification
     from recording_worker.storage.locate import Locator, parse_moved
 
     since_ms = None if since is None else parse_time(since, "--since")

@@ -14,7 +14,7 @@ from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.admin import Admin
 from recording_worker.kafka.topic_reader import first_retained_ms, read_topic, settled_bounds, whole
 from recording_worker.messages import Record
-from recording_worker.operations.verify.verification import Progress
+from recording_worker.operations.verify.run import Progress
 from recording_worker.reading.batch_files import read_index
 from recording_worker.settings.model import Codec, Settings
 from recording_worker.storage.base import RangedFile, StoredFile

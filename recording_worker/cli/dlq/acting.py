@@ -12,11 +12,11 @@ import click
 from recording_worker.cli.dlq.selecting import DLQ_SETTINGS, places_argument, selecting, summary_of
 from recording_worker.cli.options import settings_from, settings_options
 from recording_worker.errors import ConfigError, WorkerError
-from recording_worker.operations.dlq.letter import Selection
+from recording_worker.operations.dlq.dead_letter import Selection
 from recording_worker.text import counted, printable
 
 if TYPE_CHECKING:
-    from recording_worker.operations.dlq.handling import Done, Order, Tally
+    from recording_worker.operations.dlq.redrive import Done, Order, Tally
     from recording_worker.settings.model import Settings
 
 _EXIT_CODES = """\b
@@ -57,7 +57,7 @@ def redrive(
     the DLQ again, as a new message.
     """
     from recording_worker.operations.dlq.audit import Action
-    from recording_worker.operations.dlq.handling import Order
+    from recording_worker.operations.dlq.redrive import Order
 
     settings = settings_from(config, flags)
     _act(settings, Order(Action.REDRIVE, selection, to_topic, limit, rate), dry_run=dry_run)
@@ -85,7 +85,7 @@ def drop(selection: Selection, limit: int | None, dry_run: bool, yes: bool, conf
     This can't be undone.
     """
     from recording_worker.operations.dlq.audit import Action
-    from recording_worker.operations.dlq.handling import Order
+    from recording_worker.operations.dlq.redrive import Order
 
     settings = settings_from(config, flags)
     order = Order(Action.DROP, selection, limit=limit)
@@ -104,7 +104,7 @@ def _act(settings: "Settings", order: "Order", *, dry_run: bool) -> "Tally":
     from recording_worker.cli.scanning import standard_output
     from recording_worker.clock import SystemClock
     from recording_worker.logs import configure_logs
-    from recording_worker.operations.dlq.handling import Handling
+    from recording_worker.operations.dlq.redrive import Handling
     from recording_worker.operations.dlq.topics import DlqTopics
 
     configure_logs(settings.log_level, as_json=settings.log_json)

@@ -12,7 +12,7 @@ import orjson
 from recording_worker.cli.dlq.selecting import DLQ_SETTINGS, selecting
 from recording_worker.cli.options import settings_from, settings_options
 from recording_worker.formats.timestamps import utc_text
-from recording_worker.operations.dlq.letter import Selection
+from recording_worker.operations.dlq.dead_letter import Selection
 from recording_worker.operations.dlq.listing import KINDS, Entry, Listing
 from recording_worker.text import counted, printable
 

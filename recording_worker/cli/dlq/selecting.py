@@ -9,7 +9,7 @@ import click
 
 from recording_worker.cli.times import parse_time
 from recording_worker.errors import ConfigError
-from recording_worker.operations.dlq.letter import Letter, Place, Selection
+from recording_worker.operations.dlq.dead_letter import Letter, Place, Selection
 from recording_worker.text import printable
 
 DLQ_SETTINGS = ("bootstrap_servers", "dlq_topic", "dlq_audit_topic")

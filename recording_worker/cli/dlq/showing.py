@@ -13,7 +13,7 @@ from recording_worker.cli.dlq.selecting import DLQ_SETTINGS, parse_place
 from recording_worker.cli.options import settings_from, settings_options
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.formats.timestamps import utc_text
-from recording_worker.operations.dlq.letter import Letter, Place, Selection
+from recording_worker.operations.dlq.dead_letter import Letter, Place, Selection
 from recording_worker.operations.dlq.listing import Entry
 from recording_worker.text import printable
 

@@ -8,7 +8,7 @@ from typing import Self
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from recording_worker.operations.dlq.letter import Letter
+from recording_worker.operations.dlq.dead_letter import Letter
 
 CLOCKS_MS = 3_600_000
 """How far the clocks of hosts may be apart."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 from recording_worker.operations.dlq.audit import AuditRecord, State
-from recording_worker.operations.dlq.letter import Letter
+from recording_worker.operations.dlq.dead_letter import Letter
 
 KINDS = ("reason", "step", "token", "session_id")
 """What letters can be counted by."""

@@ -8,7 +8,7 @@ from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.admin import Admin, LogBounds
 from recording_worker.kafka.topic_reader import Stretch, first_retained_ms, read_topic, settled_bounds, whole
 from recording_worker.operations.dlq.audit import Handled, read_audit_record
-from recording_worker.operations.dlq.letter import Letter, Place, Selection, read_letter
+from recording_worker.operations.dlq.dead_letter import Letter, Place, Selection, read_letter
 from recording_worker.settings.model import Settings
 
 Progress = Callable[[str, float], AbstractContextManager[Callable[[float, int], None]]]

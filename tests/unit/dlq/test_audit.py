@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from recording_worker.operations.dlq.audit import CLOCKS_MS, Action, AuditRecord, Handled, State, read_audit_record
-from recording_worker.operations.dlq.letter import Letter
+from recording_worker.operations.dlq.dead_letter import Letter
 from tests.builders import NOW_MS, TOPIC
-from tests.unit.dlq.letters import LATER_MS, letter
+from tests.unit.dlq.dead_letters import LATER_MS, letter
 
 
 def record_of(one: Letter, action: Action = Action.REDRIVE, dlq_topic: str = "dlq") -> AuditRecord:

@@ -1,7 +1,7 @@
 """Letters for the tests, as a worker sends them."""
 
 from recording_worker.messages import Headers, Record
-from recording_worker.operations.dlq.letter import Letter, read_letter
+from recording_worker.operations.dlq.dead_letter import Letter, read_letter
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.steps.handle_results import HandleResults
 from tests.builders import NOW_MS, batch, message

@@ -9,7 +9,7 @@ from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.admin import Admin, LogBounds
 from recording_worker.kafka.topic_reader import Stretch, first_retained_ms, read_topic, settled_bounds, whole
 from recording_worker.operations.verify.check_accounts import Committed, Horizon
-from recording_worker.operations.verify.checks import Report, verified
+from recording_worker.operations.verify.check_all import Report, verified
 from recording_worker.operations.verify.finding import Damage
 from recording_worker.operations.verify.ledger import Ledger
 from recording_worker.settings.model import Settings

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from recording_worker.formats.dlq_headers import Source, dlq_headers, source_of
 from recording_worker.messages import Headers, Record
-from recording_worker.operations.dlq.letter import Letter, Place, Selection, read_letter
+from recording_worker.operations.dlq.dead_letter import Letter, Place, Selection, read_letter
 from recording_worker.outcome import Reason
 from tests.builders import NOW_MS, TOPIC, headers
-from tests.unit.dlq.letters import LATER_MS, letter, record
+from tests.unit.dlq.dead_letters import LATER_MS, letter, record
 
 
 def test_a_letter_is_the_message_that_the_worker_sent_there_and_why() -> None:

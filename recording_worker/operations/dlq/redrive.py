@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from recording_worker.clock import Clock
 from recording_worker.operations.dlq.audit import Action, AuditRecord, Handled, State
-from recording_worker.operations.dlq.letter import Letter, Place, Selection
+from recording_worker.operations.dlq.dead_letter import Letter, Place, Selection
 from recording_worker.operations.dlq.producer import LetterProducer, Outgoing, Position, TooLargeError
 from recording_worker.operations.dlq.topics import DlqTopics
 from recording_worker.settings.model import Settings
