@@ -1,33 +1,121 @@
-"""The docs name what there is."""
+"""The docs name what exists, and name all of it."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
+from pydantic import ByteSize
 
-from recording_worker import metrics
+from recording_worker import errors, metrics
 from recording_worker.outcome import Reason
+from recording_worker.settings.model import Settings
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), *sorted((ROOT / "deploy").rglob("*.md"))]
+FOLDERS = "recording_worker|_native|tests|benchmarks|tools|deploy|docs"
+FILES = subprocess.check_output(
+    ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True
+).splitlines()
+
+page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+def rows(page: Path) -> dict[str, list[str]]:
+    """The rows of a page's tables: the other cells, by each name in the first cell. A name's first row counts."""
+    found: dict[str, list[str]] = {}
+    for line in page.read_text().splitlines():
+        first, *others = [cell.strip() for cell in line.split("|")[1:-1]] or [""]
+        for name in re.findall(r"`(\w+)`", first):
+            found.setdefault(name, others)
+    return found
 
 
 def test_every_metric_is_documented() -> None:
-    text = (ROOT / "docs" / "operate" / "operations.md").read_text()
-    families = [family.name for family in REGISTRY.collect() if family.name.startswith(metrics.PREFIX)]
-    names = [*families, metrics.LAG, metrics.PARTITIONS_STOPPED, metrics.PARTITIONS_CAREFUL]
-    assert len(names) > 20
-    assert [name for name in names if f"`{name}`" not in text and f"`{name}_total`" not in text] == []
+    documented = rows(DOCS / "operate" / "metrics.md")
+    families = {family.name: family.type for family in REGISTRY.collect() if family.name.startswith(metrics.PREFIX)}
+    served = dict.fromkeys([metrics.LAG, metrics.PARTITIONS_STOPPED, metrics.PARTITIONS_CAREFUL], "gauge")
+    exist = {f"{name}_total" if kind == "counter" else name: kind for name, kind in (families | served).items()}
+    assert len(exist) > 20
+    assert {name: row[0] for name, row in documented.items() if name.startswith(metrics.PREFIX)} == exist
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    documented = rows(DOCS / "run" / "settings.md")
+    assert [name for name in Settings.model_fields if name not in documented] == []
+    wrong = {
+        name: documented[name][0]
+        for name, field in Settings.model_fields.items()
+        if field.default_factory is None and documented[name][0] != _documented_default(field.default)
+    }
+    assert wrong == {}
+
+
+def _documented_default(value: object) -> str:
+    if value is None or value == {}:
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, int) and value >= 1024 * 1024:
+        return f"`{ByteSize(value).human_readable(separator='')}`".replace(".0", "")
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
 def test_every_reason_is_documented() -> None:
-    text = (ROOT / "docs" / "data" / "messages.md").read_text()
-    assert [reason.label for reason in Reason if reason and f"`{reason.label}`" not in text] == []
+    documented = rows(DOCS / "data" / "messages.md")
+    assert [reason.label for reason in Reason if reason and reason.label not in documented] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_exit_code_is_documented() -> None:
+    text = (DOCS / "operate" / "deploying.md").read_text()
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
+    faults = [errors.WorkerError, errors.ConfigError, errors.BootError]
+    assert documented == {0} | {fault.exit_code for fault in faults}
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@page
 def test_links_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
-    local = [link for link in links if not link.startswith("https://")]
-    assert [link for link in local if not (page.parent / link).exists()] == []
+    dead = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        if link.startswith("https://"):
+            continue
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(link)
+    assert dead == []
+
+
+@page
+def test_files_and_folders_named_exist(page: Path) -> None:
+    named = re.findall(rf"(?<![\w/:.-])(?:{FOLDERS})/[\w./*-]*", page.read_text())
+    assert [path for path in named if not list(ROOT.glob(path.rstrip("./")))] == []
+
+
+def test_pages_that_code_names_exist() -> None:
+    dead = [
+        (file, named)
+        for file in FILES
+        if file.endswith((".py", ".pyi", ".pyx", ".hpp", ".cc", "Makefile"))
+        for named in re.findall(r"\bdocs/[\w./-]+\.md", (ROOT / file).read_text())
+        if not (ROOT / named).exists()
+    ]
+    assert dead == []
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    indexes = [ROOT / "README.md", DOCS / "README.md", DOCS / "decisions" / "README.md"]
+    linked = {
+        (index.parent / link).resolve()
+        for index in indexes
+        for link in re.findall(r"\]\(([^)#\s]+)", index.read_text())
+    }
+    assert [page for page in PAGES if page not in linked and page != indexes[0]] == []
