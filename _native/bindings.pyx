@@ -33,7 +33,12 @@ from decode cimport (
     unmap_memory,
 )
 
-Timeline = namedtuple("Timeline", "active_milliseconds out_of_order_count gap_count")
+BlockSummary = namedtuple(
+    "BlockSummary",
+    "distinct_id size event_count message_count first_offset last_offset first_timestamp last_timestamp"
+    " first_url urls click_count keypress_count mouse_activity_count has_full_snapshot first_full_snapshot_position"
+    " first_full_snapshot_timestamp snapshot_source snapshot_library active_milliseconds out_of_order_count gap_count",
+)
 
 REASONS = {named_reasons[i].name.decode(): named_reasons[i].code for i in range(reason_count)}
 SIMDJSON_IMPLEMENTATION = active_implementation().name().decode()
@@ -284,10 +289,6 @@ cdef class SessionBlock:
         return found.lines.end - found.lines.begin
 
     @property
-    def distinct_id(self):
-        return cpp_str(self.block.distinct_id)
-
-    @property
     def size(self):
         return self.block.size
 
@@ -299,65 +300,34 @@ cdef class SessionBlock:
     def message_count(self):
         return self.block.messages.size()
 
-    @property
-    def first_offset(self):
-        return self.block.first_offset
-
-    @property
-    def last_offset(self):
-        return self.block.last_offset
-
-    @property
-    def first_timestamp(self):
-        return self.block.first_time
-
-    @property
-    def last_timestamp(self):
-        return self.block.last_time
-
-    @property
-    def first_url(self):
-        return None if self.block.urls.empty() else cpp_str(self.block.urls.front())
-
-    @property
-    def urls(self):
-        return [cpp_str(self.block.urls[i]) for i in range(self.block.urls.size())]
-
-    @property
-    def click_count(self):
-        return self.block.counters.clicks
-
-    @property
-    def keypress_count(self):
-        return self.block.counters.keypresses
-
-    @property
-    def mouse_activity_count(self):
-        return self.block.counters.mouse_activities
-
-    @property
-    def has_full_snapshot(self):
-        return self.block.counters.full_snapshot.time > 0
-
-    @property
-    def first_full_snapshot_position(self):
-        return self.block.counters.full_snapshot.event if self.has_full_snapshot else None
-
-    @property
-    def first_full_snapshot_timestamp(self):
-        return self.block.counters.full_snapshot.time if self.has_full_snapshot else None
-
-    @property
-    def snapshot_source(self):
-        return "web" if self.block.source.empty() else cpp_str(self.block.source)
-
-    @property
-    def snapshot_library(self):
-        return None if self.block.library.empty() else cpp_str(self.block.library)
-
-    def timeline(self):
-        cdef CppTimeline found = self.block.timeline()
-        return Timeline(found.active_milliseconds, found.out_of_order, found.gaps)
+    def summary(self):
+        """Return everything a reader of the block is told about it. Goes through all events: call it once."""
+        cdef CppTimeline timeline = self.block.timeline()
+        cdef bint playable = self.block.counters.full_snapshot.time > 0
+        urls = [cpp_str(self.block.urls[i]) for i in range(self.block.urls.size())]
+        return BlockSummary(
+            distinct_id=cpp_str(self.block.distinct_id),
+            size=self.block.size,
+            event_count=self.block.event_count,
+            message_count=self.block.messages.size(),
+            first_offset=self.block.first_offset,
+            last_offset=self.block.last_offset,
+            first_timestamp=self.block.first_time,
+            last_timestamp=self.block.last_time,
+            first_url=urls[0] if urls else None,
+            urls=urls,
+            click_count=self.block.counters.clicks,
+            keypress_count=self.block.counters.keypresses,
+            mouse_activity_count=self.block.counters.mouse_activities,
+            has_full_snapshot=playable,
+            first_full_snapshot_position=self.block.counters.full_snapshot.event if playable else None,
+            first_full_snapshot_timestamp=self.block.counters.full_snapshot.time if playable else None,
+            snapshot_source="web" if self.block.source.empty() else cpp_str(self.block.source),
+            snapshot_library=None if self.block.library.empty() else cpp_str(self.block.library),
+            active_milliseconds=timeline.active_milliseconds,
+            out_of_order_count=timeline.out_of_order,
+            gap_count=timeline.gaps,
+        )
 
     def messages(self):
         """(source offset, line count) of each recorded message, in the order recorded."""

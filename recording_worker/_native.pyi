@@ -78,21 +78,9 @@ class DecodedBatch:
     def console_logs(self, row: int) -> list[ConsoleLog]:
         """The row's console events, in order; an empty list for most rows."""
 
-class Timeline(NamedTuple):
-    """What the times of a block's events say; the rules are in docs/data/messages.md."""
+class BlockSummary(NamedTuple):
+    """What a reader of a block is told about it: counters over its events; the rules are in docs/data/messages.md."""
 
-    active_milliseconds: int
-    out_of_order_count: int
-    """Events that are earlier than the one that came before them."""
-    gap_count: int
-    """Silences of more than 10 s between events in order of their time."""
-
-class SessionBlock:
-    """The lines of one session in one session batch, and the counters of docs/data/messages.md over them."""
-
-    def __init__(self) -> None: ...
-    def record(self, decoded: DecodedBatch, row: int, offset: int) -> int:
-        """Add the row's lines, which came from source offset `offset`. Returns their bytes. No bytes are copied."""
     distinct_id: str
     """Of the first message."""
     size: int
@@ -102,6 +90,7 @@ class SessionBlock:
     first_offset: int
     last_offset: int
     first_timestamp: float
+    """The smallest event timestamp, ms since 1970."""
     last_timestamp: float
     first_url: str | None
     urls: list[str]
@@ -114,10 +103,27 @@ class SessionBlock:
     first_full_snapshot_timestamp: float | None
     """Its time, ms since 1970: the block can be played from there on."""
     snapshot_source: str
-    """Of the first message that says; "web" where none does; at most 1,000 characters."""
+    """Of the first message that says; "web" if no message says; at most 1,000 characters."""
     snapshot_library: str | None
-    def timeline(self) -> Timeline:
-        """Goes through all events: for once a block is whole."""
+    active_milliseconds: int
+    """Time in which the user was active."""
+    out_of_order_count: int
+    """Events that are earlier than the one that came before them."""
+    gap_count: int
+    """Silences of more than 10 s between events in order of their time."""
+
+class SessionBlock:
+    """The lines of one session in one session batch, and the counters over them."""
+
+    def __init__(self) -> None: ...
+    def record(self, decoded: DecodedBatch, row: int, offset: int) -> int:
+        """Add the row's lines, which came from source offset `offset`. Return their bytes. No bytes are copied."""
+    size: int
+    """Bytes of all lines, uncompressed."""
+    event_count: int
+    message_count: int
+    def summary(self) -> BlockSummary:
+        """Return everything a reader of the block is told about it. Goes through all events: call it once."""
     def messages(self) -> list[tuple[int, int]]:
         """(source offset, line count) of each recorded message, in the order recorded."""
 

@@ -259,15 +259,10 @@ def _native_block(decoded: _native.DecodedBatch, rows: list[int]) -> BlockCounte
     raw = b"".join(decoded.lines(row) for row in rows)
     assert block.size == len(raw)
     assert bytes(memoryview(_native.gather([block]))) == raw
-    return BlockCounters(
-        **{
-            name: getattr(block, name)
-            for name in BlockCounters.__dataclass_fields__
-            if name not in (*block.timeline()._fields, "messages")
-        },
-        **block.timeline()._asdict(),
-        messages=block.messages(),
-    )
+    summary = block.summary()._asdict()
+    assert summary.pop("size") == block.size
+    assert (summary["event_count"], summary["message_count"]) == (block.event_count, block.message_count)
+    return BlockCounters(**summary, messages=block.messages())
 
 
 def assert_same(native: BatchOutcome, reference: BatchOutcome) -> None:

@@ -118,14 +118,14 @@ class NativePass:
     def counts(self) -> Counts:
         counts = Counts(ok=self.ok, bytes=self.bytes, sessions=len(self.sessions))
         for session in self.sessions.values():
-            block = session.block
+            block = session.block.summary()
             counts.events += block.event_count
             counts.clicks += block.click_count
             counts.keypresses += block.keypress_count
             counts.mouse_activity += block.mouse_activity_count
             counts.full_snapshots += block.has_full_snapshot
             counts.urls += len(block.urls)
-            counts.active_milliseconds += block.timeline().active_milliseconds
+            counts.active_milliseconds += block.active_milliseconds
             counts.console_events += sum(session.console_logs.counts.values())
             counts.console_logs += len(session.console_logs.entries)
         return counts

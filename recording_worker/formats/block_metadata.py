@@ -1,87 +1,78 @@
-"""What Kafka is told about a stored session: its block's metadata and its console logs."""
+"""Block metadata: the record that leads to a stored block and sums it up. See docs/data/messages.md."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import orjson
 import uuid_utils
 from pydantic import TypeAdapter, ValidationError
 
-from recording_worker._native import Timeline
+from recording_worker._native import BlockSummary
 from recording_worker.formats.retention import RETENTION_DAYS
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.messages import Record
-from recording_worker.recording.session_batch import SessionRecorder
-from recording_worker.settings.model import Codec
-
-LOG_SOURCE = "session_replay"
 
 
-def block_metadata(session: SessionRecorder, timeline: Timeline, batch_id: str, codec: Codec) -> dict[str, object]:
-    """The metadata record of a session's block, of which `timeline` is; `block_url` is None until the file is stored.
+def block_metadata_value(
+    *,
+    session_id: str,
+    team_id: int,
+    partition: int,
+    retention: str,
+    batch_id: str,
+    codec: str,
+    block_url: str,
+    console: Mapping[str, int],
+    summary: BlockSummary,
+) -> bytes:
+    """Return the value of the record that leads to a stored block: JSON.
 
-    Sizes are bytes, uncompressed; timestamps are UTC (see `utc_text`); `is_deleted` is 0, for a UInt8 column.
+    `console` has the console events by level: info, warn, error. Sizes are bytes, uncompressed; timestamps are UTC
+    (see `utc_text`); `is_deleted` is 0, for a UInt8 column.
     """
-    block = session.block
-    console = session.console_logs.counts
-    playable_from = block.first_full_snapshot_timestamp
-    return {
-        "uuid": str(uuid_utils.uuid7()),
-        "session_id": session.session_id,
-        "team_id": session.team_id,
-        "distinct_id": block.distinct_id,
-        "batch_id": batch_id,
-        "first_timestamp": utc_text(block.first_timestamp),
-        "last_timestamp": utc_text(block.last_timestamp),
-        "block_url": None,
-        "first_url": block.first_url,
-        "urls": block.urls,
-        "click_count": block.click_count,
-        "keypress_count": block.keypress_count,
-        "mouse_activity_count": block.mouse_activity_count,
-        "active_milliseconds": timeline.active_milliseconds,
-        "console_log_count": console["info"],
-        "console_warn_count": console["warn"],
-        "console_error_count": console["error"],
-        "size": block.size,
-        "message_count": block.message_count,
-        "snapshot_source": block.snapshot_source,
-        "snapshot_library": block.snapshot_library,
-        "event_count": block.event_count,
-        "retention_period_days": RETENTION_DAYS[session.retention],
-        "is_deleted": 0,
-        "codec": codec,
-        "partition": session.partition,
-        "first_offset": block.first_offset,
-        "last_offset": block.last_offset,
-        "has_full_snapshot": block.has_full_snapshot,
-        "first_full_snapshot_position": block.first_full_snapshot_position,
-        "first_full_snapshot_timestamp": None if playable_from is None else utc_text(playable_from),
-        "out_of_order_count": timeline.out_of_order_count,
-        "gap_count": timeline.gap_count,
-    }
-
-
-def console_log_values(session: SessionRecorder, batch_id: str) -> Iterator[bytes]:
-    """The console-log records of a session, as JSON, in the order they were stored."""
-    for entry in session.console_logs.entries:
-        yield orjson.dumps(
-            {
-                "team_id": session.team_id,
-                "message": entry.message,
-                "level": entry.level,
-                "log_source": LOG_SOURCE,
-                "log_source_id": session.session_id,
-                "instance_id": None,
-                "timestamp": utc_text(entry.timestamp),
-                "batch_id": batch_id,
-            }
-        )
+    playable_from = summary.first_full_snapshot_timestamp
+    return orjson.dumps(
+        {
+            "uuid": str(uuid_utils.uuid7()),
+            "session_id": session_id,
+            "team_id": team_id,
+            "distinct_id": summary.distinct_id,
+            "batch_id": batch_id,
+            "first_timestamp": utc_text(summary.first_timestamp),
+            "last_timestamp": utc_text(summary.last_timestamp),
+            "block_url": block_url,
+            "first_url": summary.first_url,
+            "urls": summary.urls,
+            "click_count": summary.click_count,
+            "keypress_count": summary.keypress_count,
+            "mouse_activity_count": summary.mouse_activity_count,
+            "active_milliseconds": summary.active_milliseconds,
+            "console_log_count": console["info"],
+            "console_warn_count": console["warn"],
+            "console_error_count": console["error"],
+            "size": summary.size,
+            "message_count": summary.message_count,
+            "snapshot_source": summary.snapshot_source,
+            "snapshot_library": summary.snapshot_library,
+            "event_count": summary.event_count,
+            "retention_period_days": RETENTION_DAYS[retention],
+            "is_deleted": 0,
+            "codec": codec,
+            "partition": partition,
+            "first_offset": summary.first_offset,
+            "last_offset": summary.last_offset,
+            "has_full_snapshot": summary.has_full_snapshot,
+            "first_full_snapshot_position": summary.first_full_snapshot_position,
+            "first_full_snapshot_timestamp": None if playable_from is None else utc_text(playable_from),
+            "out_of_order_count": summary.out_of_order_count,
+            "gap_count": summary.gap_count,
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class BlockRecord:
-    """What `verify` needs of a block's metadata (see `recording.metadata`)."""
+    """The fields of a block's metadata that `verify` needs."""
 
     uuid: str
     session_id: str
@@ -106,7 +97,7 @@ _BLOCK = TypeAdapter(BlockRecord)
 
 
 def read_block(record: Record) -> BlockRecord:
-    """What a metadata record says. Raises ValueError where it is none."""
+    """Read a metadata record. Raises ValueError, which says what is wrong, if it is none."""
     try:
         return _BLOCK.validate_json(record.value or b"")
     except ValidationError as error:

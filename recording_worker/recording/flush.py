@@ -6,27 +6,16 @@ from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Protocol
 
-import orjson
-
 from recording_worker import metrics
-from recording_worker._native import LineBuffer, Timeline, gather
 from recording_worker.clock import Clock
 from recording_worker.formats.accounts import Account
-from recording_worker.formats.batch_file import (
-    INDEX_VERSION,
-    BatchIndex,
-    BlockEntry,
-    block_url,
-    file_key,
-    file_metadata,
-    index_frame,
-)
-from recording_worker.formats.block_metadata import block_metadata, console_log_values
+from recording_worker.formats.console_log import console_log_value
 from recording_worker.messages import OutputRecord
+from recording_worker.recording.batch_writer import BatchWriter
 from recording_worker.recording.compression import block_compressor
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder, SessionRecorder
-from recording_worker.settings.model import Codec, Settings
-from recording_worker.storage.base import Part, Storage
+from recording_worker.settings.model import Settings
+from recording_worker.storage.base import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +67,6 @@ class Delivery(Protocol):
 
         Called on the flush thread. What is of partitions that are not ours any more is left out. Raises FlushError.
         """
-
-
-@dataclass(slots=True)
-class _PendingFile:
-    """All that is known of a batch file before its blocks are compressed; what it came from can be freed."""
-
-    retention: str
-    lines: LineBuffer
-    entries: list[BlockEntry]
-    metadata: list[dict[str, object]]
-    size: int = 0
-    """Bytes of what was made of it so far."""
 
 
 class Flusher:
@@ -171,9 +148,10 @@ class Flusher:
 
     def _flush(self, session_batch: SessionBatchRecorder, reason: FlushReason) -> None:
         started, created_ms = self._clock.monotonic(), self._clock.now_ms()
-        flushed, files = self._take(session_batch, reason)
-        bytes_written = sum(self._store(file, flushed, created_ms) for file in files)
-        flushed = replace(flushed, bytes_written=bytes_written)
+        flushed, writers = self._take(session_batch, reason, created_ms)
+        for writer in writers:
+            self._store(writer, flushed)
+        flushed = replace(flushed, bytes_written=sum(writer.size for writer in writers))
         self._delivery.deliver(flushed)
         flushed = replace(flushed, seconds=self._clock.monotonic() - started)
         metrics.FLUSHES.labels(reason).inc()
@@ -184,20 +162,28 @@ class Flusher:
         if self._on_flushed is not None:
             self._on_flushed(flushed)
 
-    def _take(self, batch: SessionBatchRecorder, reason: FlushReason) -> tuple[FlushedBatch, list[_PendingFile]]:
-        """Take out of the batch all that is needed and empty it, so that the decoded bytes it holds are freed."""
+    def _take(
+        self, batch: SessionBatchRecorder, reason: FlushReason, created_ms: int
+    ) -> tuple[FlushedBatch, list[BatchWriter]]:
+        """Take everything needed out of the batch and empty it, so that the decoded bytes it holds are freed."""
         sessions = list(batch.sessions())
         partitions = {
             number: FlushedPartition(partition.account, partition.records)
             for number, partition in batch.partitions.items()
         }
         for session in sessions:
-            key = session.session_id.encode()
-            partitions[session.partition].records.extend(
-                OutputRecord(self._settings.console_logs_topic, key, value, [], 0)
-                for value in console_log_values(session, batch.batch_id)
+            partitions[session.partition].records.extend(self._console_logs(session, batch.batch_id))
+        writers = [
+            BatchWriter(
+                group,
+                batch_id=batch.batch_id,
+                retention=retention,
+                created_ms=created_ms,
+                codec=self._settings.codec,
+                source_of=self._source_of or (lambda partition: f"{batch.topic}/{partition}"),
             )
-        files = [self._gather(batch, retention, group) for retention, group in _by_retention(sessions).items()]
+            for retention, group in _by_retention(sessions).items()
+        ]
         flushed = FlushedBatch(
             batch_id=batch.batch_id,
             topic=batch.topic,
@@ -206,73 +192,32 @@ class Flusher:
             sessions=len(sessions),
             messages=sum(session.block.message_count for session in sessions),
             events=sum(session.block.event_count for session in sessions),
-            raw_bytes=sum(len(file.lines) for file in files),
+            raw_bytes=sum(writer.raw_bytes for writer in writers),
             bytes_written=0,
         )
         batch.partitions.clear()
-        return flushed, files
+        return flushed, writers
 
-    def _gather(self, batch: SessionBatchRecorder, retention: str, sessions: list[SessionRecorder]) -> _PendingFile:
-        timed = [(session, session.block.timeline()) for session in sessions]
-        return _PendingFile(
-            retention,
-            gather([session.block for session in sessions]),
-            [self._entry(batch.topic, session, timeline) for session, timeline in timed],
-            [block_metadata(session, timeline, batch.batch_id, self._settings.codec) for session, timeline in timed],
-        )
-
-    def _entry(self, topic: str, session: SessionRecorder, timeline: Timeline) -> BlockEntry:
-        block, partition = session.block, session.partition
-        return BlockEntry(
-            team_id=session.team_id,
-            session_id=session.session_id,
-            distinct_id=block.distinct_id,
-            source=f"{topic}/{partition}" if self._source_of is None else self._source_of(partition),
-            partition=partition,
-            first_offset=block.first_offset,
-            last_offset=block.last_offset,
-            messages=block.messages(),
-            events=block.event_count,
-            first_timestamp=block.first_timestamp,
-            last_timestamp=block.last_timestamp,
-            has_full_snapshot=block.has_full_snapshot,
-            size=block.size,
-            first_full_snapshot_position=block.first_full_snapshot_position,
-            first_full_snapshot_timestamp=block.first_full_snapshot_timestamp,
-            out_of_order_count=timeline.out_of_order_count,
-            gap_count=timeline.gap_count,
-        )
-
-    def _store(self, file: _PendingFile, flushed: FlushedBatch, created_ms: int) -> int:
-        """Compress and write one file, and add its metadata to the batch's records. Returns its bytes."""
-        settings = self._settings
-        url = self._storage.write(
-            file_key(settings.storage_prefix, file.retention, created_ms, flushed.batch_id),
-            self._content(file, flushed.batch_id, created_ms),
-            file_metadata(flushed.batch_id, settings.codec, flushed.topic, file.entries),
-        )
-        for entry, metadata in zip(file.entries, file.metadata, strict=True):
-            metadata["block_url"] = block_url(url, entry)
-            key, value = entry.session_id.encode(), orjson.dumps(metadata)
-            flushed.partitions[entry.partition].metadata.append(
-                OutputRecord(settings.metadata_topic, key, value, [], 0)
+    def _console_logs(self, session: SessionRecorder, batch_id: str) -> Iterator[OutputRecord]:
+        key = session.session_id.encode()
+        for entry in session.console_logs.entries:
+            value = console_log_value(
+                team_id=session.team_id,
+                session_id=session.session_id,
+                batch_id=batch_id,
+                level=entry.level,
+                message=entry.message,
+                timestamp=entry.timestamp,
             )
-        return file.size
+            yield OutputRecord(self._settings.console_logs_topic, key, value, [], 0)
 
-    def _content(self, file: _PendingFile, batch_id: str, created_ms: int) -> Iterator[Part]:
-        """The blocks, compressed as they are asked for, and at the end the index. The lines are freed before that."""
-        blocks = self._compressor.compress(file.lines)
-        del file.lines
-        for entry, block in zip(file.entries, blocks, strict=True):
-            entry.start, entry.length = file.size, len(block)
-            file.size += len(block)
-            yield block
-        if self._settings.codec is Codec.ZSTD:
-            frame = index_frame(
-                BatchIndex(INDEX_VERSION, batch_id, self._settings.codec, file.retention, created_ms, file.entries)
-            )
-            file.size += len(frame)
-            yield frame
+    def _store(self, writer: BatchWriter, flushed: FlushedBatch) -> None:
+        """Write one file, and add its metadata to the batch's records."""
+        key, metadata = writer.key(self._settings.storage_prefix), writer.file_metadata(flushed.topic)
+        url = self._storage.write(key, writer.parts(self._compressor), metadata)
+        for block in writer.block_metadata(url):
+            record = OutputRecord(self._settings.metadata_topic, block.key, block.value, [], 0)
+            flushed.partitions[block.partition].metadata.append(record)
 
 
 def _by_retention(sessions: list[SessionRecorder]) -> dict[str, list[SessionRecorder]]:

@@ -24,11 +24,12 @@ def large(count: int, size: int = 100_000) -> list[bytes]:
 def test_a_new_block() -> None:
     block = _native.SessionBlock()
     assert (block.size, block.event_count, block.message_count) == (0, 0, 0)
-    assert (block.distinct_id, block.snapshot_source, block.snapshot_library) == ("", "web", None)
-    assert (block.first_url, block.urls, block.messages()) == (None, [], [])
-    assert block.timeline() == (0, 0, 0)
-    assert not block.has_full_snapshot
-    assert (block.first_full_snapshot_position, block.first_full_snapshot_timestamp) == (None, None)
+    summary = block.summary()
+    assert (summary.distinct_id, summary.snapshot_source, summary.snapshot_library) == ("", "web", None)
+    assert (summary.first_url, summary.urls, block.messages()) == (None, [], [])
+    assert (summary.active_milliseconds, summary.out_of_order_count, summary.gap_count) == (0, 0, 0)
+    assert not summary.has_full_snapshot
+    assert (summary.first_full_snapshot_position, summary.first_full_snapshot_timestamp) == (None, None)
 
 
 def test_lines_outlive_the_batch_and_the_decoder() -> None:
@@ -130,5 +131,5 @@ def test_offsets_in_any_order() -> None:
     block = _native.SessionBlock()
     for row, offset in enumerate((7, 5, 9)):
         block.record(batch, row, offset)
-    assert (block.first_offset, block.last_offset) == (5, 9)
+    assert (block.summary().first_offset, block.summary().last_offset) == (5, 9)
     assert block.messages() == [(7, 1), (5, 1), (9, 1)]

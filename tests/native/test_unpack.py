@@ -313,10 +313,13 @@ def test_what_counts_is_the_event_as_it_came() -> None:
     for decoded in (off, on):
         block = _native.SessionBlock()
         block.record(decoded, 0, 0)
-        counters = (block.click_count, block.keypress_count, block.mouse_activity_count)
-        snapshot = (block.first_full_snapshot_position, block.first_full_snapshot_timestamp)
-        blocks.append((*counters, *block.timeline(), block.urls, *snapshot, block.event_count, block.first_timestamp))
-    assert blocks[0] == blocks[1] == (1, 0, 1, 1, 0, 0, ["https://a.test/"], 0, NOW_MS, 3, NOW_MS)
+        blocks.append(block.summary()._replace(size=0))  # what is unpacked is larger
+    found = blocks[0]
+    assert blocks[1] == found
+    assert (found.click_count, found.keypress_count, found.mouse_activity_count) == (1, 0, 1)
+    assert (found.active_milliseconds, found.out_of_order_count, found.gap_count) == (1, 0, 0)
+    assert (found.urls, found.event_count, found.first_timestamp) == (["https://a.test/"], 3, NOW_MS)
+    assert (found.first_full_snapshot_position, found.first_full_snapshot_timestamp) == (0, NOW_MS)
 
 
 def test_an_item_that_is_no_event_is_not_counted() -> None:

@@ -5,12 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording_worker.formats.block_metadata import block_metadata, console_log_values
+from recording_worker._native import BlockSummary
+from recording_worker.formats.block_metadata import BlockRecord, block_metadata_value, read_block
+from recording_worker.formats.console_log import console_log_value
 from recording_worker.formats.timestamps import utc_text
-from recording_worker.recording.session_batch import SessionBatchRecorder
+from recording_worker.messages import Record
+from recording_worker.recording.session_batch import SessionBatchRecorder, SessionRecorder
 from recording_worker.settings.model import Codec
 from tests.builders import NOW_MS, TOPIC, event, session_message
 from tests.unit.test_session_batch import decoded, record_all
+
+URL = "s3://bucket/blocks/30d/file?range=bytes=0-99"
 
 
 def console_event(timestamp: float, level: str, *words: str) -> dict[str, Any]:
@@ -40,6 +45,20 @@ def test_timestamps_sort_as_text_like_the_numbers(pair: list[float]) -> None:
     assert len(utc_text(first)) == len("YYYY-MM-DD HH:MM:SS.mmm")
 
 
+def metadata_of(session: SessionRecorder, summary: BlockSummary) -> bytes:
+    return block_metadata_value(
+        session_id=session.session_id,
+        team_id=session.team_id,
+        partition=session.partition,
+        retention=session.retention,
+        batch_id="batch-1",
+        codec=Codec.ZSTD,
+        block_url=URL,
+        console=session.console_logs.counts,
+        summary=summary,
+    )
+
+
 def test_block_metadata_has_what_clickhouse_wants() -> None:
     session_batch = SessionBatchRecorder(TOPIC, None, started=0.0)
     logs = [console_event(NOW_MS + 4, level, "text") for level in ("log", "warn", "warn", "error")]
@@ -52,8 +71,12 @@ def test_block_metadata_has_what_clickhouse_wants() -> None:
     ]
     record_all(session_batch, decoded(session_message(7, "a", events, 3), session_message(9, "a", None, 3)))
     (session,) = session_batch.sessions()
-    timeline = session.block.timeline()
-    record = block_metadata(session, timeline, "batch-1", Codec.ZSTD)
+    summary = session.block.summary()
+    value = metadata_of(session, summary)
+    assert read_block(Record("metadata", 0, 0, NOW_MS, [], value)) == BlockRecord(
+        **{name: field for name, field in json.loads(value).items() if name in BlockRecord.__dataclass_fields__}
+    )
+    record = json.loads(value)
     uuid = record.pop("uuid")
     assert isinstance(uuid, str)
     assert len(uuid) == 36
@@ -64,13 +87,13 @@ def test_block_metadata_has_what_clickhouse_wants() -> None:
         "batch_id": "batch-1",
         "first_timestamp": "2026-11-18 11:06:40.000",
         "last_timestamp": "2026-11-18 11:06:40.004",
-        "block_url": None,
+        "block_url": URL,
         "first_url": "https://example.test/",
         "urls": ["https://example.test/"],
         "click_count": 1,
         "keypress_count": 1,
         "mouse_activity_count": 2,
-        "active_milliseconds": timeline.active_milliseconds,
+        "active_milliseconds": summary.active_milliseconds,
         "console_log_count": 1,
         "console_warn_count": 2,
         "console_error_count": 1,
@@ -93,13 +116,11 @@ def test_block_metadata_has_what_clickhouse_wants() -> None:
     }
 
 
-def test_console_logs_are_records_of_their_session() -> None:
-    session_batch = SessionBatchRecorder(TOPIC, None, started=0.0)
-    logs = [console_event(NOW_MS + n, "warn", str(n), "é") for n in (1, 2)]
-    record_all(session_batch, decoded(session_message(7, "a", logs)))
-    (session,) = session_batch.sessions()
-    first, second = (json.loads(value) for value in console_log_values(session, "batch-1"))
-    assert first == {
+def test_a_console_log_is_what_log_entries_takes() -> None:
+    value = console_log_value(
+        team_id=1, session_id="a", batch_id="batch-1", level="warn", message="1 é", timestamp=NOW_MS + 1
+    )
+    assert json.loads(value) == {
         "team_id": 1,
         "message": "1 é",
         "level": "warn",
@@ -109,4 +130,3 @@ def test_console_logs_are_records_of_their_session() -> None:
         "timestamp": "2026-11-18 11:06:40.001",
         "batch_id": "batch-1",
     }
-    assert (second["message"], second["timestamp"]) == ("2 é", "2026-11-18 11:06:40.002")
