@@ -16,7 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from recording_worker.errors import BootError
 from recording_worker.kafka.clients import QUIET_LOGGER, as_config_error, client_config
-from recording_worker.kafka.offsets import Position
+from recording_worker.kafka.offsets import Position, position_of
 from recording_worker.settings.model import Settings
 
 _TIMEOUT = 15.0
@@ -81,7 +81,7 @@ class Admin:
         committed: dict[str, dict[int, Position]] = {}
         for at in self._answer(asked[group], f"offsets of group {group}").topic_partitions:
             if at.offset >= 0:
-                committed.setdefault(at.topic, {})[at.partition] = Position(at.offset, at.metadata or "")
+                committed.setdefault(at.topic, {})[at.partition] = position_of(at)
         return committed
 
     def members(self, group: str) -> list[str]:

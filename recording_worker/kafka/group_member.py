@@ -4,7 +4,7 @@ import random
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
@@ -14,7 +14,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 
 from recording_worker.errors import WorkerError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config, is_fatal
-from recording_worker.kafka.offsets import OffsetStore, Position
+from recording_worker.kafka.offsets import OffsetStore, Position, position_of, topic_partitions
 from recording_worker.settings.model import GroupProtocol, Settings, StartFrom
 
 log = structlog.get_logger()
@@ -121,20 +121,23 @@ class GroupMember:
     def start_offsets(self, partitions: Iterable[int]) -> dict[int, tuple[Position | None, int]]:
         """Partition → (what is committed or None, where to begin where there is none).
 
-        Asks the broker and waits for it, for some seconds. Partitions are left out of which a transaction is not
-        decided yet, or that there was no time to ask for. Raises KafkaException where the broker answers for none.
+        Asks the broker and waits for it, for some seconds. A partition is left out if the broker does not answer for
+        it, if it has a transaction that is not decided yet, or if there was no time to ask.
         """
         starts: dict[int, tuple[Position | None, int]] = {}
-        committed = self._committed([TopicPartition(self._topic, partition) for partition in partitions])
-        deadline = time.monotonic() + _REQUEST_TIMEOUT
-        for at in committed:
-            if at.error is not None:
-                raise KafkaException(at.error)
-            if at.offset != OFFSET_INVALID:
-                starts[at.partition] = (Position(at.offset, at.metadata or ""), at.offset)
-            elif time.monotonic() < deadline:
-                low, high = self._consumer.get_watermark_offsets(at, timeout=_REQUEST_TIMEOUT)
-                starts[at.partition] = (None, low if self._start_from is StartFrom.EARLIEST else high)
+        try:
+            committed = self._committed([TopicPartition(self._topic, partition) for partition in partitions])
+            deadline = time.monotonic() + _REQUEST_TIMEOUT
+            for at in committed:
+                if at.error is not None:
+                    raise KafkaException(at.error)
+                if at.offset != OFFSET_INVALID:
+                    starts[at.partition] = (position_of(at), at.offset)
+                elif time.monotonic() < deadline:
+                    low, high = self._consumer.get_watermark_offsets(at, timeout=_REQUEST_TIMEOUT)
+                    starts[at.partition] = (None, low if self._start_from is StartFrom.EARLIEST else high)
+        except KafkaException as problem:
+            log.warning("committed offsets can't be read yet", error=problem.args[0].str())
         return starts
 
     @property
@@ -165,7 +168,7 @@ class GroupMember:
         if not pending or self._committing:
             return
         try:
-            self._consumer.commit(offsets=self._positions(pending), asynchronous=True)
+            self._consumer.commit(offsets=topic_partitions(self._topic, pending), asynchronous=True)
             self._committing = True
         except KafkaException as problem:
             self._note(problem.args[0])
@@ -178,7 +181,7 @@ class GroupMember:
         pending = self._offsets.pending()
         if not pending:
             return
-        positions = self._positions(pending)
+        positions = topic_partitions(self._topic, pending)
         answer = _aside(lambda: self._consumer.commit(offsets=positions, asynchronous=False))
         try:
             self._take_answer(answer.result(timeout))
@@ -204,9 +207,6 @@ class GroupMember:
             waiting()
         self._leaving.result()
 
-    def _positions(self, positions: Mapping[int, Position]) -> list[TopicPartition]:
-        return [TopicPartition(self._topic, number, at.offset, at.account) for number, at in positions.items()]
-
     def _on_commit(self, error: KafkaError | None, answer: list[TopicPartition]) -> None:
         self._committing = False
         if error is not None:
@@ -215,9 +215,7 @@ class GroupMember:
             self._take_answer(answer)
 
     def _take_answer(self, answer: list[TopicPartition]) -> None:
-        self._offsets.committed(
-            {at.partition: Position(at.offset, at.metadata or "") for at in answer if at.error is None}
-        )
+        self._offsets.committed({at.partition: position_of(at) for at in answer if at.error is None})
         for at in answer:
             if at.error is not None:
                 self._note(at.error)

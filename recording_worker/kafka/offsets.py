@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from confluent_kafka import TopicPartition
+
 
 class Position(NamedTuple):
     """An offset as a group commits it."""
@@ -11,6 +13,16 @@ class Position(NamedTuple):
     """The next offset to read."""
     account: str = ""
     """The metadata that is kept with it (see `recording.account`)."""
+
+
+def topic_partitions(topic: str, positions: Mapping[int, Position]) -> list[TopicPartition]:
+    """Return positions, by partition, as the Kafka client takes them."""
+    return [TopicPartition(topic, number, at.offset, at.account) for number, at in positions.items()]
+
+
+def position_of(at: TopicPartition) -> Position:
+    """Return what the Kafka client says is committed."""
+    return Position(at.offset, at.metadata or "")
 
 
 class OffsetStore:

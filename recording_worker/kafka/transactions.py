@@ -7,14 +7,15 @@ transaction aborted, or lets the same call be made again.
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from recording_worker.errors import BootError, FlushError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, is_fatal
+from recording_worker.kafka.offsets import Position, topic_partitions
 from recording_worker.kafka.producer import Failure, leave_out, produce, producer_config, take_too_large
 from recording_worker.messages import OutputRecord
 from recording_worker.settings.model import Settings
@@ -31,7 +32,7 @@ _DEFAULTS = {
     "metadata.recovery.strategy": "none",
 }
 
-STALE_MEMBERSHIP = frozenset(
+_STALE_MEMBERSHIP = frozenset(
     {
         KafkaError.ILLEGAL_GENERATION,
         KafkaError.UNKNOWN_MEMBER_ID,
@@ -69,11 +70,22 @@ def transactional_config(settings: Settings, transactional_id: str) -> dict[str,
     return config
 
 
+class Aborted(NamedTuple):
+    """Why a transaction was aborted. Another try may succeed."""
+
+    name: str
+    """The error's name in librdkafka, such as "ILLEGAL_GENERATION"."""
+    text: str
+    membership_is_stale: bool
+    """Whether another try needs a newer membership."""
+
+
 class TransactionalProducer:
     """One worker's producer. Its transactional id is no other's: whoever comes later with the same id fences it."""
 
     def __init__(self, settings: Settings, transactional_id: str) -> None:
         self._id = transactional_id
+        self._topic = settings.topic
         try:
             self._producer = Producer(transactional_config(settings, transactional_id), logger=LIBRDKAFKA_LOGGER)
         except KafkaException as problem:
@@ -90,26 +102,27 @@ class TransactionalProducer:
             raise _no_transactions(self._id, problem.args[0]) from problem
 
     def transact(
-        self, records: Sequence[OutputRecord], positions: list[TopicPartition], membership: bytes
-    ) -> KafkaError | None:
-        """Commit the records and the source offsets together; returns why they were aborted, None where they were not.
+        self, records: Sequence[OutputRecord], positions: Mapping[int, Position], membership: bytes
+    ) -> Aborted | None:
+        """Commit the records and the source offsets together. Return why they were aborted, or None if they were not.
 
-        Then another try is worth while, with a newer membership where the error is of STALE_MEMBERSHIP. Records too
-        large for their topic are left out, logged and counted. Raises FlushError where another try is of no use.
+        `positions`: partition of the source topic → what to commit. Records too large for their topic are left out,
+        logged and counted. Raises FlushError if another try is of no use.
         """
+        offsets = topic_partitions(self._topic, positions)
         left = list(records)
         suspects: list[OutputRecord] = []
         refused = False
         while True:
             failures: list[Failure] = []
-            error = self._attempt(left, suspects, positions, membership, failures)
+            error = self._attempt(left, suspects, offsets, membership, failures)
             if error is None:
                 return None
             too_large = take_too_large(failures)
             if too_large:
                 left, suspects = _narrow_down(left, suspects, too_large)
             elif not refused:
-                return error
+                return Aborted(error.name(), error.str(), error.code() in _STALE_MEMBERSHIP)
             # what was refused leaves a gap in the sequence numbers: the next transaction may be aborted for it, once
             refused = bool(too_large)
 
@@ -117,7 +130,7 @@ class TransactionalProducer:
         self,
         records: Sequence[OutputRecord],
         suspects: Sequence[OutputRecord],
-        positions: list[TopicPartition],
+        offsets: list[TopicPartition],
         membership: bytes,
         failures: list[Failure],
     ) -> KafkaError | None:
@@ -132,7 +145,7 @@ class TransactionalProducer:
             self._producer.poll(0)
             if failures:
                 return self._abort(failures[0].error, failures)
-            until_decided(lambda timeout: self._producer.send_offsets_to_transaction(positions, membership, timeout))
+            until_decided(lambda timeout: self._producer.send_offsets_to_transaction(offsets, membership, timeout))
             # a commit whose answer is lost is asked about again, never aborted: it may have happened
             until_decided(self._producer.commit_transaction)
         except KafkaException as problem:

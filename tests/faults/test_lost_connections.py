@@ -8,8 +8,9 @@ from concurrent.futures import Future
 from typing import NamedTuple
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer
 
+from recording_worker.kafka.offsets import Position
 from recording_worker.kafka.transactions import TransactionalProducer
 from recording_worker.messages import OutputRecord
 from recording_worker.settings.model import Settings
@@ -51,7 +52,7 @@ def test_transaction_goes_on(link: Link, api: Api, side: Side) -> None:
 
     def transact(value: bytes, offset: int) -> object:
         record = OutputRecord(f"{name}-out", b"key", value, [], 0)
-        return producer.transact([record], [TopicPartition(name, 0, offset)], membership)
+        return producer.transact([record], {0: Position(offset)}, membership)
 
     # librdkafka's calls can't be interrupted: where one never returns, only its thread hangs
     first: Future[object] = Future()

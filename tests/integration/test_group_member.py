@@ -115,7 +115,7 @@ def test_a_commit_that_met_a_silent_broker_is_answered_once_it_speaks(
 
     wait_for(committed, "the commit", seconds=60)
     assert not member.is_committing
-    assert member.start_offsets([0]) == {0: (Position(0), 0)}
+    wait_for(lambda: member.start_offsets([0]) == {0: (Position(0), 0)}, "the broker's answer")
 
 
 def test_a_named_member_that_another_takes_the_place_of_is_told(join: Join) -> None:

@@ -11,7 +11,7 @@ from recording_worker.errors import FlushError
 from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.group_member import GroupMember
 from recording_worker.kafka.offsets import OffsetStore, Position
-from recording_worker.kafka.transactions import STALE_MEMBERSHIP, TransactionalProducer, can_transact
+from recording_worker.kafka.transactions import TransactionalProducer, can_transact
 from recording_worker.messages import OutputRecord
 from recording_worker.settings.model import GroupProtocol, Settings
 from tests.integration.service import wait_for
@@ -125,7 +125,6 @@ def read_committed(kafka: KafkaServer, topic: str) -> list[bytes | None]:
 
 def test_records_and_offsets_commit_together(
     kafka: KafkaServer,
-    topic: str,
     output: str,
     join: Callable[[GroupProtocol], Member],
     producer: TransactionalProducer,
@@ -133,16 +132,15 @@ def test_records_and_offsets_commit_together(
 ) -> None:
     member = join(protocol)
     wait_for(lambda: len(member.poll()) == PARTITIONS, "the assignment")
-    positions = [TopicPartition(topic, 0, 7, "so far"), TopicPartition(topic, 1, 9, "")]
+    positions = {0: Position(7, "so far"), 1: Position(9)}
     assert producer.transact(records(output, b"a", b"b"), positions, member.membership()) is None
-    assert producer.transact(records(output, b"c"), [TopicPartition(topic, 1, 11, "")], member.membership()) is None
+    assert producer.transact(records(output, b"c"), {1: Position(11)}, member.membership()) is None
     assert read_committed(kafka, output) == [b"a", b"b", b"c"]
-    assert member.start_offsets() == {0: (Position(7, "so far"), 7), 1: (Position(11, ""), 11)}
+    assert member.start_offsets() == {0: (Position(7, "so far"), 7), 1: (Position(11), 11)}
 
 
 def test_under_a_membership_that_is_over_nothing_counts_until_the_new_one_is_known(
     kafka: KafkaServer,
-    topic: str,
     output: str,
     join: Callable[[GroupProtocol], Member],
     producer: TransactionalProducer,
@@ -155,29 +153,28 @@ def test_under_a_membership_that_is_over_nothing_counts_until_the_new_one_is_kno
     wait_for(lambda: len(first.poll()) == len(second.poll()) == 1, "an even split")
     [mine] = first.owner.partitions
 
-    error = producer.transact(records(output, b"stale"), [TopicPartition(topic, mine, 7, "")], before)
-    assert error is not None
-    assert error.code() in STALE_MEMBERSHIP
+    aborted = producer.transact(records(output, b"stale"), {mine: Position(7)}, before)
+    assert aborted is not None
+    assert aborted.membership_is_stale
     assert read_committed(kafka, output) == []
     assert {position for position, _ in first.start_offsets().values()} == {None}
 
-    assert producer.transact(records(output, b"new"), [TopicPartition(topic, mine, 7, "")], first.membership()) is None
+    assert producer.transact(records(output, b"new"), {mine: Position(7)}, first.membership()) is None
     assert read_committed(kafka, output) == [b"new"]
-    assert first.start_offsets()[mine] == (Position(7, ""), 7)
+    assert first.start_offsets()[mine] == (Position(7), 7)
 
 
 def test_whoever_comes_later_with_the_same_id_fences_the_one_before(
     kafka: KafkaServer,
     settings: Settings,
     group: str,
-    topic: str,
     output: str,
     join: Callable[[], Member],
     producer: TransactionalProducer,
 ) -> None:
     member = join()
     wait_for(lambda: len(member.poll()) == PARTITIONS, "the assignment")
-    position = [TopicPartition(topic, 0, 7, "")]
+    position = {0: Position(7)}
     assert producer.transact(records(output, b"before"), position, member.membership()) is None
     later = TransactionalProducer(settings, f"{group}-host-0")
     later.begin()
@@ -188,19 +185,19 @@ def test_whoever_comes_later_with_the_same_id_fences_the_one_before(
 
 
 def test_what_is_too_large_for_its_topic_is_left_out_and_the_rest_counts_once(
-    kafka: KafkaServer, topic: str, output: str, join: Callable[[], Member], producer: TransactionalProducer
+    kafka: KafkaServer, output: str, join: Callable[[], Member], producer: TransactionalProducer
 ) -> None:
     member = join()
     wait_for(lambda: len(member.poll()) == PARTITIONS, "the assignment")
     values = [b"a" * 400, b"large" * 2000, b"b" * 500, b"c" * 600, b"larger" * 2000]
-    assert producer.transact(records(output, *values), [TopicPartition(topic, 0, 7, "")], member.membership()) is None
+    assert producer.transact(records(output, *values), {0: Position(7)}, member.membership()) is None
     assert sorted(value or b"" for value in read_committed(kafka, output)) == [values[0], values[2], values[3]]
-    assert member.start_offsets()[0] == (Position(7, ""), 7)
+    assert member.start_offsets()[0] == (Position(7), 7)
     assert REGISTRY.get_sample_value("recording_worker_records_too_large_total", {"topic": output}) == 2
 
 
 def test_a_topic_that_is_not_there_fails_the_flush_uncommitted(
-    topic: str, join: Callable[[], Member], settings: Settings, group: str
+    join: Callable[[], Member], settings: Settings, group: str
 ) -> None:
     producer = TransactionalProducer(
         settings.model_copy(update={"kafka_producer": {"topic.metadata.propagation.max.ms": 500}}), f"{group}-host-1"
@@ -209,7 +206,7 @@ def test_a_topic_that_is_not_there_fails_the_flush_uncommitted(
     member = join()
     wait_for(lambda: len(member.poll()) == PARTITIONS, "the assignment")
     with pytest.raises(FlushError, match="nknown topic"):
-        producer.transact(records("not-there", b"a"), [TopicPartition(topic, 0, 7, "")], member.membership())
+        producer.transact(records("not-there", b"a"), {0: Position(7)}, member.membership())
     assert member.start_offsets()[0] == (None, 0)
 
 

@@ -2,15 +2,16 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import Pipe
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, TopicPartition
 
 from recording_worker.errors import FlushError
 from recording_worker.formats.accounts import Account
+from recording_worker.kafka.offsets import Position
+from recording_worker.kafka.transactions import Aborted
 from recording_worker.messages import OutputRecord
 from recording_worker.processes.control import Channel, Flushed, FromWorker, Placement, SupervisorChannel
 from recording_worker.processes.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
@@ -18,22 +19,21 @@ from recording_worker.processes.worker.holdings import Holdings
 from recording_worker.recording.flush import FlushedBatch, FlushedPartition
 from recording_worker.recording.session_batch import FlushReason
 
-STALE = KafkaError(KafkaError.ILLEGAL_GENERATION)
-TIMED_OUT = KafkaError(KafkaError._TIMED_OUT)
+STALE = Aborted("ILLEGAL_GENERATION", "the group has moved on", membership_is_stale=True)
+TIMED_OUT = Aborted("_TIMED_OUT", "timed out", membership_is_stale=False)
 
 
 class FakeTransactions:
     """Answers each transaction with the next answer: an error, or something to do first and None."""
 
     def __init__(self) -> None:
-        self.answers: list[KafkaError | Callable[[], KafkaError | None]] = []
-        self.asked: list[tuple[list[OutputRecord], dict[int, tuple[int, str]], bytes]] = []
+        self.answers: list[Aborted | Callable[[], Aborted | None]] = []
+        self.asked: list[tuple[list[OutputRecord], dict[int, Position], bytes]] = []
 
     def transact(
-        self, records: Sequence[OutputRecord], positions: list[TopicPartition], membership: bytes
-    ) -> KafkaError | None:
-        offsets = {at.partition: (at.offset, at.metadata or "") for at in positions}
-        self.asked.append((list(records), offsets, membership))
+        self, records: Sequence[OutputRecord], positions: Mapping[int, Position], membership: bytes
+    ) -> Aborted | None:
+        self.asked.append((list(records), dict(positions), membership))
         answer = self.answers.pop(0) if self.answers else None
         return answer() if callable(answer) else answer
 
@@ -92,7 +92,7 @@ def test_records_and_offsets_go_together(bench: Bench) -> None:
     assert [(at.topic, at.value) for at in records] == [
         ("dlq", b"0"), ("dlq", b"1"), ("metadata", b"0"), ("metadata", b"1"),
     ]  # fmt: skip
-    assert (offsets, membership) == ({0: (43, ""), 1: (53, "")}, b"first")
+    assert (offsets, membership) == ({0: Position(43), 1: Position(53)}, b"first")
     assert {number: (at["start"], at["next"], at["recorded"]) for number, at in told(records).items()} == {
         "0": (40, 43, 2), "1": (50, 53, 2),
     }  # fmt: skip
@@ -118,9 +118,9 @@ def test_without_a_block_the_account_is_carried_to_the_next_batch(bench: Bench) 
     bench.delivery.deliver(flushed(p0=50))
     bench.delivery.deliver(flushed(p0=53))
     (_, first, _), (_, second, _), (third, offsets, _), (fourth, _, _) = bench.producer.asked
-    assert first == {0: (43, Account(40, 43, recorded=2, dlq=1).to_text())}
-    assert second == {0: (47, Account(40, 47, recorded=4, dlq=2).to_text())}
-    assert offsets == {0: (50, "")}
+    assert first == {0: Position(43, Account(40, 43, recorded=2, dlq=1).to_text())}
+    assert second == {0: Position(47, Account(40, 47, recorded=4, dlq=2).to_text())}
+    assert offsets == {0: Position(50)}
     assert (told(third)["0"]["start"], told(third)["0"]["recorded"]) == (40, 6)
     assert (told(fourth)["0"]["start"], told(fourth)["0"]["recorded"]) == (50, 2)
 
@@ -147,7 +147,7 @@ def test_a_stale_membership_waits_for_a_newer_one(bench: Bench) -> None:
 def test_what_was_lost_meanwhile_is_left_out(bench: Bench) -> None:
     bench.holdings.take([Placement(0, 11, 40), Placement(1, 12, 50)])
 
-    def lose_one() -> KafkaError:
+    def lose_one() -> Aborted:
         bench.holdings.drop([0])
         bench.holdings.join(b"second")
         return STALE
@@ -157,14 +157,14 @@ def test_what_was_lost_meanwhile_is_left_out(bench: Bench) -> None:
     records, offsets, _ = bench.producer.asked[1]
     assert [(at.topic, at.value) for at in records] == [("dlq", b"1"), ("metadata", b"1")]
     assert list(told(records)) == ["1"]
-    assert offsets == {1: (53, "")}
+    assert offsets == {1: Position(53)}
     assert bench.said() == [Flushed((Placement(1, 12, 53),), True, 2, 7, 50)]
 
 
 def test_a_batch_of_which_all_is_lost_is_discarded(bench: Bench) -> None:
     bench.holdings.take([Placement(0, 11, 40)])
 
-    def lose_all() -> KafkaError:
+    def lose_all() -> Aborted:
         bench.holdings.drop([0])
         return STALE
 
@@ -185,7 +185,7 @@ def test_what_may_pass_is_tried_again(bench: Bench) -> None:
 def test_what_does_not_pass_is_raised_and_nothing_is_said(bench: Bench) -> None:
     bench.holdings.take([Placement(0, 11, 40)])
 
-    def fail() -> KafkaError:
+    def fail() -> Aborted:
         raise FlushError("fenced")
 
     bench.producer.answers = [fail]

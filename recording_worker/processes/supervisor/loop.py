@@ -8,7 +8,6 @@ from types import FrameType
 from uuid import uuid4
 
 import structlog
-from confluent_kafka import KafkaException
 from prometheus_client.multiprocess import mark_process_dead
 
 from recording_worker import metrics
@@ -261,12 +260,7 @@ class Supervisor:
         # a commit that is under way, or tried again, might come after those of the worker
         if not waiting or self._member.is_committing or self._clock.monotonic() < self._place_after:
             return
-        try:
-            starts = self._member.start_offsets(waiting)
-        except KafkaException as problem:
-            log.warning("committed offsets can't be read yet", error=problem.args[0].str())
-            self._place_after = self._clock.monotonic() + _RETRY_SECONDS
-            return
+        starts = self._member.start_offsets(waiting)
         for number, start in starts.items():
             self._offsets.begin(number, *start)
         known = {number: self._offsets.newest(number) for number in starts if self._offsets.is_committed(number)}

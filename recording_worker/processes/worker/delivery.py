@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import structlog
-from confluent_kafka import TopicPartition
 
 from recording_worker import metrics
 from recording_worker.formats.accounts import account_header
+from recording_worker.kafka.offsets import Position
 from recording_worker.kafka.producer import RecordProducer
-from recording_worker.kafka.transactions import STALE_MEMBERSHIP, TransactionalProducer
+from recording_worker.kafka.transactions import TransactionalProducer
 from recording_worker.messages import OutputRecord
 from recording_worker.processes.control import Flushed, Placement, WorkerChannel
 from recording_worker.processes.worker.holdings import Holding, Holdings
@@ -47,13 +47,13 @@ class ExactlyOnceDelivery:
                 log.warning("session batch discarded: none of its partitions is ours any more", batch=flushed.batch_id)
                 return
             outgoing = _outgoing(flushed, held, self._group)
-            error = self._producer.transact(outgoing.records, outgoing.positions(flushed.topic), membership)
-            if error is None:
+            aborted = self._producer.transact(outgoing.records, outgoing.positions, membership)
+            if aborted is None:
                 break
             attempt += 1
-            metrics.TRANSACTIONS_ABORTED.labels(error.name()).inc()
-            log.warning("Kafka transaction aborted, to be tried again", error=error.str(), batch=flushed.batch_id)
-            if error.code() in STALE_MEMBERSHIP:
+            metrics.TRANSACTIONS_ABORTED.labels(aborted.name).inc()
+            log.warning("Kafka transaction aborted, to be tried again", error=aborted.text, batch=flushed.batch_id)
+            if aborted.membership_is_stale:
                 self._holdings.wait_for_change(membership, held, _NEWS_SECONDS)
             else:
                 time.sleep(min(_LONGEST_PAUSE, 0.1 * 2**attempt) * (0.5 + random.random()))
@@ -88,8 +88,9 @@ class _Outgoing(NamedTuple):
     records: list[OutputRecord]
     placements: tuple[Placement, ...]
 
-    def positions(self, topic: str) -> list[TopicPartition]:
-        return [TopicPartition(topic, at.partition, at.offset, at.account) for at in self.placements]
+    @property
+    def positions(self) -> dict[int, Position]:
+        return {at.partition: Position(at.offset, at.account) for at in self.placements}
 
 
 def _outgoing(flushed: FlushedBatch, held: Mapping[int, Holding], group: str) -> _Outgoing:
