@@ -16,7 +16,11 @@ from decode cimport (
     Columns,
     CppDecoder,
     CppSessionBlock,
+    Decompressor,
+    Disposition,
+    Encoding,
     Limits,
+    Line,
     Log,
     LogLevel,
     Message,
@@ -26,9 +30,14 @@ from decode cimport (
     Span,
     Timeline as CppTimeline,
     active_implementation,
+    cpp_encoding_of,
+    cpp_unpack_line,
     disposition_of,
+    encoding_count,
+    encoding_names,
     map_memory,
     named_reasons,
+    read_line,
     reason_count,
     unmap_memory,
 )
@@ -41,6 +50,8 @@ BlockSummary = namedtuple(
 )
 
 REASONS = {named_reasons[i].name.decode(): named_reasons[i].code for i in range(reason_count)}
+cdef tuple ENCODINGS = tuple([encoding_names[i].decode() for i in range(encoding_count)])
+cdef dict REASON_LABELS = {code: name.lower() for name, code in REASONS.items()}
 SIMDJSON_IMPLEMENTATION = active_implementation().name().decode()
 
 # Offsets into a text have 32 bits, and repairing its UTF-8 can make it three times as long.
@@ -114,7 +125,7 @@ cdef class DecodedBatch:
 
     @property
     def encodings(self):
-        return {name: self.columns.encodings[i] for i, name in enumerate(("plain", "gzip", "lz4", "zstd"))}
+        return {name: self.columns.encodings[i] for i, name in enumerate(ENCODINGS)}
 
     @property
     def uncompressed_bytes(self):
@@ -377,3 +388,48 @@ def gather(blocks):
             memcpy(out, slices[i].begin, size)
             out += size
     return buffer
+
+
+def encoding_of(bytes value not None, str content_encoding):
+    cdef list keep = []
+    cdef Encoding encoding = cpp_encoding_of(bytes_span(value), str_span(content_encoding, keep))
+    return None if encoding == Encoding.unknown else ENCODINGS[<uint8_t> encoding]
+
+
+def decompress(bytes value not None, str content_encoding, size_t max_bytes):
+    cdef list keep = []
+    cdef Span span = bytes_span(value), name = str_span(content_encoding, keep), text
+    cdef unique_ptr[Decompressor] decompressor
+    cdef Reason reason
+    if max_bytes > MOST_DECOMPRESSED_BYTES:
+        raise OverflowError(f"max_bytes is above {MOST_DECOMPRESSED_BYTES}: {max_bytes}")
+    with nogil:
+        decompressor.reset(new Decompressor(max_bytes))
+        reason = decompressor.get().decompress(span, cpp_encoding_of(span, name), text)
+    if disposition_of(reason) != Disposition.ok:
+        raise ValueError(REASON_LABELS[<uint8_t> reason])
+    return PyBytes_FromStringAndSize(<const char*> text.begin, text.size())
+
+
+def event_timestamp(bytes line not None):
+    cdef Span text = bytes_span(line)
+    cdef Line found
+    cdef bint valid
+    with nogil:
+        valid = read_line(text, found)
+    if not valid:
+        raise ValueError("not an event")
+    if not found.has_time:
+        raise ValueError("no timestamp")
+    return found.time
+
+
+def unpack_line(bytes line not None, size_t max_bytes):
+    cdef Span text = bytes_span(line)
+    cdef string out
+    cdef bint valid
+    with nogil:
+        valid = cpp_unpack_line(text, max_bytes, out)
+    if not valid:
+        raise ValueError("the event can't be unpacked")
+    return PyBytes_FromStringAndSize(out.data(), <Py_ssize_t> out.size())

@@ -24,7 +24,7 @@ cdef extern from "reason.hpp" namespace "recording" nogil:
         pass
 
     cdef enum class Disposition(uint8_t):
-        pass
+        ok
 
     cdef struct NamedReason:
         const char* name
@@ -33,6 +33,31 @@ cdef extern from "reason.hpp" namespace "recording" nogil:
     const NamedReason named_reasons[]
     const int reason_count
     Disposition disposition_of(Reason reason)
+
+
+cdef extern from "decompress.hpp" namespace "recording" nogil:
+    cdef enum class Encoding(uint8_t):
+        unknown
+
+    const char* const encoding_names[]
+    const int encoding_count
+    Encoding cpp_encoding_of "recording::encoding_of"(Span value, Span content_encoding)
+
+    cdef cppclass Decompressor:
+        Decompressor(size_t max_bytes) except +
+        Reason decompress(Span value, Encoding encoding, Span& text) except +
+
+
+cdef extern from "lines.hpp" namespace "recording" nogil:
+    cdef struct Line:
+        cpp_bool has_time
+        double time
+
+    cpp_bool read_line(Span text, Line& line) except +
+
+
+cdef extern from "unpack.hpp" namespace "recording" nogil:
+    cpp_bool cpp_unpack_line "recording::unpack_line"(Span text, size_t most, string& out) except +
 
 
 cdef extern from "columns.hpp" namespace "recording" nogil:

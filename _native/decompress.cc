@@ -216,7 +216,7 @@ Reason Decompressor::lz4(Cursor in) {
 }
 
 Reason Decompressor::zstd(Cursor in) {
-  do {
+  while (size_ <= max_bytes_ && !in.done()) {
     if (in.left() < 4) return Reason::INVALID_COMPRESSED_DATA;
     const uint32_t magic = little_endian_32(in.at);
     const bool skippable = (magic & 0xFFFFFFF0) == zstd_skippable;
@@ -233,7 +233,7 @@ Reason Decompressor::zstd(Cursor in) {
       if (reason != Reason::NONE) return reason;
     }
     in.at += frame_size;
-  } while (size_ <= max_bytes_ && !in.done());
+  }
   return Reason::NONE;
 }
 

@@ -18,6 +18,7 @@ namespace recording {
 
 enum class Encoding : uint8_t { plain, gzip, lz4, zstd, unknown };
 inline constexpr int encoding_count = 4;
+inline constexpr const char* encoding_names[encoding_count] = {"plain", "gzip", "lz4", "zstd"};
 
 // `content_encoding` is a null span where the message has no such header.
 Encoding encoding_of(Span value, Span content_encoding);

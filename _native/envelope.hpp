@@ -8,9 +8,6 @@
 
 namespace recording {
 
-// Levels of nesting either text may have. An event that is 4,096 levels deep stands four levels down.
-inline constexpr uint32_t max_depth = 4128;
-
 struct Envelope {
   RawString distinct_id;  // in the text
   RawString data;         // in the text

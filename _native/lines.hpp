@@ -1,4 +1,4 @@
-// Block lines: ["<window_id>",<event>] and a line break.
+// Block lines, written and read back: ["<window_id>",<event>] and a line break.
 #pragma once
 
 #include <cstring>
@@ -61,5 +61,17 @@ class LineWriter {
 
   Span window_id_;
 };
+
+// A line that is read back.
+struct Line {
+  Span event;  // where it stands in the line
+  bool has_time = false;
+  double time = 0;      // the event's own `timestamp`, ms since 1970
+  bool packed = false;  // the client packed the event (see unpack.hpp)
+};
+
+// Reads one line, with or without its line break; nesting may be of any depth. False if it is not a window id and an
+// object in JSON (its UTF-8 is not checked). Of several members of a name the last counts, as in a message.
+bool read_line(Span text, Line& line);
 
 }  // namespace recording

@@ -1,7 +1,5 @@
 #include "tokens.hpp"
 
-#include <simdjson.h>
-
 namespace recording {
 namespace {
 
@@ -57,7 +55,7 @@ bool Tokens::read_number(double& value) {
   }
   const uint8_t* end;
   if (!any_number_valid(token(), end)) return false;
-  value = simdjson::internal::from_chars(reinterpret_cast<const char*>(token()), reinterpret_cast<const char*>(end));
+  value = number_value({token(), end});
   return true;
 }
 

@@ -5,7 +5,6 @@
 
 #include <memory>
 
-#include "envelope.hpp"
 #include "text/json_text.hpp"
 
 namespace recording {

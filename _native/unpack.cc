@@ -320,4 +320,20 @@ void Unpacker::compact(size_t begin) {
   size_ = static_cast<size_t>(out - out_.data());
 }
 
+bool unpack_line(Span text, size_t most, std::string& out) {
+  Line line;
+  if (!read_line(text, line)) return false;
+  Span event = line.event;
+  Unpacker unpacker;
+  if (line.packed) {
+    unpacker.start(most);
+    if (!unpacker.unpack(event, 0)) return false;
+    event = unpacker.next(0, event);
+  }
+  out.clear();
+  for (const Span part : {Span{text.begin, line.event.begin}, event, Span{line.event.end, text.end}})
+    out.append(reinterpret_cast<const char*>(part.begin), part.size());
+  return true;
+}
+
 }  // namespace recording

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "text/buffer.hpp"
@@ -77,5 +78,9 @@ class Unpacker {
   size_t in_vain_left_ = 0;          // bytes that may still be unpacked for nothing
   const uint8_t* copied_ = nullptr;  // up to where the event is in `out_`, or not to be there
 };
+
+// A block line with its event unpacked, in `out`; as it is if the client did not pack the event. The event's fields may
+// unpack to `most` bytes. False if the text is no line, or its event can't be unpacked.
+bool unpack_line(Span text, size_t most, std::string& out);
 
 }  // namespace recording

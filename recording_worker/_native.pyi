@@ -9,6 +9,36 @@ REASONS: dict[str, int]
 SIMDJSON_IMPLEMENTATION: str
 """The instruction set simdjson chose on this machine, such as "icelake" or "haswell"."""
 
+def encoding_of(value: bytes, content_encoding: str | None) -> str | None:
+    """Return how a message value is encoded: "plain", "gzip", "lz4" or "zstd"; None for an unknown content-encoding.
+
+    `content_encoding` is the message's header, None if it has none; then the first bytes of the value decide.
+    """
+
+def decompress(value: bytes, content_encoding: str | None, max_bytes: int) -> bytes:
+    """Return the text of a message value, by the rules of docs/data/messages.md, with the GIL released.
+
+    `content_encoding` is as in `encoding_of`. Raises ValueError with the label of the reason the message would go
+    to the DLQ for: "invalid_compressed_data", or "payload_too_large" for a text of more than `max_bytes`.
+    Raises OverflowError if `max_bytes` is below zero or above 1 GiB, MemoryError if there is no memory.
+    """
+
+def event_timestamp(line: bytes) -> float:
+    """Return the timestamp of the event on a block line, ms since 1970, with the GIL released.
+
+    `line` is `["<window_id>",<event>]`, with or without its line break. It must be JSON, but may nest to any depth,
+    hold numbers of any length, lone surrogates, and invalid UTF-8. If several members are called `timestamp`, the
+    last counts. Raises ValueError if the line is not such a line, or the event has no number for its timestamp.
+    """
+
+def unpack_line(line: bytes, max_bytes: int) -> bytes:
+    """Return a block line with its event unpacked, with the GIL released; the same line if it is not packed.
+
+    A packed event has `"cv": "2024-10"`, and gzips in place of its data or of fields of its data. `line` is as in
+    `event_timestamp`. Raises ValueError if it is not such a line, or if its event can't be unpacked: a field is not
+    a gzip of JSON, or the fields hold more than `max_bytes` together.
+    """
+
 class ConsoleLog:
     """One console event of a message."""
 

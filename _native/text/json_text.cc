@@ -1,5 +1,7 @@
 #include "text/json_text.hpp"
 
+#include <simdjson.h>
+
 #include "text/buffer.hpp"
 #include "text/unescape.hpp"
 #include "text/utf8.hpp"
@@ -28,6 +30,11 @@ void append_cut(Span raw, std::string& out, size_t most) {
 }
 
 }  // namespace
+
+double number_value(Span number) {
+  return simdjson::internal::from_chars(reinterpret_cast<const char*>(number.begin),
+                                        reinterpret_cast<const char*>(number.end));
+}
 
 int32_t take_escape(Cursor& in) {
   switch (in.take()) {

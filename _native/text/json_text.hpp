@@ -8,6 +8,9 @@
 
 namespace recording {
 
+// Levels of nesting either text of a message may have. An event that is 4,096 levels deep stands four levels down.
+inline constexpr uint32_t max_depth = 4128;
+
 // The value of a key that should be a string: what stands between the quotes, escapes as they came.
 struct RawString {
   enum Kind : uint8_t { absent, string, other };
@@ -33,6 +36,9 @@ inline bool skip_number(Cursor& in) {
   }
   return true;
 }
+
+// The value of a valid number; infinite if it is too large for a double.
+double number_value(Span number);
 
 // Moves past true, false or null.
 inline bool skip_literal(Cursor& in) {
