@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from recording_worker.playing.events import is_packed, parse, unpack
+import orjson
+
+from recording_worker._native import unpack_line
 from recording_worker.reading.batch_files import Block
 from recording_worker.text import counted
 
@@ -22,6 +24,10 @@ _CONSOLE = "rrweb/console@1"
 _LEVELS = {"warn": "warn", "countReset": "warn", "error": "error", "assert": "error"}
 _MAX_MESSAGE = 2_999
 _MAX_URL = 4_096
+_PACKED = "2024-10"
+"""The `cv` of an event that the client has packed: in files written with `unpack_client_compression` off."""
+_MAX_UNPACKED_BYTES = 256 * 1024 * 1024
+"""Of one event."""
 
 Event = dict[str, Any]
 
@@ -167,10 +173,11 @@ def recording_of(blocks: Sequence[Block], lines: Iterable[bytes]) -> Recording:
         except (ValueError, RecursionError):
             unread += 1
             continue
-        if is_packed(event):
+        if event.get("cv") == _PACKED:
             try:
-                event = unpack(event)
-                line = json.dumps([window_id, event]).encode()
+                unpacked = unpack_line(line, _MAX_UNPACKED_BYTES)
+                _, event, _ = _parsed(unpacked)
+                line = unpacked
             except (ValueError, RecursionError):
                 unpacked_not += 1
         number = numbers.setdefault(window_id, len(numbers))
@@ -187,7 +194,10 @@ def recording_of(blocks: Sequence[Block], lines: Iterable[bytes]) -> Recording:
 
 def _parsed(line: bytes) -> tuple[str, Event, float]:
     """Window id, event and timestamp of a line. Raises ValueError, or RecursionError for a very deep one."""
-    item = parse(line)
+    try:
+        item = orjson.loads(line)
+    except ValueError:  # it is stricter than JSON about lone surrogates, depth and long numbers
+        item = json.loads(line)
     if not (isinstance(item, list) and len(item) == 2):
         raise ValueError("no pair of window id and event")
     window_id, event = item

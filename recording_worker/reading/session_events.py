@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable
 from itertools import islice
 
+from recording_worker._native import event_timestamp
 from recording_worker.errors import WorkerError
 from recording_worker.formats.batch_file import BatchFileError
 from recording_worker.reading.batch_files import Block
-from recording_worker.reading.event_lines import event_timestamp
 from recording_worker.reading.prefetch import read_ahead
 
 Event = tuple[float, bytes]

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from recording_worker.formats.batch_file import BatchIndex
-from recording_worker.playing.events import unpack
 from recording_worker.playing.session import Recording, Window, recording_of
 from recording_worker.reading.batch_files import Block
 from recording_worker.storage.local import LocalFile
@@ -170,11 +169,3 @@ def test_packed_events_are_unpacked() -> None:
 def test_what_can_not_be_unpacked_is_said() -> None:
     recording = shown(line({"type": 2, "timestamp": NOW_MS, "cv": "2024-10", "data": "no gzip"}))
     assert recording.notes == ["1 event the client had compressed can't be unpacked."]
-
-
-@pytest.mark.parametrize(
-    "data", ["", "plain", "\u1234", packed(1)[:-9], packed([1])[:4], gzip.compress(b"{").decode("latin-1")]
-)
-def test_what_is_no_gzip_of_json_is_not_unpacked(data: str) -> None:
-    with pytest.raises(ValueError, match=r".*"):
-        unpack({"cv": "2024-10", "data": data})

@@ -1,19 +1,11 @@
 """A letter's value for people: unpacked as the worker unpacks it, and its JSON laid out."""
 
 import json
-import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 
-import cramjam
-import zstandard
-
-_GZIP_MAGIC = b"\x1f\x8b"
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_LZ4_PREFIX = 4
-_PIECE = 256
-"""Bytes to decompress at once: they may become 20,000 times as many."""
-_ZSTD_WINDOW = 1 << 31
+from recording_worker._native import decompress, encoding_of
+from recording_worker.outcome import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,69 +31,17 @@ class Unpacked:
 
 
 def unpack(value: bytes, content_encoding: str | None, cap: int) -> Unpacked:
-    """`content_encoding` is the header's text, None where there is none; `cap`: the most bytes to decompress to."""
-    encoding = content_encoding if content_encoding is not None else _guessed(value)
+    """Decompress a message's value to at most `cap` bytes; `content_encoding` is the header's text, if there is one."""
+    encoding = encoding_of(value, content_encoding)
+    if encoding is None:
+        unknown = content_encoding or ""
+        return Unpacked(unknown, None, f"it can't be decompressed: unknown content-encoding {unknown!r}")
     try:
-        content = _decompressed(value, encoding, cap)
-    except (ValueError, zlib.error, zstandard.ZstdError, cramjam.DecompressionError) as error:
-        return Unpacked(encoding, None, f"it can't be decompressed: {error}")
-    if len(content) > cap:
-        return Unpacked(encoding, None, f"it decompresses to more than {cap:,} bytes")
-    return Unpacked(encoding, content)
-
-
-def _guessed(value: bytes) -> str:
-    if value.startswith(_GZIP_MAGIC):
-        return "gzip"
-    return "zstd" if value.startswith(_ZSTD_MAGIC) else "plain"
-
-
-def _decompressed(value: bytes, encoding: str, cap: int) -> bytes:
-    """Up to a little more than `cap` bytes."""
-    match encoding:
-        case "plain":
-            return value
-        case "gzip":
-            return _gunzip(value, cap)
-        case "zstd":
-            return _unzstd(value, cap)
-        case "lz4":
-            size = int.from_bytes(value[:_LZ4_PREFIX], "little")
-            if len(value) < _LZ4_PREFIX or size > cap:
-                raise ValueError(f"its size is said to be {size:,} bytes")
-            return bytes(cramjam.lz4.decompress_block(value))
-        case _:
-            raise ValueError(f"unknown content-encoding {encoding!r}")
-
-
-def _gunzip(value: bytes, cap: int) -> bytes:
-    """All members; what follows the last and is none is ignored."""
-    content = b""
-    rest = value
-    while True:
-        member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        content += member.decompress(rest, cap + 1 - len(content))
-        if len(content) > cap:
-            return content
-        if not member.eof:
-            raise ValueError("it ends too early")
-        rest = member.unused_data
-        if not rest.startswith(_GZIP_MAGIC):
-            return content
-
-
-def _unzstd(value: bytes, cap: int) -> bytes:
-    """All frames."""
-    content = bytearray()
-    rest = memoryview(value)
-    while rest and len(content) <= cap:
-        frame = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
-        while rest and not frame.eof and len(content) <= cap:
-            content += frame.decompress(rest[:_PIECE])
-            rest = rest[len(rest[:_PIECE]) - len(frame.unused_data) :]
-        if not frame.eof and len(content) <= cap:
-            raise ValueError("it ends too early")
-    return bytes(content)
+        return Unpacked(encoding, decompress(value, content_encoding, cap))
+    except ValueError as error:
+        if str(error) == Reason.PAYLOAD_TOO_LARGE.label:
+            return Unpacked(encoding, None, f"it decompresses to more than {cap:,} bytes")
+        return Unpacked(encoding, None, f"it can't be decompressed: its {encoding} is damaged or cut off")
 
 
 def _laid_out(content: bytes) -> str:

@@ -55,7 +55,14 @@ def test_a_bomb_is_not_unpacked(encoding: str) -> None:
     found = unpack(PACKED[encoding](bytes(50_000_000)), encoding, CAP)
     assert found.content is None
     assert found.text is None
-    assert found.problem
+    assert found.problem == "it decompresses to more than 100,000 bytes"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd", "lz4"])
+def test_what_is_cut_off_is_said_to_be(encoding: str) -> None:
+    found = unpack(PACKED[encoding](b"text")[:-1], encoding, CAP)
+    assert (found.encoding, found.content) == (encoding, None)
+    assert found.problem == f"it can't be decompressed: its {encoding} is damaged or cut off"
 
 
 @pytest.mark.parametrize("name", ["br", "", "GZIP"])
