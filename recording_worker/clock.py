@@ -1,4 +1,4 @@
-"""Time, handed in by the constructor so that tests can hold it still."""
+"""Time. It comes in by the constructor, so that a test can hold it still."""
 
 import time
 from typing import Protocol
@@ -9,7 +9,7 @@ class Clock(Protocol):
         """Wall-clock time in milliseconds since 1970 (UTC)."""
 
     def monotonic(self) -> float:
-        """Seconds that never go back, for ages and time-outs."""
+        """Seconds that never go back, for ages and timeouts."""
 
 
 class SystemClock:

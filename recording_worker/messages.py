@@ -3,23 +3,23 @@
 from typing import NamedTuple
 
 Headers = list[tuple[str, bytes]]
-"""A message's headers as they came: (key, value) in order, keys may repeat."""
+"""A message's headers, unchanged: (key, value) in order. A key may repeat."""
 
 
 class Message(NamedTuple):
-    """One Kafka record, wherever it came from."""
+    """One Kafka record of the source topic, or one line of a message file."""
 
     partition: int
     offset: int
     timestamp_ms: int
-    """Kafka timestamp in ms since 1970, or -1 where the record has none."""
+    """Kafka timestamp in ms since 1970, or -1 if the record has none."""
     key: bytes | None
     value: bytes | None
     headers: Headers
 
 
 class OutputRecord(NamedTuple):
-    """One record to be produced together with the offsets of the partition it came from."""
+    """One record to produce, together with the offsets of the partition it came from."""
 
     topic: str
     key: bytes | None
@@ -28,11 +28,11 @@ class OutputRecord(NamedTuple):
     timestamp_ms: int
     """Timestamp to produce with; 0 lets the broker's clock decide."""
     as_it_came: bool = False
-    """Whether key and value are an input message passed on untouched (DLQ, overflow), not JSON of ours."""
+    """Whether key and value are an input message passed on unchanged (DLQ, overflow), and not JSON made here."""
 
 
 class Record(NamedTuple):
-    """A record of a topic, as a read_committed reader gets it."""
+    """A record of an output topic, as a read_committed reader gets it."""
 
     topic: str
     partition: int

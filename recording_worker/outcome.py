@@ -16,7 +16,7 @@ class Disposition(IntEnum):
     REDIRECT = 2
     DLQ = 3
     HELD = 4
-    """Nowhere yet: its partition has halted, and it will be read again."""
+    """Not ended yet: its partition has halted, and the message will be read again."""
 
 
 class Reason(IntEnum):

@@ -1,10 +1,10 @@
-"""Account: what became of a partition's messages between two commits, so that none can be missing unnoticed.
+"""Account: what became of a partition's messages between two commits, so that a missing message is noticed.
 
-Every message ends in exactly one way, and only those that are recorded leave a block. So each batch that
-writes blocks says of each of its partitions which offsets it stands for and how their messages ended: as a header
-of one of its metadata records. The next account of the partition begins where this one ends. A batch that writes
-no block has no such record: its account waits in the metadata of the committed offset, and
-the next batch with a block includes it.
+Every message ends in exactly one way, and only a recorded message leaves a trace in a block. So each batch that writes
+blocks says for each of its partitions which offsets it covers, and how their messages ended. It says so in a header of
+one of its metadata records. The next account of the partition begins where this one ends. A batch that writes no block
+has no metadata record. Its account waits in the metadata of the committed offset, and the next batch with a block
+includes it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ ACCOUNT_HEADER = "batch-account"
 class Account:
     """What became of the messages of a partition from offset `start` up to, not including, `next`.
 
-    There may be offsets in between that hold no message: transaction markers, or what compaction left out.
+    Some offsets in between may hold no message: transaction markers, and records that compaction removed.
     """
 
     start: int
@@ -32,10 +32,10 @@ class Account:
     redirected: int = 0
     dlq: int = 0
     skipped: int = 0
-    """Offsets that were gone from the log when they were to be read (`on_offset_gap`)."""
+    """Offsets that were gone from the log before they were read (`on_offset_gap`)."""
 
     def followed_by(self, later: "Account") -> "Account":
-        """Both as one; the start of the later one is where this one ends."""
+        """Join this account and the one that begins where it ends."""
         return Account(
             self.start,
             later.next,
@@ -47,12 +47,12 @@ class Account:
         )
 
     def to_text(self) -> str:
-        """For the metadata of a committed offset."""
+        """Return the text that is committed as the metadata of an offset."""
         return orjson.dumps(asdict(self)).decode()
 
 
 def carried_account(text: str, offset: int) -> Account:
-    """The account that waits in a committed offset's metadata; a new one from `offset` where none does.
+    """Read the account that waits in a committed offset's metadata. Without one, begin one at `offset`.
 
     Any tool may have committed the offset, with any text.
     """
@@ -66,27 +66,27 @@ def carried_account(text: str, offset: int) -> Account:
 
 
 def account_header(topic: str, group: str, accounts: Mapping[int, Account]) -> tuple[str, bytes]:
-    """The header of one of a batch's metadata records: partition → account, with the source topic and the group."""
+    """Return the header for one of a batch's metadata records: partition → account, with source topic and group."""
     partitions = {str(partition): asdict(account) for partition, account in accounts.items()}
     return ACCOUNT_HEADER, orjson.dumps({"topic": topic, "group": group, "partitions": partitions})
 
 
 @dataclass(frozen=True, slots=True)
 class AccountRecord:
-    """An account, and where it is from."""
+    """An account, and where it was found."""
 
     group: str
     topic: str
     partition: int
     account: Account
     batch_id: str | None
-    """None for one that waits in a committed offset's metadata."""
+    """None if the account waits in a committed offset's metadata."""
     timestamp_ms: int
     """When it was committed, milliseconds since 1970."""
 
 
 def read_accounts(record: Record, batch_id: str) -> Iterator[AccountRecord]:
-    """The accounts a metadata record carries. Raises ValueError where its header is none of ours."""
+    """Read the accounts in a metadata record. Raises ValueError if its header is not one that this version writes."""
     text = dict(record.headers).get(ACCOUNT_HEADER)
     if text is None:
         return

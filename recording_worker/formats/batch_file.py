@@ -1,8 +1,8 @@
 """The batch file: names, index and trailer, all but the compression of its blocks. See docs/data/batch-files.md.
 
-A batch file of codec zstd is a sequence of zstd frames, one a block, and one zstd skippable frame that
-holds the index: JSON, followed by a trailer of 16 bytes by which a reader finds it from the end of the
-file. A batch file of codec snappy is its blocks and nothing else.
+A batch file of codec zstd is a sequence of zstd frames, one for each block, and one zstd skippable frame with the
+index. The index is JSON, followed by a trailer of 16 bytes. With the trailer a reader finds the index from the end of
+the file. A batch file of codec snappy is its blocks and nothing else.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ TRAILER = struct.Struct("<II8s")
 """Length of the index JSON, its CRC-32, MAGIC; little endian."""
 SKIPPABLE_MAGIC = 0x184D2A57
 FRAME_HEADER = struct.Struct("<II")
-"""Of a zstd skippable frame: magic number, length of what follows; little endian."""
+"""The header of a zstd skippable frame: magic number, length of what follows; little endian."""
 _MOST_OFFSETS = 1500
 """Characters. S3 takes 2,048 bytes of metadata in all."""
 FILE_NAME = re.compile(r"[0-9a-f]{4}-[0-9]+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -34,23 +34,23 @@ _RANGE = re.compile(r"(?P<file>[^?]+)\?range=bytes=(?P<first>\d+)-(?P<last>\d+)"
 
 
 class BatchFileError(WorkerError):
-    """A file is no batch file, or a damaged one. The text names the file."""
+    """A file is not a batch file, or it is damaged. The text names the file."""
 
 
 class FileMissingError(BatchFileError):
-    """The file is not there."""
+    """The file does not exist."""
 
 
 @dataclass(slots=True)
 class BlockEntry:
-    """What the index says about one block: one session's events of one source partition."""
+    """The index entry of one block: one session's events from one source partition."""
 
     team_id: int
     session_id: str
     distinct_id: str
     source: str
-    """Where the offsets count: `{topic}/{partition}`, or a name given to an input file. Equal (source, offset)
-    is the same message, wherever it turns up."""
+    """What the offsets belong to: `{topic}/{partition}`, or the name given to an input file. Two entries with the same
+    (source, offset) hold the same message."""
     partition: int
     first_offset: int
     last_offset: int
@@ -68,9 +68,9 @@ class BlockEntry:
     """Where the block begins in the file, bytes."""
     length: int = 0
     """Bytes of the block in the file."""
-    # Files of before these were counted have none of them.
+    # Earlier files lack the following figures.
     first_full_snapshot_position: int | None = None
-    """Which line of the block the earliest full snapshot is on, from 0; None where there is none."""
+    """The line of the block with the earliest full snapshot, from 0; None if there is no full snapshot."""
     first_full_snapshot_timestamp: float | None = None
     """Its time, milliseconds since 1970: the block can be played from there on."""
     out_of_order_count: int | None = None
@@ -96,30 +96,30 @@ _INDEX = TypeAdapter(BatchIndex)
 
 
 def file_key(prefix: str, retention: str, created_ms: int, batch_id: str) -> str:
-    """The key of a batch file: `{prefix}/{retention}/{4 hex of a hash}-{utc ms}-{batch_id}`.
+    """Return the key of a batch file: `{prefix}/{retention}/{4 hex of a hash}-{utc ms}-{batch_id}`.
 
-    Retention first, so that a life-cycle rule can expire it; the hash spreads names over an object
-    store's partitions.
+    The retention period comes first, so that a life-cycle rule can expire the file. The hash spreads names over an
+    object store's partitions.
     """
     spread = hashlib.blake2b(batch_id.encode(), digest_size=2).hexdigest()
     return "/".join(filter(None, (prefix.strip("/"), retention, f"{spread}-{created_ms}-{batch_id}")))
 
 
 def file_key_of(url: str) -> str:
-    """What is the same in a file's URL and in its path: retention and name. The name holds the batch's UUID."""
+    """Return what a file's URL and its path have in common: retention and name. The name holds the batch's UUID."""
     return "/".join(url.rsplit("/", 2)[-2:])
 
 
 def created_ms_of(name: str) -> int:
-    """When a batch file was flushed, as its name says."""
+    """Read from a batch file's name when it was flushed, in milliseconds since 1970."""
     return int(name.split("-")[1])
 
 
 def file_metadata(batch_id: str, codec: str, topic: str, blocks: Iterable[BlockEntry]) -> dict[str, str]:
-    """What a store can say about a batch file without its being read, of less than 2 KB: names and values in ASCII.
+    """Return what a store can say about a batch file without reading it: names and values in ASCII, less than 2 KB.
 
-    `offsets` has first and last source offset of each partition, `3:120-179,5:8-99`; where there are too many,
-    an ellipsis `...` ends it. The index has them all.
+    `offsets` has the first and last source offset of each partition, `3:120-179,5:8-99`. If there are too many, an
+    ellipsis `...` ends it. The index has them all.
     """
     ranges: dict[int, tuple[int, int]] = {}
     for block in blocks:
@@ -132,7 +132,7 @@ def file_metadata(batch_id: str, codec: str, topic: str, blocks: Iterable[BlockE
 
 
 def index_frame(index: BatchIndex) -> bytes:
-    """The skippable frame that ends a batch file."""
+    """Return the skippable frame that ends a batch file."""
     text = orjson.dumps(index)
     header = FRAME_HEADER.pack(SKIPPABLE_MAGIC, len(text) + TRAILER.size)
     return header + text + TRAILER.pack(len(text), zlib.crc32(text), MAGIC)
@@ -181,7 +181,7 @@ def parse_index_frame(name: str, frame: bytes, blocks_end: int) -> BatchIndex:
 
 
 def block_url(file_url: str, block: BlockEntry) -> str:
-    """The URL of a block: that of its file, and the range of its bytes, first and last inclusive."""
+    """Return the URL of a block: its file's URL, and the range of its bytes, first and last inclusive."""
     return f"{file_url}?range=bytes={block.start}-{block.start + block.length - 1}"
 
 
@@ -195,7 +195,7 @@ class BlockRange(NamedTuple):
 
 
 def parse_block_url(url: str) -> BlockRange:
-    """What a block URL says. Raises ValueError for what is none."""
+    """Take a block URL apart. Raises ValueError if the text is not a block URL."""
     found = _RANGE.fullmatch(url)
     if found is None or int(found["last"]) < int(found["first"]):
         raise ValueError(f"not a block URL: {url}")

@@ -97,7 +97,7 @@ _BLOCK = TypeAdapter(BlockRecord)
 
 
 def read_block(record: Record) -> BlockRecord:
-    """Read a metadata record. Raises ValueError, which says what is wrong, if it is none."""
+    """Read a metadata record. Raises ValueError, which says what is wrong, if it is not one."""
     try:
         return _BLOCK.validate_json(record.value or b"")
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The headers a message gets on its way to the DLQ: why it went there, and where it came from."""
+"""The headers that a message gets on its way to the DLQ: why it went there, and where it came from."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 from recording_worker.messages import Headers
 
 PREFIX = "dlq-"
-"""Headers that begin so are the DLQ's, not the message's own."""
+"""A header that begins like this is the DLQ's, not the message's own."""
 
 REASON = "dlq-reason"
 STEP = "dlq-step"
@@ -24,14 +24,14 @@ class Source(NamedTuple):
     partition: int
     offset: int
     timestamp_ms: int = -1
-    """Its Kafka timestamp in ms since 1970, or -1 where it has none."""
+    """Its Kafka timestamp in ms since 1970, or -1 if it has none."""
 
     def __str__(self) -> str:
         return f"{self.topic}/{self.partition} at {self.offset}"
 
 
 def dlq_headers(source: Source, *, reason: str, step: str, error: str) -> Headers:
-    """The headers to be put behind the message's own."""
+    """Return the headers that follow the message's own."""
     texts = {
         REASON: reason,
         STEP: step,
@@ -45,9 +45,9 @@ def dlq_headers(source: Source, *, reason: str, step: str, error: str) -> Header
 
 
 def source_of(headers: Sequence[tuple[str, bytes]]) -> Source | None:
-    """Where a message on the DLQ came from; None where its headers don't say.
+    """Read where a message on the DLQ came from; None if its headers don't say.
 
-    Of a header that is there twice the last one counts: a message may itself have come from a DLQ.
+    If a header is there twice, the last one counts: the message may itself come from a DLQ.
     """
     found = dict(headers)
     try:

@@ -1,9 +1,8 @@
-"""Messages from files: JSON lines, plain or zstd, a line a Kafka record.
+"""Message files: JSON lines, plain or zstd. Each line is a Kafka record.
 
 A line is `{"partition_key": str, "timestamp_ms": int, "headers": [[str, str], …], "value_b64": str | null}`,
-the value in base64, the timestamp -1 where the record had none. The form is held to strictly: a line that
-is anything else is an error which names file and line. Text becomes UTF-8; an unpaired surrogate, which
-UTF-8 can't carry, becomes U+FFFD.
+the value in base64, the timestamp -1 if the record had none. A line of any other form is an error, which names file and
+line. Text becomes UTF-8. UTF-8 can't carry an unpaired surrogate, so it becomes U+FFFD.
 """
 
 import binascii
@@ -25,14 +24,14 @@ _LARGEST_WINDOW = 2**31
 
 
 class MessageFileError(WorkerError):
-    """A file of messages that can't be read, or holds something else. The text begins with file and line."""
+    """A message file can't be read, or it holds something else. The text begins with file and line."""
 
 
 def read_messages(path: Path, partition: int, on_read: Callable[[int], None] = lambda _: None) -> Iterator[Message]:
-    """The messages of a file in order: each line's number from 0 is its offset in `partition`.
+    """Read the messages of a file in order. A line's number, from 0, is its offset in `partition`.
 
-    The file is read as zstd where it begins like zstd or its name ends in .zst. `on_read` is told each
-    number of bytes read from the file. Raises MessageFileError; its line numbers count from 1, as editors do.
+    The file is read as zstd if it begins like zstd or its name ends in .zst. `on_read` gets the number of bytes of each
+    read. Raises MessageFileError; its line numbers count from 1, as editors do.
     """
     for offset, line in enumerate(_lines(path, on_read)):
         try:
@@ -43,7 +42,7 @@ def read_messages(path: Path, partition: int, on_read: Callable[[int], None] = l
 
 
 def _lines(path: Path, on_read: Callable[[int], None]) -> Iterator[bytes]:
-    """The lines without their line breaks; the last one need not have one."""
+    """Split the content into lines without their line breaks. The last line may lack one."""
     pending: list[bytes] = []
     for chunk in _content(path, on_read):
         first, *others = chunk.split(b"\n")
@@ -79,7 +78,7 @@ def _chunks(file: BinaryIO, on_read: Callable[[int], None]) -> Iterator[bytes]:
 
 
 def _decompress(chunks: Iterator[bytes], path: Path) -> Iterator[bytes]:
-    """The content of any number of zstd frames; a frame that does not end is an error."""
+    """Decompress any number of zstd frames. A frame that does not end is an error."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
     frame = None
     try:
@@ -98,7 +97,7 @@ def _decompress(chunks: Iterator[bytes], path: Path) -> Iterator[bytes]:
 
 
 def _parse(line: bytes, partition: int, offset: int) -> Message:
-    """One line as a message. Raises ValueError that says what is not in the form."""
+    """Read one line as a message. Raises ValueError, which says what is wrong with it."""
     record = _object(line)
     if record.keys() != _KEYS:
         raise ValueError(_wrong_keys(record))
@@ -108,7 +107,7 @@ def _parse(line: bytes, partition: int, offset: int) -> Message:
     if not isinstance(timestamp_ms, int) or isinstance(timestamp_ms, bool):
         raise ValueError("timestamp_ms is not an integer")
     if not -1 <= timestamp_ms < 2**63:
-        raise ValueError("timestamp_ms is neither milliseconds since 1970 nor -1 for none")
+        raise ValueError("timestamp_ms must be milliseconds since 1970, or -1 for none")
     return Message(
         partition, offset, timestamp_ms, _utf8(key), _value(record["value_b64"]), _headers(record["headers"])
     )
@@ -137,7 +136,7 @@ def _value(value_b64: object) -> bytes | None:
     if value_b64 is None:
         return None
     if not isinstance(value_b64, str):
-        raise ValueError("value_b64 is neither a string nor null")
+        raise ValueError("value_b64 must be a string or null")
     try:
         return binascii.a2b_base64(value_b64, strict_mode=True)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Timestamps as text, the way ClickHouse reads them."""
+"""Timestamps as text, as ClickHouse reads them."""
 
 from datetime import UTC, datetime
 
@@ -7,10 +7,10 @@ LAST_MS = 253_402_300_799_999
 
 
 def utc_text(ms: float) -> str:
-    """Milliseconds since 1970 as `YYYY-MM-DD HH:MM:SS.mmm` in UTC.
+    """Write milliseconds since 1970 as `YYYY-MM-DD HH:MM:SS.mmm` in UTC.
 
-    A fraction of a millisecond is cut off. Timestamps past the year 9999, which a very large
-    max_timestamp_diff_days lets through, come out as its last millisecond.
+    A fraction of a millisecond is cut off. A timestamp past the year 9999 comes out as that
+    year's last millisecond; only a very large max_timestamp_diff_days lets one through.
     """
     seconds, milliseconds = divmod(min(int(ms), LAST_MS), 1000)
     return f"{datetime.fromtimestamp(seconds, UTC).isoformat(' ')[:19]}.{milliseconds:03}"

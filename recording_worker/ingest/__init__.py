@@ -1,1 +1,1 @@
-"""Message files through the worker's pipeline to a folder, without Kafka: what `recording-worker ingest` does."""
+"""`recording-worker ingest`: takes message files through the worker's pipeline to a folder, without Kafka."""

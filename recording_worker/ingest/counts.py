@@ -1,4 +1,4 @@
-"""IngestCounts: what an ingest counts, and the summary it makes of it."""
+"""IngestCounts: the figures of an ingest, and the summary made from them."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from recording_worker.recording.flush import FlushedBatch
 
 @dataclass(slots=True)
 class IngestCounts:
-    """What was read and what was written. Those of several workers add up by `add`."""
+    """What was read and what was written. `add` sums up several workers' counts."""
 
     ended: Counter[tuple[int, int]] = field(default_factory=Counter)
     """Messages by the codes of disposition and reason, as the pipeline ended them."""
@@ -22,7 +22,7 @@ class IngestCounts:
     recorded: int = 0
     """Messages whose events are in written blocks."""
     discarded: int = 0
-    """Messages that were recorded, and taken out again when their session passed the event limit."""
+    """Messages that were recorded and taken out again, because their session passed the event limit."""
     events: int = 0
     blocks: int = 0
     bytes_written: int = 0
@@ -31,7 +31,7 @@ class IngestCounts:
     """(team id, session id) of all blocks."""
 
     def read(self, batch: MessageBatch) -> None:
-        """Count a batch the pipeline has run."""
+        """Count a batch after the pipeline has run it."""
         self.ended.update(zip(batch.dispositions, batch.reasons, strict=True))
         self.bytes_in += sum(len(value) for value in batch.values if value)
         if batch.decoded is not None:
@@ -56,9 +56,9 @@ class IngestCounts:
         self.bytes_written += other.bytes_written
 
     def summary(self, seconds: float) -> dict[str, object]:
-        """The content of summary.json. `messages` = `ok` + all of `dropped`, `dlq` and `redirected`.
+        """Return the content of summary.json. `messages` = `ok` + all of `dropped`, `dlq` and `redirected`.
 
-        Raises WorkerError where a message the pipeline took is in no block.
+        Raises WorkerError if the pipeline took a message that is in no block.
         """
         if lost := self.ended[Disposition.OK, Reason.NONE] - self.recorded - self.discarded:
             raise WorkerError(f"{lost} messages were taken, but are in no block")

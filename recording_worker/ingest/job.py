@@ -1,4 +1,4 @@
-"""One ingest worker's part: its files through the pipeline, into one folder."""
+"""One ingest worker's part: it takes its files through the pipeline into one folder."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -27,24 +27,24 @@ _FINGERPRINT_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class IngestJob:
-    """What one worker is to do. Crosses to a spawned process, so it is picklable."""
+    """What one worker does. It goes to a spawned process, so it can be pickled."""
 
     settings: Settings
     files: list[tuple[int, Path]]
     """(partition, path), in order."""
     folder: Path
-    """Where batch files are written until all is done."""
+    """Where batch files are written until everything is done."""
     final_folder: Path
-    """Where they will be then: what their URLs name."""
+    """Where they are afterwards. Their URLs name this folder."""
     topics_folder: Path
-    """This worker's own folder for what would go to Kafka; made by the worker."""
+    """This worker's own folder for the records that would go to Kafka. The worker makes it."""
 
 
 def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
-    """Do the job; `report` is told (bytes read from files, messages done) since it was last told.
+    """Do the job. `report` gets (bytes read from files, messages done) since its last call.
 
-    Session batches are flushed by size and at the end, never by age, so the same files make the same
-    blocks every time. Raises WorkerError.
+    Session batches are flushed by size and at the end, never by age, so that the same files make the same blocks every
+    time. Raises WorkerError.
     """
     settings, counts, clock = job.settings, IngestCounts(), SystemClock()
     manager = _CountingManager(
@@ -56,7 +56,7 @@ def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
     flusher = Flusher(
         storage, topics, settings=settings, clock=clock, on_flushed=counts.flushed, source_of=sources.__getitem__
     )
-    # read once: what becomes of a file does not change while it is read
+    # not refreshed: the same rules apply to the whole file
     stores = Stores(clock, interval=settings.refresh_interval, stale_after=settings.stale_after)
     try:
         pipeline = build_pipeline(
@@ -85,7 +85,7 @@ def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
 
 
 class _CountingManager(SessionBatchManager):
-    """Counts the messages that the event limit took out of the session batches handed over."""
+    """Also counts the messages that the event limit took out of the session batches."""
 
     discarded_messages = 0
 
@@ -96,7 +96,7 @@ class _CountingManager(SessionBatchManager):
 
 
 def _source(path: Path) -> str:
-    """A name for the file's content, whatever the file is called: the same lines are the same messages."""
+    """Name a file after its content, not after its path: the same lines are the same messages."""
     with path.open("rb") as file:
         start = file.read(_FINGERPRINT_BYTES)
     size = path.stat().st_size
@@ -104,14 +104,14 @@ def _source(path: Path) -> str:
 
 
 def _flush(manager: SessionBatchManager, flusher: Flusher, reason: FlushReason) -> None:
-    """Flush once the flush in flight is done: so it does not depend on its pace how messages fall into batches."""
+    """Wait for the flush in flight, then flush. So the storage's pace does not decide which batch a message is in."""
     flusher.wait()
     flusher.raise_if_failed()
     flusher.submit(manager.swap(), reason)
 
 
 def _run_batches(job: IngestJob, pipeline: Pipeline, report: Callable[[int, int], None]) -> Iterator[MessageBatch]:
-    """The files' messages, as batches that the pipeline has run."""
+    """Give the files' messages as batches, after the pipeline has run each."""
     settings = job.settings
     read: list[int] = []
     messages = chain.from_iterable(read_messages(path, partition, read.append) for partition, path in job.files)
@@ -124,12 +124,12 @@ def _run_batches(job: IngestJob, pipeline: Pipeline, report: Callable[[int, int]
         read.clear()
 
 
-def _poll(messages: Iterator[Message], most: int, most_bytes: int) -> list[Message]:
-    """The next messages, as many as a poll takes; fewer where their values come to `most_bytes`."""
+def _poll(messages: Iterator[Message], max_messages: int, max_bytes: int) -> list[Message]:
+    """Take the next messages: up to `max_messages`, fewer if their values reach `max_bytes`."""
     polled: list[Message] = []
-    for message in islice(messages, most):
+    for message in islice(messages, max_messages):
         polled.append(message)
-        most_bytes -= len(message.value or b"")
-        if most_bytes <= 0:
+        max_bytes -= len(message.value or b"")
+        if max_bytes <= 0:
             break
     return polled

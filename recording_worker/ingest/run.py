@@ -1,4 +1,4 @@
-"""ingest: shares the files out to workers, adds up what they counted, puts the folder in place."""
+"""Ingest: shares the files out to workers, adds up their counts, and puts the folder in place."""
 
 import json
 import multiprocessing
@@ -18,11 +18,11 @@ from recording_worker.ingest.staging import staged_folder
 from recording_worker.settings.model import Settings
 
 Report = Callable[[int, int], None]
-"""Is told (bytes read from files, messages done) since it was last told."""
+"""Gets (bytes read from files, messages done) since its last call."""
 
 
 def ingest(settings: Settings, files: Sequence[Path], out: Path, report: Report) -> dict[str, object]:
-    """Run the files through the pipeline into the folder `out`; returns the summary.
+    """Run the files through the pipeline into the folder `out`. Return the summary.
 
     Each file is a partition, in the order given, and belongs to one of the workers. `out` appears whole or
     not at all. Raises WorkerError.
@@ -46,7 +46,7 @@ def ingest(settings: Settings, files: Sequence[Path], out: Path, report: Report)
 
 
 def _share_out(files: Sequence[Path], workers: int) -> list[list[tuple[int, Path]]]:
-    """The files as (partition, path), the largest first to the worker with the least."""
+    """Give each file, as (partition, path), to the worker with the least bytes; the largest file goes first."""
     shares: list[list[tuple[int, Path]]] = [[] for _ in range(min(workers, len(files)))]
     loads = [0] * len(shares)
     for partition, path in sorted(enumerate(files), key=lambda file: -file[1].stat().st_size):
@@ -57,7 +57,7 @@ def _share_out(files: Sequence[Path], workers: int) -> list[list[tuple[int, Path
 
 
 def _join_topics(parts: Sequence[Path], folder: Path) -> None:
-    """Each topic's records as one file, worker after worker."""
+    """Join each topic's files into one, worker after worker."""
     folder.mkdir()
     for part in parts:
         for source in sorted(part.iterdir()):
@@ -67,7 +67,7 @@ def _join_topics(parts: Sequence[Path], folder: Path) -> None:
 
 
 def _run_jobs(jobs: Sequence[IngestJob], report: Report) -> list[IngestCounts]:
-    """Each job in a spawned process of its own. Raises the first WorkerError of any; no process is left behind."""
+    """Run each job in a spawned process. Raises the first WorkerError of any job; no process is left behind."""
     context = multiprocessing.get_context("spawn")
     pending: dict[Connection, BaseProcess] = {}
     finished: list[IngestCounts] = []
@@ -93,7 +93,7 @@ def _run_jobs(jobs: Sequence[IngestJob], report: Report) -> list[IngestCounts]:
 
 
 def _receive(connection: Connection, process: BaseProcess, report: Report) -> IngestCounts | None:
-    """Take one message of a worker: its counts when it is done. Raises what it failed with."""
+    """Take one message from a worker. Return its counts once it is done. Raises its error if it failed."""
     try:
         message = connection.recv()
     except EOFError:
@@ -108,9 +108,9 @@ def _receive(connection: Connection, process: BaseProcess, report: Report) -> In
 
 
 def _work(job: IngestJob, connection: Connection) -> None:
-    """A worker process: sends what it has done, and at the end its counts or its WorkerError.
+    """The main function of a worker process. Sends its progress, and at the end its counts or its WorkerError.
 
-    It ends by itself when its parent is gone and nobody listens.
+    It ends by itself if its parent is gone.
     """
     try:
         connection.send(run_job(job, lambda *done: connection.send(done)))
@@ -122,7 +122,7 @@ def _work(job: IngestJob, connection: Connection) -> None:
 
 @contextmanager
 def _ctrl_c_ignored() -> Iterator[None]:
-    """Processes started in here ignore Ctrl-C from their first moment: their parent ends them."""
+    """Let the processes started inside ignore Ctrl-C from their first moment. Their parent ends them."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The folder an ingest writes to: made beside the one asked for, and renamed to it when all is done."""
+"""The folder that an ingest writes to: a temporary neighbour of the final one, renamed to it at the end."""
 
 import os
 import shutil
@@ -12,10 +12,9 @@ from recording_worker.errors import ConfigError, WorkerError
 
 @contextmanager
 def staged_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder`, which becomes `folder` at the end; on any exception it is removed.
+    """Make a temporary folder next to `folder`, and rename it to `folder` at the end. An exception removes it.
 
-    Raises ConfigError where `folder` can't be written, or holds something already; WorkerError for an OSError
-    of what runs inside.
+    Raises ConfigError if `folder` can't be written, or is not empty; WorkerError for an OSError that the block raises.
     """
     try:
         _check_free(folder)
@@ -38,13 +37,13 @@ def staged_folder(folder: Path) -> Iterator[Path]:
 
 def _check_free(folder: Path) -> None:
     if folder.is_mount():
-        raise ConfigError(f"{folder} is a mount point, which can't be put in place at once: give a folder below it")
+        raise ConfigError(f"{folder} is a mount point, which can't be replaced in one step: give a folder below it")
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty: give a folder that is empty or does not exist yet")
 
 
 def _umask() -> int:
-    """The process's umask, which can only be read by setting it."""
+    """Return the process's umask. It can only be read by setting it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

@@ -1,4 +1,4 @@
-"""TopicFiles: what would go to Kafka, as files of JSON lines."""
+"""TopicFiles: writes the records that would go to Kafka to files of JSON lines."""
 
 import base64
 from pathlib import Path
@@ -15,7 +15,7 @@ class TopicFiles:
     """A delivery that appends each record to `{topic}.jsonl` in a folder.
 
     A line is `{"key": str | null, "headers": [[str, str], …], "value": … , "value_b64": str | null}`: `value` is
-    JSON of ours, `value_b64` the bytes of a record that is passed on as it came. Bytes that are not UTF-8
+    JSON made here, `value_b64` the bytes of an input message passed on unchanged. Bytes that are not UTF-8
     become U+FFFD in `key` and `headers`.
     """
 
@@ -24,7 +24,7 @@ class TopicFiles:
         self._metadata_topic = metadata_topic
         self._files: dict[str, BinaryIO] = {}
         self.sessions: set[tuple[int, str]] = set()
-        """(team id, session id) of all block metadata seen."""
+        """(team id, session id) from all block metadata."""
         folder.mkdir()
 
     def deliver(self, flushed: FlushedBatch) -> None:
@@ -35,7 +35,7 @@ class TopicFiles:
                 self.sessions.add((metadata["team_id"], metadata["session_id"]))
 
     def close(self) -> None:
-        """Write what is buffered."""
+        """Write the buffered lines and close the files."""
         try:
             for file in self._files.values():
                 file.close()

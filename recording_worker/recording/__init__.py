@@ -1,1 +1,1 @@
-"""Session batches: what gathers events per session until a flush, and the flush itself."""
+"""Session batches: they gather events by session until a flush stores them as batch files."""

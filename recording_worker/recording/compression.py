@@ -1,4 +1,4 @@
-"""Compression of the blocks of one file, each on its own, so that each can be read on its own."""
+"""Compression of a file's blocks. Each block is compressed by itself, so that a reader can read one alone."""
 
 import struct
 from collections.abc import Iterator
@@ -11,26 +11,26 @@ from recording_worker._native import LineBuffer
 from recording_worker.settings.model import Codec
 
 SLICE_BYTES = 4 * 1024 * 1024
-"""Lines compressed in one call, bytes, or one block that is larger: little enough that what comes out can be
-uploaded meanwhile, enough that a call costs nothing beside it."""
+"""Bytes of lines compressed in one call, unless one block is larger. A slice is small enough to upload one while the
+next is compressed, and large enough that the call itself costs nothing."""
 _SEGMENT = struct.Struct("=QQ")
 
 
 class BlockCompressor(Protocol):
-    """Compresses blocks. Not for two threads at once."""
+    """Compresses blocks. One thread at a time may use it."""
 
     def compress(self, lines: LineBuffer) -> Iterator[memoryview]:
-        """The compressed blocks, one for each segment of `lines`, in order. At least one segment, none empty.
+        """Give the compressed blocks, one for each segment of `lines`, in order. No segment may be empty.
 
-        They are compressed as they are taken. `lines` is let go once all are.
+        A block is compressed when the caller takes it. After the last one `lines` is freed.
         """
 
 
 class ZstdBlocks:
-    """Each block one zstd frame with its content size and a checksum.
+    """Each block becomes one zstd frame with its content size and a checksum.
 
-    Many blocks are compressed in one call with the GIL released. One thread: a host runs a worker a core,
-    so further threads here would take their time from other workers.
+    One call compresses many blocks with the GIL released. It uses one thread: a host runs one worker a core, so further
+    threads would take their time from other workers.
     """
 
     def __init__(self, level: int) -> None:
@@ -46,7 +46,7 @@ class ZstdBlocks:
 
 
 class SnappyBlocks:
-    """Each block raw snappy (no framing), compressed with the GIL released."""
+    """Each block becomes raw snappy (no framing), compressed with the GIL released."""
 
     def compress(self, lines: LineBuffer) -> Iterator[memoryview]:
         view = memoryview(lines)
@@ -55,7 +55,7 @@ class SnappyBlocks:
 
 
 def _slices(segments: bytes) -> Iterator[bytes]:
-    """The segments in groups of about SLICE_BYTES."""
+    """Cut the segments into groups of about SLICE_BYTES."""
     first, size = 0, 0
     for number, (_, length) in enumerate(_SEGMENT.iter_unpack(segments), 1):
         size += length
@@ -67,5 +67,5 @@ def _slices(segments: bytes) -> Iterator[bytes]:
 
 
 def block_compressor(codec: Codec, zstd_level: int) -> BlockCompressor:
-    """The compressor of a codec."""
+    """Return the compressor of a codec."""
     return ZstdBlocks(zstd_level) if codec is Codec.ZSTD else SnappyBlocks()

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 
 class ConsoleEvent(Protocol):
-    """What the native core gives for a console event (`_native.ConsoleLog`)."""
+    """A console event as the native core gives it (`_native.ConsoleLog`)."""
 
     @property
     def level(self) -> str: ...
@@ -25,7 +25,7 @@ class ConsoleLogEntry(NamedTuple):
 
 
 class ConsoleLogRecorder:
-    """Counts every console event by level; stores equal (level, message) pairs of one message once."""
+    """Counts every console event by level. Stores equal (level, message) pairs of one message once."""
 
     __slots__ = ("counts", "entries")
 

@@ -1,4 +1,4 @@
-"""Flusher: writes a session batch to storage and hands its records and offsets to the delivery, beside consuming."""
+"""Flusher: writes a session batch to storage, then delivers its records and offsets, while the worker consumes."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -20,10 +20,10 @@ from recording_worker.storage.base import Storage
 
 @dataclass(frozen=True, slots=True)
 class FlushedPartition:
-    """A partition's part of a flushed batch: it counts as a whole or not at all."""
+    """A partition's part of a flushed batch. It is delivered as a whole or not at all."""
 
     account: Account
-    """Of the messages read into this batch."""
+    """What became of the messages that were read into this batch."""
     records: list[OutputRecord]
     """Console logs, warnings, DLQ and overflow records."""
     metadata: list[OutputRecord] = field(default_factory=list)
@@ -32,14 +32,14 @@ class FlushedPartition:
 
 @dataclass(frozen=True, slots=True)
 class FlushedBatch:
-    """A session batch whose files are stored; its records and offsets are yet to be delivered."""
+    """A session batch whose files are stored. Its records and offsets are not delivered yet."""
 
     batch_id: str
     topic: str
     reason: FlushReason
     partitions: dict[int, FlushedPartition]
     sessions: int
-    """Sessions, and so blocks, in the files."""
+    """Sessions in the files. Each has one block."""
     messages: int
     """Messages whose events are in the files."""
     events: int
@@ -52,7 +52,7 @@ class FlushedBatch:
 
     @property
     def records(self) -> list[OutputRecord]:
-        """All that goes to Kafka with this batch."""
+        """Everything that goes to Kafka with this batch."""
         parts = self.partitions.values()
         return [record for part in parts for record in part.records] + [
             record for part in parts for record in part.metadata
@@ -60,20 +60,20 @@ class FlushedBatch:
 
 
 class Delivery(Protocol):
-    """What makes a flushed batch count: its records reach Kafka, and its offsets move."""
+    """Makes a flushed batch count: its records reach Kafka, and its offsets move."""
 
     def deliver(self, flushed: FlushedBatch) -> None:
-        """Produce the records and have the offsets committed. Blocks until acknowledged.
+        """Produce the records and have the offsets committed. Blocks until Kafka has acknowledged them.
 
-        Called on the flush thread. What is of partitions that are not ours any more is left out. Raises FlushError.
+        Runs on the flush thread. Leaves out partitions that this worker no longer has. Raises FlushError.
         """
 
 
 class Flusher:
     """Flushes session batches on a thread of its own, one at a time.
 
-    A flush that fails stops the flusher for good: no later batch may move the offsets past the one that
-    was lost. The thread does not keep the process from exiting.
+    If a flush fails, the flusher stops for good: no later batch may move the offsets past the lost one. The thread does
+    not keep the process from exiting.
     """
 
     def __init__(
@@ -88,8 +88,8 @@ class Flusher:
     ) -> None:
         """`on_flushed` is called on the flush thread once a batch is delivered.
 
-        `source_of` names the source of a partition in the index: equal (source, offset) must be the same
-        message for ever. Without it that is `{topic}/{partition}`, as is right for a Kafka topic.
+        `source_of` names the source of a partition in the index. Equal (source, offset) must mean the same message for
+        ever. Without it the source is `{topic}/{partition}`, which is right for a Kafka topic.
         """
         self._storage = storage
         self._delivery = delivery
@@ -111,7 +111,7 @@ class Flusher:
         return not self._idle.is_set()
 
     def submit(self, session_batch: SessionBatchRecorder, reason: FlushReason) -> None:
-        """Hand a batch to the flush thread, which empties it. Raises RuntimeError where a flush is in flight.
+        """Hand a batch to the flush thread, which empties it. Raises RuntimeError if a flush is in flight.
 
         Raises the fault of an earlier flush.
         """
@@ -122,16 +122,16 @@ class Flusher:
         self._inbox.put((session_batch, reason))
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until no flush is in flight, at most `timeout` seconds; returns whether that is so."""
+        """Wait until no flush is in flight, at most `timeout` seconds. Return whether none is."""
         return self._idle.wait(timeout)
 
     def raise_if_failed(self) -> None:
-        """Raise what a flush failed with, if one did."""
+        """If a flush failed, raise its fault."""
         if self._fault is not None:
             raise self._fault
 
     def close(self) -> None:
-        """End the thread, after the flush in flight. Raises nothing: see `raise_if_failed`."""
+        """Wait for the flush in flight, then end the thread. Raises nothing: see `raise_if_failed`."""
         self._inbox.put(None)
         self._thread.join()
 

@@ -1,4 +1,4 @@
-"""SessionBatchManager and SessionBatchRecorder: what accumulates until a flush, per partition and session."""
+"""SessionBatchManager and SessionBatchRecorder: what gathers until a flush, by partition and session."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -50,22 +50,22 @@ class SessionRecorder:
 
 @dataclass(slots=True)
 class PartitionBatch:
-    """What a session batch holds of one partition."""
+    """One partition's part of a session batch."""
 
     sessions: dict[tuple[int, str], SessionRecorder] = field(default_factory=dict)
     over_limit: set[tuple[int, str]] = field(default_factory=set)
-    """Sessions dropped from this batch for having too many events."""
+    """Sessions that were dropped from this batch because they have too many events."""
     records: list[OutputRecord] = field(default_factory=list)
     """DLQ, overflow and warning records that leave together with the offsets."""
     first_offset: int | None = None
     next_offset: int = 0
-    """The offset to go on from once this batch is delivered."""
+    """The next offset to read once this batch is delivered."""
     ended: Counter[int] = field(default_factory=Counter)
     """Messages read, by disposition."""
     skipped: int = 0
-    """Offsets that were gone from the log (`on_offset_gap`)."""
+    """Offsets that were gone from the log before they were read (`on_offset_gap`)."""
     discarded_messages: int = 0
-    """Messages that were recorded and taken out again, their session being over the event limit."""
+    """Messages that were recorded and taken out again, because their session passed the event limit."""
     discarded_events: int = 0
     raw_bytes: int = 0
 
@@ -83,13 +83,13 @@ class PartitionBatch:
         )
 
     def advance(self, first: int, end: int) -> None:
-        """Move the offset past what was read, from `first` up to, not including, `end`."""
+        """Move the offset past the messages from `first` up to, not including, `end`."""
         if self.first_offset is None:
             self.first_offset = first
         self.next_offset = end
 
     def skip(self, first: int, end: int) -> None:
-        """Move the offset past offsets that are gone from the log."""
+        """Move the offset past messages that are gone from the log."""
         self.advance(first, end)
         self.skipped += end - first
 
@@ -109,13 +109,13 @@ class SessionBatchRecorder:
         self.batch_id = str(uuid_utils.uuid7())
         self.topic = topic
         self.started = started
-        """Monotonic seconds at the first message."""
+        """When its first message came, monotonic seconds."""
         self.partitions: dict[int, PartitionBatch] = {}
         self._max_events_per_session = max_events_per_session
 
     @property
     def raw_bytes(self) -> int:
-        """Bytes held: uncompressed lines, and the records that wait for the flush."""
+        """Bytes it holds: uncompressed lines, and the records that wait for the flush."""
         return sum(partition.raw_bytes for partition in self.partitions.values())
 
     @property
@@ -124,7 +124,7 @@ class SessionBatchRecorder:
 
     @property
     def discarded_messages(self) -> int:
-        """Messages that were recorded and taken out again, their session being over the event limit."""
+        """Messages that were recorded and taken out again, because their session passed the event limit."""
         return sum(partition.discarded_messages for partition in self.partitions.values())
 
     @property
@@ -132,13 +132,13 @@ class SessionBatchRecorder:
         return sum(partition.discarded_events for partition in self.partitions.values())
 
     def sessions(self) -> Iterable[SessionRecorder]:
-        """All sessions, partition by partition, in the order they were first seen."""
+        """Give all sessions, partition by partition, in the order they were first seen."""
         for partition in self.partitions.values():
             yield from partition.sessions.values()
 
     @property
     def offsets(self) -> dict[int, int]:
-        """Partition → the offset to go on from once this batch is delivered."""
+        """Partition → the next offset to read once this batch is delivered."""
         return {number: partition.next_offset for number, partition in self.partitions.items()}
 
     def record(self, number: int, offset: int, team: Team, retention: str, decoded: DecodedBatch, row: int) -> bool:
@@ -182,7 +182,7 @@ class SessionBatchRecorder:
 
 
 class SessionBatchManager:
-    """Holds the current session batch, and says when it is due."""
+    """Holds the current session batch, and says when it is due for a flush."""
 
     def __init__(
         self, topic: str, clock: Clock, max_bytes: int, max_age: float, max_events_per_session: int | None
@@ -196,7 +196,7 @@ class SessionBatchManager:
 
     @property
     def current(self) -> SessionBatchRecorder:
-        """The session batch that takes messages; begun when first asked for."""
+        """The session batch that takes messages. It begins with the first access."""
         if self._current is None:
             self._current = SessionBatchRecorder(self._topic, self._max_events_per_session, self._clock.monotonic())
         return self._current
@@ -215,11 +215,11 @@ class SessionBatchManager:
 
     @property
     def is_full(self) -> bool:
-        """Whether the current batch has reached its size, so that nothing more may be read into it."""
+        """Whether the current batch has reached its size limit. Then nothing more may be read into it."""
         return self.raw_bytes >= self._max_bytes
 
     def due(self) -> FlushReason | None:
-        """Why the current batch should be flushed now, or None."""
+        """Return why the current batch is due for a flush now, or None."""
         if self._current is None or self.is_empty:
             return None
         if self.is_full:
@@ -229,12 +229,12 @@ class SessionBatchManager:
         return None
 
     def swap(self) -> SessionBatchRecorder:
-        """Hand over the current batch; the next message begins a new one."""
+        """Return the current batch. The next message begins a new one."""
         batch, self._current = self.current, None
         return batch
 
     def discard_partitions(self, partitions: Iterable[int]) -> int:
-        """Forget what the current batch holds of these partitions; returns how many sessions that were."""
+        """Drop these partitions from the current batch. Return how many sessions that drops."""
         if self._current is None:
             return 0
         dropped = [self._current.partitions.pop(number, None) for number in partitions]
