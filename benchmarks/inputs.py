@@ -16,8 +16,9 @@ import zstandard
 from recording_worker._native import DecodedBatch, Decoder, SessionBlock
 from recording_worker.demo.page import PATHS, Page
 from recording_worker.demo.traffic import Draft
-from recording_worker.demo.visitor import Event, Visitor
+from recording_worker.demo.visitor import Visitor
 from recording_worker.formats.message_file import read_messages
+from recording_worker.formats.rrweb import Event
 from recording_worker.messages import Message
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders

@@ -17,7 +17,8 @@ import cramjam
 import orjson
 
 from recording_worker.demo.page import PATHS, Page
-from recording_worker.demo.visitor import Event, Visitor
+from recording_worker.demo.visitor import Visitor
+from recording_worker.formats.rrweb import Event
 from recording_worker.messages import Headers, Message
 from recording_worker.outcome import Disposition, Reason
 

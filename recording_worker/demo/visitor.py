@@ -4,14 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
 from recording_worker.demo.page import Page
+from recording_worker.formats.rrweb import CONSOLE_PLUGIN, Event, EventType, Interaction, Source
 
-Event = dict[str, object]
-
-_FULL_SNAPSHOT, _INCREMENTAL, _META, _CUSTOM, _PLUGIN = 2, 3, 4, 5, 6
-_MUTATION, _MOUSE_MOVE, _MOUSE_INTERACTION, _SCROLL, _VIEWPORT_RESIZE, _INPUT = 0, 1, 2, 3, 4, 5
-_MOUSE_UP, _MOUSE_DOWN, _CLICK = 0, 1, 2
 _WIDTH, _HEIGHT = 1280, 800
-_MOST_PAGES = 7
+_MAX_PAGES = 7
 _ACTIONS_A_PAGE = (6, 24)
 _TYPED = ("teapot", "Ada Example", "12 Long Lane", "ada@example.org", "zum Geburtstag 🎂", "お茶")
 _CONSOLE = {
@@ -33,7 +29,7 @@ class Visitor:
 
     def events(self) -> Iterator[Event]:
         """All events of the visit."""
-        for page in [self._page, *self._random.choices(self._pages, k=self._random.randrange(1, _MOST_PAGES))]:
+        for page in [self._page, *self._random.choices(self._pages, k=self._random.randrange(1, _MAX_PAGES))]:
             yield from self._load(page)
             for _ in range(self._random.randint(*_ACTIONS_A_PAGE)):
                 yield from self._random.choices(*self._actions())[0]()
@@ -57,13 +53,13 @@ class Visitor:
         return {"type": kind, "data": data, "timestamp": self.time_ms}
 
     def _incremental(self, source: int, after_ms: int = 20, **data: object) -> Event:
-        return self._event(_INCREMENTAL, {"source": source, **data}, after_ms)
+        return self._event(EventType.INCREMENTAL, {"source": source, **data}, after_ms)
 
     def _load(self, page: Page) -> Iterator[Event]:
         self._page = page.load()
-        yield self._event(_META, {"href": self._page.href, "width": _WIDTH, "height": _HEIGHT}, 500)
-        yield self._event(_FULL_SNAPSHOT, {"node": self._page.root, "initialOffset": {"left": 0, "top": 0}})
-        yield self._event(_CUSTOM, {"tag": "$pageview", "payload": {"href": self._page.href}})
+        yield self._event(EventType.META, {"href": self._page.href, "width": _WIDTH, "height": _HEIGHT}, 500)
+        yield self._event(EventType.FULL_SNAPSHOT, {"node": self._page.root, "initialOffset": {"left": 0, "top": 0}})
+        yield self._event(EventType.CUSTOM, {"tag": "$pageview", "payload": {"href": self._page.href}})
 
     def _move(self) -> Iterator[Event]:
         x, y = self._random.randrange(_WIDTH), self._random.randrange(_HEIGHT)
@@ -72,26 +68,26 @@ class Visitor:
         for offset in range(-450, 1, 50):
             x, y = x + self._random.randrange(-30, 30), y + self._random.randrange(-20, 20)
             positions.append({"x": x, "y": y, "id": node, "timeOffset": offset})
-        yield self._incremental(_MOUSE_MOVE, 500, positions=positions)
+        yield self._incremental(Source.MOUSE_MOVE, 500, positions=positions)
 
     def _scroll(self) -> Iterator[Event]:
         y = 0
         for _ in range(self._random.randrange(2, 8)):
             y += self._random.randrange(40, 240)
-            yield self._incremental(_SCROLL, 100, id=1, x=0, y=y)
+            yield self._incremental(Source.SCROLL, 100, id=1, x=0, y=y)
 
     def _click(self) -> Iterator[Event]:
         if not self._page.buttons:
             return
         button = self._random.choice(self._page.buttons)
         at = {"id": button, "x": self._random.randrange(_WIDTH), "y": self._random.randrange(_HEIGHT), "pointerType": 0}
-        for kind in (_MOUSE_DOWN, _MOUSE_UP, _CLICK):
-            yield self._incremental(_MOUSE_INTERACTION, 60, type=kind, **at)
+        for kind in (Interaction.MOUSE_DOWN, Interaction.MOUSE_UP, Interaction.CLICK):
+            yield self._incremental(Source.MOUSE_INTERACTION, 60, type=kind, **at)
 
     def _type(self) -> Iterator[Event]:
         field, text = self._random.choice(self._page.inputs), self._random.choice(_TYPED)
         for end in range(1, len(text) + 1):
-            yield self._incremental(_INPUT, 120, id=field, text=text[:end], isChecked=False, userTriggered=True)
+            yield self._incremental(Source.INPUT, 120, id=field, text=text[:end], isChecked=False, userTriggered=True)
 
     def _mutate(self) -> Iterator[Event]:
         """A script changes a text, marks a button and, where there is a list, takes one product for another."""
@@ -106,7 +102,7 @@ class Visitor:
             removes.append({"parentId": parent, "id": removed})
             adds.append({"parentId": parent, "nextId": None, "node": added})
         yield self._incremental(
-            _MUTATION,
+            Source.MUTATION,
             200,
             texts=[{"id": self._random.choice(page.texts), "value": page.sentence()}],
             attributes=[{"id": number, "attributes": {"class": "buy busy"}} for number in page.buttons[:1]],
@@ -117,12 +113,12 @@ class Visitor:
     def _log(self) -> Iterator[Event]:
         level = self._random.choice(list(_CONSOLE))
         payload = {"level": level, "trace": [f"{self._page.href}app.js:12:7"], "payload": _CONSOLE[level]}
-        yield self._event(_PLUGIN, {"plugin": "rrweb/console@1", "payload": payload})
+        yield self._event(EventType.PLUGIN, {"plugin": CONSOLE_PLUGIN, "payload": payload})
 
     def _resize(self) -> Iterator[Event]:
         width, height = self._random.choice(((1280, 800), (1024, 768), (390, 844)))
-        yield self._incremental(_VIEWPORT_RESIZE, 400, width=width, height=height)
+        yield self._incremental(Source.VIEWPORT_RESIZE, 400, width=width, height=height)
 
     def _note(self) -> Iterator[Event]:
         """The visitor reads for a while; the recorder says so."""
-        yield self._event(_CUSTOM, {"tag": "sessionIdle", "payload": {"reason": "user inactivity"}}, 6000)
+        yield self._event(EventType.CUSTOM, {"tag": "sessionIdle", "payload": {"reason": "user inactivity"}}, 6000)

@@ -3,33 +3,33 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
 from recording_worker._native import unpack_line
+from recording_worker.formats.rrweb import (
+    ACTIVE_SOURCES,
+    ACTIVITY_GAP_MS,
+    MOUSE_SOURCES,
+    Event,
+    EventType,
+    Source,
+    console_line,
+    data_of,
+    is_click,
+    source_of,
+    type_of,
+    url_of,
+)
 from recording_worker.reading.batch_files import Block
 from recording_worker.text import counted
 
-ACTIVITY_GAP_MS = 5_000
-"""After this long without a user's doing the session counts as inactive, as in `active_milliseconds`."""
-
-_FULL_SNAPSHOT, _INCREMENTAL, _META, _CUSTOM, _PLUGIN = 2, 3, 4, 5, 6
-_MOUSE, _INTERACTION, _INPUT, _TOUCH = 1, 2, 5, 6
-_ACTIVE_SOURCES = frozenset({1, 2, 3, 4, 5, 6, 7, 12})
-_CLICKS = frozenset({2, 3, 4, 9})
-_CONSOLE = "rrweb/console@1"
-_LEVELS = {"warn": "warn", "countReset": "warn", "error": "error", "assert": "error"}
-_MAX_MESSAGE = 2_999
-_MAX_URL = 4_096
 _PACKED = "2024-10"
 """The `cv` of an event that the client has packed: in files written with `unpack_client_compression` off."""
 _MAX_UNPACKED_BYTES = 256 * 1024 * 1024
 """Of one event."""
-
-Event = dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -56,17 +56,17 @@ class Window:
         """Add the window's next event."""
         self.end = at
         self.events += 1
-        kind, data = event.get("type"), _object(event.get("data"))
-        if kind == _FULL_SNAPSHOT and self.playable_from is None:
+        kind, data = type_of(event), data_of(event)
+        if kind == EventType.FULL_SNAPSHOT and self.playable_from is None:
             if isinstance(data.get("node"), dict):
                 self.playable_from = at
                 self.lines = [self._size_line] if self._size_line else []
             self.wireframes = self.wireframes or "wireframes" in data
         if self.playable_from is not None:
             self.lines.append(line)
-        elif kind == _META:
+        elif kind == EventType.META:
             self._size_line = line
-        if kind == _INCREMENTAL and _is_in(data.get("source"), _ACTIVE_SOURCES):
+        if source_of(event) in ACTIVE_SOURCES:
             if self.active and at - self.active[-1][1] <= ACTIVITY_GAP_MS:
                 self.active[-1] = (self.active[-1][0], at)
             else:
@@ -211,50 +211,15 @@ def _parsed(line: bytes) -> tuple[str, Event, float]:
 
 def _note(recording: Recording, event: Event, at: float, window: int) -> None:
     """Count the event, and keep what is listed of it: console messages and urls."""
-    kind, data = event.get("type"), _object(event.get("data"))
-    payload = _object(data.get("payload"))
-    counts = recording.counts
-    if kind == _INCREMENTAL:
-        source = data.get("source")
-        counts["clicks"] += source == _INTERACTION and _is_in(data.get("type"), _CLICKS)
-        counts["keypresses"] += source == _INPUT
-        counts["mouse"] += _is_in(source, (_MOUSE, _INTERACTION, _TOUCH))
-    elif kind == _FULL_SNAPSHOT:
-        counts["snapshots"] += 1
-    elif kind == _PLUGIN and data.get("plugin") == _CONSOLE:
-        level = _level(payload.get("level"))
-        counts[level] += 1
-        recording.console.append(ConsoleMessage(at, level, _console_text(payload.get("payload")), window))
-    if not (kind == _CUSTOM and data.get("tag") == "$json_ld"):
-        url = next((url for url in (data.get("href"), payload.get("href")) if isinstance(url, str) and url), None)
-        if url and url != recording.windows[window].url:
-            recording.windows[window].url = url
-            recording.urls.append((at, url[:_MAX_URL], window))
-
-
-def _console_text(payload: object) -> str:
-    """The strings of a console event's payload; those that are JSON strings without their quotes."""
-    strings = [text for text in payload if isinstance(text, str)] if isinstance(payload, list) else []
-    return " ".join(_unquoted(text)[:_MAX_MESSAGE] for text in strings)
-
-
-def _unquoted(text: str) -> str:
-    if not text.startswith('"'):
-        return text
-    try:
-        said = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    return said if isinstance(said, str) else text
-
-
-def _level(level: object) -> str:
-    return _LEVELS.get(level, "info") if isinstance(level, str) else "info"
-
-
-def _object(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _is_in(value: object, numbers: Collection[int]) -> bool:
-    return isinstance(value, int | float) and value in numbers
+    source, counts = source_of(event), recording.counts
+    counts["clicks"] += is_click(event)
+    counts["keypresses"] += source == Source.INPUT
+    counts["mouse"] += source in MOUSE_SOURCES
+    counts["snapshots"] += type_of(event) == EventType.FULL_SNAPSHOT
+    if said := console_line(event):
+        counts[said.level] += 1
+        recording.console.append(ConsoleMessage(at, said.level, said.message, window))
+    url = url_of(event)
+    if url and url != recording.windows[window].url:
+        recording.windows[window].url = url
+        recording.urls.append((at, url, window))

@@ -7,9 +7,7 @@ from collections.abc import Iterable
 import orjson
 
 from recording_worker.formats.batch_file import BlockEntry
-
-GAP_MS = 10_000
-"""What a gap is more than, between two blocks as between two events of one (docs/data/messages.md)."""
+from recording_worker.formats.rrweb import GAP_MS
 
 
 class Session:

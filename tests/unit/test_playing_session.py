@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from recording_worker.reading.batch_files import Block
 from recording_worker.storage.local import LocalFile
 from tests.batch_files import block
 from tests.builders import NOW_MS
+from tests.decoders import decode_native
+from tests.inputs import Input, event_text, plain_value
 
 NODE = {"type": 0, "childNodes": [], "id": 1}
 
@@ -84,21 +87,39 @@ def test_activity_ends_after_five_seconds() -> None:
 def test_counts() -> None:
     recording = shown(
         *[line(event(3, at, source=2, type=kind)) for at, kind in enumerate((2, 3, 4, 9, 5, True, "2"))],
+        line(event(3, 9, source=True)),
         line(event(3, 10, source=5)),
         line(event(3, 11, source=1)),
         line(event(2, 12, node=NODE)),
     )
-    assert recording.counts == {"clicks": 4, "keypresses": 1, "mouse": 8, "snapshots": 1}
+    assert recording.counts == Counter(clicks=4, keypresses=1, mouse=8, snapshots=1)
+
+
+CONSOLE_EVENTS = [
+    pytest.param('{"level":"log","payload":["\\"hello\\"","12","{\\"a\\":1}"]}', id="json in quotes"),
+    pytest.param('{"level":"warn","payload":["plain",7,null,["x"],""]}', id="strings alone count"),
+    pytest.param('{"level":"countReset","payload":[]}', id="nothing said"),
+    pytest.param('{"level":"assert","payload":["\\ud83d lone","\\ud83d\\ude00"]}', id="surrogates"),
+    pytest.param('{"level":["odd"],"payload":"no list"}', id="no list"),
+    pytest.param('{"level":"error","level":"info","payload":["a"],"payload":["b"]}', id="repeated keys"),
+    pytest.param(f'{{"level":"error","payload":["{"é" * 3_100}","{"x" * 2_999}"]}}', id="cut"),
+    pytest.param('["level","warn"]', id="no object"),
+    pytest.param("null", id="null"),
+]
+
+
+@pytest.mark.parametrize("payload", CONSOLE_EVENTS)
+def test_the_console_says_what_the_console_logs_topic_says(payload: str) -> None:
+    """The player's rule and the core's, on the same payload."""
+    text = event_text(f'{{"plugin":"rrweb/console@1","payload":{payload}}}', type="6")
+    [decoded] = decode_native([Input(plain_value([text]))]).rows
+    [stored] = decoded.console_logs
+    [said] = shown(*[f'["w1",{event}]'.encode() for event in decoded.events]).console
+    assert (said.at, said.level, said.text) == (stored.timestamp, stored.level, stored.message)
 
 
 def test_console_messages() -> None:
-    said = [
-        ("log", ['"hello"', "12", '{"a":1}']),
-        ("warn", ["plain"]),
-        ("countReset", []),
-        ("assert", ['"\\ud83d lone"', 7]),
-        (["odd"], "no list"),
-    ]
+    said = [("log", ['"hello"', "12"]), ("warn", ["plain"]), ("assert", ["\ud83d lone"])]
     recording = shown(
         *[
             line(event(6, at, plugin="rrweb/console@1", payload={"level": level, "payload": payload}))
@@ -106,15 +127,12 @@ def test_console_messages() -> None:
         ],
         line(event(6, 9, plugin="rrweb/network@1", payload={})),
     )
-    assert [(message.level, message.text) for message in recording.console] == [
-        ("info", 'hello 12 {"a":1}'),
-        ("warn", "plain"),
-        ("warn", ""),
-        ("error", "\ud83d lone"),
-        ("info", ""),
+    shown_texts = ['"hello" 12', "plain", "\ufffd lone"]
+    assert [(message.at - NOW_MS, message.level, message.text) for message in recording.console] == [
+        (at, level, text) for at, (level, text) in enumerate(zip(("info", "warn", "error"), shown_texts, strict=True))
     ]
-    assert recording.counts == {"info": 2, "warn": 2, "error": 1}
-    assert json.loads(recording.as_json())["console"][3]["text"] == "\ud83d lone"
+    assert [recording.counts[level] for level in ("info", "warn", "error")] == [1, 1, 1]
+    assert [message["text"] for message in json.loads(recording.as_json())["console"]] == shown_texts
 
 
 def test_urls_in_order_and_not_repeated() -> None:

@@ -1,0 +1,137 @@
+"""rrweb's events: their numbers and names, and the rules of docs/data/messages.md that say what an event counts as.
+
+The native core applies the same rules (`_native/events.cc`); `tests/property/test_rrweb.py` compares the two.
+Event types, sources and interactions: https://github.com/rrweb-io/rrweb/blob/master/packages/types/src/index.ts
+"""
+
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+Event = dict[str, Any]
+
+GAP_MS = 10_000
+"""A gap is a pause between two events that is longer than this."""
+ACTIVITY_GAP_MS = 5_000
+"""A session is inactive once this much time has passed since the user last did something."""
+CONSOLE_PLUGIN = "rrweb/console@1"
+MAX_URL_LENGTH = 4_096
+"""Characters; longer urls are cut."""
+MAX_CONSOLE_STRING_LENGTH = 2_999
+"""Characters; longer strings of a console event are cut."""
+
+
+class EventType(IntEnum):
+    """An event's `type`."""
+
+    FULL_SNAPSHOT = 2
+    INCREMENTAL = 3
+    META = 4
+    CUSTOM = 5
+    PLUGIN = 6
+
+
+class Source(IntEnum):
+    """What an incremental event reports: its `data.source`."""
+
+    MUTATION = 0
+    MOUSE_MOVE = 1
+    MOUSE_INTERACTION = 2
+    SCROLL = 3
+    VIEWPORT_RESIZE = 4
+    INPUT = 5
+    TOUCH_MOVE = 6
+    MEDIA = 7
+    DRAG = 12
+
+
+class Interaction(IntEnum):
+    """What a mouse interaction is: its `data.type`."""
+
+    MOUSE_UP = 0
+    MOUSE_DOWN = 1
+    CLICK = 2
+    CONTEXT_MENU = 3
+    DOUBLE_CLICK = 4
+    TOUCH_END = 9
+
+
+ACTIVE_SOURCES = frozenset(Source) - {Source.MUTATION}
+"""Incremental events of these sources show that the user did something."""
+MOUSE_SOURCES = frozenset({Source.MOUSE_MOVE, Source.MOUSE_INTERACTION, Source.TOUCH_MOVE})
+CLICKS = frozenset({Interaction.CLICK, Interaction.CONTEXT_MENU, Interaction.DOUBLE_CLICK, Interaction.TOUCH_END})
+
+_LEVELS = {"warn": "warn", "countReset": "warn", "error": "error", "assert": "error"}
+
+
+class ConsoleLine(NamedTuple):
+    """What a console event says."""
+
+    level: str
+    """info, warn or error."""
+    message: str
+
+
+def type_of(event: Event) -> float | None:
+    """Return the event's type; compare it with EventType. None if it is not a number."""
+    return _number(event.get("type"))
+
+
+def data_of(event: Event) -> dict[str, Any]:
+    """Return the event's data; an empty object if it is not an object."""
+    return _object(event.get("data"))
+
+
+def source_of(event: Event) -> float | None:
+    """Return the source of an incremental event; compare it with Source. None for all other events."""
+    return _number(data_of(event).get("source")) if type_of(event) == EventType.INCREMENTAL else None
+
+
+def is_click(event: Event) -> bool:
+    """Return whether the event is a click, a double click, a context menu or the end of a touch."""
+    return source_of(event) == Source.MOUSE_INTERACTION and _number(data_of(event).get("type")) in CLICKS
+
+
+def url_of(event: Event) -> str | None:
+    """Return the url of the page that the event names, at most MAX_URL_LENGTH characters; None if it names none."""
+    data = data_of(event)
+    if type_of(event) == EventType.CUSTOM and data.get("tag") == "$json_ld":
+        return None
+    for url in (data.get("href"), _object(data.get("payload")).get("href")):
+        if isinstance(url, str) and url:
+            return _without_surrogates(url)[:MAX_URL_LENGTH]
+    return None
+
+
+def console_line(event: Event) -> ConsoleLine | None:
+    """Return level and message of a console event; None for all other events.
+
+    The message is the strings of the event's payload, each cut, joined by spaces. rrweb writes most of them as JSON,
+    so a text that the page logged stands in quotes.
+    """
+    data = data_of(event)
+    if type_of(event) != EventType.PLUGIN or data.get("plugin") != CONSOLE_PLUGIN:
+        return None
+    payload = _object(data.get("payload"))
+    level, strings = payload.get("level"), payload.get("payload")
+    message = " ".join(
+        _without_surrogates(string)[:MAX_CONSOLE_STRING_LENGTH]
+        for string in (strings if isinstance(strings, list) else [])
+        if isinstance(string, str)
+    )
+    return ConsoleLine(_LEVELS.get(level, "info") if isinstance(level, str) else "info", message)
+
+
+def _number(value: object) -> float | None:
+    """Return a JSON number; Python's bool is an int, JSON's true is no number."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _without_surrogates(text: str) -> str:
+    """Return the text with U+FFFD for each unpaired surrogate, as UTF-8 can't carry one."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
