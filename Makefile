@@ -18,7 +18,7 @@ help:
 	@echo "make soak   run the worker under load and see that nothing grows; MINUTES=n"
 	@echo "make fuzz   fuzz each stage of the native core; SECONDS=n for how long each"
 	@echo "make aarch64  cross-compile the native core, and run what can be run of it under qemu"
-	@echo "make lint   ruff, mypy, and the floors that imports keep to"
+	@echo "make lint   ruff, mypy, the floors that imports keep to, declared dependencies, spelling"
 	@echo "make words  find words that prose here does without; ARGS=paths"
 	@echo "make bench  run the benchmarks"
 	@echo "make player  fetch the player that recording-worker play needs, from npm, once"
@@ -96,12 +96,14 @@ aarch64: setup
 	@$(BIN)/python _native/fuzz/aarch64.py
 
 lint: setup
-	@echo "lint: ruff, mypy, and the floors of the house"
+	@echo "lint: ruff, mypy, the floors of the house, dependencies, spelling"
 	@sh -n tools/system-packages
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/deptry .
+	@$(BIN)/codespell
 
 words:
 	@$(PYTHON) tools/banned_words.py $(ARGS)
