@@ -5,71 +5,42 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 from prometheus_client import Metric
 
 from recording_worker.demo.traffic import Outcome
-from recording_worker.errors import WorkerError
 from recording_worker.formats.batch_file import BatchFileError
 from recording_worker.formats.dlq_headers import REASON
-from recording_worker.kafka.clients import QUIET_LOGGER
+from recording_worker.kafka.topic_tail import TopicTail
+from recording_worker.messages import Record
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.reading.batch_files import read_blocks
+from recording_worker.settings.model import Settings
 from recording_worker.storage.local import find_files
 
-_TIMEOUT = 10.0
 
+class DivertedCounter:
+    """Counts the messages that the service put on the DLQ and on the overflow topic, while it runs.
 
-class TopicReader:
-    """Reads the DLQ and the overflow topic, from their beginning, beside the service."""
+    They are read at once, because the embedded broker keeps only 5 MiB of a partition.
+    """
 
-    def __init__(self, bootstrap_servers: str, dlq_topic: str, overflow_topic: str) -> None:
-        self._dlq_topic = dlq_topic
-        config = {
-            "bootstrap.servers": bootstrap_servers,
-            "group.id": "demo-check",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "error",
-        }
-        self._consumer = Consumer(config, logger=QUIET_LOGGER)
-        self._positions: dict[tuple[str, int], int] = {}
-        partitions = []
-        for topic in (dlq_topic, overflow_topic):
-            for number in self._consumer.list_topics(topic, timeout=_TIMEOUT).topics[topic].partitions:
-                partitions.append(TopicPartition(topic, number, OFFSET_BEGINNING))
-                self._positions[topic, number] = 0
-        self._consumer.assign(partitions)
+    def __init__(self, settings: Settings) -> None:
+        self._dlq_topic = settings.dlq_topic
+        self._tail = TopicTail(settings, (settings.dlq_topic, settings.overflow_topic))
         self.outcomes: Counter[Outcome] = Counter()
 
-    def read(self, timeout: float = 0) -> None:
-        """Count what is there."""
-        for message in self._consumer.consume(1000, timeout):
-            if message.error() is not None:
-                raise WorkerError(f"can't read {message.topic()}: {message.error()}")
-            topic, partition, offset = message.topic(), message.partition(), message.offset()
-            assert topic is not None
-            assert partition is not None
-            assert offset is not None
-            self._positions[topic, partition] = offset + 1
-            if topic == self._dlq_topic:
-                reason = dict(message.headers() or [])[REASON]
-                assert isinstance(reason, bytes)
-                self.outcomes[Outcome(Disposition.DLQ, Reason[reason.decode().upper()])] += 1
-            else:
-                self.outcomes[Outcome(Disposition.REDIRECT, Reason.OVERFLOW_FORCED)] += 1
+    def count(self) -> None:
+        """Count what has come since the last call. Raises WorkerError."""
+        self.outcomes.update(map(self._outcome, self._tail.read()))
 
-    def read_to_end(self) -> None:
-        """Count the rest. Raises WorkerError."""
-        try:
-            for (topic, number), position in list(self._positions.items()):
-                _, end = self._consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_TIMEOUT)
-                while position < end:
-                    self.read(timeout=0.1)
-                    position = self._positions[topic, number]
-        except KafkaException as problem:
-            raise WorkerError(f"can't read the DLQ and overflow topics: {problem.args[0].str()}") from None
-        finally:
-            self._consumer.close()
+    def count_rest(self) -> None:
+        """Count what is left, and stop reading. Raises WorkerError."""
+        self.outcomes.update(map(self._outcome, self._tail.read_to_end()))
+
+    def _outcome(self, record: Record) -> Outcome:
+        if record.topic == self._dlq_topic:
+            return Outcome(Disposition.DLQ, Reason[dict(record.headers)[REASON].decode().upper()])
+        return Outcome(Disposition.REDIRECT, Reason.OVERFLOW_FORCED)
 
 
 def dropped_of_metrics(families: Iterable[Metric]) -> Counter[Outcome]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from recording_worker.demo.outputs import Recorded, TopicReader, dropped_of_metrics, recorded_in
+from recording_worker.demo.outputs import DivertedCounter, Recorded, dropped_of_metrics, recorded_in
 from recording_worker.demo.service import Service, prepare_folder
 from recording_worker.demo.traffic import OK, Outcome, traffic
 from recording_worker.errors import WorkerError
@@ -93,7 +93,7 @@ def _run(
 ) -> DemoResult:
     produced: Counter[Outcome] = Counter()
     events = value_bytes = 0
-    reader = TopicReader(settings.bootstrap_servers, settings.dlq_topic, settings.overflow_topic)
+    diverted = DivertedCounter(settings)
     group = _WatchedGroup(settings, service)
     feeder = Feeder(settings, follow=group)
     started = now = time.monotonic()
@@ -103,7 +103,7 @@ def _run(
         if now - started >= seconds:
             break
         feeder.send(planned.message)
-        reader.read()
+        diverted.count()
         produced[planned.outcome] += 1
         events += planned.events
         value_bytes += len(planned.message.value or b"")
@@ -112,9 +112,9 @@ def _run(
     drops = dropped_of_metrics(service.metrics())
     say("all of it is committed; stopping the service")
     service.stop()
-    reader.read_to_end()
+    diverted.count_rest()
     recorded = recorded_in(service.blocks)
-    came_out = Counter({OK: len(recorded.messages)}) + drops + reader.outcomes
+    came_out = Counter({OK: len(recorded.messages)}) + drops + diverted.outcomes
     return DemoResult(produced, came_out, events, recorded, value_bytes, took)
 
 

@@ -95,7 +95,7 @@ def read_topic(
                 else:
                     reached = min(message.offset() + 1, end)
                     if message.offset() < end:
-                        yield _record(message)
+                        yield record_of(message)
                 report(reached - positions[number], int(message.error() is None))
                 positions[number] = reached
                 if reached >= end:
@@ -113,7 +113,8 @@ def _raise_unless_end(topic: str, message: Any) -> None:
         raise BootError(f"topic {topic} can't be read: {error.str()}")
 
 
-def _record(message: Any) -> Record:
+def record_of(message: Any) -> Record:
+    """Return what a consumer gave as a record."""
     _kind, timestamp_ms = message.timestamp()
     headers = headers_of(message)
     return Record(
