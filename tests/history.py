@@ -13,8 +13,8 @@ from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.offsets import Position
 from recording_worker.messages import Record
 from recording_worker.operations.verify.check_accounts import Horizon
-from recording_worker.operations.verify.check_all import Report, verified
-from recording_worker.operations.verify.finding import Damage, DamageKind
+from recording_worker.operations.verify.check_all import VerifyReport, check_all
+from recording_worker.operations.verify.finding import Finding, FindingKind
 from recording_worker.operations.verify.ledger import Ledger
 from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import Locator
@@ -94,19 +94,21 @@ class History:
         self.metadata += records
         return records
 
-    def verify(self, *, metadata_ms: int = 0, now_ms: int = LATER_MS, moved: Mapping[str, str] | None = None) -> Report:
+    def verify(
+        self, *, metadata_ms: int = 0, now_ms: int = LATER_MS, moved: Mapping[str, str] | None = None
+    ) -> VerifyReport:
         """What is found wrong with it."""
         ledger = Ledger()
         try:
-            alone = [damage for record in self.metadata if (damage := ledger.add_metadata(record))]
+            alone = [finding for record in self.metadata if (finding := ledger.add_metadata(record))]
             for record in self.dlq:
                 ledger.add_dlq(record)
             committed = {(self.group, self.topic): self.committed}
             horizon = Horizon(now_ms, metadata_ms, before=committed)
-            report = verified(ledger, Locator(Settings(), moved), horizon, committed)
+            report = check_all(ledger, Locator(Settings(), moved), horizon, committed)
         finally:
             ledger.close()
-        report.damages[:0] = alone
+        report.findings[:0] = alone
         return report
 
     def _account(self, number: int, part: Part) -> Account:
@@ -121,11 +123,11 @@ def dlq_record(topic: str, partition: int, offset: int, at: int) -> Record:
     return Record(DLQ, 0, at, NOW_MS, [(name, text.encode()) for name, text in why.items()], b"nonsense")
 
 
-def offsets(damages: Iterable[Damage], *kinds: DamageKind) -> set[tuple[int | None, int]]:
-    """(partition, offset) of all that damages of these kinds name."""
+def offsets(findings: Iterable[Finding], *kinds: FindingKind) -> set[tuple[int | None, int]]:
+    """(partition, offset) of all that findings of these kinds name."""
     return {
-        (damage.partition, offset)
-        for damage in damages
-        if damage.kind in kinds and damage.first_offset is not None and damage.last_offset is not None
-        for offset in range(damage.first_offset, damage.last_offset + 1)
+        (finding.partition, offset)
+        for finding in findings
+        if finding.kind in kinds and finding.first_offset is not None and finding.last_offset is not None
+        for offset in range(finding.first_offset, finding.last_offset + 1)
     }

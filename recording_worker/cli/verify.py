@@ -13,7 +13,7 @@ from recording_worker.cli.times import parse_time
 from recording_worker.text import printable
 
 if TYPE_CHECKING:
-    from recording_worker.operations.verify.check_all import Report
+    from recording_worker.operations.verify.check_all import VerifyReport
 
 
 @click.command(
@@ -47,25 +47,27 @@ def verify(since: str | None, moved: tuple[str, ...], as_json: bool, config: Pat
     from recording_worker.cli.output import progress_bar, signals_end
     from recording_worker.cli.scanning import standard_output
     from recording_worker.clock import SystemClock
-    from recording_worker.operations.verify.run import Verification
+    from recording_worker.operations.verify.run import VerifyRun
     from recording_worker.storage.locate import Locator, parse_moved
 
     since_ms = None if since is None else parse_time(since, "--since")
-    run = Verification(settings, Locator(settings, parse_moved(moved)), progress_bar, SystemClock().now_ms())
+    run = VerifyRun(settings, Locator(settings, parse_moved(moved)), progress_bar, SystemClock().now_ms())
     with signals_end():
         report = run.run(since_ms)
     with standard_output():
         if as_json:
-            figures = asdict(report) | {"damages": [damage.to_dict() for damage in report.damages]}
+            figures = asdict(report)
+            del figures["findings"]
+            figures["damages"] = [finding.to_dict() for finding in report.findings]
             sys.stdout.buffer.write(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
         else:
             _print(report)
-    return 1 if report.damages else 0
+    return 1 if report.findings else 0
 
 
-def _print(report: "Report") -> None:
-    for damage in report.damages:
-        click.echo(printable(str(damage)))
+def _print(report: "VerifyReport") -> None:
+    for finding in report.findings:
+        click.echo(printable(str(finding)))
     for note in report.notes:
         click.echo(f"note: {note}")
     click.echo(
@@ -76,5 +78,5 @@ def _print(report: "Report") -> None:
         f" {report.dropped:,} dropped, {report.redirected:,} redirected, {report.dlq:,} sent to the DLQ,"
         f" {report.skipped:,} offsets skipped"
     )
-    number = len(report.damages)
+    number = len(report.findings)
     click.echo(f"{number:,} damage{'s' if number > 1 else ''}" if number else "nothing is wrong")

@@ -14,7 +14,7 @@ from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.admin import Admin
 from recording_worker.kafka.topic_reader import first_retained_ms, read_topic, settled_bounds, whole
 from recording_worker.messages import Record
-from recording_worker.operations.verify.run import Progress
+from recording_worker.operations.progress import ProgressBar
 from recording_worker.reading.batch_files import read_index
 from recording_worker.settings.model import Codec, Settings
 from recording_worker.storage.base import RangedFile, StoredFile
@@ -99,7 +99,7 @@ def _foreign(file: RangedFile, topics: Collection[str], *, indexed: bool) -> str
 class Sweep:
     """One run of `sweep`. Raises WorkerError."""
 
-    def __init__(self, settings: Settings, progress: Progress, now_ms: int) -> None:
+    def __init__(self, settings: Settings, progress: ProgressBar, now_ms: int) -> None:
         self._inventory = open_inventory(settings)
         self._settings = settings
         self._progress = progress

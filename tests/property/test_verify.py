@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from recording_worker.formats.accounts import read_accounts
 from recording_worker.messages import Record
-from recording_worker.operations.verify.finding import DamageKind
+from recording_worker.operations.verify.finding import FindingKind
 from tests.history import History, Part, offsets
 
 FATES = st.lists(st.sampled_from(["a", "b", "c", "drop", "dlq"]), min_size=1, max_size=12)
 """How the messages of a partition end, in order: in a session, or not."""
-LOST = (DamageKind.MESSAGES_MISSING, DamageKind.METADATA_MISSING)
+LOST = (FindingKind.MESSAGES_MISSING, FindingKind.METADATA_MISSING)
 
 
 def _history(folder: Path, partitions: list[list[str]], cuts: list[int]) -> History:
@@ -57,7 +57,7 @@ def test_it_finds_what_is_lost_and_doubled(partitions: list[list[str]], cuts: li
     with TemporaryDirectory() as folder:
         history = _history(Path(folder), partitions, cuts)
         whole = history.verify()
-        assert whole.damages == []
+        assert whole.findings == []
         fates = Counter("recorded" if fate in "abc" else fate for fates in partitions for fate in fates)
         assert (whole.recorded, whole.dropped, whole.dlq) == (fates["recorded"], fates["drop"], fates["dlq"])
         assert whole.messages == fates["recorded"]
@@ -75,13 +75,15 @@ def test_it_finds_what_is_lost_and_doubled(partitions: list[list[str]], cuts: li
         dlq_copies = _some(data, history.dlq)
         history.dlq += dlq_copies
 
-        damages, held = history.verify().damages, _held(history)
-        assert sum(damage.kind is DamageKind.METADATA_DOUBLED for damage in damages) == len(copies)
-        assert offsets(damages, DamageKind.MESSAGE_DOUBLED) == {message for message, times in held.items() if times > 1}
-        assert recorded - set(held) <= offsets(damages, *LOST)
-        assert bool(lost) == any(damage.kind in LOST for damage in damages)
-        assert set(map(_source, dlq_gone)) <= offsets(damages, DamageKind.DLQ_MISSING, *LOST)
-        assert set(map(_source, dlq_copies)) == offsets(damages, DamageKind.DLQ_DOUBLED)
+        findings, held = history.verify().findings, _held(history)
+        assert sum(finding.kind is FindingKind.METADATA_DOUBLED for finding in findings) == len(copies)
+        assert offsets(findings, FindingKind.MESSAGE_DOUBLED) == {
+            message for message, times in held.items() if times > 1
+        }
+        assert recorded - set(held) <= offsets(findings, *LOST)
+        assert bool(lost) == any(finding.kind in LOST for finding in findings)
+        assert set(map(_source, dlq_gone)) <= offsets(findings, FindingKind.DLQ_MISSING, *LOST)
+        assert set(map(_source, dlq_copies)) == offsets(findings, FindingKind.DLQ_DOUBLED)
 
 
 def _some(data: Any, records: list[Record]) -> list[Record]:

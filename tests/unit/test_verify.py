@@ -10,7 +10,7 @@ from recording_worker.errors import ConfigError
 from recording_worker.formats.accounts import ACCOUNT_HEADER
 from recording_worker.formats.batch_file import BatchFileError, parse_block_url
 from recording_worker.messages import Record
-from recording_worker.operations.verify.finding import DamageKind
+from recording_worker.operations.verify.finding import FindingKind
 from recording_worker.operations.verify.offset_set import OffsetSet, ranges
 from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import Locator, parse_moved
@@ -35,8 +35,8 @@ def changed(history: History, number: int, **fields: Any) -> None:
     history.metadata[number] = record._replace(value=json.dumps(value).encode())
 
 
-def kinds(history: History, **given: Any) -> list[DamageKind]:
-    return [damage.kind for damage in history.verify(**given).damages]
+def kinds(history: History, **given: Any) -> list[FindingKind]:
+    return [finding.kind for finding in history.verify(**given).findings]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def kinds(history: History, **given: Any) -> list[DamageKind]:
 def test_metadata_that_differs_from_the_index_is_told(history: History, field: str) -> None:
     before = json.loads(history.metadata[1].value or b"")[field]
     changed(history, 1, **{field: not before if isinstance(before, bool) else before + type(before)(1)})
-    [differs] = [damage for damage in history.verify().damages if damage.kind is DamageKind.INDEX_DIFFERS]
+    [differs] = [finding for finding in history.verify().findings if finding.kind is FindingKind.INDEX_DIFFERS]
     assert differs.text.startswith(f"{field} is {before} in the file's index")
 
 
@@ -62,30 +62,30 @@ def test_a_block_that_is_not_what_its_metadata_says_is_told(
     history: History, field: str, value: object, text: str
 ) -> None:
     changed(history, 1, **{field: value})
-    damages = history.verify().damages
-    assert [damage.kind for damage in damages] == [DamageKind.INDEX_DIFFERS, DamageKind.BLOCK_DAMAGED]
-    assert text in damages[1].text
-    assert (damages[1].session_id, damages[1].first_offset, damages[1].partition) == ("b", 1, 0)
+    findings = history.verify().findings
+    assert [finding.kind for finding in findings] == [FindingKind.INDEX_DIFFERS, FindingKind.BLOCK_DAMAGED]
+    assert text in findings[1].text
+    assert (findings[1].session_id, findings[1].first_offset, findings[1].partition) == ("b", 1, 0)
 
 
 def test_a_file_whose_retention_period_is_over_may_be_gone(history: History) -> None:
     history.files[0].unlink()
-    assert kinds(history, now_ms=NOW_MS + 29 * DAY_MS) == [DamageKind.FILE_MISSING] * 2
+    assert kinds(history, now_ms=NOW_MS + 29 * DAY_MS) == [FindingKind.FILE_MISSING] * 2
     report = history.verify(now_ms=NOW_MS + 31 * DAY_MS)
-    assert report.damages == []
+    assert report.findings == []
     assert report.notes == ["1 files are gone, their retention period being over"]
 
 
 def test_what_is_older_than_the_metadata_topic_is_not_missed(history: History) -> None:
     del history.metadata[1]
-    assert kinds(history) == [DamageKind.METADATA_MISSING]
+    assert kinds(history) == [FindingKind.METADATA_MISSING]
     assert kinds(history, metadata_ms=NOW_MS + 1) == []
 
 
 def test_metadata_without_an_account_is_checked_without_it(history: History) -> None:
     history.metadata[0] = history.metadata[0]._replace(headers=[])
     report = history.verify()
-    assert report.damages == []
+    assert report.findings == []
     assert report.notes == ["1 batches have no account: it is lost, or an earlier version wrote them"]
 
 
@@ -101,8 +101,8 @@ def test_a_topic_that_holds_nothing_of_what_was_committed_is_told_of(history: Hi
 @pytest.mark.parametrize("value", [None, b"", b"{}", b"[1]", b'{"uuid": 1}', b"\xff"])
 def test_a_record_that_is_none_of_ours_is_told(history: History, value: bytes | None) -> None:
     history.metadata.append(Record("metadata", 2, 7, NOW_MS, [], value))
-    [damage] = history.verify().damages
-    assert str(damage).startswith("metadata_unreadable: the record metadata/2 at 7 can't be read: ")
+    [finding] = history.verify().findings
+    assert str(finding).startswith("metadata_unreadable: the record metadata/2 at 7 can't be read: ")
 
 
 @pytest.mark.parametrize(
@@ -110,16 +110,16 @@ def test_a_record_that_is_none_of_ours_is_told(history: History, value: bytes | 
 )
 def test_an_account_that_is_none_of_ours_is_told(history: History, text: bytes) -> None:
     history.metadata[0] = history.metadata[0]._replace(headers=[(ACCOUNT_HEADER, text)])
-    assert DamageKind.METADATA_UNREADABLE in kinds(history)
+    assert FindingKind.METADATA_UNREADABLE in kinds(history)
 
 
 def test_a_committed_offset_past_all_accounts_and_one_before_them(history: History) -> None:
     reached = history.committed[0]
     history.committed[0] = reached._replace(offset=5)
-    [damage] = history.verify().damages
-    assert (damage.kind, damage.first_offset, damage.last_offset) == (DamageKind.MESSAGES_MISSING, 3, 4)
+    [finding] = history.verify().findings
+    assert (finding.kind, finding.first_offset, finding.last_offset) == (FindingKind.MESSAGES_MISSING, 3, 4)
     history.committed[0] = reached._replace(offset=1)
-    assert kinds(history) == [DamageKind.OFFSETS_BEHIND]
+    assert kinds(history) == [FindingKind.OFFSETS_BEHIND]
 
 
 def test_a_batch_that_is_read_in_part_while_it_is_committed_is_not_judged(history: History) -> None:
@@ -127,7 +127,7 @@ def test_a_batch_that_is_read_in_part_while_it_is_committed_is_not_judged(histor
     history.batch({0: Part({3: "a", 4: "b"})})
     history.committed = reached
     del history.metadata[-1]
-    assert kinds(history) == [DamageKind.OFFSETS_BEHIND]
+    assert kinds(history) == [FindingKind.OFFSETS_BEHIND]
 
 
 def test_snappy_blocks_are_checked_as_far_as_they_say(history: History) -> None:
@@ -140,9 +140,9 @@ def test_snappy_blocks_are_checked_as_far_as_they_say(history: History) -> None:
     changed(history, 2, **fields, block_url=f"{path.as_uri()}?range=bytes=0-{path.stat().st_size - 1}")
     assert kinds(history) == []
     path.write_bytes(path.read_bytes()[:-1])
-    assert kinds(history) == [DamageKind.BLOCK_CUT]
+    assert kinds(history) == [FindingKind.BLOCK_CUT]
     path.write_bytes(b"\xff" * 100)
-    assert kinds(history) == [DamageKind.BLOCK_DAMAGED]
+    assert kinds(history) == [FindingKind.BLOCK_DAMAGED]
 
 
 @pytest.mark.parametrize(
@@ -163,13 +163,13 @@ def test_lines_are_events_however_odd(history: History, text: bytes, is_event: b
     history.metadata.append(history.metadata[1]._replace(offset=9))
     fields = {"uuid": "other", "codec": "snappy", "size": len(lines), "batch_id": "b2"}
     changed(history, 2, **fields, block_url=f"{path.as_uri()}?range=bytes=0-{path.stat().st_size - 1}")
-    assert kinds(history) == ([] if is_event else [DamageKind.BLOCK_DAMAGED])
+    assert kinds(history) == ([] if is_event else [FindingKind.BLOCK_DAMAGED])
 
 
 def test_a_copy_elsewhere_is_checked_in_place_of_the_files(history: History, tmp_path: Path) -> None:
     copy = tmp_path / "a copy"
     history.folder.joinpath("blocks").rename(copy)
-    assert DamageKind.FILE_MISSING in kinds(history)
+    assert FindingKind.FILE_MISSING in kinds(history)
     assert kinds(history, moved={f"{tmp_path.as_uri()}/blocks": str(copy)}) == []
     assert parse_moved((f"file:///somewhere={copy}",)) == {"file:///somewhere": str(copy)}
 

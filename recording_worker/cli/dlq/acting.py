@@ -16,7 +16,8 @@ from recording_worker.operations.dlq.dead_letter import Selection
 from recording_worker.text import counted, printable
 
 if TYPE_CHECKING:
-    from recording_worker.operations.dlq.redrive import Done, Order, Tally
+    from recording_worker.operations.dlq.audited_producer import Task
+    from recording_worker.operations.dlq.redrive import RedriveRequest, RedriveResult
     from recording_worker.settings.model import Settings
 
 _EXIT_CODES = """\b
@@ -57,10 +58,10 @@ def redrive(
     the DLQ again, as a new message.
     """
     from recording_worker.operations.dlq.audit import Action
-    from recording_worker.operations.dlq.redrive import Order
+    from recording_worker.operations.dlq.redrive import RedriveRequest
 
     settings = settings_from(config, flags)
-    _act(settings, Order(Action.REDRIVE, selection, to_topic, limit, rate), dry_run=dry_run)
+    _act(settings, RedriveRequest(Action.REDRIVE, selection, to_topic, limit, rate), dry_run=dry_run)
 
 
 @click.command(
@@ -85,34 +86,34 @@ def drop(selection: Selection, limit: int | None, dry_run: bool, yes: bool, conf
     This can't be undone.
     """
     from recording_worker.operations.dlq.audit import Action
-    from recording_worker.operations.dlq.redrive import Order
+    from recording_worker.operations.dlq.redrive import RedriveRequest
 
     settings = settings_from(config, flags)
-    order = Order(Action.DROP, selection, limit=limit)
+    request = RedriveRequest(Action.DROP, selection, limit=limit)
     if not yes and not dry_run:
         if not sys.stdin.isatty():
             raise ConfigError("nothing is dropped: say --yes where nobody can be asked")
-        if not _act(settings, order, dry_run=True).done:
+        if not _act(settings, request, dry_run=True).done:
             return
         click.confirm("Drop them?", abort=True)
-    _act(settings, order, dry_run=dry_run)
+    _act(settings, request, dry_run=dry_run)
 
 
-def _act(settings: "Settings", order: "Order", *, dry_run: bool) -> "Tally":
+def _act(settings: "Settings", request: "RedriveRequest", *, dry_run: bool) -> "RedriveResult":
     """Do it, or show what would be done. Raises WorkerError where something was left, too."""
     from recording_worker.cli.output import Interruptible, progress_bar
     from recording_worker.cli.scanning import standard_output
     from recording_worker.clock import SystemClock
     from recording_worker.logs import configure_logs
-    from recording_worker.operations.dlq.redrive import Handling
+    from recording_worker.operations.dlq.redrive import RedriveRun
     from recording_worker.operations.dlq.topics import DlqTopics
 
     configure_logs(settings.log_level, as_json=settings.log_json)
     clock = SystemClock()
     topics = DlqTopics(settings, progress_bar, clock.now_ms())
     verb = "would be " if dry_run else ""
-    verb += "redriven" if order.action == "redrive" else "dropped"
-    run = Handling(settings, topics, order, lambda done: click.echo(_line(verb, done)))
+    verb += "redriven" if request.action == "redrive" else "dropped"
+    run = RedriveRun(settings, topics, request, lambda task: click.echo(_line(verb, task)))
     with standard_output():
         try:
             with Interruptible() as interruptions:
@@ -126,26 +127,28 @@ def _act(settings: "Settings", order: "Order", *, dry_run: bool) -> "Tally":
         finally:
             for note in topics.notes:
                 click.echo(f"note: {note}")
-            click.echo(_summary(verb, run.tally))
-    if run.tally.missing:
-        raise WorkerError(f"there is no message at {', '.join(map(str, run.tally.missing))} of {settings.dlq_topic}")
-    if run.tally.left and not dry_run:
-        raise WorkerError(f"{counted(run.tally.left.total(), 'message')} could not be {verb}")
-    return run.tally
+            click.echo(_summary(verb, run.result))
+    if run.result.missing:
+        raise WorkerError(f"there is no message at {', '.join(map(str, run.result.missing))} of {settings.dlq_topic}")
+    if run.result.left and not dry_run:
+        raise WorkerError(f"{counted(run.result.left.total(), 'message')} could not be {verb}")
+    return run.result
 
 
-def _line(verb: str, done: "Done") -> str:
-    to = "" if done.topic is None else f" to {done.topic}"
-    to += "" if done.partition is None else f"/{done.partition}"
-    to += "" if done.offset is None else f" at {done.offset}"
-    return f"{verb}: {summary_of(done.letter)}{to}"
+def _line(verb: str, task: "Task") -> str:
+    to = ""
+    if task.target is not None:
+        to = f" to {task.target.topic}"
+        to += "" if task.target.partition is None else f"/{task.target.partition}"
+        to += "" if task.target.offset is None else f" at {task.target.offset}"
+    return f"{verb}: {summary_of(task.letter)}{to}"
 
 
-def _summary(verb: str, tally: "Tally") -> str:
-    parts = [f"{counted(tally.done, 'message')} {verb}"]
-    parts += [f"{number:,} {state} before" for state, number in sorted(tally.before.items())]
-    parts += [f"{tally.copies:,} more of the same messages left out"] if tally.copies else []
-    parts += [f"{number:,} left: {printable(why)}" for why, number in sorted(tally.left.items())]
+def _summary(verb: str, result: "RedriveResult") -> str:
+    parts = [f"{counted(result.done, 'message')} {verb}"]
+    parts += [f"{number:,} {state} before" for state, number in sorted(result.before.items())]
+    parts += [f"{result.copies:,} more of the same messages left out"] if result.copies else []
+    parts += [f"{number:,} left: {printable(why)}" for why, number in sorted(result.left.items())]
     return "; ".join(parts)
 
 

@@ -62,11 +62,11 @@ def list_letters(
     configure_logs(settings.log_level, as_json=settings.log_json)
     topics = DlqTopics(settings, progress_bar, SystemClock().now_ms())
     listing = Listing(limit, "session_id" if by == "session" else by)
-    with signals_end(), closing(topics.handled()) as handled, closing(topics.letters(selection)) as letters:
+    with signals_end(), closing(topics.audit_log()) as log, closing(topics.dead_letters(selection)) as letters:
         for letter in letters:
-            state = handled.state_of(letter)
+            state = log.state_of(letter)
             listed = everything or state in (State.OPEN, State.UNKNOWN)
-            listing.add(letter, state, handled.record_of(letter) if listed else None, listed=listed)
+            listing.add(letter, state, log.record_of(letter) if listed else None, listed=listed)
     with standard_output():
         if as_json:
             figures = {

@@ -9,7 +9,7 @@ import click
 
 from recording_worker.cli.times import parse_time
 from recording_worker.errors import ConfigError
-from recording_worker.operations.dlq.dead_letter import Letter, Place, Selection
+from recording_worker.operations.dlq.dead_letter import DeadLetter, Place, Selection
 from recording_worker.text import printable
 
 DLQ_SETTINGS = ("bootstrap_servers", "dlq_topic", "dlq_audit_topic")
@@ -73,7 +73,7 @@ places_argument = click.argument("places", metavar="[PLACE]...", nargs=-1, type=
 """Letters by name; used above `selecting`."""
 
 
-def summary_of(letter: Letter) -> str:
+def summary_of(letter: DeadLetter) -> str:
     """A letter in one line."""
     reason = f" ({printable(letter.reason)})" if letter.reason else ""
     return f"{letter.place}{reason}" + (f" from {printable(str(letter.source))}" if letter.source is not None else "")

@@ -13,7 +13,7 @@ from recording_worker.cli.dlq.selecting import DLQ_SETTINGS, parse_place
 from recording_worker.cli.options import settings_from, settings_options
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.formats.timestamps import utc_text
-from recording_worker.operations.dlq.dead_letter import Letter, Place, Selection
+from recording_worker.operations.dlq.dead_letter import DeadLetter, Place, Selection
 from recording_worker.operations.dlq.listing import Entry
 from recording_worker.text import printable
 
@@ -56,16 +56,17 @@ def show(place: Place, value_to: Path | None, as_json: bool, config: Path | None
     from recording_worker.cli.scanning import standard_output
     from recording_worker.clock import SystemClock
     from recording_worker.logs import configure_logs
-    from recording_worker.operations.dlq.topics import DlqTopics, no_progress
+    from recording_worker.operations.dlq.topics import DlqTopics
     from recording_worker.operations.dlq.value import unpack
+    from recording_worker.operations.progress import no_progress
 
     configure_logs(settings.log_level, as_json=settings.log_json)
     topics = DlqTopics(settings, no_progress, SystemClock().now_ms())
-    with signals_end(), closing(topics.handled()) as handled:
-        letter = next(topics.letters(Selection(places=frozenset({place}))), None)
+    with signals_end(), closing(topics.audit_log()) as log:
+        letter = next(topics.dead_letters(Selection(places=frozenset({place}))), None)
         if letter is None:
             raise ConfigError(f"there is no message at {place} of {settings.dlq_topic}")
-        entry = Entry.of(letter, handled.state_of(letter), handled.record_of(letter))
+        entry = Entry.of(letter, log.state_of(letter), log.record_of(letter))
     encoding = letter.header("content-encoding") if letter.has_header("content-encoding") else None
     value = None if letter.value is None else unpack(letter.value, encoding, settings.max_decompressed_bytes)
     if value_to is not None:
@@ -84,7 +85,7 @@ def _write(value: bytes, path: Path) -> None:
         raise WorkerError(f"can't write {path}: {error.strerror}") from error
 
 
-def _json(entry: Entry, letter: Letter, value: "Unpacked | None") -> bytes:
+def _json(entry: Entry, letter: DeadLetter, value: "Unpacked | None") -> bytes:
     text = None if value is None else value.text
     figures = {
         **entry.json(),
@@ -98,7 +99,7 @@ def _json(entry: Entry, letter: Letter, value: "Unpacked | None") -> bytes:
     return orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def _print(entry: Entry, letter: Letter, value: "Unpacked | None") -> None:
+def _print(entry: Entry, letter: DeadLetter, value: "Unpacked | None") -> None:
     source = letter.source
     came = "" if source is None or source.timestamp_ms < 0 else f", sent {utc_text(source.timestamp_ms)} UTC"
     facts = {

@@ -1,4 +1,4 @@
-"""What became of letters: a record each on the audit topic, written in one transaction with what was done."""
+"""The audit topic: one record for each dead letter that was redriven or dropped, in one transaction with the act."""
 
 import sqlite3
 from dataclasses import asdict, dataclass
@@ -8,14 +8,15 @@ from typing import Self
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from recording_worker.operations.dlq.dead_letter import Letter
+from recording_worker.kafka.exclusive_producer import WrittenAt
+from recording_worker.operations.dlq.dead_letter import DeadLetter
 
-CLOCKS_MS = 3_600_000
+CLOCK_SKEW_MS = 3_600_000
 """How far the clocks of hosts may be apart."""
 
 
 class Action(StrEnum):
-    """What was done about a letter."""
+    """What was done about a dead letter."""
 
     REDRIVE = "redrive"
     """Its message was sent back."""
@@ -24,31 +25,31 @@ class Action(StrEnum):
 
 
 class State(StrEnum):
-    """Where a letter stands."""
+    """Where a dead letter stands."""
 
     OPEN = "open"
     REDRIVEN = "redriven"
     DROPPED = "dropped"
     UNKNOWN = "unknown"
-    """The audit topic no longer holds all of the time since the letter came: it may have been redriven."""
+    """The audit topic no longer covers all the time since the letter arrived: it may have been redriven."""
 
 
-_LONGEST = 200
-"""Characters of a text from outside that are kept: a record must not be too large for its topic."""
+_MAX_TEXT = 200
+"""How many characters of a text from outside are kept: a record must not be too large for its topic."""
 
 _STATES = {Action.REDRIVE: State.REDRIVEN, Action.DROP: State.DROPPED}
 
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """What was done about a letter, by whom and when. Times in milliseconds since 1970."""
+    """What was done about a dead letter, by whom and when. Times in milliseconds since 1970."""
 
     action: Action
     by: str
     """user@host"""
     at_ms: int
     identity: str
-    """Of the letter (see `Letter.identity`)."""
+    """The letter's (see `DeadLetter.identity`)."""
     dlq_topic: str
     dlq_partition: int
     dlq_offset: int
@@ -58,28 +59,22 @@ class AuditRecord:
     source_partition: int | None = None
     source_offset: int | None = None
     to_topic: str | None = None
-    """Where the message was sent."""
+    """Where the message was sent; None if it was dropped."""
     to_partition: int | None = None
     to_offset: int | None = None
 
     @classmethod
     def of(
-        cls,
-        letter: Letter,
-        action: Action,
-        *,
-        dlq_topic: str,
-        by: str,
-        at_ms: int,
-        to: tuple[str, int, int] | tuple[None, None, None] = (None, None, None),
+        cls, letter: DeadLetter, action: Action, *, dlq_topic: str, by: str, at_ms: int, sent_to: WrittenAt | None
     ) -> Self:
         source = letter.source[:3] if letter.source is not None else (None, None, None)
-        why = letter.reason[:_LONGEST], letter.token[:_LONGEST]
+        why = letter.reason[:_MAX_TEXT], letter.token[:_MAX_TEXT]
+        to = sent_to or (None, None, None)
         return cls(action, by, at_ms, letter.identity, dlq_topic, *letter.place, *why, *source, *to)
 
     @property
     def state(self) -> State:
-        """Where the letter stands since then."""
+        """Where the letter has stood since."""
         return _STATES[self.action]
 
     def json(self) -> bytes:
@@ -91,7 +86,7 @@ _RECORD = TypeAdapter(AuditRecord)
 
 
 def read_audit_record(value: bytes | None) -> AuditRecord:
-    """Raises ValueError where it is none."""
+    """Raises ValueError if the value is not an audit record."""
     try:
         return _RECORD.validate_json(value or b"")
     except ValidationError as error:
@@ -99,47 +94,48 @@ def read_audit_record(value: bytes | None) -> AuditRecord:
         raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}") from error
 
 
-class Handled:
-    """The letters of one DLQ topic that are dealt with. In a temporary SQLite database, which spills to disk by itself.
+class AuditLog:
+    """What was done about the letters of one DLQ topic. A temporary SQLite database, which spills to disk by itself.
 
-    Filled first, then asked.
+    Fill it first, then ask.
     """
 
     def __init__(self, dlq_topic: str, horizon_ms: int = 0) -> None:
-        """`horizon_ms`: of what was done before, records may be gone."""
+        """`horizon_ms`: records of what was done before this time may be gone; 0 if all are there."""
         self._dlq_topic = dlq_topic
         self._horizon_ms = horizon_ms
-        self._sql = sqlite3.connect("", isolation_level=None)  # a temporary file, gone when this is
+        self._sql = sqlite3.connect("", isolation_level=None)  # a temporary file, deleted when it is closed
         self._sql.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
             "CREATE TABLE handled (identity TEXT PRIMARY KEY, record BLOB) WITHOUT ROWID;"
-            "CREATE TABLE taken (identity TEXT PRIMARY KEY) WITHOUT ROWID"
+            "CREATE TABLE claimed (identity TEXT PRIMARY KEY) WITHOUT ROWID"
         )
 
     def close(self) -> None:
         self._sql.close()
 
     def add(self, record: AuditRecord) -> None:
+        """Take in a record; one of another DLQ topic is ignored."""
         if record.dlq_topic == self._dlq_topic:
             self._sql.execute("INSERT OR REPLACE INTO handled VALUES (?, ?)", (record.identity, record.json()))
 
-    def take(self, letter: Letter) -> bool:
-        """Note that a letter is to be dealt with now; False where one of the same message is already."""
-        return self._sql.execute("INSERT OR IGNORE INTO taken VALUES (?)", (letter.identity,)).rowcount == 1
+    def claim(self, letter: DeadLetter) -> bool:
+        """Note that a letter is being dealt with; return False if a letter of the same message is claimed already."""
+        return self._sql.execute("INSERT OR IGNORE INTO claimed VALUES (?)", (letter.identity,)).rowcount == 1
 
-    def record_of(self, letter: Letter) -> AuditRecord | None:
-        """What was done about a letter, if anything was."""
+    def record_of(self, letter: DeadLetter) -> AuditRecord | None:
+        """What was done about a letter; None if nothing was."""
         query = "SELECT record FROM handled WHERE identity = ?"
         found = self._sql.execute(query, (letter.identity,)).fetchone()
         return None if found is None else read_audit_record(found[0])
 
-    def state_of(self, letter: Letter) -> State:
+    def state_of(self, letter: DeadLetter) -> State:
         """Where a letter stands."""
         record = self.record_of(letter)
         if record is not None:
             return record.state
-        # of two letters of one message the earlier may be the one that was dealt with: that was after the message came
+        # if a message has two letters, the earlier may have been dealt with, at any time since the message arrived
         times = [letter.timestamp_ms, *([letter.source.timestamp_ms] if letter.source is not None else [])]
-        came_ms = min(time for time in times if time >= 0) if any(time >= 0 for time in times) else 0
-        is_sure = not self._horizon_ms or came_ms >= self._horizon_ms + CLOCKS_MS
+        arrived_ms = min((time for time in times if time >= 0), default=0)
+        is_sure = not self._horizon_ms or arrived_ms >= self._horizon_ms + CLOCK_SKEW_MS
         return State.OPEN if is_sure else State.UNKNOWN

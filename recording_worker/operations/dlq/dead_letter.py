@@ -1,4 +1,4 @@
-"""Letter: a message on the DLQ. And Selection: which letters are asked for."""
+"""DeadLetter: a message on the DLQ. Selection: which of them an operator asks for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from recording_worker.messages import Headers, Record
 
 
 class Place(NamedTuple):
-    """Where a letter is on the DLQ topic."""
+    """Where a dead letter is on the DLQ topic."""
 
     partition: int
     offset: int
@@ -19,7 +19,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetter:
     """A message on the DLQ, and why it is there. What its headers don't say is empty."""
 
     place: Place
@@ -32,13 +32,13 @@ class Letter:
     key: bytes | None
     value: bytes | None
     headers: Headers
-    """The message's own: without those that were added on the way to the DLQ."""
+    """The message's own headers, without those that were added on the way to the DLQ."""
 
     @property
     def identity(self) -> str:
-        """The same for two letters of one message, as a group that is rewound leaves them.
+        """The same for all letters of one message; a group that is rewound leaves several.
 
-        The timestamps tell it from messages of a topic that had the same name once.
+        The timestamps tell it from messages of an earlier topic with the same name.
         """
         if self.source is None:
             return f"{self.place} {self.timestamp_ms}"
@@ -54,17 +54,17 @@ class Letter:
         return self.header("session_id")
 
     def header(self, name: str) -> str:
-        """The text of a header, read as the worker does; empty where there is none."""
+        """The text of a header, read as the worker reads it; empty if the header is not there."""
         return _texts(self.headers).get(name, "")
 
     def has_header(self, name: str) -> bool:
         return name in _texts(self.headers)
 
 
-def read_letter(record: Record) -> Letter:
-    """What a record of the DLQ topic says."""
+def read_dead_letter(record: Record) -> DeadLetter:
+    """Read a record of the DLQ topic."""
     texts = _texts(record.headers)
-    return Letter(
+    return DeadLetter(
         place=Place(record.partition, record.offset),
         timestamp_ms=record.timestamp_ms,
         source=source_of(record.headers),
@@ -79,7 +79,7 @@ def read_letter(record: Record) -> Letter:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which letters are asked for: those that match all of what is set here, each by any of its values."""
+    """Which letters are asked for. A letter must match every field that is set, by any of the field's values."""
 
     places: frozenset[Place] = frozenset()
     reasons: frozenset[str] = frozenset()
@@ -94,7 +94,7 @@ class Selection:
     source_partitions: frozenset[int] = frozenset()
     source_offsets: range | None = None
 
-    def matches(self, letter: Letter) -> bool:
+    def matches(self, letter: DeadLetter) -> bool:
         return (
             (not self.places or letter.place in self.places)
             and (not self.reasons or letter.reason in self.reasons)
@@ -117,5 +117,5 @@ class Selection:
 
 
 def _texts(headers: Headers) -> Mapping[str, str]:
-    """Header → its text, as parse_headers reads it: the last counts, and NUL characters do not."""
+    """Header → its text, as the step parse_headers reads it: the last one counts, and NUL characters are removed."""
     return {name.replace("\0", ""): value.decode(errors="replace").replace("\0", "") for name, value in headers}

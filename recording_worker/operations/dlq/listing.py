@@ -1,4 +1,4 @@
-"""Listing: what is on the DLQ, counted, and the newest of it; and a letter as JSON."""
+"""Listing: counts dead letters and keeps the newest. Entry: a dead letter as JSON."""
 
 import heapq
 from collections import Counter
@@ -6,30 +6,30 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 from recording_worker.operations.dlq.audit import AuditRecord, State
-from recording_worker.operations.dlq.dead_letter import Letter
+from recording_worker.operations.dlq.dead_letter import DeadLetter
 
 KINDS = ("reason", "step", "token", "session_id")
-"""What letters can be counted by."""
+"""What letters can be counted by: attributes of DeadLetter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A letter in a list: without its value."""
 
-    letter: Letter
+    letter: DeadLetter
     size: int | None
-    """Bytes of the value; None where there is none."""
+    """Bytes of the value; None if there is no value."""
     state: State
     record: AuditRecord | None
-    """What was done about it."""
+    """What was done about it; None if nothing was."""
 
     @classmethod
-    def of(cls, letter: Letter, state: State, record: AuditRecord | None) -> "Entry":
+    def of(cls, letter: DeadLetter, state: State, record: AuditRecord | None) -> "Entry":
         size = None if letter.value is None else len(letter.value)
         return cls(replace(letter, value=None), size, state, record)
 
     def json(self) -> dict[str, object]:
-        """Times in milliseconds since 1970, -1 where there is none."""
+        """Times in milliseconds since 1970; -1 if there is none."""
         letter = self.letter
         return {
             "place": str(letter.place),
@@ -49,19 +49,19 @@ class Entry:
 
 
 class Listing:
-    """Told of letter after letter; keeps the newest."""
+    """Counts the letters that are added, and keeps the newest."""
 
     def __init__(self, limit: int, by: str) -> None:
-        """`by`: which of KINDS letters are counted by."""
+        """`limit`: how many to keep. `by`: which of KINDS to count them by."""
         self._limit = limit
         self._by = by
         self._newest: list[tuple[int, int, int, Entry]] = []
         self._counts: Counter[str] = Counter()
         self.states: Counter[State] = Counter()
-        """Letters by where they stand, also those that are not listed."""
+        """State → letters, also those that are not listed."""
 
-    def add(self, letter: Letter, state: State, record: AuditRecord | None, *, listed: bool) -> None:
-        """`listed`: whether it is to be in the list, and not only counted by its state."""
+    def add(self, letter: DeadLetter, state: State, record: AuditRecord | None, *, listed: bool) -> None:
+        """`listed`: whether the letter belongs in the list. All letters are counted by their state."""
         self.states[state] += 1
         if not listed:
             return
@@ -74,15 +74,15 @@ class Listing:
 
     @property
     def listed(self) -> int:
-        """How many letters there are to list, of which the entries are the newest."""
+        """How many letters belong in the list; the entries are the newest of them."""
         return self._counts.total()
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """What they are counted by → letters, most first."""
+        """Value of what they are counted by → letters, the most frequent first."""
         return dict(self._counts.most_common())
 
     @property
     def entries(self) -> list[Entry]:
-        """The newest, newest first."""
+        """The newest letters, newest first."""
         return [entry for *_, entry in sorted(self._newest, key=lambda newest: newest[:3], reverse=True)]

@@ -1,18 +1,16 @@
 """DlqTopics: the DLQ topic and the audit topic, read as a read_committed reader does."""
 
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Generator
+from contextlib import closing
 
 from recording_worker.errors import ConfigError
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.admin import Admin, LogBounds
 from recording_worker.kafka.topic_reader import Stretch, first_retained_ms, read_topic, settled_bounds, whole
-from recording_worker.operations.dlq.audit import Handled, read_audit_record
-from recording_worker.operations.dlq.dead_letter import Letter, Place, Selection, read_letter
+from recording_worker.operations.dlq.audit import AuditLog, read_audit_record
+from recording_worker.operations.dlq.dead_letter import DeadLetter, Place, Selection, read_dead_letter
+from recording_worker.operations.progress import ProgressBar
 from recording_worker.settings.model import Settings
-
-Progress = Callable[[str, float], AbstractContextManager[Callable[[float, int], None]]]
-"""Begins a progress bar of a title and a total; what it gives is told of what was done (see `cli.output`)."""
 
 _AUDIT_CONFIG = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 """An audit record that is gone is a message that may be sent twice."""
@@ -21,14 +19,14 @@ _AUDIT_CONFIG = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.by
 class DlqTopics:
     """What the commands read. Everything raises WorkerError."""
 
-    def __init__(self, settings: Settings, progress: Progress, now_ms: int) -> None:
+    def __init__(self, settings: Settings, progress: ProgressBar, now_ms: int) -> None:
         self._settings = settings
         self._progress = progress
         self._now_ms = now_ms
         self._admin = Admin(settings)
         self.notes: list[str] = []
 
-    def letters(self, selection: Selection) -> Generator[Letter]:
+    def dead_letters(self, selection: Selection) -> Generator[DeadLetter]:
         """The letters that are asked for, of those that are there now: partition by partition, oldest first."""
         topic = self._settings.dlq_topic
         bounds = settled_bounds(self._admin, topic)
@@ -47,9 +45,9 @@ class DlqTopics:
             self._progress("reading DLQ", sum(end - start for start, end in stretches.values())) as report,
             closing(read_topic(self._settings, topic, stretches, report)) as records,
         ):
-            yield from filter(selection.matches, map(read_letter, records))
+            yield from filter(selection.matches, map(read_dead_letter, records))
 
-    def handled(self) -> Handled:
+    def audit_log(self) -> AuditLog:
         """The letters that are dealt with, as of now."""
         topic, dlq_topic = self._settings.dlq_audit_topic, self._settings.dlq_topic
         bounds = settled_bounds(self._admin, topic)
@@ -61,18 +59,18 @@ class DlqTopics:
                 f"topic {topic} holds nothing from before {utc_text(horizon_ms)} UTC any more: of letters as old,"
                 " nobody knows whether they were redriven"
             )
-        handled = Handled(dlq_topic, horizon_ms)
+        log = AuditLog(dlq_topic, horizon_ms)
         stretches = whole(bounds)
         with self._progress("reading audit", sum(end - start for start, end in stretches.values())) as report:
             for record in read_topic(self._settings, topic, stretches, report):
                 try:
-                    handled.add(read_audit_record(record.value))
+                    log.add(read_audit_record(record.value))
                 except ValueError as error:
                     raise ConfigError(
                         f"the record {record.place} is none of the dlq commands', and the audit topic holds nothing"
                         f" else: {error}"
                     ) from error
-        return handled
+        return log
 
     def create_audit_topic(self) -> None:
         """Make the audit topic where it is not there yet."""
@@ -104,8 +102,3 @@ def _narrowed(stretch: Stretch, places: list[Place]) -> Stretch:
     offsets = [place.offset for place in places]
     start = max(stretch.start, min(offsets))
     return Stretch(start, max(start, min(stretch.end, max(offsets) + 1)))
-
-
-def no_progress(_title: str, _total: float) -> AbstractContextManager[Callable[[float, int], None]]:
-    """For what takes no time."""
-    return nullcontext(lambda _done, _messages: None)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from recording_worker.formats.accounts import AccountRecord, carried_account
 from recording_worker.kafka.offsets import Position
-from recording_worker.operations.verify.finding import Damage, DamageKind
+from recording_worker.operations.verify.finding import Finding, FindingKind
 from recording_worker.operations.verify.ledger import Ledger
 
 Committed = Mapping[tuple[str, str], Mapping[int, Position]]
@@ -48,9 +48,9 @@ def add_carried(ledger: Ledger, horizon: Horizon) -> None:
                 ledger.add_account(AccountRecord(group, topic, partition, carried, None, horizon.now_ms))
 
 
-def account_damages(
+def account_findings(
     ledger: Ledger, horizon: Horizon, after: Committed, unreferenced: Mapping[tuple[str, int], int]
-) -> Iterator[Damage]:
+) -> Iterator[Finding]:
     """What the accounts of all groups have wrong with them.
 
     `after` is what was committed after the metadata was read: no account reaches past it. `unreferenced`: (batch,
@@ -62,7 +62,7 @@ def account_damages(
             yield from check.chain()
             yield from check.end(after.get((group, topic), {}).get(partition))
             yield from check.contents(unreferenced)
-    yield from _dlq_damages(ledger)
+    yield from _dlq_findings(ledger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class _PartitionCheck:
     topic: str
     partition: int
 
-    def chain(self) -> Iterator[Damage]:
+    def chain(self) -> Iterator[Finding]:
         """Offsets between two accounts of which none tells, and offsets of which several do."""
         records = self._records()
         last = next(records)
@@ -83,27 +83,27 @@ class _PartitionCheck:
             account, end = record.account, last.account.next
             if account.start > end and last.timestamp_ms >= self.horizon.metadata_ms and self.horizon.judges(record):
                 text = f"{account.start - end} offsets of which no account tells what became"
-                yield self._damage(DamageKind.MESSAGES_MISSING, text, end, account.start, record.batch_id)
+                yield self._finding(FindingKind.MESSAGES_MISSING, text, end, account.start, record.batch_id)
             elif account.start < min(end, account.next):
                 text = f"accounted for by batch {last.batch_id} as well"
                 overlap = account.start, min(end, account.next)
-                yield self._damage(DamageKind.ACCOUNTS_OVERLAP, text, *overlap, record.batch_id)
+                yield self._finding(FindingKind.ACCOUNTS_OVERLAP, text, *overlap, record.batch_id)
             if account.next >= end:
                 last = record
 
-    def end(self, after: Position | None) -> Iterator[Damage]:
+    def end(self, after: Position | None) -> Iterator[Finding]:
         """Whether the accounts reach what was committed before they were read, and not past what was afterwards."""
         last = max(self._records(), key=lambda record: record.account.next)
         end = last.account.next
         before = self.horizon.before.get((self.group, self.topic), {}).get(self.partition)
         if before is not None and before.offset > end and last.timestamp_ms >= self.horizon.metadata_ms:
             text = f"{before.offset - end} committed offsets of which no account tells what became"
-            yield self._damage(DamageKind.MESSAGES_MISSING, text, end, before.offset)
+            yield self._finding(FindingKind.MESSAGES_MISSING, text, end, before.offset)
         if after is not None and after.offset < end:
             text = f"the committed offset is {after.offset}: these will be recorded again"
-            yield self._damage(DamageKind.OFFSETS_BEHIND, text, after.offset, end, last.batch_id)
+            yield self._finding(FindingKind.OFFSETS_BEHIND, text, after.offset, end, last.batch_id)
 
-    def contents(self, unreferenced: Mapping[tuple[str, int], int]) -> Iterator[Damage]:
+    def contents(self, unreferenced: Mapping[tuple[str, int], int]) -> Iterator[Finding]:
         """Accounts that say other numbers than the blocks of their batch, or than the DLQ."""
         previous_ms = 0
         for record in self._records():
@@ -112,31 +112,31 @@ class _PartitionCheck:
                 yield from self._dlq(record, previous_ms)
             previous_ms = record.timestamp_ms
 
-    def _blocks(self, record: AccountRecord, unreferenced: Mapping[tuple[str, int], int]) -> Iterator[Damage]:
+    def _blocks(self, record: AccountRecord, unreferenced: Mapping[tuple[str, int], int]) -> Iterator[Finding]:
         recorded, batch_id = record.account.recorded, record.batch_id or ""
         held = self.ledger.block_messages(batch_id, self.partition) + unreferenced.get((batch_id, self.partition), 0)
         if held != recorded:
-            kind = DamageKind.MESSAGES_MISSING if held < recorded else DamageKind.ACCOUNT_DIFFERS
-            yield self._account_damage(kind, f"{recorded} messages were recorded; metadata leads to {held}", record)
+            kind = FindingKind.MESSAGES_MISSING if held < recorded else FindingKind.ACCOUNT_DIFFERS
+            yield self._account_finding(kind, f"{recorded} messages were recorded; metadata leads to {held}", record)
 
-    def _dlq(self, record: AccountRecord, previous_ms: int) -> Iterator[Damage]:
+    def _dlq(self, record: AccountRecord, previous_ms: int) -> Iterator[Finding]:
         """DLQ records may be as old as the account before: batches without blocks have none of their own."""
         sent = record.account.dlq
         found = self.ledger.dlq_messages(self.topic, self.partition, record.account)
         text = f"{sent} messages went to the DLQ; it has {found}"
         if found < sent and previous_ms >= self.horizon.dlq_ms:
-            yield self._account_damage(DamageKind.DLQ_MISSING, text, record)
+            yield self._account_finding(FindingKind.DLQ_MISSING, text, record)
         elif found > sent:
-            yield self._account_damage(DamageKind.DLQ_DOUBLED, text, record)
+            yield self._account_finding(FindingKind.DLQ_DOUBLED, text, record)
 
     def _records(self) -> Iterator[AccountRecord]:
         return self.ledger.chain(self.group, self.topic, self.partition)
 
-    def _account_damage(self, kind: DamageKind, text: str, record: AccountRecord) -> Damage:
-        return self._damage(kind, text, record.account.start, record.account.next, record.batch_id)
+    def _account_finding(self, kind: FindingKind, text: str, record: AccountRecord) -> Finding:
+        return self._finding(kind, text, record.account.start, record.account.next, record.batch_id)
 
-    def _damage(self, kind: DamageKind, text: str, first: int, end: int, batch_id: str | None = None) -> Damage:
-        return Damage(
+    def _finding(self, kind: FindingKind, text: str, first: int, end: int, batch_id: str | None = None) -> Finding:
+        return Finding(
             kind,
             text,
             batch_id=batch_id,
@@ -148,15 +148,15 @@ class _PartitionCheck:
         )
 
 
-def _dlq_damages(ledger: Ledger) -> Iterator[Damage]:
+def _dlq_findings(ledger: Ledger) -> Iterator[Finding]:
     """Messages that are on the DLQ more than once for each group that reads their topic."""
     groups: dict[str, int] = {}
     for _group, topic in ledger.groups():
         groups[topic] = groups.get(topic, 0) + 1
     for topic, partition, offset, times in ledger.dlq_doubled():
         if times > groups.get(topic, 1):
-            yield Damage(
-                DamageKind.DLQ_DOUBLED,
+            yield Finding(
+                FindingKind.DLQ_DOUBLED,
                 f"the message is on the DLQ {times} times",
                 topic=topic,
                 partition=partition,

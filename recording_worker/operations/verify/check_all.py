@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from recording_worker.operations.verify.check_accounts import Committed, Horizon, account_damages, add_carried
+from recording_worker.operations.verify.check_accounts import Committed, Horizon, account_findings, add_carried
 from recording_worker.operations.verify.check_files import FileCheck
-from recording_worker.operations.verify.finding import Damage
+from recording_worker.operations.verify.finding import Finding
 from recording_worker.operations.verify.ledger import Ledger
 from recording_worker.storage.locate import Locator
 
 
 @dataclass(slots=True)
-class Report:
+class VerifyReport:
     """What was found."""
 
     files: int = 0
@@ -34,16 +34,16 @@ class Report:
     """The consumer groups there are accounts of."""
     notes: list[str] = field(default_factory=list)
     """What could not be checked, and why."""
-    damages: list[Damage] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
 
-def verified(
+def check_all(
     ledger: Ledger,
     locator: Locator,
     horizon: Horizon,
     after: Committed,
     report: Callable[[float, int], None] = lambda _blocks, _messages: None,
-) -> Report:
+) -> VerifyReport:
     """Check all that was read into the ledger, and every block it names.
 
     `after` is what was committed after the metadata was read; `report` is told of (blocks, messages) checked.
@@ -52,9 +52,9 @@ def verified(
     found = _count(ledger)
     check = FileCheck(ledger, locator, horizon)
     for file, blocks in ledger.files():
-        found.damages += check.damages(file, blocks)
+        found.findings += check.findings(file, blocks)
         report(len(blocks), sum(block.message_count for block in blocks))
-    found.damages += account_damages(ledger, horizon, after, check.unreferenced)
+    found.findings += account_findings(ledger, horizon, after, check.unreferenced)
     if batches := ledger.batches_without_account():
         found.notes.append(f"{batches} batches have no account: it is lost, or an earlier version wrote them")
     else:
@@ -73,10 +73,10 @@ def _untold(ledger: Ledger, horizon: Horizon) -> Iterator[str]:
             yield f"group {group} has committed offsets of {topic} and no account of them: is their metadata elsewhere?"
 
 
-def _count(ledger: Ledger) -> Report:
+def _count(ledger: Ledger) -> VerifyReport:
     """What the ledger holds, in numbers."""
-    tally = ledger.tally()
-    report = Report(tally.files, tally.blocks, tally.messages, tally.events, tally.size)
+    totals = ledger.totals()
+    report = VerifyReport(totals.files, totals.blocks, totals.messages, totals.events, totals.size)
     report.groups = sorted({group for group, _ in ledger.groups()})
     for group, topic in ledger.groups():
         for partition in ledger.partitions(group, topic):

@@ -19,7 +19,7 @@ from recording_worker.formats.batch_file import (
 from recording_worker.formats.block_metadata import BlockRecord
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.operations.verify.check_accounts import Horizon
-from recording_worker.operations.verify.finding import Damage, DamageKind
+from recording_worker.operations.verify.finding import Finding, FindingKind
 from recording_worker.operations.verify.ledger import Ledger
 from recording_worker.operations.verify.offset_set import OffsetSet, ranges
 from recording_worker.reading.batch_files import read_index
@@ -45,7 +45,7 @@ class FileCheck:
         self.unreferenced: dict[tuple[str, int], int] = {}
         """(batch, partition) → messages in blocks that no metadata leads to, and should."""
 
-    def damages(self, file_url: str, blocks: list[BlockRecord]) -> Iterator[Damage]:
+    def findings(self, file_url: str, blocks: list[BlockRecord]) -> Iterator[Finding]:
         """What is wrong with a file and the blocks that metadata says are in it."""
         try:
             file = self._locator.open(file_url)
@@ -58,10 +58,10 @@ class FileCheck:
             if self._is_expired(file_url, blocks):
                 self.expired += 1
             else:
-                yield from (self._damage(DamageKind.FILE_MISSING, "the file is not there", block) for block in blocks)
+                yield from (self._finding(FindingKind.FILE_MISSING, "the file is not there", block) for block in blocks)
             return
         except BatchFileError as error:
-            yield self._file_damage(DamageKind.FILE_UNREADABLE, str(error), file_url, blocks)
+            yield self._file_finding(FindingKind.FILE_UNREADABLE, str(error), file_url, blocks)
             index = None
             if not self._can_open(file_url):
                 return
@@ -70,10 +70,10 @@ class FileCheck:
             place = parse_block_url(block.block_url)
             entry = entries.pop((place.start, place.length), None)
             if index is not None:
-                yield from self._index_damages(index, entry, block)
+                yield from self._index_findings(index, entry, block)
             if entry is not None:
                 yield from self._doubled(entry, block)
-            yield from self._content_damages(file, block)
+            yield from self._content_findings(file, block)
         if index is not None:
             yield from self._unreferenced(file_url, index, entries.values())
 
@@ -90,10 +90,10 @@ class FileCheck:
             return False
         return int(name.split("-")[1]) + blocks[0].retention_period_days * _DAY_MS < self._horizon.now_ms
 
-    def _index_damages(self, index: BatchIndex, entry: BlockEntry | None, block: BlockRecord) -> Iterator[Damage]:
+    def _index_findings(self, index: BatchIndex, entry: BlockEntry | None, block: BlockRecord) -> Iterator[Finding]:
         """Where the file's index and the metadata differ."""
         if entry is None:
-            yield self._damage(DamageKind.INDEX_DIFFERS, "the file's index has no block of this range", block)
+            yield self._finding(FindingKind.INDEX_DIFFERS, "the file's index has no block of this range", block)
             return
         expected: dict[str, tuple[Any, Any]] = {
             "batch_id": (index.batch_id, block.batch_id),
@@ -114,39 +114,39 @@ class FileCheck:
         for name, (indexed, said) in expected.items():
             if indexed != said:
                 text = f"{name} is {indexed} in the file's index and {said} in the metadata"
-                yield self._damage(DamageKind.INDEX_DIFFERS, text, block)
+                yield self._finding(FindingKind.INDEX_DIFFERS, text, block)
         offsets = [offset for offset, _ in entry.messages]
         if offsets and (min(offsets) != entry.first_offset or max(offsets) != entry.last_offset):
             text = f"the index's messages are at {min(offsets)} to {max(offsets)}"
-            yield self._damage(DamageKind.INDEX_DIFFERS, text, block)
+            yield self._finding(FindingKind.INDEX_DIFFERS, text, block)
         if sum(count for _, count in entry.messages) != entry.events:
-            yield self._damage(DamageKind.INDEX_DIFFERS, "the index's line counts don't add up to its events", block)
+            yield self._finding(FindingKind.INDEX_DIFFERS, "the index's line counts don't add up to its events", block)
 
-    def _doubled(self, entry: BlockEntry, block: BlockRecord) -> Iterator[Damage]:
+    def _doubled(self, entry: BlockEntry, block: BlockRecord) -> Iterator[Finding]:
         """The messages of a block that were in another one before."""
         seen = self._seen[entry.source]
         for first, last in ranges(sorted(offset for offset, _ in entry.messages if not seen.add(offset))):
             text = "the messages are in another committed block as well"
-            yield self._damage(DamageKind.MESSAGE_DOUBLED, text, block, first, last)
+            yield self._finding(FindingKind.MESSAGE_DOUBLED, text, block, first, last)
 
-    def _content_damages(self, file: RangedFile, block: BlockRecord) -> Iterator[Damage]:
+    def _content_findings(self, file: RangedFile, block: BlockRecord) -> Iterator[Finding]:
         place = parse_block_url(block.block_url)
         try:
             stored = file.read(place.start, place.length)
         except BatchFileError as error:
-            yield self._damage(DamageKind.FILE_UNREADABLE, str(error), block)
+            yield self._finding(FindingKind.FILE_UNREADABLE, str(error), block)
             return
         if len(stored) < place.length:
             text = f"the file ends after {len(stored)} of the block's {place.length} bytes"
-            yield self._damage(DamageKind.BLOCK_CUT, text, block)
+            yield self._finding(FindingKind.BLOCK_CUT, text, block)
             return
         try:
             lines = _decompress(stored, block)
             _check_lines(lines, block)
         except ValueError as error:
-            yield self._damage(DamageKind.BLOCK_DAMAGED, str(error), block)
+            yield self._finding(FindingKind.BLOCK_DAMAGED, str(error), block)
 
-    def _unreferenced(self, file_url: str, index: BatchIndex, entries: Iterable[BlockEntry]) -> Iterator[Damage]:
+    def _unreferenced(self, file_url: str, index: BatchIndex, entries: Iterable[BlockEntry]) -> Iterator[Finding]:
         """Blocks that count, their partition being in the batch's account, and that no metadata leads to.
 
         Blocks of partitions that were taken away before the batch was committed are left out of it: they don't count.
@@ -157,8 +157,8 @@ class FileCheck:
                 continue
             key = index.batch_id, entry.partition
             self.unreferenced[key] = self.unreferenced.get(key, 0) + len(entry.messages)
-            yield Damage(
-                DamageKind.METADATA_MISSING,
+            yield Finding(
+                FindingKind.METADATA_MISSING,
                 f"{len(entry.messages)} messages are in a block at byte {entry.start} that no metadata leads to",
                 file=file_url,
                 batch_id=index.batch_id,
@@ -171,10 +171,10 @@ class FileCheck:
                 team_id=entry.team_id,
             )
 
-    def _damage(
-        self, kind: DamageKind, text: str, block: BlockRecord, first: int | None = None, last: int | None = None
-    ) -> Damage:
-        return Damage(
+    def _finding(
+        self, kind: FindingKind, text: str, block: BlockRecord, first: int | None = None, last: int | None = None
+    ) -> Finding:
+        return Finding(
             kind,
             text,
             file=block.block_url,
@@ -187,8 +187,8 @@ class FileCheck:
             team_id=block.team_id,
         )
 
-    def _file_damage(self, kind: DamageKind, text: str, file_url: str, blocks: list[BlockRecord]) -> Damage:
-        return Damage(kind, f"{text}; {len(blocks)} blocks in it", file=file_url, batch_id=blocks[0].batch_id)
+    def _file_finding(self, kind: FindingKind, text: str, file_url: str, blocks: list[BlockRecord]) -> Finding:
+        return Finding(kind, f"{text}; {len(blocks)} blocks in it", file=file_url, batch_id=blocks[0].batch_id)
 
 
 def _decompress(stored: bytes, block: BlockRecord) -> bytes:

@@ -1,10 +1,10 @@
-"""Damage: what `verify` finds wrong, each with its kind and where it is."""
+"""Finding: what `verify` finds wrong, each with its kind and where it is."""
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 
-class DamageKind(StrEnum):
+class FindingKind(StrEnum):
     """What is wrong."""
 
     FILE_MISSING = "file_missing"
@@ -40,10 +40,10 @@ class DamageKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Damage:
+class Finding:
     """One thing that is wrong. What is None does not apply, or is not known."""
 
-    kind: DamageKind
+    kind: FindingKind
     text: str
     """What is wrong, in words."""
     file: str | None = None

@@ -16,10 +16,10 @@ from recording_worker.formats.batch_file import parse_block_url
 from recording_worker.formats.block_metadata import BlockRecord, read_block
 from recording_worker.formats.dlq_headers import source_of
 from recording_worker.messages import Record
-from recording_worker.operations.verify.finding import Damage, DamageKind
+from recording_worker.operations.verify.finding import Finding, FindingKind
 
 
-class Tally(NamedTuple):
+class BlockTotals(NamedTuple):
     """What all blocks hold together."""
 
     blocks: int
@@ -53,14 +53,14 @@ class Ledger:
     def close(self) -> None:
         self._sql.close()
 
-    def add_metadata(self, record: Record) -> Damage | None:
+    def add_metadata(self, record: Record) -> Finding | None:
         """Take in a metadata record and the account it may carry; returns what is wrong with it by itself."""
         try:
             block = read_block(record)
             url = parse_block_url(block.block_url)
             accounts = list(read_accounts(record, block.batch_id))
         except ValueError as error:
-            return Damage(DamageKind.METADATA_UNREADABLE, f"the record {record.place} can't be read: {error}")
+            return Finding(FindingKind.METADATA_UNREADABLE, f"the record {record.place} can't be read: {error}")
         values = (
             *(url.file, url.start, url.length, record.place, block.uuid, block.batch_id, block.partition),
             *(block.session_id, block.message_count, block.event_count, block.size, orjson.dumps(asdict(block))),
@@ -90,9 +90,9 @@ class Ledger:
         if source is not None:
             self._sql.execute("INSERT INTO dlq VALUES (?, ?, ?)", source[:3])
 
-    def tally(self) -> Tally:
+    def totals(self) -> BlockTotals:
         query = "SELECT count(*), count(DISTINCT file), total(messages), total(events), total(size) FROM block"
-        return Tally(*map(int, self._sql.execute(query).fetchone()))
+        return BlockTotals(*map(int, self._sql.execute(query).fetchone()))
 
     def batches_without_account(self) -> int:
         """How many batches there are blocks of, and no account."""
@@ -160,12 +160,12 @@ class Ledger:
         query = "SELECT topic, partition, offset, count(*) AS n FROM dlq GROUP BY topic, partition, offset HAVING n > 1"
         return self._sql.execute(query)
 
-    def _doubled(self, record: Record, block: BlockRecord) -> Damage:
+    def _doubled(self, record: Record, block: BlockRecord) -> Finding:
         url = parse_block_url(block.block_url)
         query = "SELECT place FROM block WHERE uuid = ? OR (file = ? AND start = ? AND length = ?)"
         (before,) = self._sql.execute(query, (block.uuid, *url)).fetchone()
-        return Damage(
-            DamageKind.METADATA_DOUBLED,
+        return Finding(
+            FindingKind.METADATA_DOUBLED,
             f"the record {record.place} has the uuid or the block of the one {before}",
             file=block.block_url,
             batch_id=block.batch_id,

@@ -1,31 +1,27 @@
 """`verify`: reads what was committed, and holds it against the files and against itself."""
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 from recording_worker.errors import ConfigError
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.admin import Admin, LogBounds
 from recording_worker.kafka.topic_reader import Stretch, first_retained_ms, read_topic, settled_bounds, whole
+from recording_worker.operations.progress import ProgressBar
 from recording_worker.operations.verify.check_accounts import Committed, Horizon
-from recording_worker.operations.verify.check_all import Report, verified
-from recording_worker.operations.verify.finding import Damage
+from recording_worker.operations.verify.check_all import VerifyReport, check_all
+from recording_worker.operations.verify.finding import Finding
 from recording_worker.operations.verify.ledger import Ledger
 from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import Locator
-
-Progress = Callable[[str, float], AbstractContextManager[Callable[[float, int], None]]]
-"""Begins a progress bar of a title and a total; what it gives is told of what was done (see `cli.output`)."""
 
 _CATCH_UP_SECONDS = 5.0
 """How long a commit that belongs to metadata already seen may take to be seen."""
 
 
-class Verification:
+class VerifyRun:
     """One run of `verify`, of one group's recordings. Raises WorkerError."""
 
-    def __init__(self, settings: Settings, locator: Locator, progress: Progress, now_ms: int) -> None:
+    def __init__(self, settings: Settings, locator: Locator, progress: ProgressBar, now_ms: int) -> None:
         self._settings = settings
         self._locator = locator
         self._progress = progress
@@ -33,24 +29,24 @@ class Verification:
         self._admin = Admin(settings)
         self._notes: list[str] = []
 
-    def run(self, since_ms: int | None) -> Report:
+    def run(self, since_ms: int | None) -> VerifyReport:
         """Check all that was committed since a time, milliseconds since 1970; all of it where that is None."""
         if not self._admin.partitions(self._settings.metadata_topic):
             raise ConfigError(f"there is no topic {self._settings.metadata_topic} (metadata_topic)")
         ledger = Ledger()
         try:
             before = self._committed()
-            damages, metadata_ms = self._read_metadata(ledger, since_ms)
+            findings, metadata_ms = self._read_metadata(ledger, since_ms)
             after = self._caught_up(ledger)
             horizon = Horizon(self._now_ms, metadata_ms, self._read_dlq(ledger), before)
-            with self._progress("checking blocks", ledger.tally().blocks) as report:
-                found = verified(ledger, self._locator, horizon, after, report)
+            with self._progress("checking blocks", ledger.totals().blocks) as report:
+                found = check_all(ledger, self._locator, horizon, after, report)
         finally:
             ledger.close()
         if not any(before.values()):
             self._notes.append(f"group {self._settings.group_id} has committed nothing")
         found.notes[:0] = [*self._notes, *self._other_groups(found)]
-        found.damages[:0] = damages
+        found.findings[:0] = findings
         return found
 
     def _committed(self) -> Committed:
@@ -71,7 +67,7 @@ class Verification:
                 return committed
             time.sleep(0.2)
 
-    def _read_metadata(self, ledger: Ledger, since_ms: int | None) -> tuple[list[Damage], int]:
+    def _read_metadata(self, ledger: Ledger, since_ms: int | None) -> tuple[list[Finding], int]:
         """Fills the ledger. Returns what is wrong with single records, and from when on all of them are there."""
         topic = self._settings.metadata_topic
         bounds = settled_bounds(self._admin, topic)
@@ -90,8 +86,8 @@ class Verification:
                 stretches[number] = Stretch(end if offset is None else min(offset, end), end)
         with self._progress("reading metadata", sum(end - start for start, end in stretches.values())) as report:
             records = read_topic(self._settings, topic, stretches, report)
-            damages = list(filter(None, map(ledger.add_metadata, records)))
-        return damages, horizon_ms
+            findings = list(filter(None, map(ledger.add_metadata, records)))
+        return findings, horizon_ms
 
     def _read_dlq(self, ledger: Ledger) -> int:
         """Fills the ledger; returns from when on all DLQ records are there."""
@@ -119,7 +115,7 @@ class Verification:
                     " what comes after was not read"
                 )
 
-    def _other_groups(self, found: Report) -> list[str]:
+    def _other_groups(self, found: VerifyReport) -> list[str]:
         ours = self._settings.group_id
         return [
             f"group {group}: its accounts were not held against its committed offsets; for that ask with its group id"

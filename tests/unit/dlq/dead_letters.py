@@ -1,7 +1,7 @@
 """Letters for the tests, as a worker sends them."""
 
 from recording_worker.messages import Headers, Record
-from recording_worker.operations.dlq.dead_letter import Letter, read_letter
+from recording_worker.operations.dlq.dead_letter import DeadLetter, read_dead_letter
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.steps.handle_results import HandleResults
 from tests.builders import NOW_MS, batch, message
@@ -28,6 +28,6 @@ def record(
     return Record(sent.topic, 0, at, timestamp_ms, sent.headers, sent.value, sent.key)
 
 
-def letter(*place: int, at: int = 0, timestamp_ms: int = LATER_MS) -> Letter:
+def letter(*place: int, at: int = 0, timestamp_ms: int = LATER_MS) -> DeadLetter:
     """The letter of the message at this (offset, partition)."""
-    return read_letter(record(*place, at=at, timestamp_ms=timestamp_ms))
+    return read_dead_letter(record(*place, at=at, timestamp_ms=timestamp_ms))

@@ -4,20 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from recording_worker.operations.dlq.audit import CLOCKS_MS, Action, AuditRecord, Handled, State, read_audit_record
-from recording_worker.operations.dlq.dead_letter import Letter
+from recording_worker.kafka.exclusive_producer import WrittenAt
+from recording_worker.operations.dlq.audit import CLOCK_SKEW_MS, Action, AuditLog, AuditRecord, State, read_audit_record
+from recording_worker.operations.dlq.dead_letter import DeadLetter
 from tests.builders import NOW_MS, TOPIC
 from tests.unit.dlq.dead_letters import LATER_MS, letter
 
 
-def record_of(one: Letter, action: Action = Action.REDRIVE, dlq_topic: str = "dlq") -> AuditRecord:
-    to = ("back", 1, 99) if action is Action.REDRIVE else (None, None, None)
-    return AuditRecord.of(one, action, dlq_topic=dlq_topic, by="me@here", at_ms=LATER_MS, to=to)
+def record_of(one: DeadLetter, action: Action = Action.REDRIVE, dlq_topic: str = "dlq") -> AuditRecord:
+    to = WrittenAt("back", 1, 99) if action is Action.REDRIVE else None
+    return AuditRecord.of(one, action, dlq_topic=dlq_topic, by="me@here", at_ms=LATER_MS, sent_to=to)
 
 
 @pytest.fixture
-def handled() -> Iterator[Handled]:
-    with closing(Handled("dlq")) as found:
+def log() -> Iterator[AuditLog]:
+    with closing(AuditLog("dlq")) as found:
         yield found
 
 
@@ -43,20 +44,20 @@ def test_what_is_no_record_is_not_taken_for_one(value: bytes | None) -> None:
         read_audit_record(value)
 
 
-def test_a_letter_is_dealt_with_once_one_of_its_message_is(handled: Handled) -> None:
-    assert handled.state_of(letter(7)) is State.OPEN
-    assert handled.record_of(letter(7)) is None
-    handled.add(record_of(letter(7)))
-    handled.add(record_of(letter(8), Action.DROP))
-    handled.add(record_of(letter(9), dlq_topic="another"))
-    assert handled.state_of(letter(7, at=99, timestamp_ms=LATER_MS + 1)) is State.REDRIVEN
-    assert handled.record_of(letter(7)) == record_of(letter(7))
-    assert handled.state_of(letter(8)) is State.DROPPED
-    assert handled.state_of(letter(9)) is State.OPEN
+def test_a_letter_is_dealt_with_once_one_of_its_message_is(log: AuditLog) -> None:
+    assert log.state_of(letter(7)) is State.OPEN
+    assert log.record_of(letter(7)) is None
+    log.add(record_of(letter(7)))
+    log.add(record_of(letter(8), Action.DROP))
+    log.add(record_of(letter(9), dlq_topic="another"))
+    assert log.state_of(letter(7, at=99, timestamp_ms=LATER_MS + 1)) is State.REDRIVEN
+    assert log.record_of(letter(7)) == record_of(letter(7))
+    assert log.state_of(letter(8)) is State.DROPPED
+    assert log.state_of(letter(9)) is State.OPEN
 
 
-def test_of_the_letters_of_a_message_one_is_taken(handled: Handled) -> None:
-    assert [handled.take(letter(*place, at=at)) for at, place in enumerate([(7, 0), (7, 1), (7, 0)])] == [
+def test_of_the_letters_of_a_message_one_is_taken(log: AuditLog) -> None:
+    assert [log.claim(letter(*place, at=at)) for at, place in enumerate([(7, 0), (7, 1), (7, 0)])] == [
         True,
         True,
         False,
@@ -66,10 +67,10 @@ def test_of_the_letters_of_a_message_one_is_taken(handled: Handled) -> None:
 @pytest.mark.parametrize(
     ("came_ms", "sent_ms", "state"),
     [
-        (NOW_MS + CLOCKS_MS, NOW_MS + CLOCKS_MS, State.OPEN),
-        (NOW_MS + CLOCKS_MS - 1, NOW_MS + 9 * CLOCKS_MS, State.UNKNOWN),
-        (NOW_MS + 9 * CLOCKS_MS, NOW_MS + CLOCKS_MS - 1, State.UNKNOWN),
-        (-1, NOW_MS + CLOCKS_MS, State.OPEN),
+        (NOW_MS + CLOCK_SKEW_MS, NOW_MS + CLOCK_SKEW_MS, State.OPEN),
+        (NOW_MS + CLOCK_SKEW_MS - 1, NOW_MS + 9 * CLOCK_SKEW_MS, State.UNKNOWN),
+        (NOW_MS + 9 * CLOCK_SKEW_MS, NOW_MS + CLOCK_SKEW_MS - 1, State.UNKNOWN),
+        (-1, NOW_MS + CLOCK_SKEW_MS, State.OPEN),
         (-1, -1, State.UNKNOWN),
     ],
 )
@@ -77,7 +78,7 @@ def test_what_may_have_been_dealt_with_is_not_open(came_ms: int, sent_ms: int, s
     one = letter(7, timestamp_ms=sent_ms)
     assert one.source is not None
     one = replace(one, source=one.source._replace(timestamp_ms=came_ms))
-    with closing(Handled("dlq", horizon_ms=NOW_MS)) as handled:
-        assert handled.state_of(one) is state
-        handled.add(record_of(one))
-        assert handled.state_of(one) is State.REDRIVEN
+    with closing(AuditLog("dlq", horizon_ms=NOW_MS)) as log:
+        assert log.state_of(one) is state
+        log.add(record_of(one))
+        assert log.state_of(one) is State.REDRIVEN

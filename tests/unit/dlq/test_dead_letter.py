@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from recording_worker.formats.dlq_headers import Source, dlq_headers, source_of
 from recording_worker.messages import Headers, Record
-from recording_worker.operations.dlq.dead_letter import Letter, Place, Selection, read_letter
+from recording_worker.operations.dlq.dead_letter import DeadLetter, Place, Selection, read_dead_letter
 from recording_worker.outcome import Reason
 from tests.builders import NOW_MS, TOPIC, headers
 from tests.unit.dlq.dead_letters import LATER_MS, letter, record
@@ -15,8 +15,8 @@ from tests.unit.dlq.dead_letters import LATER_MS, letter, record
 
 def test_a_letter_is_the_message_that_the_worker_sent_there_and_why() -> None:
     own = [*headers(token="t\0oken"), ("dup", b"1"), ("dup", b"2")]
-    found = read_letter(record(7, 3, at=12, headers=own, reason=Reason.PAYLOAD_TOO_LARGE, value=b"\xff"))
-    assert found == Letter(
+    found = read_dead_letter(record(7, 3, at=12, headers=own, reason=Reason.PAYLOAD_TOO_LARGE, value=b"\xff"))
+    assert found == DeadLetter(
         place=Place(0, 12),
         timestamp_ms=LATER_MS,
         source=Source(TOPIC, 3, 7, NOW_MS),
@@ -48,7 +48,7 @@ def test_what_a_message_had_before_is_what_it_has_afterwards(
     assert source_of(once) == source
     twice = [*own, *dlq_headers(Source("before", 1, 2, 3), reason="before", step="", error=""), *once[len(own) :]]
     for sent in (once, twice):
-        found = read_letter(Record("dlq", 0, 0, 0, sent, None))
+        found = read_dead_letter(Record("dlq", 0, 0, 0, sent, None))
         assert (found.headers, found.source, found.reason, found.step, found.error) == (own, source, "r", "s", "e")
 
 
@@ -66,7 +66,7 @@ def test_what_a_message_had_before_is_what_it_has_afterwards(
 def test_where_a_message_came_from_is_not_guessed(damaged: Headers) -> None:
     assert source_of([*record(7).headers, *damaged]) is None
     assert source_of([]) is None
-    unknown = read_letter(Record("dlq", 0, 5, NOW_MS, damaged, None))
+    unknown = read_dead_letter(Record("dlq", 0, 5, NOW_MS, damaged, None))
     assert unknown.identity == f"0:5 {NOW_MS}"
 
 
@@ -94,7 +94,7 @@ CHOICES: dict[str, list[Any]] = {
     "source_partitions": [0, 1],
 }
 letters = st.builds(
-    lambda place, reason, step, token, session, time, source: Letter(
+    lambda place, reason, step, token, session, time, source: DeadLetter(
         place, time, source, reason, step, "", None, None, [("token", token.encode()), ("session_id", session.encode())]
     ),
     *(st.sampled_from(CHOICES[kind]) for kind in ("places", "reasons", "steps", "tokens", "sessions")),
@@ -111,7 +111,7 @@ letters = st.builds(
     st.none() | st.builds(range, st.integers(0, 9), st.integers(0, 10)),
 )
 def test_a_selection_takes_what_matches_all_that_is_set(
-    one: Letter, sets: dict[str, frozenset[Any]], since: int | None, until: int | None, offsets: range | None
+    one: DeadLetter, sets: dict[str, frozenset[Any]], since: int | None, until: int | None, offsets: range | None
 ) -> None:
     source = one.source or Source("", -1, -1)
     has = {
