@@ -88,9 +88,8 @@ class History:
                 place = len(self.metadata) + len(records)
                 records.append(Record(METADATA, 0, place, created_ms, headers, json.dumps(value).encode()))
         for number, account in accounts.items():
-            text = "" if records else account.to_text()
             self.carried[number] = Account(account.next, account.next) if records else account
-            self.committed[number] = Position(account.next, text)
+            self.committed[number] = Position(account.next, None if records else account)
         self.metadata += records
         return records
 

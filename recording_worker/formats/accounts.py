@@ -51,18 +51,20 @@ class Account:
         return orjson.dumps(asdict(self)).decode()
 
 
-def carried_account(text: str, offset: int) -> Account:
-    """Read the account that waits in a committed offset's metadata. Without one, begin one at `offset`.
+def carried_account(text: str, offset: int) -> Account | None:
+    """Return the account that waits in the metadata of a committed offset, or None if there is none.
 
-    Any tool may have committed the offset, with any text.
+    Another tool may have committed the offset, with any text: that is no account of ours.
     """
+    if not text:
+        return None
     try:
         fields = orjson.loads(text)
         account = Account(**fields)
     except (ValueError, TypeError):
-        return Account(offset, offset)
+        return None
     is_ours = account.next == offset and all(type(number) is int for number in fields.values())
-    return account if is_ours else Account(offset, offset)
+    return account if is_ours else None
 
 
 def account_header(topic: str, group: str, accounts: Mapping[int, Account]) -> tuple[str, bytes]:

@@ -5,24 +5,29 @@ from typing import NamedTuple
 
 from confluent_kafka import TopicPartition
 
+from recording_worker.formats.accounts import Account, carried_account
+
 
 class Position(NamedTuple):
     """An offset as a group commits it."""
 
     offset: int
     """The next offset to read."""
-    account: str = ""
-    """The metadata that is kept with it (see `recording.account`)."""
+    account: Account | None = None
+    """What became of messages before `offset` that no metadata record tells yet; None if all is told."""
 
 
 def topic_partitions(topic: str, positions: Mapping[int, Position]) -> list[TopicPartition]:
-    """Return positions, by partition, as the Kafka client takes them."""
-    return [TopicPartition(topic, number, at.offset, at.account) for number, at in positions.items()]
+    """Return positions, by partition, as the Kafka client takes them; an account is the metadata of its offset."""
+    return [
+        TopicPartition(topic, number, at.offset, at.account.to_text() if at.account else "")
+        for number, at in positions.items()
+    ]
 
 
 def position_of(at: TopicPartition) -> Position:
     """Return what the Kafka client says is committed."""
-    return Position(at.offset, at.metadata or "")
+    return Position(at.offset, carried_account(at.metadata or "", at.offset))
 
 
 class OffsetStore:

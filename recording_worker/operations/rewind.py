@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from recording_worker.errors import ConfigError
-from recording_worker.formats.accounts import carried_account
 from recording_worker.kafka.admin import Admin, LogBounds
 from recording_worker.kafka.offsets import Position
 from recording_worker.settings.model import Settings
@@ -31,8 +30,8 @@ def plan_move(partition: int, committed: Position | None, wanted: int | None, bo
         new, remark = bounds.start, "where the log begins now"
     if new >= committed.offset:
         return Move(partition, committed.offset, None, "stays: it is not past that")
-    waiting = carried_account(committed.account, committed.offset)
-    if waiting.start < new:  # an account can't be cut in two
+    waiting = committed.account
+    if waiting is not None and waiting.start < new:  # an account can't be cut in two
         new, remark = max(waiting.start, bounds.start), "where what was not recorded since the last block begins"
     return Move(partition, committed.offset, new, remark)
 

@@ -8,6 +8,7 @@ from multiprocessing.connection import Connection
 from typing import Generic, NamedTuple, TypeVar
 
 from recording_worker.errors import WorkerError
+from recording_worker.formats.accounts import Account
 from recording_worker.kafka.consumer import PartitionState
 
 
@@ -19,8 +20,8 @@ class Placement(NamedTuple):
     """Number of this hand-over, never used twice: what a worker says of an earlier one is known as stale by it."""
     offset: int
     """The next offset to read: of an assignment where to begin, of a flush where to go on from."""
-    account: str = ""
-    """The metadata of the committed offset (see `recording.account`)."""
+    account: Account | None = None
+    """What waits to be accounted for of the messages before `offset` (see `formats.accounts`)."""
 
 
 # supervisor to worker

@@ -280,8 +280,7 @@ def test_delivery_reports_offsets_once_all_is_acknowledged(
     holdings.take([Placement(0, 11, 0), Placement(1, 12, 0)])
     delivery = AtLeastOnceDelivery(RecordProducer(settings_of()), holdings, worker, "recorders")
     delivery.deliver(flushed_batch(topic, {0: 40, 1: 50, 2: 60}, 20))
-    carried = Account(0, 40).to_text(), Account(0, 50).to_text()
-    placements = (Placement(0, 11, 40, carried[0]), Placement(1, 12, 50, carried[1]))
+    placements = (Placement(0, 11, 40, Account(0, 40)), Placement(1, 12, 50, Account(0, 50)))
     assert list(supervisor.receive()) == [Flushed(placements, False, 2, 7, 50)]
     assert len(read_back(broker, topic)) == 20
 
@@ -332,7 +331,7 @@ def test_a_member_owns_partitions_and_commits_where_they_begin(
     wait_for(owns_all, "the assignment")
     assert member.start_offsets([1, 2]) == {1: (None, 0), 2: (None, 100)}
     offsets.begin(2, None, 100)
-    offsets.advance(2, Position(130, "so far"))
+    offsets.advance(2, Position(130, Account(0, 130, dropped=30)))
 
     assert not member.is_committing
     member.commit_soon()
@@ -345,7 +344,7 @@ def test_a_member_owns_partitions_and_commits_where_they_begin(
 
     wait_for(all_committed, "the commit")
     assert not member.is_committing
-    assert member.start_offsets([2]) == {2: (Position(130, "so far"), 130)}
+    assert member.start_offsets([2]) == {2: (Position(130, Account(0, 130, dropped=30)), 130)}
     offsets.advance(2, Position(140))
     member.commit_now(5)
     assert not offsets.pending()

@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from prometheus_client import REGISTRY
 
 from recording_worker.errors import FlushError
+from recording_worker.formats.accounts import Account
 from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.group_member import GroupMember
 from recording_worker.kafka.offsets import OffsetStore, Position
@@ -21,6 +22,7 @@ from tests.servers.kafka import KafkaServer
 PARTITIONS = 2
 INIT_PRODUCER_ID = 22
 ENDS = itertools.count()
+CARRIED = Account(0, 7, recorded=5, dropped=2)
 
 
 class Owner:
@@ -132,11 +134,11 @@ def test_records_and_offsets_commit_together(
 ) -> None:
     member = join(protocol)
     wait_for(lambda: len(member.poll()) == PARTITIONS, "the assignment")
-    positions = {0: Position(7, "so far"), 1: Position(9)}
+    positions = {0: Position(7, CARRIED), 1: Position(9)}
     assert producer.transact(records(output, b"a", b"b"), positions, member.membership()) is None
     assert producer.transact(records(output, b"c"), {1: Position(11)}, member.membership()) is None
     assert read_committed(kafka, output) == [b"a", b"b", b"c"]
-    assert member.start_offsets() == {0: (Position(7, "so far"), 7), 1: (Position(11), 11)}
+    assert member.start_offsets() == {0: (Position(7, CARRIED), 7), 1: (Position(11), 11)}
 
 
 def test_under_a_membership_that_is_over_nothing_counts_until_the_new_one_is_known(

@@ -13,6 +13,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from recording_worker.formats.timestamps import utc_text
+from recording_worker.kafka.offsets import topic_partitions
 from tests.builders import NOW_MS
 from tests.history import History, Part
 from tests.integration.command import Result, run
@@ -67,11 +68,9 @@ class Stage:
         for record in history.dlq[dead:]:
             self._producer.produce(self.dlq, record.value, headers=[*record.headers])
         with closing(Consumer({**self._client, "group.id": self.group})) as consumer:
-            offsets = [
-                TopicPartition(self.topic, number, at.offset, at.account)
-                for number, at in history.committed.items()
-                if number in parts
-            ]
+            offsets = topic_partitions(
+                self.topic, {number: at for number, at in history.committed.items() if number in parts}
+            )
             self._producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), 30)
         if commit:
             self._producer.commit_transaction(30)

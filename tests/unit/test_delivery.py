@@ -118,15 +118,15 @@ def test_without_a_block_the_account_is_carried_to_the_next_batch(bench: Bench) 
     bench.delivery.deliver(flushed(p0=50))
     bench.delivery.deliver(flushed(p0=53))
     (_, first, _), (_, second, _), (third, offsets, _), (fourth, _, _) = bench.producer.asked
-    assert first == {0: Position(43, Account(40, 43, recorded=2, dlq=1).to_text())}
-    assert second == {0: Position(47, Account(40, 47, recorded=4, dlq=2).to_text())}
+    assert first == {0: Position(43, Account(40, 43, recorded=2, dlq=1))}
+    assert second == {0: Position(47, Account(40, 47, recorded=4, dlq=2))}
     assert offsets == {0: Position(50)}
     assert (told(third)["0"]["start"], told(third)["0"]["recorded"]) == (40, 6)
     assert (told(fourth)["0"]["start"], told(fourth)["0"]["recorded"]) == (50, 2)
 
 
 def test_an_account_goes_on_where_another_worker_left_it(bench: Bench) -> None:
-    bench.holdings.take([Placement(0, 11, 40, Account(30, 40, dropped=10).to_text())])
+    bench.holdings.take([Placement(0, 11, 40, Account(30, 40, dropped=10))])
     bench.delivery.deliver(flushed(p0=43))
     [(records, _, _)] = bench.producer.asked
     assert (told(records)["0"]["start"], told(records)["0"]["dropped"]) == (30, 10)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from recording_worker.formats.accounts import AccountRecord, carried_account
+from recording_worker.formats.accounts import AccountRecord
 from recording_worker.kafka.offsets import Position
 from recording_worker.operations.verify.finding import Finding, FindingKind
 from recording_worker.operations.verify.ledger import Ledger
@@ -43,8 +43,9 @@ def add_carried(ledger: Ledger, horizon: Horizon) -> None:
     """Take the accounts that wait in committed offsets into the ledger, but for those a batch has told since."""
     for (group, topic), positions in horizon.before.items():
         for partition, position in positions.items():
-            carried = carried_account(position.account, position.offset)
-            if carried.start < carried.next and carried.start >= ledger.chain_end(group, topic, partition):
+            carried = position.account
+            end = ledger.chain_end(group, topic, partition)
+            if carried is not None and end <= carried.start < carried.next:
                 ledger.add_account(AccountRecord(group, topic, partition, carried, None, horizon.now_ms))
 
 

@@ -103,7 +103,7 @@ def _outgoing(flushed: FlushedBatch, held: Mapping[int, Holding], group: str) ->
         smallest = min(range(len(metadata)), key=lambda number: len(metadata[number].value or b""))
         metadata[smallest] = metadata[smallest]._replace(headers=[account_header(flushed.topic, group, accounts)])
     placements = tuple(
-        Placement(number, held[number].epoch, account.next, "" if metadata else account.to_text())
+        Placement(number, held[number].epoch, account.next, None if metadata else account)
         for number, account in accounts.items()
     )
     return _Outgoing([record for part in parts.values() for record in part.records] + metadata, placements)

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from recording_worker.formats.accounts import Account, carried_account
+from recording_worker.formats.accounts import Account
 from recording_worker.processes.control import Placement
 
 
@@ -41,7 +41,7 @@ class Holdings:
     def take(self, placements: Iterable[Placement]) -> None:
         with self._changed:
             for at in placements:
-                self._held[at.partition] = Holding(at.epoch, carried_account(at.account, at.offset))
+                self._held[at.partition] = _holding(at)
 
     def drop(self, partitions: Iterable[int]) -> None:
         with self._changed:
@@ -71,7 +71,7 @@ class Holdings:
         with self._changed:
             for at in placements:
                 if at.partition in self._held and self._held[at.partition].epoch == at.epoch:
-                    self._held[at.partition] = Holding(at.epoch, carried_account(at.account, at.offset))
+                    self._held[at.partition] = _holding(at)
 
     def placements(self, partitions: Iterable[int]) -> tuple[Placement, ...]:
         """These partitions under their hand-overs; without those that are not in our hands any more."""
@@ -81,3 +81,7 @@ class Holdings:
                 for number in partitions
                 if number in self._held
             )
+
+
+def _holding(at: Placement) -> Holding:
+    return Holding(at.epoch, at.account or Account(at.offset, at.offset))
