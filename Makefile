@@ -9,20 +9,20 @@ SECONDS ?= 60
 .PHONY: help setup player demo kafka s3 stores test sanitize faults soak fuzz aarch64 lint words bench clean
 
 help:
-	@echo "make demo   run the worker on an embedded Kafka broker with made-up traffic, and check what came out"
+	@echo "make demo   run the worker on an embedded Kafka broker with made-up traffic, and check that all of it came out"
 	@echo "make kafka  run a real Apache Kafka with the worker's topics until Ctrl-C, to try the worker on; PORT=n"
 	@echo "make s3     run a local S3 server with a bucket until Ctrl-C, to try the worker on; S3_PORT=n"
 	@echo "make stores run PostgreSQL and Redis until Ctrl-C, to try teams and restrictions on"
-	@echo "make test   run the tests, and those of the native core once more under sanitizers"
+	@echo "make test   run all tests, and the native core's once more under sanitizers"
 	@echo "make faults  crash, freeze, cut off and fill up the worker on a real Kafka, and count every message; FAULTS=n SEED=n"
-	@echo "make soak   run the worker under load and see that nothing grows; MINUTES=n"
-	@echo "make fuzz   fuzz each stage of the native core; SECONDS=n for how long each"
-	@echo "make aarch64  cross-compile the native core, and run what can be run of it under qemu"
+	@echo "make soak   run the worker under load, and check that nothing grows; MINUTES=n"
+	@echo "make fuzz   fuzz each stage of the native core; SECONDS=n per stage"
+	@echo "make aarch64  cross-compile the native core, and run the parts that qemu can run"
 	@echo "make lint   ruff, mypy, the floors that imports keep to, declared dependencies, spelling"
 	@echo "make words  find words that prose here does without; ARGS=paths"
 	@echo "make bench  run the benchmarks"
 	@echo "make player  fetch the player that recording-worker play needs, from npm, once"
-	@echo "make setup  only set up: system packages, virtual environment, native build"
+	@echo "make setup  install system packages and the virtual environment, build the native core"
 	@echo "make clean  remove what setup and builds made"
 
 setup: $(VENV)/.installed

@@ -37,7 +37,7 @@ PACKAGES = {
 
 
 def simdjson_sources() -> str:
-    """The folder with simdjson.h and simdjson.cpp, which the pysimdjson wheel carries."""
+    """Return the folder with simdjson.h and simdjson.cpp, which the pysimdjson wheel contains."""
     spec = importlib.util.find_spec("simdjson")
     for folder in spec.submodule_search_locations or [] if spec else []:
         if Path(folder, "simdjson.h").exists() and Path(folder, "simdjson.cpp").exists():
@@ -46,7 +46,7 @@ def simdjson_sources() -> str:
 
 
 class BuildNative(build_ext):
-    """Says which system package is missing, before a compiler error has to."""
+    """Builds the core. Names missing system packages before the compiler fails."""
 
     def build_extensions(self) -> None:
         missing = [header for header in HEADERS if not self.has_header(header)]
@@ -61,24 +61,24 @@ class BuildNative(build_ext):
         super().build_extensions()
 
     def has_header(self, header: str) -> bool:
-        """Whether the compiler finds a header."""
+        """Return whether the compiler finds a header."""
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "probe.c")
             source.write_text(f"#include <stddef.h>\n#include <{header}>\n")
             try:
                 self.compiler.compile([str(source)], output_dir=folder, include_dirs=self.include_dirs)
-            except Exception:  # noqa: BLE001 - distutils has one exception a compiler
+            except Exception:  # noqa: BLE001 - distutils has one exception per compiler
                 return False
             return True
 
 
 def native_files(pattern: str) -> list[str]:
-    """The core's own files that match; those of _native/fuzz are no part of it."""
+    """Return the core's own files that match. The files of _native/fuzz do not belong to it."""
     return sorted(str(path) for folder in FOLDERS for path in Path(folder).glob(pattern))
 
 
 def extension() -> Extension:
-    """The native core, built as RECORDING_WORKER_BUILD says."""
+    """Return the native core as an extension, built as RECORDING_WORKER_BUILD says."""
     kind = os.environ.get("RECORDING_WORKER_BUILD", "release")
     if kind not in FLAGS:
         sys.exit(f"setup.py: RECORDING_WORKER_BUILD is {kind!r}; it may be {', '.join(FLAGS)}")
@@ -95,11 +95,11 @@ def extension() -> Extension:
 
 
 def extensions() -> list[Extension]:
-    """The extension with its .pyx translated, into build/ so that _native/ holds sources only."""
+    """Return the extension with its .pyx translated into build/, so that _native/ holds only sources."""
     from Cython.Build import cythonize
 
     (native,) = cythonize([extension()], build_dir="build/cython", include_path=["_native"], language_level=3)
-    # Not before: Cython would copy them into build/ too.
+    # Only now: otherwise Cython would copy them into build/ too.
     native.sources += native_files("*.cc")
     native.depends = native_files("*.hpp")
     return [native]

@@ -1,1 +1,1 @@
-"""Benchmarks: `compare` sets the native core beside other ways to do its job; `test_*.py` are for `make bench`."""
+"""Benchmarks: `compare` compares the native core with other decoders; `make bench` runs `test_*.py`."""

@@ -23,7 +23,7 @@ from benchmarks.wire import WireMessage, write_wire
 from recording_worker.errors import WorkerError
 
 ROUND_SECONDS = 0.2
-"""CPU seconds a contender's turn takes at least."""
+"""The least CPU seconds of a contender's turn."""
 DESCRIPTIONS = {
     "native": "native core",
     "python": "plain Python",
@@ -31,20 +31,20 @@ DESCRIPTIONS = {
     "floor": "floor (bare C++ loop)",
 }
 Commands = dict[str, list[str | Path] | None]
-"""How to start each contender; None where it can't be had here."""
+"""How to start each contender; None for those that are not available here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What one contender does with one core."""
+    """What one contender achieves on one core."""
 
     mb_per_s: float
-    """Million bytes of uncompressed message values a CPU second."""
+    """Million bytes of uncompressed message values per CPU second."""
     messages_per_s: float
 
 
 Rates = dict[str, Rate | None]
-"""By the contenders' names; None for those that can't be had here."""
+"""By the contenders' names; None for those that are not available here."""
 
 
 @click.command()
@@ -61,7 +61,7 @@ def main(files: tuple[Path, ...], as_json: bool, runs: int) -> None:
         if not messages:
             raise ContenderError(f"no messages to compare with in {', '.join(map(str, files))}")
         if left_out:
-            note(f"{left_out} messages left out: without a value, or in an encoding that not all contenders read")
+            note(f"{left_out} messages left out: they have no value, or an encoding that not all contenders read")
         stay_on_one_core()
         commands = contender_commands()
         real, small = (
@@ -74,7 +74,7 @@ def main(files: tuple[Path, ...], as_json: bool, runs: int) -> None:
     if as_json:
         print(json.dumps(summary(real, small), indent=2))
     else:
-        show(real, "The messages as they are")
+        show(real, "The messages unchanged")
         show(small, f"Small messages, {SMALL_BYTES} bytes at most")
 
 
@@ -83,7 +83,7 @@ def note(text: str) -> None:
 
 
 def contender_commands() -> Commands:
-    """How to start each contender. Builds what has to be built; says what can't be had."""
+    """Return how to start each contender. Builds what must be built, and reports what is not available."""
     if importlib.util.find_spec("recording_worker._native") is None:
         raise ContenderError("the native core is not built: `make setup`, or `python setup.py build_ext --inplace`")
     commands: Commands = {
@@ -105,9 +105,9 @@ def contender_commands() -> Commands:
 
 
 def measure(commands: Commands, messages: Sequence[WireMessage], runs: int, what: str) -> Rates:
-    """The contenders' rates over one set of messages: medians of rounds in which each has a turn.
+    """Return the contenders' rates over one set of messages: medians of rounds in which each has a turn.
 
-    Raises ContenderError where they don't come to the same result.
+    Raises ContenderError if their results differ.
     """
     rates: Rates = dict.fromkeys(commands)
     if not messages:
@@ -124,7 +124,7 @@ def measure(commands: Commands, messages: Sequence[WireMessage], runs: int, what
         status = stack.enter_context(Console(stderr=True).status("")) if sys.stderr.isatty() else None
         seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
         found: dict[str, dict[str, Any]] = {}
-        for turn in range(runs + 1):  # the first is to warm up
+        for turn in range(runs + 1):  # the first warms up
             for contender in contenders:
                 if status is not None:
                     status.update(f"{what}, round {turn} of {runs}: {DESCRIPTIONS[contender.name]}")
@@ -143,9 +143,9 @@ def measure(commands: Commands, messages: Sequence[WireMessage], runs: int, what
 
 
 def check_same(found: dict[str, dict[str, Any]], what: str) -> None:
-    """Hold what the contenders found against what plain Python found; the floor only counts messages and bytes.
+    """Compare what the contenders found with what plain Python found. The floor only counts messages and bytes.
 
-    Active milliseconds may differ by one a session, for fractions of a millisecond.
+    Active milliseconds may differ by one per session, because of fractions of a millisecond.
     """
     expected = found["python"]
     if not expected["ok"]:
@@ -158,13 +158,13 @@ def check_same(found: dict[str, dict[str, Any]], what: str) -> None:
 
 
 def over(rates: Rates, name: str) -> float | None:
-    """How many times the native core's rate is that of another contender."""
+    """Return the native core's rate divided by another contender's rate."""
     native, other = rates["native"], rates[name]
     return None if native is None or other is None else native.mb_per_s / other.mb_per_s
 
 
 def summary(real: Rates, small: Rates) -> dict[str, object]:
-    """The comparison as it is printed in JSON."""
+    """Return the comparison as printed in JSON."""
 
     def rounded(rates: Rates) -> dict[str, object]:
         return {

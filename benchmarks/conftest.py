@@ -10,15 +10,15 @@ _RATES = pytest.StashKey[dict[str, float]]()
 
 
 class Measure(Protocol):
-    """Measures a function that works on so many bytes."""
+    """Measures a function that works on `size` bytes."""
 
     def __call__(self, function: Callable[..., Any], size: int, setup: Callable[[], Any] | None = None) -> None:
-        """`setup`, where given, runs before each round, and what it returns is the function's argument."""
+        """If `setup` is given, it runs before each round, and its result is the function's argument."""
 
 
 @pytest.fixture
 def measure(benchmark: Any, request: pytest.FixtureRequest) -> Measure:
-    """Measures a function's CPU time; MB/s go into the case's extra_info and the summary."""
+    """Measure a function's CPU time; MB/s go into the case's extra_info and the summary."""
 
     def run(function: Callable[..., Any], size: int, setup: Callable[[], Any] | None = None) -> None:
         if setup is None:
@@ -35,13 +35,13 @@ def measure(benchmark: Any, request: pytest.FixtureRequest) -> Measure:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All cases are measured in CPU time, so that other work on the machine counts for little."""
+    """Measure all cases in CPU time, so that other work on the machine matters little."""
     for item in items:
         item.add_marker(pytest.mark.benchmark(timer=time.process_time, min_rounds=10, warmup=True))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Each case's MB/s of uncompressed messages, and CPU milliseconds a GB."""
+    """Print each case's MB/s of uncompressed messages, and CPU milliseconds per GB."""
     rates = config.stash.get(_RATES, {})
     if not rates:
         return

@@ -1,6 +1,6 @@
-"""Messages for the benchmarks: made up from a seed, and the sample of real recordings.
+"""Messages for the benchmarks: generated from a seed, and the sample of real recordings.
 
-Made-up ones hold the events of the demo's visitors: full snapshots, mutations, mouse, input, console.
+Generated ones hold the events of the demo's visitors: full snapshots, mutations, mouse, input, console.
 """
 
 import uuid
@@ -25,7 +25,7 @@ from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 
 SAMPLE = Path(__file__).parents[1] / "tests" / "data" / "sample.jsonl.zst"
 SIZES = {"2KB": 2_000, "28KB": 28_000, "280KB": 280_000, "1.2MB": 1_200_000}
-"""A small message; the median, the 90th percentile and the largest of real traffic. Bytes when uncompressed."""
+"""A small message; the median, the 90th percentile and the largest of real traffic. Bytes, uncompressed."""
 ENCODINGS = ("plain", "gzip", "lz4", "zstd")
 TOPIC = "benchmark"
 _START_MS = 1_795_000_000_000
@@ -33,7 +33,7 @@ _BATCH_BYTES = 5_000_000
 
 
 def made_up(seed: int, size: int, encoding: str) -> list[Message]:
-    """Messages of about `size` bytes each and 5 MB together, uncompressed; a session has five messages."""
+    """Return messages of about `size` bytes each and 5 MB together, uncompressed. A session has five messages."""
     events = _events(Random(seed))
     return [
         _message(events, offset, f"{seed}-{offset // 5}", size, encoding)
@@ -43,7 +43,7 @@ def made_up(seed: int, size: int, encoding: str) -> list[Message]:
 
 @cache
 def real() -> tuple[Message, ...]:
-    """The sample of real recordings: 82 messages, most of them plain, the others gzip and lz4."""
+    """Return the sample of real recordings: 82 messages, most of them plain, the others gzip and lz4."""
     return tuple(read_messages(SAMPLE, partition=0))
 
 
@@ -64,14 +64,14 @@ def _message(events: Iterator[Event], offset: int, session: str, size: int, enco
 
 
 def _events(random: Random) -> Iterator[Event]:
-    """The events of one visit after the other, without end."""
+    """Yield the events of one visit after the other, without end."""
     pages = [Page(path, random) for path in PATHS]
     while True:
         yield from Visitor(random, _START_MS - 3_600_000, pages).events()
 
 
 def _fill(events: Iterator[Event], room: int) -> Iterator[Event]:
-    """Events until the next one has no room; before the first ones, all that have none are skipped."""
+    """Yield events until the next one does not fit. At the beginning, skip events that do not fit."""
     used = 0
     for event in events:
         length = len(orjson.dumps(orjson.dumps(event).decode())) - 1
@@ -84,14 +84,14 @@ def _fill(events: Iterator[Event], room: int) -> Iterator[Event]:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What a decode call takes, ready."""
+    """The arguments of a decode call."""
 
     batch: MessageBatch
     bytes: int
-    """Of all values when uncompressed."""
+    """Of all values, uncompressed."""
 
     def decode(self, decoder: Decoder) -> DecodedBatch:
-        """Decode all messages anew."""
+        """Decode all messages."""
         batch = self.batch
         return decoder.decode(
             batch.values,
@@ -106,7 +106,7 @@ class Columns:
 
 
 def columns(messages: Sequence[Message]) -> Columns:
-    """The messages with their headers parsed. Raises AssertionError where one can't be recorded."""
+    """Return the messages with their headers parsed. Raises AssertionError if one can't be recorded."""
     batch = MessageBatch(TOPIC, messages)
     ParseHeaders().run(batch)
     decoded = Columns(batch, 0).decode(Decoder())
@@ -116,7 +116,7 @@ def columns(messages: Sequence[Message]) -> Columns:
 
 
 def record(decoded: DecodedBatch) -> list[SessionBlock]:
-    """All rows into the blocks of their sessions."""
+    """Record all rows into the blocks of their sessions, and return the blocks."""
     blocks: dict[str, SessionBlock] = {}
     for row in range(decoded.rows):
         session_id = decoded.session_id(row)

@@ -1,4 +1,4 @@
-"""Decode + record over and over in one process, for a profiler to look at: `python -m benchmarks.loop FILE…`."""
+"""Decode + record over and over in one process, for a profiler: `python -m benchmarks.loop FILE…`."""
 
 import sys
 import time
@@ -16,7 +16,7 @@ from recording_worker.errors import WorkerError
 @click.option("--seconds", type=float, default=10.0, show_default=True, help="CPU seconds to spend.")
 @click.option("--small", is_flag=True, help="Use the small messages that benchmarks.compare cuts from the files.")
 def main(files: tuple[Path, ...], seconds: float, small: bool) -> None:
-    """Run the native core over the messages of the files until it has taken so many CPU seconds."""
+    """Run the native core over the messages of the files for this many CPU seconds."""
     try:
         messages, _ = load_messages(files)
     except WorkerError as error:

@@ -1,4 +1,4 @@
-"""The two sets of messages a comparison runs on: a file's messages as they are, and small ones cut from them."""
+"""The two sets of messages of a comparison: a file's messages, and small messages cut from them."""
 
 import gzip
 import itertools
@@ -15,17 +15,17 @@ from recording_worker.formats.message_file import read_messages
 from recording_worker.messages import Message
 
 SMALL_BYTES = 2048
-"""The largest value of the small messages, bytes when uncompressed."""
+"""The largest value of the small messages, bytes, uncompressed."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 def load_messages(paths: Sequence[Path]) -> tuple[list[WireMessage], int]:
-    """The messages of the files, and how many were left out.
+    """Return the messages of the files, and how many were left out.
 
-    Left out are those without a value and those in zstd, which not all contenders can read.
-    Raises MessageFileError for a file that can't be read or holds something else.
+    Messages without a value are left out, and messages in zstd, which not all contenders can read.
+    Raises MessageFileError if a file can't be read or holds something else.
     """
     messages: list[WireMessage] = []
     left_out = 0
@@ -56,7 +56,7 @@ def _encoding_by_magic(value: bytes) -> str:
 
 
 def decompress(message: WireMessage) -> bytes:
-    """The text of a message. Raises an exception of the codec where it is broken."""
+    """Return the text of a message. Raises an exception of the codec if the message is broken."""
     match message.encoding:
         case Encoding.GZIP:
             return gzip.decompress(message.value)
@@ -67,7 +67,7 @@ def decompress(message: WireMessage) -> bytes:
 
 
 def compress(text: bytes, encoding: Encoding) -> bytes:
-    """A message value from its text, as clients and the capture service compress it."""
+    """Compress a text as clients and the capture service do."""
     match encoding:
         case Encoding.GZIP:
             return gzip.compress(text, compresslevel=6, mtime=0)
@@ -78,11 +78,11 @@ def compress(text: bytes, encoding: Encoding) -> bytes:
 
 
 def small_messages(messages: Sequence[WireMessage]) -> list[WireMessage]:
-    """Messages of at most SMALL_BYTES with the events of `messages`, in the same shares of the encodings.
+    """Return messages of at most SMALL_BYTES with the events of `messages`, in the same shares of the encodings.
 
-    Each message is cut into as many as it takes: consecutive events under the same envelope, as many as fit.
-    Events that don't fit even alone are left out. The encodings take turns so that every stretch of messages
-    has the shares that `messages` have. Broken messages give none.
+    Each message is cut into small ones with the same envelope: as many consecutive events as fit. Events that don't
+    fit even alone are left out. The encodings alternate, so that every stretch of messages has the shares of
+    `messages`. Broken messages are left out.
     """
     if not messages:
         return []
@@ -95,7 +95,7 @@ def small_messages(messages: Sequence[WireMessage]) -> list[WireMessage]:
 
 
 def _turns(messages: Sequence[WireMessage]) -> Iterator[Encoding]:
-    """Encodings without end, at each step the one that is furthest behind its share."""
+    """Yield encodings without end: at each step the one that is furthest behind its share."""
     wanted = {encoding: sum(message.encoding is encoding for message in messages) for encoding in Encoding}
     given = dict.fromkeys(Encoding, 0)
     for step in itertools.count(1):
@@ -105,7 +105,7 @@ def _turns(messages: Sequence[WireMessage]) -> Iterator[Encoding]:
 
 
 def _cut(message: WireMessage) -> Iterator[bytes]:
-    """The texts of the small messages that a message gives."""
+    """Yield the texts of the small messages that a message is cut into."""
     try:
         outer: dict[str, Any] = json.loads(decompress(message).decode(errors="replace"))
         inner: dict[str, Any] = json.loads(outer["data"])
@@ -120,7 +120,7 @@ def _cut(message: WireMessage) -> Iterator[bytes]:
 
 
 def _fill(items: Iterable[tuple[Any, int]], room: int) -> Iterator[list[Any]]:
-    """Consecutive items in groups whose sizes, with a comma between two, are at most `room`."""
+    """Yield consecutive items in groups whose sizes, with a comma between two items, are at most `room`."""
     group: list[Any] = []
     used = -1
     for item, size in items:
@@ -136,7 +136,7 @@ def _fill(items: Iterable[tuple[Any, int]], room: int) -> Iterator[list[Any]]:
 
 
 def _envelope(outer: dict[str, Any], inner: dict[str, Any], items: list[Any], to_text: Callable[[Any], str]) -> bytes:
-    """The text of a message with these items; key order and all other fields as they were."""
+    """Return the text of a message with these items. Key order and all other fields stay."""
     properties = inner["properties"] | {"$snapshot_items": items}
     return _compact(outer | {"data": to_text(inner | {"properties": properties})}).encode(errors="replace")
 
@@ -146,7 +146,7 @@ _compact_ascii = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _to_text(value: Any) -> Callable[[Any], str]:
-    """How to write a message's JSON: non-ASCII as it is, or escaped where lone surrogates leave no other way."""
+    """Return how to write a message's JSON: non-ASCII unchanged, or escaped if lone surrogates require it."""
     try:
         _compact(value).encode()
     except UnicodeEncodeError:

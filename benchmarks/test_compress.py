@@ -1,4 +1,4 @@
-"""What a flush does with the blocks before they are stored. MB/s are of the lines, uncompressed."""
+"""What a flush does with the blocks before they are stored. MB/s count the uncompressed lines."""
 
 import pytest
 
@@ -15,18 +15,18 @@ def blocks() -> list[SessionBlock]:
 
 
 def test_gather(measure: Measure, blocks: list[SessionBlock]) -> None:
-    """The lines of all blocks copied into one buffer."""
+    """Copy the lines of all blocks into one buffer."""
     measure(lambda: gather(blocks), sum(block.size for block in blocks))
 
 
 @pytest.mark.parametrize("level", [-5, 1, 3, 6])
 def test_gather_and_zstd(measure: Measure, blocks: list[SessionBlock], level: int) -> None:
-    """Gathered, then a zstd frame a block, by level; the ratio is in the extra info."""
+    """Gather, then compress each block into a zstd frame, by level."""
     compressor = block_compressor(Codec.ZSTD, level)
     measure(lambda: compressor.compress(gather(blocks)), sum(block.size for block in blocks))
 
 
 def test_gather_and_snappy(measure: Measure, blocks: list[SessionBlock]) -> None:
-    """Gathered, then raw snappy a block."""
+    """Gather, then compress each block with raw snappy."""
     compressor = block_compressor(Codec.SNAPPY, 0)
     measure(lambda: compressor.compress(gather(blocks)), sum(block.size for block in blocks))

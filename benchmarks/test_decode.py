@@ -1,4 +1,4 @@
-"""Decoding: message values in hand to validated, sliced events as lines, one call a batch of about 5 MB."""
+"""Decoding: from message values in memory to lines of validated events, one call per batch of about 5 MB."""
 
 import pytest
 
@@ -10,13 +10,13 @@ from recording_worker._native import Decoder
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_decode(measure: Measure, encoding: str, size: str) -> None:
-    """Made-up messages of one encoding and size: what inflating costs, and what each message costs."""
+    """Generated messages of one encoding and size: what inflating costs, and what each message costs."""
     decoder, given = Decoder(), columns(made_up(1, SIZES[size], encoding))
     measure(lambda: given.decode(decoder), given.bytes)
 
 
 @pytest.mark.parametrize("unpack", [False, True], ids=["packed", "unpacked"])
 def test_decode_real(measure: Measure, unpack: bool) -> None:
-    """The sample of real recordings, in its mix of encodings and sizes; what the client packed left so, or unpacked."""
+    """The sample of real recordings, in its mix of encodings and sizes, with and without unpacking."""
     decoder, given = Decoder(unpack_client_compression=unpack), columns(real())
     measure(lambda: given.decode(decoder), given.bytes)

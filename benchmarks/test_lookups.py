@@ -1,4 +1,4 @@
-"""Restrictions and team look-ups with 50,000 teams and 5,000 rules: CPU time a message, and memory."""
+"""Restrictions and team look-ups with 50,000 teams and 5,000 rules: CPU time per message, and memory."""
 
 import random
 import tracemalloc
@@ -39,7 +39,7 @@ def teams() -> dict[str, Team]:
 
 
 def rules() -> Sequence[Rule]:
-    """A fifth are of one token; of the others each token has one, every fourth for all of its messages."""
+    """Return the rules: a fifth belong to one token, and every other token has one. Every fourth has no filter."""
     made = []
     for number in range(RULES):
         name = token(1 if number % 5 == 0 else number * 7 % TEAMS + 1)
@@ -56,12 +56,12 @@ def rules() -> Sequence[Rule]:
 
 
 def read_once(name: str, value: Value) -> Refreshed[Value]:
-    """A store as a worker has it."""
+    """Return a store as a worker has it."""
     return Refreshed(name, lambda: Reading(value, 1), interval=300, stale_after=1800, clock=SystemClock())
 
 
 def poll(restricted_percent: int) -> Callable[[], MessageBatch]:
-    """Makes a batch of which so many messages have a token with rules, half of them the token with a thousand."""
+    """Return a maker of polls. This share of the messages has tokens with rules, half of them the one with 1,000."""
     by_token = rules_by_token(rules())
     free = [name for name in map(token, range(1, TEAMS + 1)) if name not in by_token]
     pick = random.Random(1)
@@ -82,7 +82,7 @@ def poll(restricted_percent: int) -> Callable[[], MessageBatch]:
 
 @pytest.mark.parametrize("restricted_percent", [0, 10, 100])
 def test_restrictions_and_teams(benchmark: Any, restricted_percent: int) -> None:
-    """Both steps over a poll."""
+    """Run both steps over a poll."""
     steps: list[Step] = [
         ApplyRestrictions(RefreshedRestrictions([read_once("restrictions", rules())]), consumes_overflow=False),
         ResolveTeam(RefreshedTeams(read_once("teams", teams()))),
@@ -99,7 +99,7 @@ def test_restrictions_and_teams(benchmark: Any, restricted_percent: int) -> None
 
 @pytest.mark.parametrize("make", [teams, lambda: rules_by_token(rules())], ids=["teams", "rules"])
 def test_memory(benchmark: Any, make: Callable[[], object]) -> None:
-    """How long it takes to make the set, and what it holds."""
+    """Measure how long it takes to make the set, and its memory."""
     benchmark.pedantic(make, rounds=5)
     tracemalloc.start()
     kept = make()

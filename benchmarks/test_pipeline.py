@@ -18,14 +18,14 @@ from recording_worker.storage.blackhole import BlackholeStorage
 
 
 class NoDelivery:
-    """Takes flushed batches as delivered."""
+    """A delivery that does nothing."""
 
     def deliver(self, flushed: FlushedBatch) -> None:
         """Forget it."""
 
 
 class NoFlush:
-    """A flush thread that is always at it, so that the step has nothing to hand over."""
+    """A flush thread that is always busy, so that the step hands nothing over."""
 
     busy = True
 
@@ -53,7 +53,7 @@ def new_pipeline(manager: SessionBatchManager, flusher: Flusher | NoFlush, codec
 
 
 def steps(pipeline: Pipeline) -> list[Step]:
-    return [step for step, _ in pipeline._steps]  # noqa: SLF001 nobody else needs to take it apart
+    return [step for step, _ in pipeline._steps]  # noqa: SLF001 only this benchmark runs steps apart
 
 
 STEPS = [step.name for step in steps(new_pipeline(new_manager(), NoFlush()))]
@@ -61,7 +61,7 @@ STEPS = [step.name for step in steps(new_pipeline(new_manager(), NoFlush()))]
 
 @pytest.mark.parametrize("name", STEPS)
 def test_step(measure: Measure, name: str) -> None:
-    """One step, over a batch on which the steps before it have run, the session batch being new."""
+    """Run one step over a batch on which the earlier steps have run, with a new session batch."""
     manager = new_manager()
     all_steps = steps(new_pipeline(manager, NoFlush()))
     number = STEPS.index(name)
@@ -78,7 +78,7 @@ def test_step(measure: Measure, name: str) -> None:
 
 @pytest.mark.parametrize("codec", Codec)
 def test_pipeline(measure: Measure, codec: Codec) -> None:
-    """All steps, and the flush of all sessions to a storage that takes no time: what a worker does with a core."""
+    """Run all steps, and flush all sessions to a storage that takes no time: what a worker does with a core."""
     manager, settings = new_manager(), Settings(codec=codec)
     flusher = Flusher(BlackholeStorage(), NoDelivery(), settings=settings, clock=SystemClock())
     pipeline = new_pipeline(manager, flusher, codec)

@@ -1,4 +1,4 @@
-"""Recording: the decoded rows into the blocks of their sessions, with all counters."""
+"""Recording: decoded rows into the blocks of their sessions, with all counters."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from recording_worker._native import Decoder
 
 @pytest.mark.parametrize("size", SIZES)
 def test_record(measure: Measure, size: str) -> None:
-    """Made-up messages by size: what a row costs, however many events it has."""
+    """Generated messages by size: what a row costs, whatever its number of events."""
     given = columns(made_up(1, SIZES[size], "plain"))
     decoded = given.decode(Decoder())
     measure(lambda: record(decoded), given.bytes)
@@ -23,6 +23,6 @@ def test_record_real(measure: Measure) -> None:
 
 
 def test_decode_and_record_real(measure: Measure) -> None:
-    """Both together, over the sample of real recordings: the job that `benchmarks.compare` compares."""
+    """Decode and record the sample of real recordings: the job that `benchmarks.compare` compares."""
     decoder, given = Decoder(), columns(real())
     measure(lambda: record(given.decode(decoder)), given.bytes)

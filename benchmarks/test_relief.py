@@ -1,4 +1,4 @@
-"""Hot sessions and lag mode: time a message, with the sessions known, all of them new, and old messages."""
+"""Hot sessions and lag mode: time per message, with known sessions, with new sessions, and with old messages."""
 
 import itertools
 import time
@@ -21,7 +21,7 @@ _OFFSETS = itertools.count()
 
 
 def poll(sessions: int, age_seconds: float) -> MessageBatch:
-    """A poll of 1,000-byte messages, each of the next session of so many."""
+    """Return a poll of 1,000-byte messages, whose sessions alternate among `sessions`."""
     at_ms = round((time.time() - age_seconds) * 1000)
     messages = []
     for offset in itertools.islice(_OFFSETS, MESSAGES):

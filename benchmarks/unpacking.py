@@ -18,19 +18,19 @@ from recording_worker.settings.model import Codec
 
 
 class PackedPass(NativePass):
-    """A pass that leaves what the client packed as it came."""
+    """A pass that leaves what the client packed unchanged."""
 
     decoder = Decoder(unpack_client_compression=False)
 
 
 class UnpackingPass(NativePass):
-    """A pass that writes what the client packed unpacked."""
+    """A pass that unpacks what the client packed."""
 
     decoder = Decoder(unpack_client_compression=True)
 
 
 def one_pass(kind: type[NativePass], messages: list[Poll], compressor: BlockCompressor) -> tuple[float, float, int]:
-    """CPU seconds of decode + record, of compression, and the bytes of all blocks."""
+    """Return the CPU seconds of decode + record and of compression, and the bytes of all blocks."""
     started = time.process_time()
     sessions = kind(messages).sessions.values()
     recorded = time.process_time()
@@ -65,7 +65,7 @@ Figures = tuple[float, float, int]
 
 
 def medians(messages: list[Poll], compressor: BlockCompressor, runs: int, *kinds: type[NativePass]) -> list[Figures]:
-    """Of each kind of pass; they take turns, after one to warm up."""
+    """Return the medians of each kind of pass. The kinds take turns, after one round to warm up."""
     rounds = [[one_pass(kind, messages, compressor) for kind in kinds] for _ in range(runs + 1)][1:]
     return [median_of(passes) for passes in zip(*rounds, strict=True)]
 

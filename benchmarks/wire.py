@@ -1,6 +1,6 @@
-"""The messages of one comparison as a simple binary file, which contenders of any language can read.
+"""The messages of one comparison as a simple binary file that contenders in any language can read.
 
-Per message, without padding, little-endian:
+Per message, without padding, little endian:
 
     u32 encoding (0 plain, 1 gzip, 2 lz4: a 4-byte size, then a block)
     i64 Kafka timestamp, ms since 1970
@@ -28,7 +28,7 @@ class Encoding(IntEnum):
 
 
 class WireMessage(NamedTuple):
-    """One message as the contenders get it: what the pipeline hands to the decoder."""
+    """One message for the contenders: what the pipeline gives to the decoder."""
 
     encoding: Encoding
     timestamp_ms: int
@@ -50,7 +50,7 @@ def write_wire(path: Path, messages: Iterable[WireMessage]) -> None:
 
 
 def read_wire(path: Path) -> list[WireMessage]:
-    """All messages of a file that `write_wire` wrote."""
+    """Return all messages of a file that `write_wire` wrote."""
     content = path.read_bytes()
     messages: list[WireMessage] = []
     position = 0

@@ -16,7 +16,7 @@ _MAX_CONSOLE_STRING = 2_999
 
 
 class SessionFeatures:
-    """Counts the events of a session as they come."""
+    """Counts the events of a session in the order received."""
 
     __slots__ = ("active", "clicks", "has_full_snapshot", "keypresses", "mouse_activity", "timestamps", "urls")
 
@@ -44,7 +44,7 @@ class SessionFeatures:
         self.active.append(active)
 
     def _add_incremental(self, data: dict[str, Any]) -> bool:
-        """Count an incremental snapshot; returns whether it is a user's activity."""
+        """Count an incremental snapshot. Returns whether it is a user's activity."""
         source = data.get("source")
         if not _is_number(source):
             return False
@@ -57,7 +57,7 @@ class SessionFeatures:
         return source in _ACTIVE
 
     def add_to(self, counts: Counts) -> None:
-        """Add what the session has to the counts of a pass."""
+        """Add the session's counters to the counts of a pass."""
         counts.events += len(self.timestamps)
         counts.clicks += self.clicks
         counts.keypresses += self.keypresses
@@ -67,7 +67,7 @@ class SessionFeatures:
         counts.active_milliseconds += self.active_milliseconds()
 
     def active_milliseconds(self) -> int:
-        """The time in which the user did something, by the rule `SessionBlock.active_milliseconds` follows."""
+        """Return the time in which the user did something, by the rule of `SessionBlock.active_milliseconds`."""
         total = start = last = last_active = 0.0
         began = in_active = False
         for timestamp, active in sorted(zip(self.timestamps, self.active, strict=True), key=lambda pair: pair[0]):
@@ -83,7 +83,7 @@ class SessionFeatures:
 
 
 def console_log(event: dict[str, Any]) -> tuple[str, str] | None:
-    """Level and text of a plugin event that is a console event; else None."""
+    """Return level and text of a plugin event, or None if it is not a console event."""
     data = event.get("data")
     if not isinstance(data, dict) or data.get("plugin") != "rrweb/console@1":
         return None
@@ -97,7 +97,7 @@ def console_log(event: dict[str, Any]) -> tuple[str, str] | None:
 
 
 def _url(kind: Any, data: dict[str, Any]) -> str | None:
-    """The url an event shows, cut."""
+    """Return the URL of an event, cut."""
     if kind == 5 and data.get("tag") == "$json_ld":
         return None
     url = data.get("href")

@@ -14,7 +14,7 @@ from benchmarks.contenders.process import ROOT, ContenderError
 _SOURCES = ROOT / "benchmarks" / "floor"
 _BUILD = ROOT / "build" / "benchmarks"
 _FLAGS = ["-O3", "-std=c++17", "-DNDEBUG"]
-"""Nothing for one machine alone: simdjson and the unescaping choose their instructions at run time."""
+"""For any machine: simdjson and the unescaping choose their instructions at run time."""
 _X86_FLAGS = {
     "unescape_bmi2.cc": ["-mavx2", "-mbmi2", "-mpopcnt"],
     "unescape_avx512.cc": ["-mavx512bw", "-mavx512vbmi2", "-mpopcnt"],
@@ -23,7 +23,7 @@ _LIBRARIES = ["-ldeflate", "-llz4"]
 
 
 def build_floor() -> Path:
-    """The program, built if it isn't yet. Raises ContenderError where something is missing."""
+    """Return the program; build it if necessary. Raises ContenderError if something is missing."""
     compiler = shutil.which(os.environ.get("CXX", "g++"))
     if compiler is None:
         raise ContenderError("no C++ compiler")
@@ -57,7 +57,7 @@ def _object(compile_command: list[str], source: Path, folder: str) -> Path:
 
 
 def _simdjson() -> Path:
-    """The folder of simdjson.h and simdjson.cpp, which pysimdjson carries."""
+    """Return the folder of simdjson.h and simdjson.cpp, which pysimdjson contains."""
     try:
         package = importlib.metadata.distribution("pysimdjson")
     except importlib.metadata.PackageNotFoundError:

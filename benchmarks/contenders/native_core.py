@@ -15,7 +15,7 @@ _TEAM = 1
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """The messages of one poll as columns, as the steps before have left them in the worker."""
+    """The messages of one poll as columns, as the earlier steps leave them in the worker."""
 
     values: list[bytes | None]
     content_encodings: list[str | None]
@@ -24,7 +24,7 @@ class Poll:
     timestamps_ms: list[int]
 
     def after(self, rows: int) -> "Poll":
-        """What is left where the decoder stopped because it holds as many bytes as it may."""
+        """Return what is left after the decoder stopped because it holds as many bytes as it may."""
         return Poll(
             self.values[rows:],
             self.content_encodings[rows:],
@@ -35,7 +35,7 @@ class Poll:
 
 
 def polls(messages: list[WireMessage]) -> list[Poll]:
-    """The messages in polls as large as the worker's settings let them be, by number and by bytes."""
+    """Return the messages in polls as large as the worker's settings allow, by number and by bytes."""
     groups: list[list[WireMessage]] = []
     room = 0
     for message in messages:
@@ -57,7 +57,7 @@ def polls(messages: list[WireMessage]) -> list[Poll]:
 
 
 class Session:
-    """One session of the session batch: what the worker's SessionRecorder holds."""
+    """One session of the session batch, as the worker's SessionRecorder holds it."""
 
     __slots__ = ("block", "console_logs")
 
@@ -70,7 +70,7 @@ class NativePass:
     """One pass over all messages, a poll at a time."""
 
     decoder = Decoder(max_decoded_bytes=_SETTINGS.max_decoded_bytes, unpack_client_compression=False)
-    """Lives through all passes, as in the worker. Unpacks nothing, since the other contenders don't."""
+    """It lives through all passes, as in the worker. It unpacks nothing, since the other contenders don't."""
 
     def __init__(self, messages: list[Poll]) -> None:
         self.sessions: dict[tuple[int, str], Session] = {}
@@ -83,7 +83,7 @@ class NativePass:
                 rest = rest.after(self._decode(rest))
 
     def _decode(self, poll: Poll) -> int:
-        """Decode and record a poll; returns how many of its rows that were."""
+        """Decode and record a poll. Returns how many of its rows were decoded."""
         dispositions = bytearray(len(poll.values))
         decoded = self.decoder.decode(
             poll.values,
@@ -101,7 +101,7 @@ class NativePass:
         return decoded.rows
 
     def _record(self, decoded: DecodedBatch, dispositions: bytearray) -> None:
-        """The rows that are ok into the blocks of their sessions."""
+        """Record the rows that are ok into the blocks of their sessions."""
         sessions, offset = self.sessions, self.offset
         for row in range(decoded.rows):
             if dispositions[row]:

@@ -1,4 +1,4 @@
-"""Gets the Node contender ready: its npm packages, at the versions the lock file pins."""
+"""Prepare the Node contender: its npm packages, at the versions of the lock file."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ _OLDEST_NODE = 20
 
 
 def prepare_node() -> tuple[str, Path]:
-    """The command of the contender. Raises ContenderError where Node, npm or the packages are not to be had."""
+    """Return the contender's command. Raises ContenderError if Node, npm or the packages are not available."""
     node = shutil.which("node")
     if node is None:
         raise ContenderError("node is not installed")
@@ -25,7 +25,7 @@ def prepare_node() -> tuple[str, Path]:
 
 
 def _is_installed() -> bool:
-    """Whether the packages have been installed since the lock file last changed."""
+    """Return whether the packages were installed after the lock file last changed."""
     return _INSTALLED.exists() and _INSTALLED.stat().st_mtime >= (_FOLDER / "package-lock.json").stat().st_mtime
 
 

@@ -51,7 +51,7 @@ class PlainPass:
                 continue
 
     def _record(self, message: WireMessage) -> bool:
-        """Decode a message and add its events to its session; False where the message ends for what it holds."""
+        """Decode a message and add its events to its session. Returns False if the message is not recorded."""
         text = _decompress(message)
         self.bytes += len(text)
         envelope = _parse(text.decode(errors="replace"))
@@ -105,7 +105,7 @@ def _decompress(message: WireMessage) -> bytes:
 
 
 def _properties(snapshot: Any) -> dict[str, Any] | None:
-    """The properties of the event in `data`; None where it is not the kind of event that is recorded."""
+    """Return the properties of the event in `data`, or None if the event is not of the recorded kind."""
     if not isinstance(snapshot, dict) or snapshot.get("event") != "$snapshot_items":
         return None
     properties = snapshot.get("properties")

@@ -20,7 +20,7 @@ class ContenderError(Exception):
 class Contender:
     """A process that holds the messages in memory and runs passes over them when asked to.
 
-    A context manager: the process ends with the block. Raises ContenderError where the process ends early.
+    A context manager: the process ends with the block. Raises ContenderError if the process ends early.
     """
 
     def __init__(self, name: str, command: Sequence[str | Path], messages: Path) -> None:
@@ -46,11 +46,11 @@ class Contender:
         self._errors.close()
 
     def run(self, seconds: float) -> dict[str, Any]:
-        """Passes for at least so many seconds of CPU time: the seconds of one pass, and what it found."""
+        """Run passes for at least `seconds` of CPU time. Returns the seconds of one pass, and what it found."""
         return self._ask(f"pass {seconds}")
 
     def digest(self) -> str:
-        """A hash over the JSON values of all lines."""
+        """Return a hash over the JSON values of all lines."""
         return str(self._ask("digest")["digest"])
 
     def _ask(self, command: str) -> dict[str, Any]:
@@ -68,6 +68,6 @@ class Contender:
 
 
 def stay_on_one_core() -> None:
-    """Keep this process, and those it starts from now on, on one core, where the system can."""
+    """Keep this process, and those it starts from now on, on one core, if the system can."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})

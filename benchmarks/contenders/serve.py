@@ -1,8 +1,8 @@
 """The process side of a contender written in Python: passes over the messages, timed.
 
-Commands, a line each: `pass SECONDS` runs passes over all messages until they have taken that much CPU time, and
-answers with the CPU seconds of one pass and what the last one found. `digest` runs one more pass and answers with
-a hash of every line's JSON value, so that two contenders can be seen to write the same.
+Each command is a line. `pass SECONDS` runs passes over all messages until they have taken that much CPU time. The
+answer is the CPU seconds of one pass and what the last one found. `digest` runs one more pass. Its answer is a hash
+of every line's JSON value, which shows whether two contenders write the same.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ class Counts:
     ok: int = 0
     """Messages recorded."""
     bytes: int = 0
-    """Bytes of all messages when uncompressed."""
+    """Bytes of all messages, uncompressed."""
     sessions: int = 0
     events: int = 0
     clicks: int = 0
@@ -33,7 +33,7 @@ class Counts:
     full_snapshots: int = 0
     """Sessions with at least one."""
     urls: int = 0
-    """Distinct urls of each session, added up."""
+    """The sum over all sessions of their distinct URLs."""
     active_milliseconds: int = 0
     console_events: int = 0
     console_logs: int = 0
@@ -46,14 +46,14 @@ class Pass(Protocol):
     def counts(self) -> Counts: ...
 
     def lines(self) -> Iterator[tuple[str, bytes]]:
-        """Each session's id and the bytes of its lines."""
+        """Yield each session's id and the bytes of its lines."""
 
 
 Input = TypeVar("Input")
 
 
 def serve(run: Callable[[Input], Pass], prepare: Callable[[list[WireMessage]], Input]) -> None:
-    """Answer commands until standard input ends. `run` is what is measured: one pass over what `prepare` gives."""
+    """Answer commands until standard input ends. `run` is measured: one pass over what `prepare` returns."""
     messages = prepare(read_wire(Path(sys.argv[-1])))
     for command in sys.stdin:
         match command.split():
@@ -70,7 +70,7 @@ def _passes(run: Callable[[], Pass], wanted: float) -> dict[str, object]:
     spent = 0.0
     passes = 0
     while spent < wanted or not passes:
-        result = None  # what the pass before holds is freed outside of the measured time
+        result = None  # the memory of the previous pass is freed outside of the measured time
         started = time.process_time()
         result = run()
         spent += time.process_time() - started

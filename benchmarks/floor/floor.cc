@@ -2,8 +2,8 @@
 //
 // Per message: inflate (libdeflate, lz4 or nothing), simdjson stage 1 of the outer text, one unescape of its
 // data string, stage 1 of the inner text, one copy of the event bytes into memory that keeps all of them.
-// Nothing is validated beyond what stage 1 does, no event is looked at. All memory is there, and was written
-// to, before the measured passes.
+// Nothing is validated beyond stage 1, and no event is looked at. All memory is allocated and written to before
+// the measured passes.
 //
 // Usage: floor FILE, a file as benchmarks/wire.py describes. Reads commands from standard input, a line each;
 // "pass SECONDS" runs passes over all messages until they have taken that much CPU time, and prints one
@@ -73,7 +73,7 @@ std::vector<Message> parse(const std::string& content) {
   return messages;
 }
 
-// The size of a message's text, from what the codecs write into it; not more than the largest that counts.
+// The size of a message's text, as the codecs store it, limited to the largest that counts.
 size_t text_length(const Message& message) {
   constexpr uint32_t kLargest = 64 << 20;
   uint32_t length = 0;
@@ -102,7 +102,7 @@ class Floor {
     }
   }
 
-  // One pass over all messages; returns how many went through.
+  // One pass over all messages; returns how many succeeded.
   size_t pass() {
     bytes_ = 0;
     kept_length_ = 0;
@@ -152,7 +152,7 @@ class Floor {
     return {};
   }
 
-  // What is between the two tokens of the outer text that are furthest apart, less the quotes: the data string.
+  // The data string: what lies between the two tokens of the outer text that are furthest apart, without the quotes.
   Text longest_token(const Text& outer) const {
     const uint32_t* indexes = outer_->structural_indexes.get();
     Text longest;
@@ -176,7 +176,7 @@ class Floor {
     return {text + indexes[first], indexes[last - 1] + 1 - indexes[first]};
   }
 
-  // Memory for the event bytes of a pass, on huge pages where the system has them for those who ask.
+  // Memory for the event bytes of a pass, on huge pages if the system offers them.
   void keep(size_t bytes) {
     constexpr size_t kHugePage = 2 << 20;
     kept_capacity_ = (bytes / kHugePage + 1) * kHugePage;

@@ -1,5 +1,5 @@
-// The job as a Node consumer does it. Takes a file of messages; answers the commands that
-// benchmarks/contenders/serve.py describes, but for `digest`.
+// The job as a Node consumer does it. Takes a file of messages, and answers the commands that
+// benchmarks/contenders/serve.py describes, except `digest`.
 import { createInterface } from "node:readline";
 import { decode, decompress } from "./decode.js";
 import { Session } from "./session.js";

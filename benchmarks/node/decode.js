@@ -19,7 +19,7 @@ const Snapshot = z.object({
 });
 const Event = z.looseObject({ timestamp: z.number().positive().max(MAX_TIMESTAMP) });
 
-// The text of a message, as bytes; undefined where it can't be decompressed.
+// The text of a message, as bytes; undefined if it can't be decompressed.
 export function decompress(message) {
   try {
     switch (message.encoding) {
@@ -35,7 +35,7 @@ export function decompress(message) {
   }
 }
 
-// { sessionId, windowId, events } of a message's text; undefined where it is not a message that is recorded.
+// { sessionId, windowId, events } of a message's text; undefined if the message is not recorded.
 export function decode(message, text) {
   const envelope = Envelope.safeParse(parse(text.toString())).data;
   if (envelope === undefined) return undefined;

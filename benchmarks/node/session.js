@@ -1,4 +1,4 @@
-// What is kept of a session: its lines, and the counters that its metadata needs.
+// What a pass keeps of a session: its lines, and the counters that its metadata needs.
 const CLICKS = new Set([2, 3, 4, 9]);
 const MOUSE = new Set([1, 2, 6]);
 const ACTIVE = new Set([1, 2, 3, 4, 5, 6, 7, 12]);

@@ -1,4 +1,4 @@
--- What teams should know about what they send: a row a warning. Apply kafka.sql first.
+-- What teams should know about what they send: one row per warning. Apply kafka.sql first.
 
 CREATE TABLE IF NOT EXISTS kafka_ingestion_warnings
 (

@@ -1,8 +1,8 @@
--- Where Kafka is, and how all queues read it. To change it: ALTER NAMED COLLECTION, then detach and attach the queues.
+-- Kafka's address, and how all queues read it. To change it: ALTER NAMED COLLECTION, then detach and attach the queues.
 CREATE NAMED COLLECTION IF NOT EXISTS recordings_kafka AS
     kafka_broker_list = 'kafka:9092',
     kafka_format = 'JSONEachRow',
-    -- a record that is not what it should be is noted in recording_kafka_errors, and the others go on
+    -- a record that can't be read goes to recording_kafka_errors, and the others are read
     kafka_handle_error_mode = 'stream';
 
 -- What could not be read from the topics.

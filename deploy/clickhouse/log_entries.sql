@@ -1,4 +1,4 @@
--- Console logs: a row a message. Apply kafka.sql first.
+-- Console logs: one row per message. Apply kafka.sql first.
 
 CREATE TABLE IF NOT EXISTS kafka_log_entries
 (
@@ -18,8 +18,8 @@ SETTINGS
     kafka_num_consumers = 1,
     kafka_thread_per_consumer = 1;
 
--- What ClickHouse reads twice has the same place in the topic, and counts once (FINAL). `log_source_id` is the session.
--- Records don't tell their session's retention period: set the TTL to the longest that counts for you.
+-- A record that ClickHouse reads twice has the same offset, and counts once (FINAL). `log_source_id` is the session.
+-- Records don't contain their session's retention period. Set the TTL to the longest one that you need.
 CREATE TABLE IF NOT EXISTS log_entries
 (
     team_id Int64,

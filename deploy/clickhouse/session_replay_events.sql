@@ -1,6 +1,6 @@
--- Block metadata: a row a block, and a row a session. Apply kafka.sql first.
+-- Block metadata: one row per block, and one row per session. Apply kafka.sql first.
 
--- The queue: each record is read once by the view below it. Its columns are the record's keys.
+-- The queue: the view below it reads each record once. Its columns are the record's keys.
 CREATE TABLE IF NOT EXISTS kafka_session_replay_events
 (
     uuid UUID,
@@ -44,7 +44,7 @@ SETTINGS
     kafka_num_consumers = 1,
     kafka_thread_per_consumer = 1;
 
--- A row a block. A record that ClickHouse reads twice has the same uuid, and counts once (FINAL).
+-- One row per block. A record that ClickHouse reads twice has the same uuid, and counts once (FINAL).
 CREATE TABLE IF NOT EXISTS session_replay_blocks
 (
     uuid UUID,
@@ -80,18 +80,18 @@ CREATE TABLE IF NOT EXISTS session_replay_blocks
     first_full_snapshot_timestamp Nullable(DateTime64(3, 'UTC')),
     out_of_order_count Int64,
     gap_count Int64,
-    -- when Kafka got the record, just after the file was stored: the retention period counts from here
+    -- when Kafka received the record, just after the file was stored; the retention period begins here
     _timestamp DateTime
 )
 ENGINE = ReplacingMergeTree
--- by retention, so that whole parts expire and are dropped unread
+-- by retention, so that whole parts expire and are dropped without being read
 PARTITION BY (retention_period_days, toYYYYMM(_timestamp))
 ORDER BY (team_id, session_id, first_timestamp, uuid)
 TTL _timestamp + toIntervalDay(retention_period_days)
 SETTINGS ttl_only_drop_parts = 1;
 
--- A row a session and day on which blocks of it begin, once parts are merged: so queries group by session_id.
--- The columns have the names and meanings of PostHog's session_replay_events; those after _timestamp are beyond it.
+-- One row per session and day on which blocks of it begin, once parts are merged. So queries group by session_id.
+-- The columns have the names and meanings of PostHog's session_replay_events. Those after _timestamp are additional.
 CREATE TABLE IF NOT EXISTS session_replay_events
 (
     session_id String,
@@ -130,7 +130,7 @@ ORDER BY (team_id, day, session_id)
 TTL _timestamp + toIntervalDay(retention_period_days)
 SETTINGS ttl_only_drop_parts = 1, index_granularity = 1024;
 
--- The views, from the last table to the queue: reading begins with the last one.
+-- The views, from the last table to the queue. Reading begins with the last view.
 CREATE MATERIALIZED VIEW IF NOT EXISTS session_replay_events_mv TO session_replay_events AS
 SELECT
     session_id,

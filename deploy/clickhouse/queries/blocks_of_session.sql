@@ -1,4 +1,4 @@
--- The blocks of a session in the order to be played, each once; none if the session was deleted.
+-- The blocks of a session in playing order, each once. If the session was deleted, there are no rows.
 -- clickhouse-client --param_team_id=1 --param_session_id=… < blocks_of_session.sql
 SELECT
     block_url,

@@ -16,7 +16,7 @@ SELECT
     argMinMerge(sessions.snapshot_source) AS snapshot_source,
     max(sessions._timestamp) + toIntervalDay(max(sessions.retention_period_days)) AS expires
 FROM session_replay_events AS sessions
--- a day more, for sessions that were under way at midnight
+-- one day more, for sessions that began before midnight
 WHERE team_id = {team_id:Int64} AND day >= toDate({since:DateTime64(3, 'UTC')}) - 1
 GROUP BY session_id
 HAVING started >= {since:DateTime64(3, 'UTC')} AND max(sessions.is_deleted) = 0
