@@ -15,6 +15,7 @@ from recording_worker.lookups.teams.postgres import teams_of
 from recording_worker.lookups.teams.refreshed import RefreshedTeams
 from recording_worker.lookups.teams.service import Team
 from recording_worker.messages import Message
+from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.build import Step
 from recording_worker.pipeline.steps.apply_restrictions import ApplyRestrictions
@@ -57,7 +58,7 @@ def rules() -> Sequence[Rule]:
 
 def read_once(name: str, value: Value) -> Refreshed[Value]:
     """Return a store as a worker has it."""
-    return Refreshed(name, lambda: Reading(value, 1), interval=300, stale_after=1800, clock=SystemClock())
+    return Refreshed(name, lambda: Reading(value, 1), SystemClock(), Metrics(), interval=300, stale_after=1800)
 
 
 def poll(restricted_percent: int) -> Callable[[], MessageBatch]:

@@ -9,6 +9,7 @@ from benchmarks.inputs import TOPIC, columns, real
 from recording_worker.clock import SystemClock
 from recording_worker.lookups.restrictions.refreshed import RefreshedRestrictions
 from recording_worker.lookups.teams.any_token import AnyTokenTeams
+from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.build import Pipeline, Step, build_pipeline
 from recording_worker.recording.flush import FlushedBatch, Flusher
@@ -48,6 +49,7 @@ def new_pipeline(manager: SessionBatchManager, flusher: Flusher | NoFlush, codec
         manager=manager,
         flusher=flusher,
         clock=SystemClock(),
+        metrics=Metrics(),
         offline=True,
     )
 
@@ -80,7 +82,7 @@ def test_step(measure: Measure, name: str) -> None:
 def test_pipeline(measure: Measure, codec: Codec) -> None:
     """Run all steps, and flush all sessions to a storage that takes no time: what a worker does with a core."""
     manager, settings = new_manager(), Settings(codec=codec)
-    flusher = Flusher(BlackholeStorage(), NoDelivery(), settings=settings, clock=SystemClock())
+    flusher = Flusher(BlackholeStorage(), NoDelivery(), settings=settings, clock=SystemClock(), metrics=Metrics())
     pipeline = new_pipeline(manager, flusher, codec)
 
     def run(batch: MessageBatch) -> None:

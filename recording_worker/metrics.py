@@ -1,23 +1,21 @@
-"""The metric catalogue: every metric's name, labels and meaning, once.
+"""The metric catalogue: the name, the labels and the meaning of every metric, once.
 
-In `recording-worker run` the processes share them through prometheus-client's
-multi-process mode, so the environment variable PROMETHEUS_MULTIPROC_DIR must be
-set before this module is first imported. Increments are per batch, not per message.
+A process makes one `Metrics` and hands it to everything that counts. Increments are per batch, not per message.
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Literal, Self
 
-from prometheus_client import Counter, Gauge, Histogram, Summary, values
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, values
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 PREFIX = "recording_worker"
 
-PROCESS_VARIABLE = "RECORDING_WORKER_METRICS_PROCESS"
-"""The environment variable that names a worker's place: its files are told from other processes' by that."""
-
-if "PROMETHEUS_MULTIPROC_DIR" in os.environ and (place := os.environ.get(PROCESS_VARIABLE)):
-    # a worker goes on with the files of the one before it, or there would be more of them with every restart
-    values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
+# The supervisor serves these from the workers' progress (supervisor/ops_server.py).
+LAG = f"{PREFIX}_lag_messages"
+PARTITIONS_STOPPED = f"{PREFIX}_partitions_stopped"
+PARTITIONS_CAREFUL = f"{PREFIX}_partitions_careful"
 
 
 class BatchSummary(Summary):
@@ -29,116 +27,163 @@ class BatchSummary(Summary):
         self._sum.inc(sum(sizes))
 
 
-MESSAGES = Counter(f"{PREFIX}_messages", "Messages by where they ended and why.", ["disposition", "reason"])
-PARTITION_MESSAGES = Counter(f"{PREFIX}_partition_messages", "Messages by source partition.", ["partition"])
-ENCODED_MESSAGES = Counter(f"{PREFIX}_encoded_messages", "Messages by the encoding of the value.", ["encoding"])
-MESSAGE_BYTES = BatchSummary(f"{PREFIX}_message_bytes", "Size of message values as carried, bytes.")
-BATCH_MESSAGES = Histogram(
-    f"{PREFIX}_batch_messages", "Messages in a poll.", buckets=(1, 5, 10, 50, 100, 250, 500, 750, 1000)
-)
-BATCH_KIB = Histogram(
-    f"{PREFIX}_batch_kib",
-    "Size of a poll's message values as carried, KiB.",
-    buckets=(1, 16, 64, 256, 1024, 4096, 16384, 65536, 262144),
-)
-STEP_SECONDS = Counter(f"{PREFIX}_step_seconds", "Time spent in each step, seconds.", ["step"])
-UNCOMPRESSED_BYTES = Counter(f"{PREFIX}_uncompressed_bytes", "Bytes of values after decompression.")
-EVENTS = Counter(f"{PREFIX}_events", "Events recorded into session batches.")
-INVALID_ITEMS = Counter(f"{PREFIX}_invalid_items", "Snapshot items left out as no event.")
-INVALID_UTF8 = Counter(f"{PREFIX}_invalid_utf8_messages", "Messages in which invalid UTF-8 was replaced.")
-EVENTS_UNPACKED = Counter(
-    f"{PREFIX}_events_unpacked", "Events the client had packed that are written unpacked (unpack_client_compression)."
-)
-UNPACK_FAILURES = Counter(
-    f"{PREFIX}_unpack_failures", "Events the client had packed that can't be unpacked, and are written as they came."
-)
-EVENTS_DISCARDED = Counter(
-    f"{PREFIX}_events_discarded", "Events taken out of a session batch again, by why.", ["reason"]
-)
-WARNINGS = Counter(f"{PREFIX}_ingestion_warnings", "Ingestion warnings produced, by type.", ["type"])
+class Metrics:
+    """All metrics of one process.
 
-FLUSHES = Counter(f"{PREFIX}_flushes", "Flushed session batches, by why they were flushed.", ["reason"])
-FLUSH_SECONDS = Histogram(
-    f"{PREFIX}_flush_seconds",
-    "Time a flush took, compression to delivery, seconds.",
-    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
-)
-FLUSHED_SESSIONS = Counter(f"{PREFIX}_flushed_sessions", "Sessions (blocks) written.")
-FLUSHED_EVENTS = Counter(f"{PREFIX}_flushed_events", "Events written.")
-FLUSHED_BYTES = Counter(f"{PREFIX}_flushed_bytes", "Bytes of batch files written.")
-FLUSH_FAILURES = Counter(f"{PREFIX}_flush_failures", "Flushes that failed.")
-STORAGE_RETRIES = Counter(
-    f"{PREFIX}_storage_retries", "Requests to S3 that failed and were made again, by why.", ["error"]
-)
+    The processes of a service share them through a folder: each counts in files of its own there, and `served` reads
+    the files of all.
+    """
 
-RECORDS_TOO_LARGE = Counter(
-    f"{PREFIX}_records_too_large", "Records left out because their topic takes none so large.", ["topic"]
-)
+    def __init__(self, folder: str | None = None, process: str = "") -> None:
+        """Metrics that are kept in `folder`, in the files of `process`; without a folder, in this process only.
 
-DLQ_HALTS = Counter(
-    f"{PREFIX}_dlq_halts", "Partitions halted since too many of their messages were for the DLQ, by limit.", ["limit"]
-)
+        A process that counts in a folder makes only one `Metrics`: prometheus_client has one setting for all.
+        """
+        self._folder = folder
+        if folder is not None:
+            # prometheus_client looks at both whenever it makes a metric
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+            values.ValueClass = values.MultiProcessValue(lambda: process)  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
 
-TRANSACTIONS_ABORTED = Counter(
-    f"{PREFIX}_transactions_aborted", "Kafka transactions that were aborted and made again, by why.", ["error"]
-)
-OFFSETS_SKIPPED = Counter(
-    f"{PREFIX}_offsets_skipped",
-    "Offsets that were gone from the log when they were to be read (on_offset_gap), by partition.",
-    ["partition"],
-)
+        def counter(name: str, meaning: str, *labels: str) -> Counter:
+            return Counter(f"{PREFIX}_{name}", meaning, labels, registry=self.registry)
 
-STORE_READS = Counter(
-    f"{PREFIX}_store_reads", "Readings of teams and restrictions, by how they ended.", ["store", "outcome"]
-)
-STORE_READ_AT = Gauge(
-    f"{PREFIX}_store_read_timestamp_seconds",
-    "When what is in use was last found to be current, seconds since 1970; of the workers the oldest.",
-    ["store"],
-    multiprocess_mode="livemin",
-)
-STORE_ENTRIES = Gauge(
-    f"{PREFIX}_store_entries", "Entries in use; of the workers the fewest.", ["store"], multiprocess_mode="livemin"
-)
-STORE_REJECTED = Gauge(
-    f"{PREFIX}_store_entries_rejected",
-    "Entries that can't be used and are left out, one by one; of the workers the most.",
-    ["store"],
-    multiprocess_mode="livemax",
-)
+        def gauge(
+            name: str, meaning: str, *labels: str, mode: Literal["livesum", "livemin", "livemax"] = "livesum"
+        ) -> Gauge:
+            return Gauge(f"{PREFIX}_{name}", meaning, labels, registry=self.registry, multiprocess_mode=mode)
 
-REDIS_FAILURES = Counter(
-    f"{PREFIX}_redis_failures", "Times that Redis could not be asked for sessions, was still away, or refused commands."
-)
-NEW_SESSIONS = Counter(f"{PREFIX}_new_sessions", "Sessions seen for the first time by any worker.")
-NEW_SESSIONS_OVER_LIMIT = Counter(
-    f"{PREFIX}_new_sessions_over_limit", "New sessions for which their team had no token, blocked or not."
-)
-SESSIONS_BLOCKED = Counter(f"{PREFIX}_sessions_blocked", "New sessions that were blocked.")
-UNLIMITED_SESSIONS = Counter(
-    f"{PREFIX}_unlimited_sessions", "Sessions that passed the limit on new ones since Redis could not be asked."
-)
-RETENTION_UNPINNED = Counter(
-    f"{PREFIX}_retention_unpinned_sessions",
-    "Sessions of a poll that have their team's retention period, since Redis could not be asked for their own.",
-)
+        def histogram(name: str, meaning: str, buckets: Sequence[float]) -> Histogram:
+            return Histogram(f"{PREFIX}_{name}", meaning, registry=self.registry, buckets=buckets)
 
-SESSIONS_HANDLED = Gauge(
-    f"{PREFIX}_sessions_handled", "Sessions in the session batches now.", multiprocess_mode="livesum"
-)
-SESSIONS_REVOKED = Gauge(
-    f"{PREFIX}_sessions_revoked",
-    "Sessions discarded with revoked partitions; back to 0 once recording goes on.",
-    multiprocess_mode="livesum",
-)
-BATCH_BYTES = Gauge(
-    f"{PREFIX}_session_batch_bytes", "Raw bytes in the session batches now.", multiprocess_mode="livesum"
-)
+        # messages, from the poll to their session batch
+        self.messages = counter("messages", "Messages by where they ended and why.", "disposition", "reason")
+        self.partition_messages = counter("partition_messages", "Messages by source partition.", "partition")
+        self.encoded_messages = counter("encoded_messages", "Messages by the encoding of the value.", "encoding")
+        self.message_bytes = BatchSummary(
+            f"{PREFIX}_message_bytes", "Size of message values as carried, bytes.", registry=self.registry
+        )
+        self.batch_messages = histogram(
+            "batch_messages", "Messages in a poll.", (1, 5, 10, 50, 100, 250, 500, 750, 1000)
+        )
+        self.batch_kib = histogram(
+            "batch_kib",
+            "Size of a poll's message values as carried, KiB.",
+            (1, 16, 64, 256, 1024, 4096, 16384, 65536, 262144),
+        )
+        self.step_seconds = counter("step_seconds", "Time spent in each step, seconds.", "step")
+        self.uncompressed_bytes = counter("uncompressed_bytes", "Bytes of values after decompression.")
+        self.events = counter("events", "Events recorded into session batches.")
+        self.invalid_items = counter("invalid_items", "Snapshot items left out as no event.")
+        self.invalid_utf8 = counter("invalid_utf8_messages", "Messages in which invalid UTF-8 was replaced.")
+        self.events_unpacked = counter(
+            "events_unpacked", "Events the client had packed that are written unpacked (unpack_client_compression)."
+        )
+        self.unpack_failures = counter(
+            "unpack_failures", "Events the client had packed that can't be unpacked, and are written as they came."
+        )
+        self.events_discarded = counter(
+            "events_discarded", "Events taken out of a session batch again, by why.", "reason"
+        )
+        self.warnings = counter("ingestion_warnings", "Ingestion warnings produced, by type.", "type")
+        self.dlq_halts = counter(
+            "dlq_halts", "Partitions halted since too many of their messages were for the DLQ, by limit.", "limit"
+        )
 
-WORKERS = Gauge(f"{PREFIX}_workers", "Worker processes running.", multiprocess_mode="livesum")
-WORKER_RESTARTS = Counter(f"{PREFIX}_worker_restarts", "Workers started again, by why they ended.", ["reason"])
-PARTITIONS_MOVED = Counter(f"{PREFIX}_partitions_moved", "Partitions moved from a worker that lags to an idle one.")
-# These are served by the supervisor from the workers' progress (supervisor/ops_server.py).
-LAG = f"{PREFIX}_lag_messages"
-PARTITIONS_STOPPED = f"{PREFIX}_partitions_stopped"
-PARTITIONS_CAREFUL = f"{PREFIX}_partitions_careful"
+        # flushes
+        self.flushes = counter("flushes", "Flushed session batches, by why they were flushed.", "reason")
+        self.flush_seconds = histogram(
+            "flush_seconds",
+            "Time a flush took, compression to delivery, seconds.",
+            (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+        )
+        self.flushed_sessions = counter("flushed_sessions", "Sessions (blocks) written.")
+        self.flushed_events = counter("flushed_events", "Events written.")
+        self.flushed_bytes = counter("flushed_bytes", "Bytes of batch files written.")
+        self.flush_failures = counter("flush_failures", "Flushes that failed.")
+        self.storage_retries = counter(
+            "storage_retries", "Requests to S3 that failed and were made again, by why.", "error"
+        )
+
+        # Kafka
+        self.records_too_large = counter(
+            "records_too_large", "Records left out because their topic takes none so large.", "topic"
+        )
+        self.transactions_aborted = counter(
+            "transactions_aborted", "Kafka transactions that were aborted and made again, by why.", "error"
+        )
+        self.offsets_skipped = counter(
+            "offsets_skipped",
+            "Offsets that were gone from the log when they were to be read (on_offset_gap), by partition.",
+            "partition",
+        )
+
+        # what is looked up
+        self.store_reads = counter(
+            "store_reads", "Readings of teams and restrictions, by how they ended.", "store", "outcome"
+        )
+        self.store_read_at = gauge(
+            "store_read_timestamp_seconds",
+            "When what is in use was last found to be current, seconds since 1970; of the workers the oldest.",
+            "store",
+            mode="livemin",
+        )
+        self.store_entries = gauge(
+            "store_entries", "Entries in use; of the workers the fewest.", "store", mode="livemin"
+        )
+        self.store_rejected = gauge(
+            "store_entries_rejected",
+            "Entries that can't be used and are left out, one by one; of the workers the most.",
+            "store",
+            mode="livemax",
+        )
+        self.redis_failures = counter(
+            "redis_failures", "Times that Redis could not be asked for sessions, was still away, or refused commands."
+        )
+
+        # sessions
+        self.new_sessions = counter("new_sessions", "Sessions seen for the first time by any worker.")
+        self.new_sessions_over_limit = counter(
+            "new_sessions_over_limit", "New sessions for which their team had no token, blocked or not."
+        )
+        self.sessions_blocked = counter("sessions_blocked", "New sessions that were blocked.")
+        self.unlimited_sessions = counter(
+            "unlimited_sessions", "Sessions that passed the limit on new ones since Redis could not be asked."
+        )
+        self.retention_unpinned = counter(
+            "retention_unpinned_sessions",
+            "Sessions of a poll that have their team's retention period, since Redis could not be asked for their own.",
+        )
+        self.sessions_handled = gauge("sessions_handled", "Sessions in the session batches now.")
+        self.sessions_revoked = gauge(
+            "sessions_revoked", "Sessions discarded with revoked partitions; back to 0 once recording goes on."
+        )
+        self.session_batch_bytes = gauge("session_batch_bytes", "Raw bytes in the session batches now.")
+
+        # processes
+        self.workers = gauge("workers", "Worker processes running.")
+        self.worker_restarts = counter("worker_restarts", "Workers started again, by why they ended.", "reason")
+        self.partitions_moved = counter("partitions_moved", "Partitions moved from a worker that lags to an idle one.")
+
+    @classmethod
+    def of_worker(cls, folder: str, worker: int) -> Self:
+        """The metrics of the process of a worker, which go on from those of the process before it."""
+        return cls(folder, _process_of(worker))
+
+    def served(self) -> CollectorRegistry:
+        """What `/metrics` serves: what all processes of the folder count, or without a folder what this one does."""
+        if self._folder is None:
+            return self.registry
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]
+        return registry
+
+    def worker_ended(self, worker: int) -> None:
+        """Serve no longer what a worker said of its present state. Its counts stay."""
+        if self._folder is not None:
+            mark_process_dead(_process_of(worker), self._folder)  # type: ignore[no-untyped-call]
+
+
+def _process_of(worker: int) -> str:
+    return f"worker-{worker}"

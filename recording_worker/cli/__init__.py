@@ -1,7 +1,4 @@
-"""The command line: one file a command, imported when it is asked for.
-
-So `--help` is quick, and `run` can set PROMETHEUS_MULTIPROC_DIR before prometheus_client is imported.
-"""
+"""The command line: one file a command, imported when it is asked for, so that `--help` is quick."""
 
 import sys
 from importlib import import_module

@@ -15,6 +15,7 @@ from recording_worker.lookups.refreshed import Stores
 from recording_worker.lookups.restrictions.open import open_restrictions
 from recording_worker.lookups.teams.open import open_teams
 from recording_worker.messages import Message
+from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.build import Pipeline, build_pipeline
 from recording_worker.recording.flush import Flusher
@@ -46,7 +47,7 @@ def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
     Session batches are flushed by size and at the end, never by age, so that the same files make the same blocks every
     time. Raises WorkerError.
     """
-    settings, counts, clock = job.settings, IngestCounts(), SystemClock()
+    settings, counts, clock, metrics = job.settings, IngestCounts(), SystemClock(), Metrics()
     manager = _CountingManager(
         settings.topic, clock, settings.max_batch_bytes, inf, settings.max_events_per_session_per_batch
     )
@@ -54,10 +55,16 @@ def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
     storage = LocalStorage(job.folder, url_root=job.final_folder)
     sources = {partition: _source(path) for partition, path in job.files}
     flusher = Flusher(
-        storage, topics, settings=settings, clock=clock, on_flushed=counts.flushed, source_of=sources.__getitem__
+        storage,
+        topics,
+        settings=settings,
+        clock=clock,
+        metrics=metrics,
+        on_flushed=counts.flushed,
+        source_of=sources.__getitem__,
     )
     # not refreshed: the same rules apply to the whole file
-    stores = Stores(clock, interval=settings.refresh_interval, stale_after=settings.stale_after)
+    stores = Stores(clock, metrics, interval=settings.refresh_interval, stale_after=settings.stale_after)
     try:
         pipeline = build_pipeline(
             settings,
@@ -66,6 +73,7 @@ def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
             manager=manager,
             flusher=flusher,
             clock=clock,
+            metrics=metrics,
             offline=True,
         )
         for batch in _run_batches(job, pipeline, report):

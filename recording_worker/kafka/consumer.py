@@ -8,10 +8,10 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
-from recording_worker import metrics
 from recording_worker.errors import WorkerError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config, is_fatal
 from recording_worker.messages import Headers, Message
+from recording_worker.metrics import Metrics
 from recording_worker.settings.model import OnOffsetGap, Settings
 
 log = structlog.get_logger()
@@ -91,8 +91,9 @@ class PartitionState(NamedTuple):
 class PartitionConsumer:
     """Reads assigned partitions from given offsets."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._topic = settings.topic
+        self._metrics = metrics
         self._starts: dict[int, int] = {}
         self._on_gap = settings.on_offset_gap
         self._faults: list[PartitionFault] = []
@@ -178,7 +179,7 @@ class PartitionConsumer:
         if there < wanted:  # a log that ends before: going back would read anew what others have recorded
             return False
         log.error("offsets skipped: they are gone from the log", partition=partition, wanted=wanted, going_on_at=there)
-        metrics.OFFSETS_SKIPPED.labels(partition).inc(there - wanted)
+        self._metrics.offsets_skipped.labels(partition).inc(there - wanted)
         self.unassign([partition])
         self.assign({partition: there})
         self._gaps.append(OffsetGap(partition, wanted, there))

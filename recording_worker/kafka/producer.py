@@ -8,11 +8,11 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
 
-from recording_worker import metrics
 from recording_worker.errors import BootError, FlushError
 from recording_worker.formats.dlq_headers import PREFIX
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config
 from recording_worker.messages import OutputRecord
+from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Delivery, Settings
 
 log = structlog.get_logger()
@@ -86,11 +86,12 @@ class Failure(NamedTuple):
 class RecordProducer:
     """Produces the records of a flush. Its queue is bounded; a full one makes `send` wait."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         try:
             self._producer = Producer(producer_config(settings), logger=LIBRDKAFKA_LOGGER)
         except KafkaException as problem:
             raise as_config_error(problem) from problem
+        self._metrics = metrics
 
     def send(self, records: Sequence[OutputRecord]) -> None:
         """Produce the records and wait for every acknowledgement. Raises FlushError naming topic and error.
@@ -103,7 +104,7 @@ class RecordProducer:
         for record in take_too_large(failures):
             alone = self._send([record])
             if take_too_large(alone):
-                leave_out(record)
+                leave_out(record, self._metrics)
             failures += alone
         if failures:
             record, error = failures[0]
@@ -154,9 +155,9 @@ def take_too_large(failures: list[Failure]) -> list[OutputRecord]:
     return [failure.record for failure in found]
 
 
-def leave_out(record: OutputRecord) -> None:
-    """Say which record is lost; of a DLQ record its headers say where the message still is."""
-    metrics.RECORDS_TOO_LARGE.labels(record.topic).inc()
+def leave_out(record: OutputRecord, metrics: Metrics) -> None:
+    """Count and log a record that is lost; of a DLQ record its headers say where the message still is."""
+    metrics.records_too_large.labels(record.topic).inc()
     log.error(
         "record left out, too large for its topic",
         topic=record.topic,

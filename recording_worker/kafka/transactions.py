@@ -18,6 +18,7 @@ from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, i
 from recording_worker.kafka.offsets import Position, topic_partitions
 from recording_worker.kafka.producer import Failure, leave_out, produce, producer_config, take_too_large
 from recording_worker.messages import OutputRecord
+from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
 
 log = structlog.get_logger()
@@ -83,9 +84,10 @@ class Aborted(NamedTuple):
 class TransactionalProducer:
     """One worker's producer. Its transactional id is no other's: whoever comes later with the same id fences it."""
 
-    def __init__(self, settings: Settings, transactional_id: str) -> None:
+    def __init__(self, settings: Settings, transactional_id: str, metrics: Metrics) -> None:
         self._id = transactional_id
         self._topic = settings.topic
+        self._metrics = metrics
         try:
             self._producer = Producer(transactional_config(settings, transactional_id), logger=LIBRDKAFKA_LOGGER)
         except KafkaException as problem:
@@ -120,7 +122,7 @@ class TransactionalProducer:
                 return None
             too_large = take_too_large(failures)
             if too_large:
-                left, suspects = _narrow_down(left, suspects, too_large)
+                left, suspects = self._narrow_down(left, suspects, too_large)
             elif not refused:
                 return Aborted(error.name(), error.str(), error.code() in _STALE_MEMBERSHIP)
             # what was refused leaves a gap in the sequence numbers: the next transaction may be aborted for it, once
@@ -154,6 +156,27 @@ class TransactionalProducer:
                 raise FlushError(f"Kafka transaction failed: {error.str()}") from problem
             return self._abort(error, failures)
         return None
+
+    def _narrow_down(
+        self, left: list[OutputRecord], suspects: list[OutputRecord], too_large: list[OutputRecord]
+    ) -> tuple[list[OutputRecord], list[OutputRecord]]:
+        """What to send next after some were refused for their size: the records, and those to be sent one by one.
+
+        A broker refuses all that it gets at once. One that was refused alone is left out, and whatever is no smaller.
+        """
+        alone = {id(record) for record in suspects}
+        refused = [record for record in too_large if id(record) in alone]
+        if not refused:
+            found = {id(record) for record in too_large}
+            return [record for record in left if id(record) not in found], [*suspects, *too_large]
+        limits = {record.topic: _size(record) for record in refused}
+        remaining = []
+        for record in suspects:
+            if _size(record) >= limits.get(record.topic, math.inf):
+                leave_out(record, self._metrics)
+            else:
+                remaining.append(record)
+        return left, remaining
 
     def _abort(self, error: KafkaError, failures: Sequence[Failure]) -> KafkaError:
         """Abort the transaction; returns why: the error of the record that was at fault, or else what the call said."""
@@ -207,28 +230,6 @@ def until_decided(call: Callable[[float], Any], waiting: Callable[[], None] = la
             waiting()
         else:
             return
-
-
-def _narrow_down(
-    left: list[OutputRecord], suspects: list[OutputRecord], too_large: list[OutputRecord]
-) -> tuple[list[OutputRecord], list[OutputRecord]]:
-    """What to send next after some were refused for their size: the records, and those to be sent one by one.
-
-    A broker refuses all that it gets at once. One that was refused alone is left out, and whatever is no smaller.
-    """
-    alone = {id(record) for record in suspects}
-    refused = [record for record in too_large if id(record) in alone]
-    if not refused:
-        found = {id(record) for record in too_large}
-        return [record for record in left if id(record) not in found], [*suspects, *too_large]
-    limits = {record.topic: _size(record) for record in refused}
-    remaining = []
-    for record in suspects:
-        if _size(record) >= limits.get(record.topic, math.inf):
-            leave_out(record)
-        else:
-            remaining.append(record)
-    return left, remaining
 
 
 def _size(record: OutputRecord) -> int:

@@ -11,9 +11,9 @@ from pydantic import SecretStr
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from recording_worker import metrics
 from recording_worker.clock import Clock
 from recording_worker.errors import ConfigError
+from recording_worker.metrics import Metrics
 
 log = structlog.get_logger()
 
@@ -59,10 +59,11 @@ class RedisLink:
     The thread looks after a second, and the pause doubles to half a minute as long as Redis stays away; ± 50 %.
     """
 
-    def __init__(self, url: SecretStr, clock: Clock) -> None:
+    def __init__(self, url: SecretStr, clock: Clock, metrics: Metrics) -> None:
         """Raises ConfigError. Connects later."""
         self._client = redis_client("sessions_redis", url, _ANSWER_SECONDS)
         self._clock = clock
+        self._metrics = metrics
         self._pause = _FIRST_PAUSE
         """Seconds before Redis is looked for. Belongs to the thread while Redis is away."""
         self._away = threading.Event()
@@ -100,7 +101,7 @@ class RedisLink:
         self._client.close()
 
     def _failed(self, error: Exception) -> None:
-        metrics.REDIS_FAILURES.inc()
+        self._metrics.redis_failures.inc()
         if self._pause == _FIRST_PAUSE:
             log.warning("Redis can't be asked: recording goes on without it", error=str(error))
         self._away.set()
@@ -114,7 +115,7 @@ class RedisLink:
             try:
                 self._client.ping()
             except (redis.RedisError, OSError):
-                metrics.REDIS_FAILURES.inc()
+                self._metrics.redis_failures.inc()
             else:
                 self._away.clear()
                 return
@@ -124,7 +125,7 @@ class RedisLink:
         refusal = next((reply for reply in replies if isinstance(reply, redis.RedisError)), None)
         if refusal is None:
             return
-        metrics.REDIS_FAILURES.inc()
+        self._metrics.redis_failures.inc()
         if self._clock.monotonic() - self._refusal_told >= _REFUSAL_SECONDS:
             self._refusal_told = self._clock.monotonic()
             log.warning("Redis refuses commands: recording goes on without it", error=str(refusal))

@@ -8,9 +8,9 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from recording_worker import metrics
 from recording_worker.clock import Clock
 from recording_worker.errors import BootError, StoreError, WorkerError
+from recording_worker.metrics import Metrics
 
 log = structlog.get_logger()
 
@@ -49,13 +49,16 @@ def jittered(seconds: float) -> float:
 class Refreshed(Generic[Value]):
     """The last good value of one store. Read it from any thread; `turn` belongs to one."""
 
-    def __init__(self, name: str, load: Load[Value], *, interval: float, stale_after: float, clock: Clock) -> None:
+    def __init__(
+        self, name: str, load: Load[Value], clock: Clock, metrics: Metrics, *, interval: float, stale_after: float
+    ) -> None:
         """Reads the store. Raises BootError where it can't be, ConfigError where it is wrong."""
         self.name = name
         self._load = load
         self._interval = interval
         self._stale_after = stale_after
         self._clock = clock
+        self._metrics = metrics
         self._rejected: set[str] = set()
         self._failure = ""
         self._failure_told = 0.0
@@ -114,18 +117,18 @@ class Refreshed(Generic[Value]):
         if self._failure:
             log.info("read again", store=self.name)
             self._failure = ""
-        metrics.STORE_READS.labels(self.name, "read" if reading else "unchanged").inc()
-        metrics.STORE_READ_AT.labels(self.name).set(self._clock.now_ms() / 1000)
+        self._metrics.store_reads.labels(self.name, "read" if reading else "unchanged").inc()
+        self._metrics.store_read_at.labels(self.name).set(self._clock.now_ms() / 1000)
         if reading is not None:
             self.value = reading.value
             self.readings += 1
-            metrics.STORE_ENTRIES.labels(self.name).set(reading.entries)
-            metrics.STORE_REJECTED.labels(self.name).set(len(reading.rejected))
+            self._metrics.store_entries.labels(self.name).set(reading.entries)
+            self._metrics.store_rejected.labels(self.name).set(len(reading.rejected))
             self._tell_rejected(reading.rejected)
 
     def _failed(self, failure: str) -> None:
         self._pause = jittered(min(_RETRY_SECONDS, self._interval))
-        metrics.STORE_READS.labels(self.name, "failed").inc()
+        self._metrics.store_reads.labels(self.name, "failed").inc()
         now = self._clock.monotonic()
         if failure != self._failure or now - self._failure_told >= _SAME_FAILURE_SECONDS:
             log.warning("can't be read: what was read before stays", store=self.name, error=failure)
@@ -144,9 +147,10 @@ class Refreshed(Generic[Value]):
 class Stores:
     """The stores of a process, each refreshed on a thread of its own, so that one that hangs holds up no other."""
 
-    def __init__(self, clock: Clock, *, interval: float, stale_after: float) -> None:
+    def __init__(self, clock: Clock, metrics: Metrics, *, interval: float, stale_after: float) -> None:
         """`interval`: seconds from refresh to refresh. `stale_after`: seconds after which a value is too old."""
         self._clock = clock
+        self._metrics = metrics
         self._interval = interval
         self._stale_after = stale_after
         self._stores: list[Refreshed[object]] = []
@@ -158,7 +162,7 @@ class Stores:
         `name` is what it holds, for people and metrics. Raises BootError and ConfigError.
         """
         interval = self._interval if most_seconds is None else min(self._interval, most_seconds)
-        store = Refreshed(name, load, interval=interval, stale_after=self._stale_after, clock=self._clock)
+        store = Refreshed(name, load, self._clock, self._metrics, interval=interval, stale_after=self._stale_after)
         self._stores.append(store)  # type: ignore[arg-type] # only what does not touch its value is called
         return store
 

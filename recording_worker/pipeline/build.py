@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
-from recording_worker import metrics
 from recording_worker._native import Decoder
 from recording_worker.clock import Clock
 from recording_worker.lookups.redis import Redis
 from recording_worker.lookups.restrictions.service import RestrictionService
 from recording_worker.lookups.teams.service import TeamService
 from recording_worker.messages import Message
+from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.apply_restrictions import ApplyRestrictions
 from recording_worker.pipeline.steps.collect_batch_metrics import CollectBatchMetrics
@@ -49,8 +49,8 @@ class Step(Protocol):
 class Pipeline:
     """Runs the steps over batches, and times each step."""
 
-    def __init__(self, steps: Sequence[Step]) -> None:
-        self._steps = [(step, metrics.STEP_SECONDS.labels(step.name)) for step in steps]
+    def __init__(self, steps: Sequence[Step], metrics: Metrics) -> None:
+        self._steps = [(step, metrics.step_seconds.labels(step.name)) for step in steps]
 
     def run(self, batch: MessageBatch) -> list[Message]:
         """Run all steps; returns the messages the batch was cut by, which are to be the start of the next batch.
@@ -75,6 +75,7 @@ def build_pipeline(
     manager: SessionBatchManager,
     flusher: FlushThread,
     clock: Clock,
+    metrics: Metrics,
     redis: Redis | None = None,
     culprits: Mapping[tuple[int, int], str] = _NONE,
     dlq_limits: DlqLimits | None = None,
@@ -95,22 +96,23 @@ def build_pipeline(
     )
     return Pipeline(
         [
-            CollectBatchMetrics(),
+            CollectBatchMetrics(metrics),
             ParseHeaders(),
             ApplyRestrictions(restrictions, consumes_overflow=settings.consumes_overflow),
             *_relief_steps(settings, now),
             SetCulpritsAside(culprits),
-            ParseSessionRecordingMessage(decoder, now, settings.max_timestamp_diff_days),
-            *([HaltOnDlq(dlq_limits, manager)] if dlq_limits is not None else []),
+            ParseSessionRecordingMessage(decoder, now, settings.max_timestamp_diff_days, metrics),
+            *([HaltOnDlq(dlq_limits, manager, metrics)] if dlq_limits is not None else []),
             ResolveTeam(teams),
-            *(_session_steps(settings, redis, clock) if redis is not None else []),
+            *(_session_steps(settings, redis, clock, metrics) if redis is not None else []),
             ObtainBatch(manager),
             TrackLibVersion(),
-            RecordSessionEvent(),
-            HandleResults(settings.dlq_topic, settings.overflow_topic, settings.backfill_topic),
-            HandleIngestionWarnings(settings.warnings_topic, teams, settings.warning_debounce_seconds, now),
-            FlushBatch(manager, flusher),
-        ]
+            RecordSessionEvent(metrics),
+            HandleResults(settings.dlq_topic, settings.overflow_topic, settings.backfill_topic, metrics),
+            HandleIngestionWarnings(settings.warnings_topic, teams, settings.warning_debounce_seconds, now, metrics),
+            FlushBatch(manager, flusher, metrics),
+        ],
+        metrics,
     )
 
 
@@ -126,7 +128,10 @@ def _relief_steps(settings: Settings, now: Clock | None) -> list[Step]:
     return steps
 
 
-def _session_steps(settings: Settings, redis: Redis, clock: Clock) -> list[Step]:
+def _session_steps(settings: Settings, redis: Redis, clock: Clock, metrics: Metrics) -> list[Step]:
     """What needs to know the sessions that other workers have seen."""
     buckets = TeamBuckets(settings.new_sessions_burst, settings.new_sessions_per_second, clock)
-    return [LimitNewSessions(redis, buckets, clock, block=settings.block_new_sessions), PinRetention(redis)]
+    return [
+        LimitNewSessions(redis, buckets, clock, metrics, block=settings.block_new_sessions),
+        PinRetention(redis, metrics),
+    ]

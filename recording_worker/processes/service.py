@@ -1,70 +1,63 @@
 """run_supervisor: the entry point of `recording-worker run`."""
 
 import faulthandler
-import os
 import signal
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
+from tempfile import TemporaryDirectory
 
 import structlog
 
 from recording_worker.clock import SystemClock
 from recording_worker.errors import BootError, ConfigError, WorkerError
+from recording_worker.kafka.clients import check_broker
+from recording_worker.kafka.group_member import member_config
+from recording_worker.kafka.producer import check_outputs
+from recording_worker.kafka.transactions import can_transact
 from recording_worker.logs import configure_logs
+from recording_worker.metrics import Metrics
+from recording_worker.processes.supervisor.loop import Supervisor
+from recording_worker.processes.supervisor.ops_server import OpsApp, OpsServer
+from recording_worker.processes.worker import main as worker
 from recording_worker.settings.model import Delivery, Settings
 
 log = structlog.get_logger()
 
 _BROKER_TIMEOUT = 8.0
-_METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def run_supervisor(settings: Settings) -> int:
     """Run the service until a signal ends it; returns the exit code (see `errors`).
 
     Raises ConfigError or BootError where it can't start, nor would another try help.
-
-    `prometheus_client` must not be imported in this process before: it decides on its import whether
-    processes share their metrics, and they do so through a folder made here.
     """
     configure_logs(settings.log_level, as_json=settings.log_json, process="supervisor")
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1)  # as in the workers
-    with _shared_metrics():
-        # these import the metrics
-        from recording_worker.kafka.clients import check_broker
-        from recording_worker.kafka.group_member import member_config
-        from recording_worker.kafka.producer import check_outputs
-        from recording_worker.processes.supervisor.loop import Supervisor
-        from recording_worker.processes.supervisor.ops_server import OpsApp, OpsServer
-        from recording_worker.processes.worker import main as worker
-
-        clock = SystemClock()
-        try:
-            check_broker(member_config(settings), settings.topic, _BROKER_TIMEOUT)
-            check_outputs(settings, _BROKER_TIMEOUT)
-            settings = _with_possible_delivery(settings)
-            supervisor = Supervisor(settings, clock, worker.main)
-            ops = OpsServer(OpsApp(lambda: supervisor.status, clock), settings.ops_host, settings.ops_port)
+    clock = SystemClock()
+    try:
+        check_broker(member_config(settings), settings.topic, _BROKER_TIMEOUT)
+        check_outputs(settings, _BROKER_TIMEOUT)
+        settings = _with_possible_delivery(settings)
+        with TemporaryDirectory(prefix="recording-worker-metrics-") as folder:
+            metrics = Metrics(folder, "supervisor")
+            supervisor = Supervisor(settings, clock, partial(worker.main, metrics_folder=folder), metrics)
+            app = OpsApp(lambda: supervisor.status, clock, metrics.served())
+            ops = OpsServer(app, settings.ops_host, settings.ops_port)
             try:
                 return supervisor.run()
             finally:
                 ops.close()
-        except (ConfigError, BootError):
-            raise
-        except WorkerError as error:
-            log.error("stopped by a fault", error=str(error))
-        except Exception:
-            log.exception("stopped by a fault")
-        return WorkerError.exit_code
+    except (ConfigError, BootError):
+        raise
+    except WorkerError as error:
+        log.error("stopped by a fault", error=str(error))
+    except Exception:
+        log.exception("stopped by a fault")
+    return WorkerError.exit_code
 
 
 def _with_possible_delivery(settings: Settings) -> Settings:
     """The settings, with at_least_once where the brokers do no transactions. Raises BootError, ConfigError."""
-    from recording_worker.kafka.transactions import can_transact
-
     if settings.delivery is not Delivery.EXACTLY_ONCE or can_transact(settings, _BROKER_TIMEOUT):
         return settings
     log.warning(
@@ -72,16 +65,3 @@ def _with_possible_delivery(settings: Settings) -> Settings:
         " written twice; set delivery to at_least_once to say that this is meant"
     )
     return settings.model_copy(update={"delivery": Delivery.AT_LEAST_ONCE})
-
-
-@contextmanager
-def _shared_metrics() -> Iterator[None]:
-    """A fresh folder for the metrics of this process and of the workers, which inherit the variable that names it."""
-    if "prometheus_client" in sys.modules:
-        raise RuntimeError("prometheus_client was imported before run_supervisor: its metrics would not be shared")
-    with tempfile.TemporaryDirectory(prefix="recording-worker-metrics-") as folder:
-        os.environ[_METRICS_DIR] = folder
-        try:
-            yield
-        finally:
-            del os.environ[_METRICS_DIR]

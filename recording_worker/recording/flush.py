@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Protocol
 
-from recording_worker import metrics
 from recording_worker.clock import Clock
 from recording_worker.formats.accounts import Account
 from recording_worker.formats.console_log import console_log_value
 from recording_worker.messages import OutputRecord
+from recording_worker.metrics import Metrics
 from recording_worker.recording.batch_writer import BatchWriter
 from recording_worker.recording.compression import block_compressor
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder, SessionRecorder
@@ -83,6 +83,7 @@ class Flusher:
         *,
         settings: Settings,
         clock: Clock,
+        metrics: Metrics,
         on_flushed: Callable[[FlushedBatch], None] | None = None,
         source_of: Callable[[int], str] | None = None,
     ) -> None:
@@ -95,6 +96,7 @@ class Flusher:
         self._delivery = delivery
         self._settings = settings
         self._clock = clock
+        self._metrics = metrics
         self._on_flushed = on_flushed
         self._source_of = source_of
         self._compressor = block_compressor(settings.codec, settings.zstd_level)
@@ -140,7 +142,7 @@ class Flusher:
             try:
                 self._flush(*job)
             except Exception as fault:  # noqa: BLE001 - raised again on the thread that asked for the flush
-                metrics.FLUSH_FAILURES.inc()
+                self._metrics.flush_failures.inc()
                 self._fault = fault
             finally:
                 del job
@@ -154,11 +156,11 @@ class Flusher:
         flushed = replace(flushed, bytes_written=sum(writer.size for writer in writers))
         self._delivery.deliver(flushed)
         flushed = replace(flushed, seconds=self._clock.monotonic() - started)
-        metrics.FLUSHES.labels(reason).inc()
-        metrics.FLUSH_SECONDS.observe(flushed.seconds)
-        metrics.FLUSHED_SESSIONS.inc(flushed.sessions)
-        metrics.FLUSHED_EVENTS.inc(flushed.events)
-        metrics.FLUSHED_BYTES.inc(flushed.bytes_written)
+        self._metrics.flushes.labels(reason).inc()
+        self._metrics.flush_seconds.observe(flushed.seconds)
+        self._metrics.flushed_sessions.inc(flushed.sessions)
+        self._metrics.flushed_events.inc(flushed.events)
+        self._metrics.flushed_bytes.inc(flushed.bytes_written)
         if self._on_flushed is not None:
             self._on_flushed(flushed)
 

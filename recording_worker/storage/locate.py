@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from recording_worker.errors import ConfigError
 from recording_worker.formats.batch_file import BatchFileError
+from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
 from recording_worker.storage.base import Inventory, RangedFile, Storage
 from recording_worker.storage.blackhole import BlackholeStorage
@@ -86,7 +87,7 @@ def open_inventory(settings: Settings) -> Inventory:
     raise ConfigError("no storage: say where batch files are with --storage-dir DIR or --storage s3://BUCKET")
 
 
-def open_storage(settings: Settings) -> Storage:
+def open_storage(settings: Settings, metrics: Metrics) -> Storage:
     """The storage backend the settings name. Raises ConfigError where they name none."""
     if settings.storage_dir is not None:
         return LocalStorage(settings.storage_dir)
@@ -96,5 +97,5 @@ def open_storage(settings: Settings) -> Storage:
         from recording_worker.storage.s3.backend import S3Storage
         from recording_worker.storage.s3.client import S3Place  # boto3 takes its time to import
 
-        return S3Storage(S3Place.of(settings.storage), settings)
+        return S3Storage(S3Place.of(settings.storage), settings, metrics)
     raise ConfigError("no storage: say where batch files go (storage_dir, or storage = s3://BUCKET)")

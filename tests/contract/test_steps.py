@@ -9,6 +9,7 @@ from recording_worker._native import Decoder
 from recording_worker.lookups.redis import Command
 from recording_worker.lookups.restrictions.service import Restriction, Rule
 from recording_worker.lookups.teams.service import Team
+from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.build import Pipeline, Step, build_pipeline
@@ -49,6 +50,7 @@ class KeepingFlusher:
 
 
 CLOCK = FakeClock()
+METRICS = Metrics()
 TEAMS = {"token-1": Team(1, True, "30d"), "no-retention": Team(2, True, None)}
 RESTRICTIONS = FixedRestrictions(
     Rule(Restriction.DROP_EVENT, "dropped"),
@@ -81,7 +83,7 @@ def new_manager() -> SessionBatchManager:
 
 
 STEPS: dict[str, tuple[Callable[[SessionBatchManager], Step], set[Disposition]]] = {
-    "collect_batch_metrics": (lambda _: CollectBatchMetrics(), set()),
+    "collect_batch_metrics": (lambda _: CollectBatchMetrics(METRICS), set()),
     "parse_headers": (lambda _: ParseHeaders(), {Disposition.DLQ}),
     "apply_restrictions": (
         lambda _: ApplyRestrictions(RESTRICTIONS, consumes_overflow=False),
@@ -91,22 +93,25 @@ STEPS: dict[str, tuple[Callable[[SessionBatchManager], Step], set[Disposition]]]
     "redirect_hot_sessions": (lambda _: RedirectHotSessions(10_000), {Disposition.REDIRECT}),
     "set_culprits_aside": (lambda _: SetCulpritsAside(CULPRITS), {Disposition.DLQ}),
     "parse_session_recording_message": (
-        lambda _: ParseSessionRecordingMessage(Decoder(), CLOCK, 7.0),
+        lambda _: ParseSessionRecordingMessage(Decoder(), CLOCK, 7.0, METRICS),
         {Disposition.DLQ, Disposition.DROP},
     ),
-    "halt_on_dlq": (lambda manager: HaltOnDlq(DlqLimits(consecutive=99, ratio=0.9, window=10), manager), set()),
+    "halt_on_dlq": (
+        lambda manager: HaltOnDlq(DlqLimits(consecutive=99, ratio=0.9, window=10), manager, METRICS),
+        set(),
+    ),
     "resolve_team": (lambda _: ResolveTeam(TEAMS), {Disposition.DROP}),
     "limit_new_sessions": (
-        lambda _: LimitNewSessions(REDIS, TeamBuckets(9, 1, CLOCK), CLOCK, block=True),
+        lambda _: LimitNewSessions(REDIS, TeamBuckets(9, 1, CLOCK), CLOCK, METRICS, block=True),
         {Disposition.DROP},
     ),
-    "pin_retention": (lambda _: PinRetention(REDIS), {Disposition.DROP}),
+    "pin_retention": (lambda _: PinRetention(REDIS, METRICS), {Disposition.DROP}),
     "obtain_batch": (ObtainBatch, set()),
     "track_lib_version": (lambda _: TrackLibVersion(), set()),
-    "record_session_event": (lambda _: RecordSessionEvent(), {Disposition.DROP}),
-    "handle_results": (lambda _: HandleResults("dlq", "overflow", "backfill"), set()),
-    "handle_ingestion_warnings": (lambda _: HandleIngestionWarnings("warnings", TEAMS, 3600, CLOCK), set()),
-    "flush_batch": (lambda manager: FlushBatch(manager, KeepingFlusher()), set()),
+    "record_session_event": (lambda _: RecordSessionEvent(METRICS), {Disposition.DROP}),
+    "handle_results": (lambda _: HandleResults("dlq", "overflow", "backfill", METRICS), set()),
+    "handle_ingestion_warnings": (lambda _: HandleIngestionWarnings("warnings", TEAMS, 3600, CLOCK, METRICS), set()),
+    "flush_batch": (lambda manager: FlushBatch(manager, KeepingFlusher(), METRICS), set()),
 }
 ORDER = list(STEPS)
 
@@ -230,7 +235,13 @@ def test_what_a_poll_decodes_to_is_bounded_and_the_rest_comes_first_next_time() 
     settings = Settings(any_token=True, max_decoded_bytes=1_000)
     manager, flusher = new_manager(), KeepingFlusher()
     pipeline = build_pipeline(
-        settings, teams=TEAMS, restrictions=RESTRICTIONS, manager=manager, flusher=flusher, clock=CLOCK
+        settings,
+        teams=TEAMS,
+        restrictions=RESTRICTIONS,
+        manager=manager,
+        flusher=flusher,
+        clock=CLOCK,
+        metrics=Metrics(),
     )
     waiting = [message(n, value=value([event()] * 2)) for n in range(30)]
     seen: list[int] = []
@@ -258,6 +269,7 @@ def pipeline_of(manager: SessionBatchManager, flusher: KeepingFlusher, topic: st
         manager=manager,
         flusher=flusher,
         clock=CLOCK,
+        metrics=Metrics(),
         redis=REDIS,
         culprits=CULPRITS,
     )

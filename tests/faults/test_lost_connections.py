@@ -13,6 +13,7 @@ from confluent_kafka import Consumer
 from recording_worker.kafka.offsets import Position
 from recording_worker.kafka.transactions import TransactionalProducer
 from recording_worker.messages import OutputRecord
+from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
 from tests.faults.ledger import CommittedReader
 from tests.faults.proxy import Api, Mode, Proxy, Side
@@ -46,7 +47,7 @@ def test_transaction_goes_on(link: Link, api: Api, side: Side) -> None:
     for topic in (name, f"{name}-out"):
         link.kafka.create_topic(topic)
     settings = Settings(bootstrap_servers=f"127.0.0.1:{link.proxy.port}", topic=name, group_id=name)
-    producer = TransactionalProducer(settings, name)
+    producer = TransactionalProducer(settings, name, Metrics())
     producer.begin()
     membership = _of_no_member(link.kafka, name)
 

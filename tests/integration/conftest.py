@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.lookups import redis as redis_link
 from recording_worker.lookups.redis import RedisLink
+from recording_worker.metrics import Metrics
 from tests.integration.service import TOPIC, Service, Traffic
 from tests.integration.sessions import CLOCK
 from tests.servers.redis import RedisServer
@@ -56,9 +57,14 @@ def start(broker: EmbeddedBroker, tmp_path: Path) -> Iterator[StartService]:
 
 
 @pytest.fixture
-def link(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisLink]:
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def link(redis_server: RedisServer, metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisLink]:
     """Redis as the pipeline asks it; it is soon found again when it is back."""
     monkeypatch.setattr(redis_link, "_FIRST_PAUSE", 0.02)
-    link = RedisLink(SecretStr(redis_server.patient_url), CLOCK)
+    link = RedisLink(SecretStr(redis_server.patient_url), CLOCK, metrics)
     yield link
     link.close()

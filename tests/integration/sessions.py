@@ -3,6 +3,7 @@
 from recording_worker._native import Decoder
 from recording_worker.lookups.redis import RedisLink
 from recording_worker.lookups.teams.service import Team
+from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 from recording_worker.pipeline.steps.parse_session_recording_message import ParseSessionRecordingMessage
@@ -18,7 +19,7 @@ def sessions(*ids: str, retention: str = "30d") -> MessageBatch:
     rows = batch(*(session_message(number, session_id) for number, session_id in enumerate(ids)))
     for step in (
         ParseHeaders(),
-        ParseSessionRecordingMessage(Decoder(), CLOCK, 7.0),
+        ParseSessionRecordingMessage(Decoder(), CLOCK, 7.0, Metrics()),
         ResolveTeam({"token-1": Team(1, True, retention)}),
     ):
         step.run(rows)

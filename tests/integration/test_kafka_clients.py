@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from prometheus_client import REGISTRY
 
 from recording_worker.errors import FlushError, WorkerError
 from recording_worker.formats.accounts import Account
@@ -20,6 +19,7 @@ from recording_worker.kafka.group_member import GroupMember
 from recording_worker.kafka.offsets import OffsetStore, Position
 from recording_worker.kafka.producer import RecordProducer
 from recording_worker.messages import Message, OutputRecord
+from recording_worker.metrics import Metrics
 from recording_worker.processes.control import Channel, Flushed, Placement, SupervisorChannel, WorkerChannel
 from recording_worker.processes.worker.delivery import AtLeastOnceDelivery
 from recording_worker.processes.worker.holdings import Holdings
@@ -89,7 +89,7 @@ def send(broker: Broker, topic: str) -> Send:
 
 @pytest.fixture
 def consumer(settings_of: SettingsOf) -> Iterator[PartitionConsumer]:
-    partition_consumer = PartitionConsumer(settings_of())
+    partition_consumer = PartitionConsumer(settings_of(), Metrics())
     yield partition_consumer
     partition_consumer.close()
 
@@ -132,7 +132,9 @@ def test_a_topic_that_may_not_be_read_fails_the_worker(topic: str, settings_of: 
     with EmbeddedBroker() as broker:
         broker.create_topic(topic, PARTITIONS)
         broker.push_request_errors(FETCH, [TOPIC_AUTHORIZATION_FAILED] * 100)
-        consumer = PartitionConsumer(settings_of().model_copy(update={"bootstrap_servers": broker.bootstrap_servers}))
+        consumer = PartitionConsumer(
+            settings_of().model_copy(update={"bootstrap_servers": broker.bootstrap_servers}), Metrics()
+        )
         consumer.assign({0: 0})
         with pytest.raises(WorkerError, match=f"topic {topic} can't be read: .*authorization failed"):
             consume(consumer, 1)
@@ -198,7 +200,7 @@ def read_back(broker: Broker, topic: str) -> list[tuple[Any, ...]]:
 
 
 def test_records_arrive_as_given_though_the_queue_is_small(broker: Broker, topic: str, settings_of: SettingsOf) -> None:
-    producer = RecordProducer(settings_of(kafka_producer={"queue.buffering.max.messages": 50}))
+    producer = RecordProducer(settings_of(kafka_producer={"queue.buffering.max.messages": 50}), Metrics())
     producer.send(records(500, topic))
     assert sorted(read_back(broker, topic)) == sorted(tuple(record[1:5]) for record in records(500, topic))
 
@@ -207,7 +209,7 @@ def test_records_arrive_as_given_though_the_queue_is_small(broker: Broker, topic
 def test_a_record_that_is_refused_fails_the_flush_and_names_its_topic(
     broker: EmbeddedBroker, topic: str, settings_of: SettingsOf
 ) -> None:
-    producer = RecordProducer(settings_of())
+    producer = RecordProducer(settings_of(), Metrics())
     broker.push_request_errors(PRODUCE, [TOPIC_AUTHORIZATION_FAILED])
     with pytest.raises(FlushError, match=rf"1 of 1 records not accepted by Kafka.* topic {topic}: .*authorization"):
         producer.send(records(1, topic))
@@ -216,32 +218,32 @@ def test_a_record_that_is_refused_fails_the_flush_and_names_its_topic(
 def test_a_record_that_is_too_large_is_left_out_and_counted(
     broker: Broker, topic: str, settings_of: SettingsOf
 ) -> None:
-    producer = RecordProducer(settings_of(kafka_producer={"message.max.bytes": 2000}))
+    metrics = Metrics()
+    producer = RecordProducer(settings_of(kafka_producer={"message.max.bytes": 2000}), metrics)
     small = records(2, topic)
     producer.send([small[0], OutputRecord(topic, None, os.urandom(3000), [], 0), small[1]])
     assert sorted(read_back(broker, topic)) == sorted(tuple(record[1:5]) for record in small)
-    labels = {"topic": topic}
-    assert REGISTRY.get_sample_value("recording_worker_records_too_large_total", labels) == 1
+    assert metrics.records_too_large.labels(topic)._value.get() == 1
 
 
 @on_embedded_broker
 def test_a_record_that_the_broker_finds_too_large_is_left_out_and_counted(
     broker: EmbeddedBroker, topic: str, settings_of: SettingsOf
 ) -> None:
-    producer = RecordProducer(settings_of())
+    metrics = Metrics()
+    producer = RecordProducer(settings_of(), metrics)
     broker.push_request_errors(PRODUCE, [MESSAGE_TOO_LARGE] * 2)  # in its batch, and alone
     producer.send(records(1, topic))
     producer.send(records(1, topic))
     assert len(read_back(broker, topic)) == 1
-    labels = {"topic": topic}
-    assert REGISTRY.get_sample_value("recording_worker_records_too_large_total", labels) == 1
+    assert metrics.records_too_large.labels(topic)._value.get() == 1
 
 
 @on_embedded_broker
 def test_a_broker_that_is_away_fails_the_flush_in_time(
     broker: EmbeddedBroker, topic: str, settings_of: SettingsOf
 ) -> None:
-    producer = RecordProducer(settings_of(progress_deadline=1.0))
+    producer = RecordProducer(settings_of(progress_deadline=1.0), Metrics())
     broker.set_down()
     began = time.monotonic()
     try:
@@ -278,7 +280,7 @@ def test_delivery_reports_offsets_once_all_is_acknowledged(
     supervisor, worker = ends
     holdings = Holdings()
     holdings.take([Placement(0, 11, 0), Placement(1, 12, 0)])
-    delivery = AtLeastOnceDelivery(RecordProducer(settings_of()), holdings, worker, "recorders")
+    delivery = AtLeastOnceDelivery(RecordProducer(settings_of(), Metrics()), holdings, worker, "recorders")
     delivery.deliver(flushed_batch(topic, {0: 40, 1: 50, 2: 60}, 20))
     placements = (Placement(0, 11, 40, Account(0, 40)), Placement(1, 12, 50, Account(0, 50)))
     assert list(supervisor.receive()) == [Flushed(placements, False, 2, 7, 50)]
@@ -295,7 +297,7 @@ def test_delivery_that_fails_reports_nothing(
     supervisor, worker = ends
     holdings = Holdings()
     holdings.take([Placement(0, 11, 0)])
-    delivery = AtLeastOnceDelivery(RecordProducer(settings_of()), holdings, worker, "recorders")
+    delivery = AtLeastOnceDelivery(RecordProducer(settings_of(), Metrics()), holdings, worker, "recorders")
     broker.push_request_errors(PRODUCE, [TOPIC_AUTHORIZATION_FAILED])
     with pytest.raises(FlushError):
         delivery.deliver(flushed_batch(topic, {0: 40}, 1))

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from prometheus_client import REGISTRY
 
 from recording_worker.errors import FlushError
 from recording_worker.formats.accounts import Account
@@ -14,6 +13,7 @@ from recording_worker.kafka.group_member import GroupMember
 from recording_worker.kafka.offsets import OffsetStore, Position
 from recording_worker.kafka.transactions import TransactionalProducer, can_transact
 from recording_worker.messages import OutputRecord
+from recording_worker.metrics import Metrics
 from recording_worker.settings.model import GroupProtocol, Settings
 from tests.integration.service import wait_for
 from tests.servers.fixtures import NewTopic
@@ -96,8 +96,8 @@ def join(settings: Settings) -> Iterator[Callable[[GroupProtocol], Member]]:
 
 
 @pytest.fixture
-def producer(settings: Settings, group: str) -> TransactionalProducer:
-    transactional = TransactionalProducer(settings, f"{group}-host-0")
+def producer(settings: Settings, group: str, metrics: Metrics) -> TransactionalProducer:
+    transactional = TransactionalProducer(settings, f"{group}-host-0", metrics)
     transactional.begin()
     return transactional
 
@@ -178,7 +178,7 @@ def test_whoever_comes_later_with_the_same_id_fences_the_one_before(
     wait_for(lambda: len(member.poll()) == PARTITIONS, "the assignment")
     position = {0: Position(7)}
     assert producer.transact(records(output, b"before"), position, member.membership()) is None
-    later = TransactionalProducer(settings, f"{group}-host-0")
+    later = TransactionalProducer(settings, f"{group}-host-0", Metrics())
     later.begin()
     with pytest.raises(FlushError, match="fenced"):
         producer.transact(records(output, b"zombie"), position, member.membership())
@@ -187,7 +187,11 @@ def test_whoever_comes_later_with_the_same_id_fences_the_one_before(
 
 
 def test_what_is_too_large_for_its_topic_is_left_out_and_the_rest_counts_once(
-    kafka: KafkaServer, output: str, join: Callable[[], Member], producer: TransactionalProducer
+    kafka: KafkaServer,
+    output: str,
+    join: Callable[[], Member],
+    producer: TransactionalProducer,
+    metrics: Metrics,
 ) -> None:
     member = join()
     wait_for(lambda: len(member.poll()) == PARTITIONS, "the assignment")
@@ -195,14 +199,16 @@ def test_what_is_too_large_for_its_topic_is_left_out_and_the_rest_counts_once(
     assert producer.transact(records(output, *values), {0: Position(7)}, member.membership()) is None
     assert sorted(value or b"" for value in read_committed(kafka, output)) == [values[0], values[2], values[3]]
     assert member.start_offsets()[0] == (Position(7), 7)
-    assert REGISTRY.get_sample_value("recording_worker_records_too_large_total", {"topic": output}) == 2
+    assert metrics.records_too_large.labels(output)._value.get() == 2
 
 
 def test_a_topic_that_is_not_there_fails_the_flush_uncommitted(
     join: Callable[[], Member], settings: Settings, group: str
 ) -> None:
     producer = TransactionalProducer(
-        settings.model_copy(update={"kafka_producer": {"topic.metadata.propagation.max.ms": 500}}), f"{group}-host-1"
+        settings.model_copy(update={"kafka_producer": {"topic.metadata.propagation.max.ms": 500}}),
+        f"{group}-host-1",
+        Metrics(),
     )
     producer.begin()
     member = join()

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from recording_worker import metrics
 from recording_worker.lookups.redis import Command, RedisLink
+from recording_worker.metrics import Metrics
 from recording_worker.outcome import Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.limit_new_sessions import LimitNewSessions, TeamBuckets
@@ -15,10 +15,12 @@ from tests.integration.service import Traffic, recorded
 from tests.integration.sessions import CLOCK, sessions, wait_until_asked_again
 from tests.servers.redis import RedisServer
 
+METRICS = Metrics()
+
 
 def worker(link: RedisLink, burst: int, per_second: float = 1, *, block: bool = True) -> LimitNewSessions:
     """The step of a worker process that has seen nothing yet."""
-    return LimitNewSessions(link, TeamBuckets(burst, per_second, CLOCK), CLOCK, block=block)
+    return LimitNewSessions(link, TeamBuckets(burst, per_second, CLOCK), CLOCK, METRICS, block=block)
 
 
 def passing(step: LimitNewSessions, *ids: str) -> list[str]:
@@ -33,10 +35,10 @@ def passing(step: LimitNewSessions, *ids: str) -> list[str]:
 def counted() -> tuple[float, float, float, float]:
     """New sessions, those over the limit, those blocked, and those nobody could be asked about."""
     return (
-        metrics.NEW_SESSIONS._value.get(),
-        metrics.NEW_SESSIONS_OVER_LIMIT._value.get(),
-        metrics.SESSIONS_BLOCKED._value.get(),
-        metrics.UNLIMITED_SESSIONS._value.get(),
+        METRICS.new_sessions._value.get(),
+        METRICS.new_sessions_over_limit._value.get(),
+        METRICS.sessions_blocked._value.get(),
+        METRICS.unlimited_sessions._value.get(),
     )
 
 

@@ -12,6 +12,7 @@ from recording_worker.lookups.refreshed import Stores
 from recording_worker.lookups.restrictions.open import open_restrictions
 from recording_worker.lookups.restrictions.redis import RedisRestrictions
 from recording_worker.lookups.restrictions.service import Restriction, Rule
+from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
 from tests.builders import FakeClock
 from tests.integration.conftest import StartService
@@ -153,7 +154,7 @@ def test_file_and_redis_together_through_a_failure(redis_server: RedisServer, tm
     file.write_text('[[restriction]]\ntype = "force_overflow"\ntoken = "a"\n')
     put(redis_server, DROP, [entry("b")])
     clock = FakeClock()
-    stores = Stores(clock, interval=300, stale_after=1000)
+    stores = Stores(clock, Metrics(), interval=300, stale_after=1000)
     settings = Settings(restrictions=file, restrictions_redis=SecretStr(redis_server.url))
     restrictions = open_restrictions(settings, stores)
 
@@ -184,7 +185,7 @@ def test_a_redis_that_is_away_at_the_start_is_named(redis_server: RedisServer) -
     redis_server.stop()
     settings = Settings(restrictions_redis=SecretStr(redis_server.url))
     with pytest.raises(BootError, match=r"restrictions_redis can't be read: Error 111 connecting to 127\.0\.0\.1"):
-        open_restrictions(settings, Stores(FakeClock(), interval=300, stale_after=1000))
+        open_restrictions(settings, Stores(FakeClock(), Metrics(), interval=300, stale_after=1000))
 
 
 def test_a_user_who_may_not_read_the_keys_is_no_user_without_restrictions(redis_server: RedisServer) -> None:

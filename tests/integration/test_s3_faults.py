@@ -14,6 +14,7 @@ import zstandard
 
 from recording_worker.errors import FlushError
 from recording_worker.formats.batch_file import parse_block_url
+from recording_worker.metrics import Metrics
 from recording_worker.reading.batch_files import read_blocks
 from recording_worker.recording.flush import FlushedBatch, Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
@@ -83,7 +84,7 @@ class Run:
         )
 
     def storage(self, bucket: str | None = None) -> S3Storage:
-        return S3Storage(S3Place(bucket or self.bucket.name, "in"), self.settings, PART_BYTES)
+        return S3Storage(S3Place(bucket or self.bucket.name, "in"), self.settings, Metrics(), PART_BYTES)
 
     def lane(self, numbers: range, seed: int, misconfigured: list[S3Storage]) -> None:
         rng = random.Random(seed)
@@ -93,7 +94,7 @@ class Run:
             while True:
                 made = messages(random.Random(content_seed), number)  # read again from the committed offsets
                 used = rng.choice(misconfigured) if rng.random() < 0.04 else storage
-                flusher = Flusher(used, self.delivered, settings=self.settings, clock=FakeClock())
+                flusher = Flusher(used, self.delivered, settings=self.settings, clock=FakeClock(), metrics=Metrics())
                 flusher.submit(made.batch, FlushReason.SIZE)
                 assert flusher.wait(60)
                 flusher.close()

@@ -10,10 +10,10 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from recording_worker import metrics
 from recording_worker.errors import ConfigError
 from recording_worker.lookups import redis as redis_link
 from recording_worker.lookups.redis import Command, RedisLink
+from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.pin_retention import PinRetention
@@ -29,14 +29,14 @@ def pinned(step: PinRetention, rows: MessageBatch) -> list[str | None]:
 
 
 def test_a_session_keeps_the_period_it_began_with(redis_server: RedisServer, link: RedisLink) -> None:
-    assert pinned(PinRetention(link), sessions("a", "a", "b")) == ["30d"] * 3
+    assert pinned(PinRetention(link, Metrics()), sessions("a", "a", "b")) == ["30d"] * 3
     with redis_server.client() as client:
         assert client.get("@posthog/replay/session-retention-a") == "30d"
         assert 86_300 < int(client.ttl("@posthog/replay/session-retention-a")) <= 86_400
-    another_worker = PinRetention(link)
+    another_worker = PinRetention(link, Metrics())
     assert pinned(another_worker, sessions("c", "a", retention="1y")) == ["1y", "30d"]
     # the batch is discarded and read again elsewhere
-    assert pinned(PinRetention(link), sessions("c", "a", retention="5y")) == ["1y", "30d"]
+    assert pinned(PinRetention(link, Metrics()), sessions("c", "a", retention="5y")) == ["1y", "30d"]
 
 
 def test_redis_is_asked_once_a_batch_and_not_for_what_is_known(
@@ -50,7 +50,7 @@ def test_redis_is_asked_once_a_batch_and_not_for_what_is_known(
         return ask(commands)
 
     monkeypatch.setattr(link, "ask", counting)
-    step = PinRetention(link)
+    step = PinRetention(link, Metrics())
     step.run(sessions("a", "b", "a"))
     step.run(sessions("b", "a"))
     step.run(sessions("b", "c"))
@@ -60,7 +60,7 @@ def test_redis_is_asked_once_a_batch_and_not_for_what_is_known(
 def test_a_session_pinned_to_no_period_is_dropped_and_a_mended_pin_taken(
     redis_server: RedisServer, link: RedisLink
 ) -> None:
-    step = PinRetention(link)
+    step = PinRetention(link, Metrics())
     with redis_server.client() as client:
         client.set("@posthog/replay/session-retention-a", b"\xff7 days")
         rows = sessions("a", "b")
@@ -71,30 +71,30 @@ def test_a_session_pinned_to_no_period_is_dropped_and_a_mended_pin_taken(
     assert pinned(step, sessions("a")) == ["90d"]
 
 
-def test_a_key_that_holds_something_else_leaves_the_teams_period(redis_server: RedisServer, link: RedisLink) -> None:
+def test_a_key_that_holds_something_else_leaves_the_teams_period(
+    redis_server: RedisServer, link: RedisLink, metrics: Metrics
+) -> None:
     with redis_server.client() as client:
         client.rpush("@posthog/replay/session-retention-a", "x")
-    before = metrics.RETENTION_UNPINNED._value.get()
-    assert pinned(PinRetention(link), sessions("a", "b")) == ["30d"] * 2
-    assert metrics.RETENTION_UNPINNED._value.get() - before == 1
+    assert pinned(PinRetention(link, metrics), sessions("a", "b")) == ["30d"] * 2
+    assert metrics.retention_unpinned._value.get() == 1
 
 
 def test_an_endless_session_id_is_not_sent(redis_server: RedisServer, link: RedisLink) -> None:
-    assert pinned(PinRetention(link), sessions("x" * 1000, "a")) == ["30d"] * 2
+    assert pinned(PinRetention(link, Metrics()), sessions("x" * 1000, "a")) == ["30d"] * 2
     with redis_server.client() as client:
         assert client.keys() == ["@posthog/replay/session-retention-a"]
 
 
 def test_without_redis_the_teams_period_is_used_and_pinned_once_redis_is_back(
-    redis_server: RedisServer, link: RedisLink
+    redis_server: RedisServer, link: RedisLink, metrics: Metrics
 ) -> None:
-    step = PinRetention(link)
+    step = PinRetention(link, metrics)
     step.run(sessions("old"))
     redis_server.stop()
-    unpinned = metrics.RETENTION_UNPINNED._value.get()
     assert pinned(step, sessions("old", "new", retention="1y")) == ["30d", "1y"]
     assert pinned(step, sessions("old", "new", retention="1y")) == ["30d", "1y"]
-    assert metrics.RETENTION_UNPINNED._value.get() - unpinned == 2
+    assert metrics.retention_unpinned._value.get() == 2
     redis_server.start()
     wait_until_asked_again(link)
     assert pinned(step, sessions("old", "new", retention="1y")) == ["30d", "1y"]
@@ -103,11 +103,11 @@ def test_without_redis_the_teams_period_is_used_and_pinned_once_redis_is_back(
 
 
 def test_redis_that_went_away_is_looked_for_ever_less_often_and_told_of_once(
-    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    redis_server: RedisServer, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
     waits_long, is_back = threading.Event(), threading.Event()
-    link = RedisLink(SecretStr(redis_server.patient_url), CLOCK)
+    link = RedisLink(SecretStr(redis_server.patient_url), CLOCK, metrics)
 
     def wait(seconds: float) -> bool:
         pauses.append(seconds)
@@ -117,7 +117,6 @@ def test_redis_that_went_away_is_looked_for_ever_less_often_and_told_of_once(
         return False
 
     monkeypatch.setattr(link._closing, "wait", wait)
-    before = metrics.REDIS_FAILURES._value.get()
     with capture_logs() as logs:
         assert link.ask([("PING",)]) == [True]
         redis_server.stop()
@@ -130,7 +129,7 @@ def test_redis_that_went_away_is_looked_for_ever_less_often_and_told_of_once(
         "Redis can't be asked: recording goes on without it",
         "Redis answers again",
     ]
-    assert metrics.REDIS_FAILURES._value.get() - before == 8
+    assert metrics.redis_failures._value.get() == 8
     for pause, expected in zip(pauses, [1, 2, 4, 8, 16, 30, 30, 30], strict=True):
         assert 0.5 * expected <= pause <= 1.5 * expected
     link.close()
@@ -140,7 +139,7 @@ def test_one_that_is_there_but_does_not_answer_in_time_is_asked_ever_less_often(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_link, "_FIRST_PAUSE", 0.001)
-    link = RedisLink(SecretStr(f"{redis_server.url}?socket_timeout=0.1"), CLOCK)
+    link = RedisLink(SecretStr(f"{redis_server.url}?socket_timeout=0.1"), CLOCK, Metrics())
     slow = [("BLPOP", "nothing", 1)]
     for failures in range(1, 4):
         wait_for(lambda: not link._away.is_set(), "Redis to be found")
@@ -151,7 +150,7 @@ def test_one_that_is_there_but_does_not_answer_in_time_is_asked_ever_less_often(
 
 def test_redis_that_hangs_is_waited_for_once(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_link, "_FIRST_PAUSE", 0.02)
-    link = RedisLink(SecretStr(redis_server.url), CLOCK)
+    link = RedisLink(SecretStr(redis_server.url), CLOCK, Metrics())
     assert link.ask([("PING",)]) == [True]
     redis_server.pause()
     try:
@@ -168,22 +167,24 @@ def test_redis_that_hangs_is_waited_for_once(redis_server: RedisServer, monkeypa
     link.close()
 
 
-def test_what_redis_refuses_is_counted_and_told_once_a_minute(redis_server: RedisServer, link: RedisLink) -> None:
-    before = counted = metrics.REDIS_FAILURES._value.get()
+def test_what_redis_refuses_is_counted_and_told_once_a_minute(
+    redis_server: RedisServer, link: RedisLink, metrics: Metrics
+) -> None:
+    counted = 0.0
     with redis_server.client() as client, capture_logs() as logs:
         client.config_set("maxmemory-policy", "noeviction")
         client.config_set("maxmemory", 1)
         try:
-            step = PinRetention(link)
+            step = PinRetention(link, Metrics())
             for _ in range(3):
                 assert pinned(step, sessions("a", retention="1y")) == ["1y"]
             CLOCK.ms += 60_000
             assert pinned(step, sessions("a", retention="1y")) == ["1y"]
-            counted = metrics.REDIS_FAILURES._value.get()
+            counted = metrics.redis_failures._value.get()
         finally:
             client.config_set("maxmemory", 0)
         assert pinned(step, sessions("a")) == ["30d"]
-    assert counted - before == 4
+    assert counted == 4
     assert [line["event"] for line in logs] == ["Redis refuses commands: recording goes on without it"] * 2
     assert "maxmemory" in logs[0]["error"]
 
@@ -197,7 +198,7 @@ def test_what_redis_refuses_is_the_commands_reply(link: RedisLink) -> None:
 @pytest.mark.parametrize("url", ["redis://:pass/word-hush@host:1", "redis://host:hush/0"])
 def test_a_url_that_is_none_is_not_shown(url: str) -> None:
     with pytest.raises(ConfigError, match="sessions_redis: not a URL") as error:
-        RedisLink(SecretStr(url), CLOCK)
+        RedisLink(SecretStr(url), CLOCK, Metrics())
     assert "hush" not in str(error.value)
 
 

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from recording_worker.errors import BootError, ConfigError, FlushError
 from recording_worker.formats.batch_file import file_metadata
+from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import open_storage
 from recording_worker.storage.s3 import backend as s3
@@ -29,7 +30,7 @@ def storage_of(bucket: Bucket) -> Iterator[Callable[..., S3Storage]]:
     made: list[S3Storage] = []
 
     def make(name: str = bucket.name, **settings: Any) -> S3Storage:
-        made.append(S3Storage(S3Place(name, ""), bucket.settings(**settings), PART_BYTES))
+        made.append(S3Storage(S3Place(name, ""), bucket.settings(**settings), Metrics(), PART_BYTES))
         return made[-1]
 
     yield make
@@ -41,7 +42,7 @@ Make = Callable[..., S3Storage]
 
 
 def test_the_settings_choose_it(bucket: Bucket) -> None:
-    storage = open_storage(bucket.settings(storage=f"{bucket.url}/some/prefix"))
+    storage = open_storage(bucket.settings(storage=f"{bucket.url}/some/prefix"), Metrics())
     assert isinstance(storage, S3Storage)
     assert storage.write(NAME, [b"x"], {}) == f"{bucket.url}/some/prefix/{NAME}"
     assert bucket.all_keys() == [f"some/prefix/{NAME}"]
@@ -224,9 +225,9 @@ def test_what_is_wrong_is_said_in_one_line_and_not_tried_again(
 ) -> None:
     settings = wrong(bucket, monkeypatch)
     if wrong in (wrong_secret, wrong_key) and not bucket.server.checks_credentials:
-        open_storage(settings).check()  # moto takes them all
+        open_storage(settings, Metrics()).check()  # moto takes them all
         return
-    storage = open_storage(settings)
+    storage = open_storage(settings, Metrics())
     with pytest.raises(ConfigError) as at_start:
         storage.check()
     with pytest.raises(FlushError) as at_flush:

@@ -8,6 +8,7 @@ from typing import Protocol
 import pytest
 
 from recording_worker.errors import FlushError
+from recording_worker.metrics import Metrics
 from recording_worker.storage.base import Part, Storage
 from recording_worker.storage.local import LocalStorage
 from recording_worker.storage.s3.backend import S3Storage
@@ -53,7 +54,9 @@ class Below:
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket
         self.overwrites = not bucket.server.honours_if_none_match
-        self.storage: Storage = S3Storage(S3Place(bucket.name, "some/prefix/"), bucket.settings(), PART_BYTES)
+        self.storage: Storage = S3Storage(
+            S3Place(bucket.name, "some/prefix/"), bucket.settings(), Metrics(), PART_BYTES
+        )
 
     def content(self, url: str) -> bytes:
         return self.bucket.content(url.removeprefix(f"{self.bucket.url}/"))

@@ -2,12 +2,11 @@
 
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from recording_worker import metrics
 from recording_worker.kafka.embedded import EmbeddedBroker
+from recording_worker.metrics import Metrics
 from recording_worker.processes.supervisor.loop import Supervisor
 from recording_worker.settings.model import Delivery, Settings
 from tests.builders import FakeClock
@@ -19,8 +18,7 @@ CLOCK = FakeClock()
 
 
 @pytest.fixture
-def supervisor(broker: EmbeddedBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Supervisor]:
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+def supervisor(broker: EmbeddedBroker) -> Iterator[Supervisor]:
     settings = Settings(
         bootstrap_servers=broker.bootstrap_servers,
         topic=TOPIC,
@@ -29,7 +27,7 @@ def supervisor(broker: EmbeddedBroker, tmp_path: Path, monkeypatch: pytest.Monke
         delivery=Delivery.AT_LEAST_ONCE,
         kafka_consumer={"session.timeout.ms": 2500, "heartbeat.interval.ms": 300},
     )
-    made = Supervisor(settings, CLOCK, fake_workers.lags)
+    made = Supervisor(settings, CLOCK, fake_workers.lags, Metrics())
     yield made
     made._on_signal(signal.SIGTERM, None)
     made._take_signals()
@@ -43,12 +41,11 @@ def holders(supervisor: Supervisor) -> dict[int, int | None]:
 
 def test_an_idle_worker_takes_partitions_of_one_that_lags_one_a_minute(supervisor: Supervisor) -> None:
     moved_at: list[int] = []
-    before = metrics.PARTITIONS_MOVED._value.get()
     last_move = 0
     while not moved_at or CLOCK.ms < last_move + 200_000:
         CLOCK.ms += 1000
         supervisor._turn()
-        if metrics.PARTITIONS_MOVED._value.get() > before + len(moved_at):
+        if supervisor._metrics.partitions_moved._value.get() > len(moved_at):
             moved_at.append(CLOCK.ms)
             last_move = CLOCK.ms
     assert len(moved_at) == 2, "the last one has all the lag of its worker, and stays"

@@ -16,6 +16,7 @@ from recording_worker.lookups.teams import postgres as store
 from recording_worker.lookups.teams.postgres import PostgresTeams
 from recording_worker.lookups.teams.refreshed import RefreshedTeams
 from recording_worker.lookups.teams.service import Team
+from recording_worker.metrics import Metrics
 from tests.builders import FakeClock
 from tests.integration.conftest import StartService
 from tests.integration.service import Traffic, recorded, wait_for
@@ -28,7 +29,7 @@ def read(server: PostgresServer) -> PostgresTeams:
 
 
 def refreshed(server: PostgresServer, clock: FakeClock) -> Refreshed[dict[str, Team]]:
-    return Refreshed("teams", read(server).load, interval=300, stale_after=1000, clock=clock)
+    return Refreshed("teams", read(server).load, clock, Metrics(), interval=300, stale_after=1000)
 
 
 def test_teams_that_take_recordings(postgres: PostgresServer) -> None:

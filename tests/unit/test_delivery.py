@@ -13,6 +13,7 @@ from recording_worker.formats.accounts import Account
 from recording_worker.kafka.offsets import Position
 from recording_worker.kafka.transactions import Aborted
 from recording_worker.messages import OutputRecord
+from recording_worker.metrics import Metrics
 from recording_worker.processes.control import Channel, Flushed, FromWorker, Placement, SupervisorChannel
 from recording_worker.processes.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
 from recording_worker.processes.worker.holdings import Holdings
@@ -44,9 +45,9 @@ class Bench:
         self.supervisor: SupervisorChannel = Channel(ours)
         self.channel: Any = Channel(theirs)
         self.producer = FakeTransactions()
-        self.holdings = Holdings()
+        self.holdings, self.metrics = Holdings(), Metrics()
         producer: Any = self.producer
-        self.delivery = ExactlyOnceDelivery(producer, self.holdings, self.channel, "recorders")
+        self.delivery = ExactlyOnceDelivery(producer, self.holdings, self.channel, "recorders", self.metrics)
 
     def said(self) -> list[FromWorker]:
         return list(self.supervisor.receive())

@@ -10,13 +10,13 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import zstandard
-from prometheus_client import REGISTRY
 
 from recording_worker._native import Decoder
 from recording_worker.errors import FlushError
 from recording_worker.lookups.teams.any_token import AnyTokenTeams
 from recording_worker.lookups.teams.service import Team
 from recording_worker.messages import OutputRecord
+from recording_worker.metrics import Metrics
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 from recording_worker.pipeline.steps.parse_session_recording_message import ParseSessionRecordingMessage
 from recording_worker.pipeline.steps.resolve_team import ResolveTeam
@@ -75,7 +75,11 @@ def flusher_of(tmp_path: Path, deliveries: Deliveries) -> Iterator[Make]:
     def make(storage: Storage | None = None, codec: Codec = Codec.ZSTD, **options: Any) -> Flusher:
         settings = Settings(storage_dir=tmp_path, codec=codec)
         storage = LocalStorage(tmp_path) if storage is None else storage
-        made.append(Flusher(storage, deliveries, **{"settings": settings, "clock": FakeClock(), **options}))
+        made.append(
+            Flusher(
+                storage, deliveries, **{"settings": settings, "clock": FakeClock(), "metrics": Metrics(), **options}
+            )
+        )
         return made[-1]
 
     yield make
@@ -288,12 +292,12 @@ def test_a_storage_fault_is_raised_on_the_callers_thread_and_stops_the_flusher(
     def fail() -> None:
         raise fault
 
-    flusher = flusher_of(CallingStorage(fail))
-    failures = REGISTRY.get_sample_value("recording_worker_flush_failures_total") or 0
+    metrics = Metrics()
+    flusher = flusher_of(CallingStorage(fail), metrics=metrics)
     with pytest.raises(type(fault)):
         flush(flusher, session_batch("a"))
     assert not flusher.busy
-    assert REGISTRY.get_sample_value("recording_worker_flush_failures_total") == failures + 1
+    assert metrics.flush_failures._value.get() == 1
     later = session_batch("b")
     with pytest.raises(type(fault)):
         flusher.submit(later, FlushReason.SIZE)
@@ -310,24 +314,20 @@ def test_a_delivery_fault_is_raised_on_the_callers_thread(flusher_of: Make, deli
 
 
 def test_metrics_and_the_caller_are_told_once_it_is_delivered(flusher_of: Make, deliveries: Deliveries) -> None:
-    def sample(name: str, **labels: str) -> float:
-        return REGISTRY.get_sample_value(f"recording_worker_{name}", labels) or 0
-
-    names = ["flushed_sessions_total", "flushed_events_total", "flushed_bytes_total", "flush_seconds_sum"]
-    before = [sample(name) for name in names]
-    of_size = sample("flushes_total", reason="size")
+    metrics = Metrics()
     told: list[FlushedBatch] = []
     clock = FakeClock()
 
     def take_a_while() -> None:
         clock.ms += 1_500
 
-    flusher = flusher_of(CallingStorage(take_a_while), clock=clock, on_flushed=told.append)
+    flusher = flusher_of(CallingStorage(take_a_while), clock=clock, metrics=metrics, on_flushed=told.append)
     flush(flusher, session_batch("a", "b"))
     assert told == [replace(deliveries.delivered[0], seconds=1.5)]
-    after = [sample(name) for name in names]
-    assert [now - then for now, then in zip(after, before, strict=True)] == [2, 2, told[0].bytes_written, 1.5]
-    assert sample("flushes_total", reason="size") == of_size + 1
+    counted = metrics.flushed_sessions, metrics.flushed_events, metrics.flushed_bytes
+    assert [metric._value.get() for metric in counted] == [2, 2, told[0].bytes_written]
+    assert metrics.flush_seconds._sum.get() == 1.5
+    assert metrics.flushes.labels("size")._value.get() == 1
 
 
 def test_a_session_over_several_batches_is_exported_whole(tmp_path: Path, flusher_of: Make) -> None:
@@ -351,7 +351,11 @@ def test_real_recordings_come_back_whole(tmp_path: Path, flusher_of: Make) -> No
     messages = sample_messages()
     for start in range(0, len(messages), 20):
         rows = batch(*messages[start : start + 20])
-        for step in (ParseHeaders(), ParseSessionRecordingMessage(Decoder(), None, 7.0), ResolveTeam(AnyTokenTeams())):
+        for step in (
+            ParseHeaders(),
+            ParseSessionRecordingMessage(Decoder(), None, 7.0, Metrics()),
+            ResolveTeam(AnyTokenTeams()),
+        ):
             step.run(rows)
         assert not any(rows.dispositions)
         recorder = SessionBatchRecorder(TOPIC, None, started=0.0)

@@ -1,6 +1,7 @@
 import orjson
 
 from recording_worker.lookups.teams.service import Team
+from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import IngestionWarning
 from recording_worker.pipeline.steps.handle_ingestion_warnings import Debouncer, HandleIngestionWarnings
@@ -21,7 +22,7 @@ def warned(step: HandleIngestionWarnings, token: str = "token-1", key: str = "")
 
 
 def test_the_record_names_the_team_even_of_a_row_that_was_dropped() -> None:
-    step = HandleIngestionWarnings("warnings", TEAMS, 3600, FakeClock(1_795_000_000_123))
+    step = HandleIngestionWarnings("warnings", TEAMS, 3600, FakeClock(1_795_000_000_123), Metrics())
     assert warned(step) == [
         {
             "team_id": 7,
@@ -34,12 +35,12 @@ def test_the_record_names_the_team_even_of_a_row_that_was_dropped() -> None:
 
 
 def test_without_a_team_there_is_nobody_to_warn() -> None:
-    assert warned(HandleIngestionWarnings("warnings", TEAMS, 3600, FakeClock()), token="unknown") == []
+    assert warned(HandleIngestionWarnings("warnings", TEAMS, 3600, FakeClock(), Metrics()), token="unknown") == []
 
 
 def test_a_warning_passes_once_an_hour_per_team_type_and_key() -> None:
     clock = FakeClock()
-    step = HandleIngestionWarnings("warnings", TEAMS, 3600, clock)
+    step = HandleIngestionWarnings("warnings", TEAMS, 3600, clock, Metrics())
     assert len(warned(step, key="1.7.3")) == 1
     assert len(warned(step, key="1.7.3")) == 0
     assert len(warned(step, key="1.7.4")) == 1

@@ -1,10 +1,10 @@
 import urllib.request
-from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import pytest
 
+from recording_worker.metrics import Metrics
 from recording_worker.processes.supervisor.ops_server import OpsApp, OpsServer, render_page
 from recording_worker.processes.supervisor.status import PartitionStatus, Status, WorkerStatus
 from tests.builders import FakeClock
@@ -26,7 +26,7 @@ class Pages:
     def __init__(self, status: Status) -> None:
         self.status = status
         self.clock = FakeClock()
-        self.app = OpsApp(lambda: self.status, self.clock)
+        self.app = OpsApp(lambda: self.status, self.clock, Metrics().served())
 
     def get(self, path: str) -> tuple[str, str]:
         environ: dict[str, Any] = {}
@@ -42,8 +42,7 @@ class Pages:
 
 
 @pytest.fixture
-def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pages:
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+def pages() -> Pages:
     return Pages(Status(FakeClock().monotonic(), "", WORKERS, PARTITIONS))
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from recording_worker import metrics
 from recording_worker.errors import BootError, ConfigError, StoreError
 from recording_worker.lookups.refreshed import Reading, Refreshed, Stores
 from recording_worker.lookups.watched_file import WatchedFile
+from recording_worker.metrics import Metrics
 from tests.builders import FakeClock
 from tests.integration.service import wait_for
 
@@ -29,8 +29,8 @@ class Source:
         return self.answer
 
 
-def refreshed(source: Source, clock: FakeClock) -> Refreshed[str]:
-    return Refreshed("things", source.load, interval=300, stale_after=1000, clock=clock)
+def refreshed(source: Source, clock: FakeClock, metrics: Metrics | None = None) -> Refreshed[str]:
+    return Refreshed("things", source.load, clock, metrics or Metrics(), interval=300, stale_after=1000)
 
 
 def pass_time(clock: FakeClock, store: Refreshed[str], seconds: float) -> None:
@@ -62,10 +62,9 @@ def test_a_first_reading_that_fails_says_what_and_why() -> None:
 
 @pytest.mark.parametrize("failure", [StoreError("away"), ConfigError("wrong"), KeyError("a fault of ours")])
 def test_a_failure_keeps_the_value_and_is_tried_again_soon(failure: Exception) -> None:
-    source, clock = Source(), FakeClock()
-    store = refreshed(source, clock)
-    failed = metrics.STORE_READS.labels("things", "failed")
-    before = failed._value.get()
+    source, clock, metrics = Source(), FakeClock(), Metrics()
+    store = refreshed(source, clock, metrics)
+    failed = metrics.store_reads.labels("things", "failed")
     source.answer = failure
     with capture_logs() as logs:
         pass_time(clock, store, 361)
@@ -73,7 +72,7 @@ def test_a_failure_keeps_the_value_and_is_tried_again_soon(failure: Exception) -
         for _ in range(5):
             pass_time(clock, store, 36)
         assert store.value == "first"
-        assert failed._value.get() - before == 6
+        assert failed._value.get() == 6
         source.answer = Reading("second", 1)
         pass_time(clock, store, 36)
     assert store.value == "second"
@@ -139,14 +138,14 @@ def test_what_is_asked_for_during_a_refresh_is_not_taken_as_answered_by_it() -> 
 
 
 def test_each_rejected_entry_is_logged_once_and_again_when_it_comes_back() -> None:
-    source, clock = Source(), FakeClock()
+    source, clock, metrics = Source(), FakeClock(), Metrics()
     with capture_logs() as logs:
-        store = refreshed(source, clock)
+        store = refreshed(source, clock, metrics)
         for rejected in (["team 1: a"], ["team 1: a", "team 2: b"], [], ["team 1: a"]):
             source.answer = Reading("value", 1, rejected)
             pass_time(clock, store, 361)
     assert [line["entry"] for line in logs] == ["team 1: a", "team 2: b", "team 1: a"]
-    assert metrics.STORE_REJECTED.labels("things")._value.get() == 1
+    assert metrics.store_rejected.labels("things")._value.get() == 1
 
 
 def test_many_rejected_entries_are_not_all_logged() -> None:
@@ -159,7 +158,7 @@ def test_many_rejected_entries_are_not_all_logged() -> None:
 
 
 def test_the_stores_of_a_process_each_have_a_thread_and_one_that_hangs_holds_up_no_other() -> None:
-    stores = Stores(FakeClockThatRuns(), interval=0.01, stale_after=1000)
+    stores = Stores(FakeClockThatRuns(), Metrics(), interval=0.01, stale_after=1000)
     hang = threading.Event()
     hanging, quick = Source(), Source()
     stores.read("hanging", hanging_after_first(hanging, hang))

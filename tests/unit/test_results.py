@@ -1,8 +1,9 @@
+from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.steps.handle_results import HandleResults
 from tests.builders import TOPIC, batch, headers, message
 
-STEP = HandleResults("the-dlq", "the-overflow", "the-backfill")
+STEP = HandleResults("the-dlq", "the-overflow", "the-backfill", Metrics())
 
 
 def test_a_dlq_record_is_the_message_as_it_came_with_why_and_whence() -> None:

@@ -7,6 +7,7 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from recording_worker.errors import ConfigError
+from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
 from recording_worker.storage.s3.backend import S3Storage
 from recording_worker.storage.s3.client import S3Place, connect
@@ -52,7 +53,7 @@ def test_where_the_bucket_stands(settings: dict[str, Any], url: str) -> None:
 
 def test_timeouts_connections_and_no_retries_of_its_own() -> None:
     settings = Settings(storage="s3://bucket", s3_connect_timeout=1.5, s3_read_timeout=2.5, s3_uploads=7)
-    config = S3Storage(S3Place("bucket", ""), settings)._client.meta.config
+    config = S3Storage(S3Place("bucket", ""), settings, Metrics())._client.meta.config
     assert (config.connect_timeout, config.read_timeout, config.max_pool_connections) == (1.5, 2.5, 8)
     assert config.retries["total_max_attempts"] == 1
 

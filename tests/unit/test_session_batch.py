@@ -1,6 +1,7 @@
 from recording_worker._native import Decoder
 from recording_worker.lookups.teams.service import Team
 from recording_worker.messages import Message, OutputRecord
+from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 from recording_worker.pipeline.steps.parse_session_recording_message import ParseSessionRecordingMessage
@@ -16,7 +17,7 @@ def decoded(*messages: Message, team: Team = TEAM) -> MessageBatch:
     rows = batch(*messages)
     for step in (
         ParseHeaders(),
-        ParseSessionRecordingMessage(Decoder(), FakeClock(), 7.0),
+        ParseSessionRecordingMessage(Decoder(), FakeClock(), 7.0, Metrics()),
         ResolveTeam({"token-1": team}),
     ):
         step.run(rows)

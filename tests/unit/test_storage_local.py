@@ -11,6 +11,7 @@ import pytest
 
 from recording_worker.errors import ConfigError, FlushError
 from recording_worker.formats.batch_file import file_key
+from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
 from recording_worker.storage.base import Part
 from recording_worker.storage.blackhole import BlackholeStorage
@@ -204,11 +205,11 @@ except ConfigError as error:
 
 
 def test_the_settings_choose_the_backend(tmp_path: Path) -> None:
-    local = open_storage(Settings(storage_dir=tmp_path))
+    local = open_storage(Settings(storage_dir=tmp_path), Metrics())
     assert isinstance(local, LocalStorage)
-    blackhole = open_storage(Settings(storage="blackhole:"))
+    blackhole = open_storage(Settings(storage="blackhole:"), Metrics())
     assert isinstance(blackhole, BlackholeStorage)
     blackhole.check()
     assert blackhole.write(KEY, [b"x"], {}) == f"blackhole:{KEY}"
     with pytest.raises(ConfigError, match="no storage"):
-        open_storage(Settings())
+        open_storage(Settings(), Metrics())

@@ -13,6 +13,7 @@ from recording_worker.lookups.teams.any_token import AnyTokenTeams
 from recording_worker.lookups.teams.open import open_teams
 from recording_worker.lookups.teams.service import Team
 from recording_worker.lookups.teams.static import load_teams
+from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
 from tests.builders import FakeClock
 
@@ -98,7 +99,7 @@ def test_an_unknown_restriction_is_named(tmp_path: Path) -> None:
 
 def test_a_file_of_teams_that_changes_is_read_again_and_a_broken_one_changes_nothing(tmp_path: Path) -> None:
     path, clock = write(tmp_path, '[[team]]\nid = 1\ntoken = "a"\nretention = "30d"\n'), FakeClock()
-    stores = Stores(clock, interval=300, stale_after=1000)
+    stores = Stores(clock, Metrics(), interval=300, stale_after=1000)
     teams = open_teams(Settings(teams=path), stores)
 
     def some_seconds_later() -> tuple[Team | None, Team | None]:

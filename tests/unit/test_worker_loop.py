@@ -1,6 +1,5 @@
 import pytest
 
-from recording_worker import metrics
 from recording_worker.errors import FlushError
 from recording_worker.formats.accounts import Account
 from recording_worker.kafka.consumer import OffsetGap, PartitionFault, PartitionState
@@ -109,10 +108,10 @@ def test_lost_partitions_are_discarded(bench: Bench) -> None:
     assert bench.manager.held == {1: [0]}
     assert bench.flusher.flushed == []
     assert bench.holdings.placements([0, 1]) == (Placement(1, 1, 0),)
-    assert metrics.SESSIONS_REVOKED._value.get() == 1
+    assert bench.metrics.sessions_revoked._value.get() == 1
     bench.comes(message(1, partition=1))
     bench.turn()
-    assert metrics.SESSIONS_REVOKED._value.get() == 0, "recording goes on"
+    assert bench.metrics.sessions_revoked._value.get() == 0, "recording goes on"
 
 
 def test_no_partition_comes_back_while_a_flush_may_hold_messages_of_the_time_before(bench: Bench) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from recording_worker.kafka.consumer import OffsetGap, PartitionFault, PartitionState
 from recording_worker.messages import Message
+from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.halt_on_dlq import DlqLimits
 from recording_worker.processes.control import Assign, Channel, FromWorker, Placement, SupervisorChannel, ToWorker
@@ -155,7 +156,7 @@ class Bench:
         self.holdings = Holdings()
         self.culprits: dict[tuple[int, int], str] = {}
         self.dlq_limits = DlqLimits(consecutive=3, ratio=None, window=1)
-        self.clock = FakeClock()
+        self.clock, self.metrics = FakeClock(), Metrics()
         fakes: dict[str, Any] = {
             "consumer": self.consumer,
             "pipeline": self.pipeline,
@@ -170,6 +171,7 @@ class Bench:
             dlq_limits=self.dlq_limits,
             stale=lambda: "",
             clock=self.clock,
+            metrics=self.metrics,
             **fakes,
         )
 

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from recording_worker import metrics
+from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
 
@@ -26,9 +26,10 @@ class FlushBatch:
 
     name = "flush_batch"
 
-    def __init__(self, manager: SessionBatchManager, flusher: FlushThread) -> None:
+    def __init__(self, manager: SessionBatchManager, flusher: FlushThread, metrics: Metrics) -> None:
         self._manager = manager
         self._flusher = flusher
+        self._metrics = metrics
 
     def run(self, batch: MessageBatch) -> None:
         self._flusher.raise_if_failed()
@@ -37,5 +38,5 @@ class FlushBatch:
         reason = self._manager.due()
         if reason is not None and not self._flusher.busy:
             self._flusher.submit(self._manager.swap(), reason)
-        metrics.SESSIONS_HANDLED.set(self._manager.session_count)
-        metrics.BATCH_BYTES.set(self._manager.raw_bytes)
+        self._metrics.sessions_handled.set(self._manager.session_count)
+        self._metrics.session_batch_bytes.set(self._manager.raw_bytes)

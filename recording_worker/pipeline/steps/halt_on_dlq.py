@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from recording_worker import metrics
+from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.recording.session_batch import SessionBatchManager
@@ -86,9 +86,10 @@ class HaltOnDlq:
 
     name = "halt_on_dlq"
 
-    def __init__(self, limits: DlqLimits, manager: SessionBatchManager) -> None:
+    def __init__(self, limits: DlqLimits, manager: SessionBatchManager, metrics: Metrics) -> None:
         self._limits = limits
         self._manager = manager
+        self._metrics = metrics
 
     def run(self, batch: MessageBatch) -> None:
         for partition, (limit, row, what) in self._limits.passed(batch).items():
@@ -100,4 +101,4 @@ class HaltOnDlq:
             )
             batch.halt(partition, why)
             self._manager.discard_partitions([partition])
-            metrics.DLQ_HALTS.labels(limit).inc()
+            self._metrics.dlq_halts.labels(limit).inc()

@@ -4,11 +4,11 @@ from collections import OrderedDict
 
 import orjson
 
-from recording_worker import metrics
 from recording_worker.clock import Clock
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.lookups.teams.service import TeamService
 from recording_worker.messages import OutputRecord
+from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import IngestionWarning, MessageBatch
 
 SOURCE = "recording-worker"
@@ -44,11 +44,14 @@ class HandleIngestionWarnings:
 
     name = "handle_ingestion_warnings"
 
-    def __init__(self, topic: str, teams: TeamService, debounce_seconds: float, clock: Clock | None) -> None:
+    def __init__(
+        self, topic: str, teams: TeamService, debounce_seconds: float, clock: Clock | None, metrics: Metrics
+    ) -> None:
         self._topic = topic
         self._teams = teams
         self._debouncer = Debouncer(debounce_seconds)
         self._clock = clock
+        self._metrics = metrics
 
     def run(self, batch: MessageBatch) -> None:
         for warning in batch.warnings:
@@ -60,7 +63,7 @@ class HandleIngestionWarnings:
             now_ms = batch.timestamps_ms[warning.row] if self._clock is None else self._clock.now_ms()
             if self._debouncer.passes((team.id, warning.type, warning.debounce_key), now_ms):
                 batch.records.append((batch.partitions[warning.row], self._record(warning, team.id, now_ms)))
-                metrics.WARNINGS.labels(warning.type).inc()
+                self._metrics.warnings.labels(warning.type).inc()
 
     def _record(self, warning: IngestionWarning, team_id: int, now_ms: int) -> OutputRecord:
         """The record PostHog's ingestion_warnings table reads; `details` is JSON text."""

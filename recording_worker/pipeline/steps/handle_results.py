@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from recording_worker import metrics
 from recording_worker.formats.dlq_headers import Source, dlq_headers
 from recording_worker.messages import OutputRecord
+from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 
@@ -20,10 +20,11 @@ class HandleResults:
 
     name = "handle_results"
 
-    def __init__(self, dlq_topic: str, overflow_topic: str, backfill_topic: str) -> None:
+    def __init__(self, dlq_topic: str, overflow_topic: str, backfill_topic: str, metrics: Metrics) -> None:
         self._dlq_topic = dlq_topic
         self._overflow_topic = overflow_topic
         self._backfill_topic = backfill_topic
+        self._metrics = metrics
 
     def run(self, batch: MessageBatch) -> None:
         for row, disposition in enumerate(batch.dispositions):
@@ -34,10 +35,10 @@ class HandleResults:
         for (disposition, reason), count in Counter(zip(batch.dispositions, batch.reasons, strict=True)).items():
             if disposition != Disposition.HELD:
                 label = Disposition(disposition).name.lower()
-                metrics.MESSAGES.labels(label, Reason(reason).label if reason else "").inc(count)
+                self._metrics.messages.labels(label, Reason(reason).label if reason else "").inc(count)
         for partition, count in Counter(batch.partitions).items():
             if partition not in batch.halts:
-                metrics.PARTITION_MESSAGES.labels(partition).inc(count)
+                self._metrics.partition_messages.labels(partition).inc(count)
 
     def _dlq_record(self, batch: MessageBatch, row: int) -> OutputRecord:
         """The message as it came, and headers that say why, where and whence."""

@@ -2,10 +2,10 @@
 
 import structlog
 
-from recording_worker import metrics
 from recording_worker.clock import Clock
 from recording_worker.lookups.lru import LruCache
 from recording_worker.lookups.redis import LONGEST_SESSION_ID, Command, Redis
+from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 
@@ -58,10 +58,11 @@ class LimitNewSessions:
 
     name = "limit_new_sessions"
 
-    def __init__(self, redis: Redis, buckets: TeamBuckets, clock: Clock, *, block: bool) -> None:
+    def __init__(self, redis: Redis, buckets: TeamBuckets, clock: Clock, metrics: Metrics, *, block: bool) -> None:
         self._redis = redis
         self._buckets = buckets
         self._clock = clock
+        self._metrics = metrics
         self._block = block
         self._passes: LruCache[Session, bool] = LruCache(_CAPACITY)
         """What is known of sessions: whether they pass."""
@@ -102,8 +103,8 @@ class LimitNewSessions:
                 new.append(session)
             elif was_new is not None:  # there was no answer, or an error for one
                 unlimited += 1
-        metrics.UNLIMITED_SESSIONS.inc(unlimited)
-        metrics.NEW_SESSIONS.inc(len(new))
+        self._metrics.unlimited_sessions.inc(unlimited)
+        self._metrics.new_sessions.inc(len(new))
         passes |= dict.fromkeys(self._block_those_over_limit(new), False)
         for session, passing in passes.items():
             self._passes.put(session, passing)
@@ -114,13 +115,13 @@ class LimitNewSessions:
         over = [session for session in new if not self._buckets.take(session[0])]
         if not over:
             return []
-        metrics.NEW_SESSIONS_OVER_LIMIT.inc(len(over))
+        self._metrics.new_sessions_over_limit.inc(len(over))
         self._tell({team_id for team_id, _ in over})
         if not self._block:
             return []
         replies = self._redis.ask([("SET", _key(BLOCKED_PREFIX, session), 1, "EX", _SECONDS) for session in over])
         blocked = [session for session, reply in zip(over, replies or [], strict=False) if reply is True]
-        metrics.SESSIONS_BLOCKED.inc(len(blocked))
+        self._metrics.sessions_blocked.inc(len(blocked))
         return blocked
 
     def _tell(self, teams: set[int]) -> None:

@@ -1,8 +1,8 @@
 """parse_session_recording_message: the native core over the whole batch, in one call."""
 
-from recording_worker import metrics
 from recording_worker._native import Decoder
 from recording_worker.clock import Clock
+from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import IngestionWarning, MessageBatch
 
@@ -31,10 +31,11 @@ class ParseSessionRecordingMessage:
 
     name = "parse_session_recording_message"
 
-    def __init__(self, decoder: Decoder, clock: Clock | None, max_timestamp_diff_days: float) -> None:
+    def __init__(self, decoder: Decoder, clock: Clock | None, max_timestamp_diff_days: float, metrics: Metrics) -> None:
         self._decoder = decoder
         self._clock = clock
         self._max_timestamp_diff_days = max_timestamp_diff_days
+        self._metrics = metrics
 
     def run(self, batch: MessageBatch) -> None:
         if not len(batch):
@@ -56,12 +57,12 @@ class ParseSessionRecordingMessage:
             if batch.dispositions[row] and not before[row]:
                 self._explain(batch, row, now_ms)
         for encoding, count in decoded.encodings.items():
-            metrics.ENCODED_MESSAGES.labels(encoding).inc(count)
-        metrics.UNCOMPRESSED_BYTES.inc(decoded.uncompressed_bytes)
-        metrics.INVALID_ITEMS.inc(decoded.invalid_items)
-        metrics.INVALID_UTF8.inc(decoded.invalid_utf8)
-        metrics.EVENTS_UNPACKED.inc(decoded.unpacked_events)
-        metrics.UNPACK_FAILURES.inc(decoded.unpack_failures)
+            self._metrics.encoded_messages.labels(encoding).inc(count)
+        self._metrics.uncompressed_bytes.inc(decoded.uncompressed_bytes)
+        self._metrics.invalid_items.inc(decoded.invalid_items)
+        self._metrics.invalid_utf8.inc(decoded.invalid_utf8)
+        self._metrics.events_unpacked.inc(decoded.unpacked_events)
+        self._metrics.unpack_failures.inc(decoded.unpack_failures)
 
     def _explain(self, batch: MessageBatch, row: int, now_ms: int | None) -> None:
         """Put the step and a text to a row the core has ended, and warn its team where the reason is theirs to mend."""

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from recording_worker import metrics
 from recording_worker.formats.retention import RETENTION_DAYS
 from recording_worker.lookups.lru import LruCache
 from recording_worker.lookups.redis import LONGEST_SESSION_ID, Command, Redis
+from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 
@@ -29,8 +29,9 @@ class PinRetention:
 
     name = "pin_retention"
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, metrics: Metrics) -> None:
         self._redis = redis
+        self._metrics = metrics
         self._pins: LruCache[str, str] = LruCache(_CAPACITY)
 
     def run(self, batch: MessageBatch) -> None:
@@ -74,5 +75,5 @@ class PinRetention:
                 pins[session_id] = pin = reply.decode(errors="replace")
                 if pin in RETENTION_DAYS:
                     self._pins.put(session_id, pin)
-        metrics.RETENTION_UNPINNED.inc(len(new) - len(pins))
+        self._metrics.retention_unpinned.inc(len(new) - len(pins))
         return pins

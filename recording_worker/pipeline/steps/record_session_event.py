@@ -1,6 +1,6 @@
 """record_session_event: each message's events into the block of its session."""
 
-from recording_worker import metrics
+from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 
@@ -12,6 +12,9 @@ class RecordSessionEvent:
     """
 
     name = "record_session_event"
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
 
     def run(self, batch: MessageBatch) -> None:
         session_batch, decoded = batch.session_batch, batch.decoded
@@ -28,7 +31,7 @@ class RecordSessionEvent:
             else:
                 text = "the session has more events in this batch than max_events_per_session_per_batch"
                 batch.end(row, Disposition.DROP, Reason.SESSION_EVENT_LIMIT, self.name, text)
-        metrics.EVENTS.inc(events)
+        self._metrics.events.inc(events)
         if session_batch.discarded_events > discarded:
             reason = Reason.SESSION_EVENT_LIMIT.label
-            metrics.EVENTS_DISCARDED.labels(reason).inc(session_batch.discarded_events - discarded)
+            self._metrics.events_discarded.labels(reason).inc(session_batch.discarded_events - discarded)

@@ -8,12 +8,11 @@ from types import FrameType
 from uuid import uuid4
 
 import structlog
-from prometheus_client.multiprocess import mark_process_dead
 
-from recording_worker import metrics
 from recording_worker.clock import Clock
 from recording_worker.kafka.group_member import GroupMember
 from recording_worker.kafka.offsets import OffsetStore, Position
+from recording_worker.metrics import Metrics
 from recording_worker.processes.control import (
     Assign,
     Decoded,
@@ -32,7 +31,7 @@ from recording_worker.processes.control import (
 from recording_worker.processes.supervisor.balance import Balancer
 from recording_worker.processes.supervisor.crashes import CRASH_SIGNALS, CrashLog, Death
 from recording_worker.processes.supervisor.partitions import OwnedPartition, PartitionTable
-from recording_worker.processes.supervisor.pool import WorkerExit, WorkerMain, WorkerPool, metrics_process
+from recording_worker.processes.supervisor.pool import WorkerExit, WorkerMain, WorkerPool
 from recording_worker.processes.supervisor.status import Status
 from recording_worker.processes.supervisor.status_board import StatusBoard
 from recording_worker.settings.model import Settings
@@ -58,9 +57,10 @@ class _SecondSignal(Exception):  # noqa: N818 - not an error
 class Supervisor:
     """The supervisor of one host. `run` is called once."""
 
-    def __init__(self, settings: Settings, clock: Clock, worker_main: WorkerMain) -> None:
+    def __init__(self, settings: Settings, clock: Clock, worker_main: WorkerMain, metrics: Metrics) -> None:
         self._settings = settings
         self._clock = clock
+        self._metrics = metrics
         self._offsets = OffsetStore()
         self._member = GroupMember(settings, self, self._offsets)
         self._pool = WorkerPool(settings, worker_main, clock, host=settings.group_instance_id or uuid4().hex)
@@ -154,7 +154,7 @@ class Supervisor:
                 self._hear(end.worker, message)
             self._note_end(end)
         self._pool.kill_stuck()
-        metrics.WORKERS.set(len(self._pool.alive))
+        self._metrics.workers.set(len(self._pool.alive))
 
     def _note_end(self, end: WorkerExit) -> None:
         decoding = self._decoding.pop(end.worker, None)
@@ -162,10 +162,10 @@ class Supervisor:
             self._crashes.died(self._death(end, decoding))
         self._table.worker_gone(end.worker)
         self._told.pop(end.worker, None)
-        mark_process_dead(metrics_process(end.worker))  # type: ignore[no-untyped-call]
+        self._metrics.worker_ended(end.worker)
         if not self._stopping:
             self._board.worker_gone(end.worker)
-            metrics.WORKER_RESTARTS.labels(end.reason).inc()
+            self._metrics.worker_restarts.labels(end.reason).inc()
             delay = round(end.restart_delay, 1)
             log.error("worker ended", worker=end.worker, pid=end.pid, how=str(end), restart_in_seconds=delay)
         elif end.code and end.booted:
@@ -241,7 +241,7 @@ class Supervisor:
         move = self._balancer.next_move(self._table.lags(self._pool.ready), pinned)
         if move is not None:
             log.info("partition moves to an idle worker", partition=move.partition, giver=move.giver, taker=move.taker)
-            metrics.PARTITIONS_MOVED.inc()
+            self._metrics.partitions_moved.inc()
             self._table.rehome(move.partition, move.taker)
 
     def _ask_for(self, partitions: Iterable[int]) -> None:

@@ -8,7 +8,6 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from waitress.server import create_server
 
@@ -57,11 +56,11 @@ class PartitionCollector(Collector):
 class OpsApp:
     """The pages, as a WSGI application."""
 
-    def __init__(self, status: Callable[[], Status], clock: Clock) -> None:
+    def __init__(self, status: Callable[[], Status], clock: Clock, registry: CollectorRegistry) -> None:
+        """`/metrics` serves what is in `registry`, and what `status` says of the partitions."""
         self._status = status
         self._clock = clock
-        self._registry = CollectorRegistry()
-        MultiProcessCollector(self._registry)  # type: ignore[no-untyped-call]
+        self._registry = registry
         self._registry.register(PartitionCollector(status))
         self._pages = {"/": self._page, "/metrics": self._metrics, "/healthz": self._health, "/readyz": self._ready}
 

@@ -15,7 +15,6 @@ import structlog
 
 from recording_worker.clock import Clock
 from recording_worker.errors import BootError, StepError
-from recording_worker.metrics import PROCESS_VARIABLE
 from recording_worker.processes.control import (
     BootFailed,
     Channel,
@@ -43,11 +42,6 @@ _DUMP_SECONDS = 1.0
 
 WorkerMain = Callable[[Settings, str, int, Connection, int], None]
 """A worker's entry point: settings, host, worker number, its end of the pipe, the supervisor's process id."""
-
-
-def metrics_process(worker: int) -> str:
-    """The name of a worker's place for its metrics."""
-    return f"worker-{worker}"
 
 
 def respawn_delay(failures: int, jitter: Callable[[], float] = random.random) -> float:
@@ -241,9 +235,7 @@ class WorkerPool:
             args=(self._settings, self._host, slot.worker, theirs, os.getpid()),
             name=f"recording-worker {slot.worker}",
         )
-        os.environ[PROCESS_VARIABLE] = metrics_process(slot.worker)  # which it inherits
         slot.process.start()
-        del os.environ[PROCESS_VARIABLE]
         theirs.close()  # so that its end is gone when the worker is
         slot.channel = Channel(ours)
         slot.started = slot.heard = self._clock.monotonic()

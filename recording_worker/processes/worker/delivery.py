@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import structlog
 
-from recording_worker import metrics
 from recording_worker.formats.accounts import account_header
 from recording_worker.kafka.offsets import Position
 from recording_worker.kafka.producer import RecordProducer
 from recording_worker.kafka.transactions import TransactionalProducer
 from recording_worker.messages import OutputRecord
+from recording_worker.metrics import Metrics
 from recording_worker.processes.control import Flushed, Placement, WorkerChannel
 from recording_worker.processes.worker.holdings import Holding, Holdings
 from recording_worker.recording.flush import FlushedBatch
@@ -32,11 +32,19 @@ class ExactlyOnceDelivery:
     of those are in the files and no committed metadata leads to them.
     """
 
-    def __init__(self, producer: TransactionalProducer, holdings: Holdings, channel: WorkerChannel, group: str) -> None:
+    def __init__(
+        self,
+        producer: TransactionalProducer,
+        holdings: Holdings,
+        channel: WorkerChannel,
+        group: str,
+        metrics: Metrics,
+    ) -> None:
         self._producer = producer
         self._holdings = holdings
         self._channel = channel
         self._group = group
+        self._metrics = metrics
 
     def deliver(self, flushed: FlushedBatch) -> None:
         """Called on the flush thread. Raises FlushError."""
@@ -51,7 +59,7 @@ class ExactlyOnceDelivery:
             if aborted is None:
                 break
             attempt += 1
-            metrics.TRANSACTIONS_ABORTED.labels(aborted.name).inc()
+            self._metrics.transactions_aborted.labels(aborted.name).inc()
             log.warning("Kafka transaction aborted, to be tried again", error=aborted.text, batch=flushed.batch_id)
             if aborted.membership_is_stale:
                 self._holdings.wait_for_change(membership, held, _NEWS_SECONDS)

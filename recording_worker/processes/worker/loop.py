@@ -5,11 +5,11 @@ from collections.abc import Callable, Collection
 
 import structlog
 
-from recording_worker import metrics
 from recording_worker.clock import Clock
 from recording_worker.errors import StepError, WorkerError
 from recording_worker.kafka.consumer import PartitionConsumer
 from recording_worker.messages import Message
+from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.build import Pipeline
 from recording_worker.pipeline.steps.halt_on_dlq import DlqLimits
@@ -57,6 +57,7 @@ class Worker:
         dlq_limits: DlqLimits,
         stale: Callable[[], str],
         clock: Clock,
+        metrics: Metrics,
     ) -> None:
         """`culprits` and `dlq_limits` are those of the pipeline; they are kept here. `stale`: see Progress."""
         self._settings = settings
@@ -70,6 +71,7 @@ class Worker:
         self._dlq_limits = dlq_limits
         self._stale = stale
         self._clock = clock
+        self._metrics = metrics
         self._orders: deque[ToWorker] = deque()
         """Received, and not obeyed yet."""
         self._rest: list[Message] = []
@@ -186,7 +188,7 @@ class Worker:
             for gap in self._consumer.take_gaps():
                 self._manager.current.partition(gap.partition).skip(gap.start, gap.end)
         if messages and self._discarded:
-            metrics.SESSIONS_REVOKED.set(0)
+            self._metrics.sessions_revoked.set(0)
             self._discarded = False
         if self._settings.debug_partition in batch.partitions:
             self._log_batch(batch, self._settings.debug_partition)
@@ -216,7 +218,7 @@ class Worker:
         """Forget what is held of partitions that are somebody else's."""
         self._stop_reading(partitions)
         sessions = self._manager.discard_partitions(partitions)
-        metrics.SESSIONS_REVOKED.set(sessions)
+        self._metrics.sessions_revoked.set(sessions)
         self._discarded = True
         log.warning("partitions lost, what was held of them is discarded", partitions=partitions, sessions=sessions)
         self._holdings.drop(partitions)

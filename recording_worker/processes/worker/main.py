@@ -20,6 +20,7 @@ from recording_worker.lookups.redis import RedisLink
 from recording_worker.lookups.refreshed import Stores
 from recording_worker.lookups.restrictions.open import open_restrictions
 from recording_worker.lookups.teams.open import open_teams
+from recording_worker.metrics import Metrics
 from recording_worker.pipeline.build import build_pipeline
 from recording_worker.pipeline.steps.halt_on_dlq import DlqLimits
 from recording_worker.processes.control import BootFailed, Channel, Progress, Ready, WorkerChannel
@@ -37,10 +38,13 @@ log = structlog.get_logger()
 _PR_SET_PDEATHSIG = 1
 
 
-def main(settings: Settings, host: str, number: int, connection: Connection, supervisor: int) -> None:
+def main(
+    settings: Settings, host: str, number: int, connection: Connection, supervisor: int, *, metrics_folder: str
+) -> None:
     """The entry point of the process. Exits with the codes of `errors`.
 
-    `host` tells the supervisor from every other of the group, `supervisor` is its process id.
+    `host` tells the supervisor from every other of the group, `supervisor` is its process id. `metrics_folder` is where
+    the processes share their metrics.
 
     Signals that a terminal or an init system sends to the whole group are left to the supervisor, which
     tells the workers what to do.
@@ -52,14 +56,15 @@ def main(settings: Settings, host: str, number: int, connection: Connection, sup
     faulthandler.register(signal.SIGUSR1)  # the supervisor asks a stuck worker for its stacks
     configure_logs(settings.log_level, as_json=settings.log_json, process=f"worker {number}")
     channel: WorkerChannel = Channel(connection)
+    metrics = Metrics.of_worker(metrics_folder, number)
     with ExitStack() as at_exit:
-        _work(settings, f"{settings.group_id}/{host}/{number}", channel, at_exit)
+        _work(settings, f"{settings.group_id}/{host}/{number}", channel, metrics, at_exit)
 
 
-def _work(settings: Settings, name: str, channel: WorkerChannel, at_exit: ExitStack) -> None:
+def _work(settings: Settings, name: str, channel: WorkerChannel, metrics: Metrics, at_exit: ExitStack) -> None:
     """Be a worker until told to stop. Exits the process with an error's code."""
     try:
-        worker = _boot(settings, name, channel, at_exit)
+        worker = _boot(settings, name, channel, metrics, at_exit)
     except (ConfigError, BootError) as error:
         channel.send(BootFailed(error))
         sys.exit(error.exit_code)
@@ -85,15 +90,15 @@ def _work(settings: Settings, name: str, channel: WorkerChannel, at_exit: ExitSt
         sys.exit(WorkerError.exit_code)
 
 
-def _boot(settings: Settings, name: str, channel: WorkerChannel, at_exit: ExitStack) -> Worker:
+def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metrics, at_exit: ExitStack) -> Worker:
     """Put the worker together. Raises ConfigError and BootError."""
     clock = SystemClock()
-    storage = open_storage(settings)
+    storage = open_storage(settings, metrics)
     at_exit.callback(storage.close)
     storage.check()
     holdings = Holdings()
-    delivery = _delivery(settings, name, holdings, channel)
-    flusher = Flusher(storage, delivery, settings=settings, clock=clock)
+    delivery = _delivery(settings, name, holdings, channel, metrics)
+    flusher = Flusher(storage, delivery, settings=settings, clock=clock, metrics=metrics)
     manager = SessionBatchManager(
         settings.topic,
         clock,
@@ -105,11 +110,11 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, at_exit: ExitSt
     dlq_limits = DlqLimits(
         consecutive=settings.dlq_halt_consecutive, ratio=settings.dlq_halt_ratio, window=settings.dlq_halt_window
     )
-    stores = Stores(clock, interval=settings.refresh_interval, stale_after=settings.stale_after)
+    stores = Stores(clock, metrics, interval=settings.refresh_interval, stale_after=settings.stale_after)
     at_exit.callback(stores.close)
     redis = None
     if settings.sessions_redis is not None:
-        redis = RedisLink(settings.sessions_redis, clock)
+        redis = RedisLink(settings.sessions_redis, clock, metrics)
         at_exit.callback(redis.close)
     pipeline = build_pipeline(
         settings,
@@ -118,6 +123,7 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, at_exit: ExitSt
         manager=manager,
         flusher=flusher,
         clock=clock,
+        metrics=metrics,
         redis=redis,
         culprits=culprits,
         dlq_limits=dlq_limits if dlq_limits.are_set else None,
@@ -126,7 +132,7 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, at_exit: ExitSt
     return Worker(
         settings,
         channel=channel,
-        consumer=PartitionConsumer(settings),
+        consumer=PartitionConsumer(settings, metrics),
         pipeline=pipeline,
         manager=manager,
         flusher=flusher,
@@ -135,17 +141,18 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, at_exit: ExitSt
         dlq_limits=dlq_limits,
         stale=stores.stale,
         clock=clock,
+        metrics=metrics,
     )
 
 
-def _delivery(settings: Settings, name: str, holdings: Holdings, channel: WorkerChannel) -> Delivery:
+def _delivery(settings: Settings, name: str, holdings: Holdings, channel: WorkerChannel, metrics: Metrics) -> Delivery:
     """The delivery the settings name. For transactions it waits until what the worker before left open is aborted."""
     if settings.delivery is DeliveryKind.AT_LEAST_ONCE:
-        return AtLeastOnceDelivery(RecordProducer(settings), holdings, channel, settings.group_id)
-    producer = TransactionalProducer(settings, name)
+        return AtLeastOnceDelivery(RecordProducer(settings, metrics), holdings, channel, settings.group_id)
+    producer = TransactionalProducer(settings, name, metrics)
     # the broker may be away: that is no failure to start, so the supervisor is told that this is alive
     producer.begin(waiting=lambda: channel.send(Progress({}, flushing=False)))
-    return ExactlyOnceDelivery(producer, holdings, channel, settings.group_id)
+    return ExactlyOnceDelivery(producer, holdings, channel, settings.group_id, metrics)
 
 
 def _die_with(supervisor: int) -> None:

@@ -5,8 +5,8 @@ import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from recording_worker import metrics
 from recording_worker.errors import BootError, ConfigError
+from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
 from recording_worker.storage.base import Part
 from recording_worker.storage.s3.client import S3Place, connect
@@ -23,9 +23,10 @@ _CLOSE_SECONDS = 5.0
 class S3Storage:
     """Stores each file as one object, by one request or in parts. Servers that understand less are asked for less."""
 
-    def __init__(self, place: S3Place, settings: Settings, part_bytes: int = PART_BYTES) -> None:
+    def __init__(self, place: S3Place, settings: Settings, metrics: Metrics, part_bytes: int = PART_BYTES) -> None:
         """`place` is the bucket, and what all keys in it begin with."""
         self._place = place
+        self._metrics = metrics
         self._retry_for = settings.s3_retry_for
         self._part_bytes = part_bytes
         self._client = connect(settings, connections=settings.s3_uploads + 1)
@@ -68,5 +69,5 @@ class S3Storage:
             upload.ended.wait(_CLOSE_SECONDS)
 
     def _upload(self, place: S3Place, metadata: Mapping[str, str], seconds: float) -> Upload:
-        patience = Patience(seconds, lambda error: metrics.STORAGE_RETRIES.labels(code_of(error)).inc())
+        patience = Patience(seconds, lambda error: self._metrics.storage_retries.labels(code_of(error)).inc())
         return Upload(self._client, self._pool, place, metadata, patience=patience, dialect=self._dialect)

@@ -1,6 +1,7 @@
 """Letters for the tests, as a worker sends them."""
 
 from recording_worker.messages import Headers, Record
+from recording_worker.metrics import Metrics
 from recording_worker.operations.dlq.dead_letter import DeadLetter, read_dead_letter
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.steps.handle_results import HandleResults
@@ -23,7 +24,7 @@ def record(
     """The record at `at` of the DLQ's partition 0 of the message at this place of the source."""
     rows = batch(message(offset, partition, headers=headers, value=value))
     rows.end(0, Disposition.DLQ, reason, "a_step", "an error")
-    HandleResults("dlq", "overflow", "backfill").run(rows)
+    HandleResults("dlq", "overflow", "backfill", Metrics()).run(rows)
     ((_, sent),) = rows.records
     return Record(sent.topic, 0, at, timestamp_ms, sent.headers, sent.value, sent.key)
 

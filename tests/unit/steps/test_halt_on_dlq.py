@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording_worker import metrics
 from recording_worker.formats.accounts import Account
+from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.halt_on_dlq import DlqLimits, HaltOnDlq
@@ -101,13 +101,12 @@ def test_nothing_of_a_halted_partition_counts_and_all_of_the_others(limit: str) 
     manager.current.partition(0).advance(0, 4)
     manager.current.partition(1).advance(20, 24)
     watched = limits(consecutive=3) if limit == "consecutive" else limits(ratio=0.5, window=4)
-    halts = metrics.DLQ_HALTS.labels(limit)._value
-    before = halts.get(), metrics.PARTITION_MESSAGES.labels(0)._value.get()
+    metrics = Metrics()
     rows = batch(*(message(offset, 0) for offset in range(4, 9)), message(24, 1), message(25, 1))
     for row in (1, 2, 3, 5):
         rows.end(row, *ENDS[DLQ], "a_step", "an error")
-    HaltOnDlq(watched, manager).run(rows)
-    assert halts.get() == before[0] + 1
+    HaltOnDlq(watched, manager, metrics).run(rows)
+    assert metrics.dlq_halts.labels(limit)._value.get() == 1
     assert list(rows.dispositions[:5]) == [Disposition.HELD] * 5
     assert list(rows.dispositions[5:]) == [Disposition.DLQ, Disposition.OK]
 
@@ -117,17 +116,18 @@ def test_nothing_of_a_halted_partition_counts_and_all_of_the_others(limit: str) 
         " by a_step: an error. Nothing from the committed offset on counts"
     }
     ObtainBatch(manager).run(rows)
-    HandleResults("dlq", "overflow", "backfill").run(rows)
+    HandleResults("dlq", "overflow", "backfill", metrics).run(rows)
     manager.current.take(rows.records, rows.advances())
     assert [partition for partition, _ in rows.records] == [1]
-    assert metrics.PARTITION_MESSAGES.labels(0)._value.get() == before[1]
+    assert metrics.partition_messages.labels(0)._value.get() == 0
     assert manager.current.offsets == {1: 26}
     assert manager.current.partition(1).account == Account(20, 26, recorded=1, dlq=1)
 
 
 def test_what_ends_a_window_need_not_be_bad_itself() -> None:
     rows = rows_of([DLQ, DLQ, OK])
-    HaltOnDlq(limits(ratio=0.5, window=3), SessionBatchManager("recordings", FakeClock(), 1, 1.0, None)).run(rows)
+    manager = SessionBatchManager("recordings", FakeClock(), 1, 1.0, None)
+    HaltOnDlq(limits(ratio=0.5, window=3), manager, Metrics()).run(rows)
     assert rows.halts == {
         0: "partition 0 halted at offset 2: 2 of the last 3 messages are for the DLQ (dlq_halt_ratio)."
         " Nothing from the committed offset on counts"

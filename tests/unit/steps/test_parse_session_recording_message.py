@@ -1,6 +1,7 @@
 import gzip
 
 from recording_worker._native import Decoder
+from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders
@@ -12,7 +13,7 @@ DAY_MS = 86_400_000
 
 def parsed(rows: MessageBatch, *, clock: FakeClock | None = None, max_decoded_bytes: int = 1 << 27) -> MessageBatch:
     ParseHeaders().run(rows)
-    step = ParseSessionRecordingMessage(Decoder(max_decoded_bytes=max_decoded_bytes), clock, 7.0)
+    step = ParseSessionRecordingMessage(Decoder(max_decoded_bytes=max_decoded_bytes), clock, 7.0, Metrics())
     step.run(rows)
     return rows
 

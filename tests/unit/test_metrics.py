@@ -1,0 +1,80 @@
+"""Metrics that several processes share through a folder. Each test counts in processes of its own: the folder is a
+setting of a process."""
+
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from recording_worker.metrics import Metrics
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+def in_a_process(work: Callable[[str], None], folder: Path) -> None:
+    process = SPAWN.Process(target=work, args=(str(folder),))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+
+
+def work_as_worker_0(folder: str) -> None:
+    metrics = Metrics.of_worker(folder, 0)
+    metrics.messages.labels("drop", "session_blocked").inc(3)
+    metrics.message_bytes.observe_all([10, 20])
+    metrics.sessions_handled.set(5)
+
+
+def work_as_worker_1(folder: str) -> None:
+    metrics = Metrics.of_worker(folder, 1)
+    metrics.messages.labels("drop", "session_blocked").inc(4)
+    metrics.sessions_handled.set(6)
+
+
+def serve_as_supervisor(folder: str) -> None:
+    metrics = Metrics(folder, "supervisor")
+    metrics.workers.set(2)
+    registry = metrics.served()
+    assert sample(registry, "messages_total", disposition="drop", reason="session_blocked") == 7 + 3
+    assert sample(registry, "message_bytes_sum") == 60
+    assert sample(registry, "message_bytes_count") == 4
+    assert sample(registry, "sessions_handled") == 11
+    assert sample(registry, "workers") == 2
+    assert sample(registry, "flushes_total", reason="size") is None
+    assert sample(registry, "flush_failures_total") == 0, "served before it is counted"
+    metrics.worker_ended(1)
+    assert sample(registry, "messages_total", disposition="drop", reason="session_blocked") == 10
+    assert sample(registry, "sessions_handled") == 5
+
+
+def sample(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
+    return registry.get_sample_value(f"recording_worker_{name}", labels)
+
+
+def test_the_supervisor_serves_what_all_processes_count(tmp_path: Path) -> None:
+    in_a_process(work_as_worker_0, tmp_path)
+    in_a_process(work_as_worker_1, tmp_path)
+    in_a_process(work_as_worker_0, tmp_path)  # a restart goes on from what the process before it counted
+    files = {path.name for path in tmp_path.iterdir()}
+    assert {name for name in files if name.startswith("counter_")} == {"counter_worker-0.db", "counter_worker-1.db"}
+    in_a_process(serve_as_supervisor, tmp_path)
+
+
+def test_without_a_folder_each_metrics_counts_for_itself() -> None:
+    one, other = Metrics(), Metrics()
+    one.events.inc(3)
+    assert b"recording_worker_events_total 3.0" in generate_latest(one.served())
+    assert b"recording_worker_events_total 0.0" in generate_latest(other.served())
+    one.worker_ended(0)
+
+
+@pytest.mark.parametrize("sizes", [[], [7], [1, 2, 3]])
+def test_a_summary_takes_the_observations_of_a_batch_at_once(sizes: list[int]) -> None:
+    at_once, one_by_one = Metrics().message_bytes, Metrics().message_bytes
+    at_once.observe_all(sizes)
+    for size in sizes:
+        one_by_one.observe(size)
+    assert at_once._count.get() == one_by_one._count.get() == len(sizes)
+    assert at_once._sum.get() == one_by_one._sum.get() == sum(sizes)
