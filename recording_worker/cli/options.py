@@ -8,22 +8,25 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
 import click
-from pydantic import ByteSize, SecretStr
+from pydantic import BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from recording_worker.settings.load import CONFIG_VARIABLE, ENV_PREFIX, flag_of, load_settings, unknown_variables
 from recording_worker.settings.model import Settings
+from recording_worker.settings.units import DURATION, SIZE, unit_of, value_text
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 SETTINGS_HELP = f"""\b
 Each of these settings is also an environment variable and a key of the TOML file:
   --max-batch-bytes 64MiB    {ENV_PREFIX}MAX_BATCH_BYTES=64MiB    max_batch_bytes = "64MiB"
-A flag beats the environment, which beats the file."""
+A flag beats the environment, which beats the file.
+SIZE is in bytes, or has a unit: 512KiB, 64MiB.
+DURATION has a unit: 500ms, 10s, 5m, 24h, 7d. Without a unit it is in seconds."""
 
 S3_SETTINGS = ("s3_endpoint", "s3_region", "s3_addressing")
-"""What a command has to know to read from S3."""
+"""The settings that a command needs to read from S3."""
 
 MESSAGE_FILES_HELP = """\b
 A file of messages is JSON lines, plain or zstd, a line a message:
@@ -31,7 +34,7 @@ A file of messages is JSON lines, plain or zstd, a line a message:
 
 
 def _regular_files(_ctx: click.Context, _parameter: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
-    """A pipe can't be read twice, nor has it a size for the progress bar."""
+    """Refuse pipes: they can't be read twice, and have no size for the progress bar."""
     for path in paths:
         if not path.is_file():
             raise click.BadParameter(f"'{path}' is not a regular file.")
@@ -46,13 +49,14 @@ message_files = click.argument(
     type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
     callback=_regular_files,
 )
-"""The argument FILE…: message files that are there."""
+"""The argument FILE…: message files that exist."""
 
 _METAVARS = {int: "N", float: "NUMBER", Path: "FILE", str: "TEXT", SecretStr: "URL"}
+_UNIT_METAVARS: dict[BeforeValidator | None, str] = {SIZE: "SIZE", DURATION: "DURATION"}
 
 
 def settings_options(names: Iterable[str]) -> Callable[[Command], Command]:
-    """Gives a command `--config` and an option for each named setting, all without a value unless given."""
+    """Give a command `--config` and an option for each named setting. An option has no value if the user gives none."""
 
     def decorate(command: Command) -> Command:
         for name in reversed(list(names)):
@@ -70,7 +74,7 @@ def settings_options(names: Iterable[str]) -> Callable[[Command], Command]:
 
 
 def settings_from(config: Path | None, flags: Mapping[str, Any]) -> Settings:
-    """The settings, from the options the user gave, the environment and the file; warns of stray variables."""
+    """Load the settings from the options, the environment and the file; warn of variables that are no settings."""
     for line in unknown_variables(os.environ):
         click.echo(f"recording-worker: warning: {line}", err=True)
     return load_settings({name: value for name, value in flags.items() if value is not None}, config)
@@ -78,30 +82,26 @@ def settings_from(config: Path | None, flags: Mapping[str, Any]) -> Settings:
 
 def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
     flag = flag_of(name)
-    text = f"{field.description}{_shown_default(name, field)}"
+    text = f"{field.description}{_shown_default(field)}"
     kind = _plain_type(field.annotation)
     if kind is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         choice = click.Choice([member.value for member in kind], case_sensitive=False)
         return click.option(flag, name, type=choice, default=None, help=text)
-    metavar = "SIZE" if name.endswith("_bytes") else "DIR" if name.endswith("_dir") else _METAVARS[kind]
+    metavar = _UNIT_METAVARS.get(unit_of(field)) or ("DIR" if name.endswith("_dir") else _METAVARS[kind])
     return click.option(flag, name, type=str, default=None, metavar=metavar, help=text)
 
 
 def _plain_type(annotation: Any) -> Any:
-    """The type a setting has when it is set: `int` of `Annotated[int, …] | None`."""
+    """Return the type that a setting has if it is set: `int` for `Annotated[int, …] | None`."""
     if get_origin(annotation) is UnionType or type(None) in get_args(annotation):
         annotation = next(part for part in get_args(annotation) if part is not type(None))
     return get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
 
 
-def _shown_default(name: str, field: FieldInfo) -> str:
+def _shown_default(field: FieldInfo) -> str:
     default = field.default
     if default is None or default is False or default is PydanticUndefined:
         return ""
-    if name.endswith("_bytes"):
-        default = ByteSize(default).human_readable().replace(".0", "")
-    elif isinstance(default, float):
-        default = f"{default:g}"
-    return f"  [default: {default}]"
+    return f"  [default: {value_text(field, default)}]"

@@ -21,7 +21,7 @@ _SECTIONS = {
 
 
 class _Run(click.Command):
-    """The command, its many options listed in sections."""
+    """The command. Its help lists its many options in sections."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         heading = "Options"
@@ -46,16 +46,15 @@ Examples:
 {SETTINGS_HELP}
 
 \b
-SIZE is a number of bytes, or has a unit: 512KiB, 64MiB.
-SIGTERM or Ctrl-C: what was read is flushed and committed, then exit 0.
+SIGTERM or Ctrl-C flushes and commits what was read, then exits with 0.
 Exit codes: 0 stopped as asked, 1 failed, 2 wrong settings, 3 can't start.""",
 )
 @settings_options(SCALARS)
 def run(config: Path | None, **flags: Any) -> int:
     """Run the service: read session recordings from Kafka and write them to storage as batch files.
 
-    It needs to know where files go (--storage-dir or --storage) and which tokens are taken
-    (--teams, --teams-postgres or --any-token); all else has a default.
+    It needs to know where files go (--storage-dir or --storage) and which tokens it accepts
+    (--teams, --teams-postgres or --any-token). Everything else has a default.
     """
     settings = settings_from(config, flags)
     _check_complete(settings)
@@ -65,14 +64,14 @@ def run(config: Path | None, **flags: Any) -> int:
 
 
 def _check_complete(settings: Settings) -> None:
-    """Say all that is missing at once."""
+    """Raise ConfigError with a line for each setting that is missing."""
     problems = []
     if settings.storage_dir is None and settings.storage is None:
         problems.append(f"no storage: say where batch files go with {flag_of('storage_dir')} DIR")
     if settings.teams is None and settings.teams_postgres is None and not settings.any_token:
         problems.append(
             f"no teams: give a file of teams with {flag_of('teams')} FILE, or a database with"
-            f" {flag_of('teams_postgres')} URL, or take every token as a team with {flag_of('any_token')}"
+            f" {flag_of('teams_postgres')} URL, or accept every token as a team with {flag_of('any_token')}"
         )
     if problems:
         raise ConfigError("\n".join(problems))

@@ -39,7 +39,7 @@ Examples:
 @click.option("--session", "prefix", default="", metavar="ID", help="Only those whose id begins so.")
 @click.option("--since", metavar="TIME", help="Only those that began at this time or later: 2026-11-24T03:30, UTC.")
 @click.option("--until", metavar="TIME", help="Only those that began before this time.")
-@click.option("--min-duration", metavar="AGE", help="Only those at least this long: 90s, 5m, 1h.")
+@click.option("--min-duration", metavar="DURATION", help="Only sessions at least this long: 90s, 5m, 1h.")
 @click.option("--playable/--not-playable", default=None, help="Only those with, or without, a full snapshot.")
 @click.option("--sort", type=click.Choice(list(SORTS)), default="start", show_default=True, help="Largest first.")
 @click.option("--reverse", is_flag=True, help="Smallest first.")

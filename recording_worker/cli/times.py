@@ -1,16 +1,13 @@
-"""Times and ages as people write them."""
+"""Times and ages that options take, as people write them."""
 
-import re
 from datetime import UTC, datetime
 
 from recording_worker.errors import ConfigError
-
-_AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+from recording_worker.settings.units import parse_duration
 
 
 def parse_time(text: str, option: str) -> int:
-    """A time of ISO 8601, milliseconds since 1970; UTC where it says no zone. Raises ConfigError."""
+    """Return a time of ISO 8601 in milliseconds since 1970; it is UTC if it names no zone. Raises ConfigError."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:
@@ -19,8 +16,8 @@ def parse_time(text: str, option: str) -> int:
 
 
 def parse_age(text: str, option: str) -> int:
-    """An age such as 90s, 30m, 24h or 7d, milliseconds. Raises ConfigError."""
-    found = _AGE.fullmatch(text)
-    if found is None:
-        raise ConfigError(f"{option} {text}: must be an age such as 30m, 24h or 7d")
-    return round(float(found[1]) * _SECONDS[found[2]] * 1000)
+    """Return an age such as 90s, 30m, 24h or 7d in milliseconds. Raises ConfigError."""
+    try:
+        return round(parse_duration(text) * 1000)
+    except ValueError as error:
+        raise ConfigError(f"{option} {text}: {error}") from error

@@ -7,9 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from recording_worker.errors import ConfigError
@@ -20,7 +18,7 @@ ENV_PREFIX = "RECORDING_WORKER_"
 CONFIG_VARIABLE = f"{ENV_PREFIX}CONFIG"
 
 TABLES = frozenset({"kafka", "kafka_consumer", "kafka_producer"})
-"""The settings that are tables of the TOML file, and neither flag nor environment variable."""
+"""The settings that are tables of the TOML file. They are no flags and no environment variables."""
 
 
 SECRETS = frozenset({"teams_postgres", "sessions_redis", "restrictions_redis"})
@@ -32,20 +30,20 @@ SCALARS = tuple(name for name in Settings.model_fields if name not in TABLES)
 
 
 def flag_of(name: str) -> str:
-    """The flag of a setting: `--max-batch-bytes`."""
+    """Return the flag of a setting: `--max-batch-bytes`."""
     return "--" + name.replace("_", "-")
 
 
 def variable_of(name: str) -> str:
-    """The environment variable of a setting: `RECORDING_WORKER_MAX_BATCH_BYTES`."""
+    """Return the environment variable of a setting: `RECORDING_WORKER_MAX_BATCH_BYTES`."""
     return ENV_PREFIX + name.upper()
 
 
 def load_settings(flags: Mapping[str, Any], config: Path | None, environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings from flags, environment and an optional TOML file.
+    """Load settings from flags, the environment and an optional TOML file.
 
-    `flags` holds only what the user gave; `environ` is the process's environment unless given.
-    Raises ConfigError, whose text has one line a problem: where the value came from, and what is wrong.
+    `flags` holds only what the user gave. `environ` is the process's environment if not given.
+    Raises ConfigError, whose text has one line for each problem: where the value came from, and what is wrong.
     """
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
@@ -65,17 +63,17 @@ def load_settings(flags: Mapping[str, Any], config: Path | None, environ: Mappin
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        problems += [_describe(problem, sources) for problem in error.errors()]
+        problems += [_describe(problem, values, sources) for problem in error.errors()]
     if problems:
         raise ConfigError("\n".join(problems))
     return settings
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """A line for each environment variable that looks like a setting and is none.
+    """Return a line for each environment variable that looks like a setting but is not one.
 
-    They are worth a warning, not an error: Kubernetes itself sets `RECORDING_WORKER_SERVICE_HOST`
-    and the like in every pod beside a service of that name. Those are left out here.
+    They are worth a warning, not an error. Kubernetes sets `RECORDING_WORKER_SERVICE_HOST` and others in every pod
+    if there is a service of that name; they are left out here.
     """
     known = {CONFIG_VARIABLE, *map(variable_of, SCALARS)}
     return [
@@ -93,12 +91,12 @@ def _suggestion(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-def _describe(problem: ErrorDetails, sources: Mapping[str, str]) -> str:
-    """One line for a person: where the value came from, and what is wrong with it."""
+def _describe(problem: ErrorDetails, values: Mapping[str, Any], sources: Mapping[str, str]) -> str:
+    """Return one line for a person: where the value came from, and what is wrong with it."""
     text = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     if not problem["loc"]:  # about several settings together
         named = [source for name, source in sources.items() if re.search(rf"\b{name}\b", text)]
         return f"{text} (given: {', '.join(named)})"
     name = str(problem["loc"][0])
-    given = "" if name in TABLES | SECRETS else f" (got {str(problem['input'])!r})"  # a table may hold a password
+    given = "" if name in TABLES | SECRETS else f" (got {str(values[name])!r})"  # a table may hold a password
     return f"{sources[name]}: {text[:1].lower()}{text[1:]}{given}"

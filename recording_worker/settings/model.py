@@ -1,6 +1,6 @@
-"""All settings, parsed and validated once; below the command line nobody reads the environment.
+"""All settings, parsed and validated once. Only the command line reads the environment.
 
-A setting is a field here, and by that a flag (`--max-batch-bytes`), an environment
+Each field is a setting. It is also a flag (`--max-batch-bytes`), an environment
 variable (`RECORDING_WORKER_MAX_BATCH_BYTES`) and a key of the TOML file
 (`max_batch_bytes`). A flag beats the environment, which beats the file, which
 beats the default. An empty environment variable counts as not set.
@@ -15,14 +15,14 @@ from typing import Annotated
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ByteSize,
     ConfigDict,
     Field,
     SecretStr,
-    TypeAdapter,
     field_validator,
     model_validator,
 )
+
+from recording_worker.settings.units import DURATION, SIZE
 
 MIB = 1024 * 1024
 
@@ -35,7 +35,7 @@ class Codec(StrEnum):
 
 
 class Delivery(StrEnum):
-    """What a crash may do to what was already read: nothing, or have it recorded twice."""
+    """What a crash does to messages that were already read: they are recorded once, or at least once."""
 
     EXACTLY_ONCE = "exactly_once"
     AT_LEAST_ONCE = "at_least_once"
@@ -49,7 +49,7 @@ class StartFrom(StrEnum):
 
 
 class OnOffsetGap(StrEnum):
-    """What becomes of a partition whose log was cut past the offset that is to be read next."""
+    """What to do if a partition's log was cut past the offset that comes next."""
 
     STOP = "stop"
     EARLIEST = "earliest"
@@ -57,14 +57,14 @@ class OnOffsetGap(StrEnum):
 
 
 class GroupProtocol(StrEnum):
-    """Kafka's consumer group protocol: the classic one, or that of KIP-848."""
+    """Kafka's consumer group protocol: the classic one, or the one of KIP-848."""
 
     CLASSIC = "classic"
     CONSUMER = "consumer"
 
 
 class S3Addressing(StrEnum):
-    """Where an S3 bucket stands in the URLs of requests: before the host, or first in the path."""
+    """Where the URLs of S3 requests name the bucket: in the host name (virtual), or first in the path."""
 
     AUTO = "auto"
     PATH = "path"
@@ -81,16 +81,10 @@ class LogLevel(StrEnum):
 
 
 _S3_URL = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]+[A-Za-z0-9](/[^?#]*)?")
-_BYTE_SIZE = TypeAdapter(ByteSize)
-
-
-def _parse_size(value: object) -> object:
-    """`64MiB` and the like, as bytes."""
-    return int(_BYTE_SIZE.validate_python(value)) if isinstance(value, str) else value
 
 
 def _dotted_keys(value: object) -> dict[str, str | int | float | bool]:
-    """A TOML table of librdkafka properties, its keys quoted ("security.protocol") or not (security.protocol)."""
+    """Take a TOML table of librdkafka properties, its keys quoted ("security.protocol") or not (security.protocol)."""
     if not isinstance(value, dict):
         raise ValueError("must be a table of librdkafka properties")
     flat: dict[str, str | int | float | bool] = {}
@@ -110,8 +104,8 @@ def _lower(value: object) -> object:
 
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-PositiveSeconds = PositiveNumber
-Bytes = Annotated[int, BeforeValidator(_parse_size), Field(gt=0)]
+Seconds = Annotated[float, DURATION, Field(gt=0, allow_inf_nan=False)]
+Bytes = Annotated[int, SIZE, Field(gt=0)]
 Properties = Annotated[dict[str, str | int | float | bool], BeforeValidator(_dotted_keys)]
 
 
@@ -121,8 +115,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     # Kafka
-    bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port, separated by commas.")
-    topic: str = Field("session_recording_snapshot_item_events", description="Topic to read recordings from.")
+    bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers: host:port, separated by commas.")
+    topic: str = Field("session_recording_snapshot_item_events", description="Topic of the recordings.")
     group_id: str = Field("session-recordings", description="Kafka consumer group.")
     group_protocol: GroupProtocol = Field(
         GroupProtocol.CLASSIC, description="Kafka group protocol: classic (cooperative-sticky) or consumer (KIP-848)."
@@ -133,12 +127,12 @@ class Settings(BaseModel):
     group_instance_id: str | None = Field(
         None,
         pattern=r"^[a-zA-Z0-9._-]{1,249}$",
-        description="Name of this host in the group, other than every other's: a restart within the session timeout"
+        description="Name of this host in the group. Each host needs its own. A restart within the session timeout"
         " then moves no partitions.",
     )
     on_offset_gap: OnOffsetGap = Field(
         OnOffsetGap.STOP,
-        description="Where a partition goes on whose log was cut past the next offset: nowhere (stop), at the log's"
+        description="What to do if a partition's log was cut past the next offset: stop, or continue at the log's"
         " beginning (earliest) or end (latest).",
     )
     delivery: Delivery = Field(
@@ -151,78 +145,83 @@ class Settings(BaseModel):
     dlq_topic: str = Field("session_recording_snapshot_item_dlq", description="Topic for messages that can't be read.")
     overflow_topic: str = Field(
         "session_recording_snapshot_item_overflow",
-        description="Topic for messages redirected by restrictions, and of hot sessions.",
+        description="Topic for messages that restrictions redirect, and for messages of hot sessions.",
     )
     backfill_topic: str = Field(
         "session_recording_snapshot_item_backfill", description="Topic for messages that waited too long."
     )
     dlq_audit_topic: str = Field(
         "session_recording_snapshot_item_dlq_audit",
-        description="Topic where the dlq commands keep what became of DLQ messages.",
+        description="Topic where the dlq commands write what they did with each message.",
     )
     kafka: Properties = Field({}, repr=False, description="librdkafka properties of every client.")
     kafka_consumer: Properties = Field({}, repr=False, description="librdkafka properties of the consumers.")
     kafka_producer: Properties = Field({}, repr=False, description="librdkafka properties of the producers.")
 
     # teams and restrictions
-    teams: Path | None = Field(None, description="TOML file of teams ([[team]] tables: id, token, retention, …).")
+    teams: Path | None = Field(None, description="TOML file of teams: [[team]] tables with id, token, retention, ….")
     teams_postgres: SecretStr | None = Field(
-        None, description="PostgreSQL database with PostHog's posthog_team, postgresql://USER:PASSWORD@HOST/DATABASE."
+        None,
+        description="PostgreSQL database with PostHog's table posthog_team: postgresql://USER:PASSWORD@HOST/DATABASE.",
     )
-    any_token: bool = Field(False, description="Take every token as a team: retention 30d, console capture on.")
-    restrictions: Path | None = Field(None, description="TOML file of restrictions ([[restriction]] tables).")
-
+    any_token: bool = Field(
+        False, description="Accept every token as a team, with retention 30d and console capture on."
+    )
+    restrictions: Path | None = Field(None, description="TOML file of restrictions: [[restriction]] tables.")
     restrictions_redis: SecretStr | None = Field(
-        None, description="Redis with PostHog's event restrictions, beside those of the file; read every 30 s."
+        None,
+        description="Redis with PostHog's event restrictions; they apply in addition to the file's. Read every 30 s.",
     )
     sessions_redis: SecretStr | None = Field(
-        None, description="Redis that knows the sessions and their retention periods, redis://:PASSWORD@HOST:6379/0."
+        None, description="Redis that knows the sessions and their retention periods: redis://:PASSWORD@HOST:6379/0."
     )
     new_sessions_burst: PositiveInt = Field(
-        3000, description="Sessions a team may begin at once, a worker process; needs sessions_redis."
+        3000, description="Sessions that a team may begin at once, for each worker process; needs sessions_redis."
     )
     new_sessions_per_second: PositiveNumber = Field(
-        300.0, description="Sessions a team may begin a second in the long run, a worker process."
+        300.0, description="Sessions that a team may begin per second in the long run, for each worker process."
     )
     block_new_sessions: bool = Field(
-        False, description="Drop sessions that begin beyond that, whole ones; otherwise they are only counted."
+        False, description="Drop all of a session that exceeds this limit; otherwise only count it."
     )
-    refresh_interval: PositiveSeconds = Field(
-        300.0, description="How often teams and restrictions are read again, at least; seconds, give or take a fifth."
+    refresh_interval: Seconds = Field(
+        300.0, description="How often teams and restrictions are read again, at least; give or take a fifth."
     )
-    stale_after: PositiveSeconds = Field(
-        1800.0, description="Not ready once teams or restrictions could not be read for this long, seconds."
+    stale_after: Seconds = Field(
+        1800.0, description="Not ready if teams or restrictions could not be read for this long."
     )
 
     # what is accepted
     max_decompressed_bytes: Bytes = Field(64 * MIB, description="Largest message after decompression.")
-    max_timestamp_diff_days: PositiveSeconds = Field(
+    max_timestamp_diff_days: PositiveNumber = Field(
         7.0, description="Drop messages whose first or last event is this many days or more from now."
     )
     max_events_per_session_per_batch: PositiveInt | None = Field(
-        None, description="Drop a session's part of a batch once it has more events than this; unlimited if not set."
+        None, description="Drop a session's part of a batch if it has more events than this; no limit if not set."
     )
     hot_session_bytes_per_minute: Bytes | None = Field(
         None,
-        description="A session that sends more than this within a minute, as carried, goes to the overflow topic;"
-        " none if not set.",
+        description="Send a session to the overflow topic if it sends more than this in a minute, as carried;"
+        " no limit if not set.",
     )
-    lag_shed_after: PositiveSeconds | None = Field(
-        None, description="Messages older than this go to the backfill topic, seconds; none if not set."
+    lag_shed_after: Seconds | None = Field(
+        None, description="Send messages older than this to the backfill topic; none if not set."
     )
     lag_shed_share: Annotated[float, Field(gt=0, le=1)] = Field(
         1.0, description="Share of the sessions whose old messages go to the backfill topic, chosen by session id."
     )
     dlq_halt_consecutive: PositiveInt | None = Field(
-        None, description="A partition halts when so many of its messages in a row are for the DLQ."
+        None, description="Halt a partition if this many of its messages in a row are for the DLQ; never if not set."
     )
     dlq_halt_ratio: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="A partition halts when more than this share of its last messages is for the DLQ."
+        None,
+        description="Halt a partition if more than this share of its last messages is for the DLQ; never if not set.",
     )
     dlq_halt_window: PositiveInt = Field(
-        1000, description="How many last messages of a partition dlq_halt_ratio is of; fewer don't halt it."
+        1000,
+        description="How many of a partition's last messages dlq_halt_ratio looks at; with fewer it does not halt.",
     )
-    warning_debounce_seconds: PositiveSeconds = Field(
+    warning_debounce_seconds: Seconds = Field(
         3600.0, description="At most one ingestion warning per team, type and key in this time."
     )
 
@@ -230,53 +229,54 @@ class Settings(BaseModel):
     storage_dir: Path | None = Field(None, description="Local folder for batch files.")
     storage: str | None = Field(
         None,
-        description="Where batch files go instead: s3://BUCKET[/PREFIX], or blackhole: which writes nothing,"
-        " for benchmarks.",
+        description="Storage for batch files instead of a local folder: s3://BUCKET[/PREFIX]; or blackhole:,"
+        " which writes nothing, for benchmarks.",
     )
     s3_endpoint: str | None = Field(
         None, pattern=r"^https?://[^/?#]+/?$", description="URL of an S3-compatible server; Amazon's if not set."
     )
-    s3_region: str | None = Field(None, min_length=1, description="Region of the bucket; as boto3 finds it if not set.")
+    s3_region: str | None = Field(None, min_length=1, description="Region of the bucket; found by boto3 if not set.")
     s3_addressing: S3Addressing = Field(
         S3Addressing.AUTO,
-        description="Where the bucket stands in URLs: in the path, or in the host name (virtual); auto: in the path"
-        " with an endpoint, else in the host name.",
+        description="Where URLs name the bucket: in the path, or in the host name (virtual). auto is path with"
+        " s3_endpoint, and virtual without.",
     )
-    s3_connect_timeout: PositiveSeconds = Field(5.0, description="Longest wait for a connection to S3, seconds.")
-    s3_read_timeout: PositiveSeconds = Field(30.0, description="Longest wait for an answer of S3, seconds.")
-    s3_uploads: PositiveInt = Field(4, description="Parts of a file uploaded at a time, by each worker.")
-    s3_retry_for: PositiveSeconds = Field(
-        60.0, description="How long the upload of a file is tried again after it failed first, seconds."
-    )
+    s3_connect_timeout: Seconds = Field(5.0, description="Longest wait for a connection to S3.")
+    s3_read_timeout: Seconds = Field(30.0, description="Longest wait for an answer of S3.")
+    s3_uploads: PositiveInt = Field(4, description="Parts of a file that each worker uploads at a time.")
+    s3_retry_for: Seconds = Field(60.0, description="How long the upload of a file is retried after its first failure.")
     storage_prefix: str = Field("blocks", description="First part of every batch file's key.")
-    codec: Codec = Field(Codec.ZSTD, description="Compression of blocks: zstd (indexed files) or snappy.")
-    zstd_level: Annotated[int, Field(ge=-7, le=19)] = Field(3, description="zstd compression level.")
+    codec: Codec = Field(Codec.ZSTD, description="Compression of blocks: zstd (files with an index) or snappy.")
+    zstd_level: Annotated[int, Field(ge=-7, le=19)] = Field(3, description="zstd compression level, from -7 to 19.")
     unpack_client_compression: bool | None = Field(
         None,
-        description='Write what the client packed ("cv": "2024-10") unpacked; if not set: with codec zstd, not snappy.',
+        description='Unpack what the client packed ("cv": "2024-10"). If not set: yes with codec zstd, no with snappy.',
     )
-    max_batch_bytes: Bytes = Field(100 * MIB, description="Flush when a batch holds this many raw bytes.")
-    max_batch_age: PositiveSeconds = Field(10.0, description="Flush when a batch is this old, seconds.")
+    max_batch_bytes: Bytes = Field(100 * MIB, description="Flush a batch that holds this many raw bytes.")
+    max_batch_age: Seconds = Field(10.0, description="Flush a batch that is this old.")
 
     # processes
     workers: PositiveInt = Field(
-        default_factory=lambda: len(os.sched_getaffinity(0)), description="Worker processes; default: the host's cores."
+        default_factory=lambda: len(os.sched_getaffinity(0)),
+        description="Worker processes; the host's cores if not set.",
     )
-    poll_messages: PositiveInt = Field(500, description="Most messages a poll takes.")
-    poll_timeout: PositiveSeconds = Field(0.2, description="Longest wait of a poll, seconds.")
-    fetch_queue_bytes: Bytes = Field(64 * MIB, description="Fetched but unread bytes a worker may hold.")
+    poll_messages: PositiveInt = Field(500, description="Largest number of messages in a poll.")
+    poll_timeout: Seconds = Field(0.2, description="Longest wait of a poll.")
+    fetch_queue_bytes: Bytes = Field(64 * MIB, description="Bytes that a worker may fetch ahead.")
     max_decoded_bytes: Bytes = Field(
-        128 * MIB, description="Decoded bytes of one poll a worker may hold; the rest of the poll waits."
+        128 * MIB, description="Decoded bytes that a worker may hold of one poll; the rest of the poll waits."
     )
-    drain_deadline: PositiveSeconds = Field(20.0, description="Longest flush on revoke and on stop, seconds.")
-    progress_deadline: PositiveSeconds = Field(
-        120.0, description="A worker that makes no progress for this long is killed, seconds."
+    drain_deadline: Seconds = Field(
+        20.0, description="Longest flush when partitions are revoked, and when the service stops."
     )
+    progress_deadline: Seconds = Field(120.0, description="Kill a worker that makes no progress for this long.")
     debug_partition: Annotated[int, Field(ge=0)] | None = Field(
         None, description="Log every batch of this partition at debug level."
     )
     ops_host: str = Field("127.0.0.1", description="Address of the ops server (/metrics, /healthz, /readyz, /).")
-    ops_port: Annotated[int, Field(ge=0, le=65535)] = Field(9600, description="Port of the ops server; 0 takes any.")
+    ops_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        9600, description="Port of the ops server; 0 takes any free one."
+    )
     log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
         LogLevel.INFO, description="Least serious log messages shown."
     )
@@ -307,7 +307,7 @@ class Settings(BaseModel):
     @classmethod
     def _stays_below(cls, value: str) -> str:
         if ".." in value.split("/"):
-            raise ValueError("must not lead out of the storage with ..")
+            raise ValueError("must not leave the storage with ..")
         return value
 
     @model_validator(mode="after")
@@ -323,7 +323,7 @@ class Settings(BaseModel):
 
     @property
     def unpacks_client_compression(self) -> bool:
-        """Whether what the client packed is written unpacked: as set, or else where the codec makes it smaller so."""
+        """Whether to unpack what the client packed: as set; if not set, with zstd, which then makes it smaller."""
         if self.unpack_client_compression is not None:
             return self.unpack_client_compression
         return self.codec is Codec.ZSTD

@@ -5,11 +5,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from pydantic import ByteSize
+from pydantic.fields import FieldInfo
 
 from recording_worker import errors, metrics
 from recording_worker.outcome import Reason
 from recording_worker.settings.model import Settings
+from recording_worker.settings.units import value_text
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -47,19 +48,16 @@ def test_every_setting_is_documented_with_its_default() -> None:
     wrong = {
         name: documented[name][0]
         for name, field in Settings.model_fields.items()
-        if field.default_factory is None and documented[name][0] != _documented_default(field.default)
+        if field.default_factory is None and documented[name][0] != _documented_default(field)
     }
     assert wrong == {}
 
 
-def _documented_default(value: object) -> str:
-    if value is None or value == {}:
+def _documented_default(field: FieldInfo) -> str:
+    if field.default is None or field.default == {}:
         return ""
-    if isinstance(value, bool):
-        return f"`{str(value).lower()}`"
-    if isinstance(value, int) and value >= 1024 * 1024:
-        return f"`{ByteSize(value).human_readable(separator='')}`".replace(".0", "")
-    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+    text = value_text(field, field.default)
+    return f"`{text.lower() if isinstance(field.default, bool) else text}`"
 
 
 def test_every_reason_is_documented() -> None:

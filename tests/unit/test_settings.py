@@ -6,6 +6,9 @@ import pytest
 from recording_worker.errors import ConfigError
 from recording_worker.settings.load import SCALARS, TABLES, flag_of, load_settings, unknown_variables, variable_of
 from recording_worker.settings.model import Codec, LogLevel, Settings
+from recording_worker.settings.units import DURATION, SIZE, duration_text, parse_duration, unit_of
+
+NO_DURATION = "must be a duration such as 500ms, 10s, 5m, 24h or 7d"
 
 
 def write(folder: Path, content: str) -> Path:
@@ -53,6 +56,55 @@ def test_sizes_take_units(text: str, size: int) -> None:
     assert load_settings({"max_batch_bytes": text}, None, {}).max_batch_bytes == size
 
 
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ("500ms", 0.5),
+        ("10s", 10.0),
+        ("1.5 m", 90.0),
+        ("24h", 86_400.0),
+        ("7d", 604_800.0),
+        ("10", 10.0),
+        ("0.2", 0.2),
+        (" 5 ", 5.0),
+        (10, 10.0),
+        (0.2, 0.2),
+    ],
+)
+def test_durations_take_units_and_are_seconds_without(given: str | float, seconds: float) -> None:
+    assert load_settings({"max_batch_age": given}, None, {}).max_batch_age == seconds
+
+
+def test_every_setting_in_seconds_is_a_duration() -> None:
+    """And none that is in another unit, such as days."""
+    durations = {name for name, field in Settings.model_fields.items() if unit_of(field) is DURATION}
+    ends = ("_age", "_interval", "_after", "_timeout", "_deadline", "_seconds", "_for")
+    assert durations == {name for name in Settings.model_fields if name.endswith(ends)}
+    assert len(durations) == 11
+    assert load_settings({"lag_shed_after": "30m"}, None, {}).lag_shed_after == 1800
+
+
+def test_every_setting_in_bytes_is_a_size() -> None:
+    sizes = {name for name, field in Settings.model_fields.items() if unit_of(field) is SIZE}
+    assert sizes == {name for name in Settings.model_fields if "_bytes" in name}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "200ms"),
+        (1.0, "1s"),
+        (60.0, "1m"),
+        (90.0, "90s"),
+        (1800.0, "30m"),
+        (86_400.0, "1d"),
+    ],
+)
+def test_durations_are_shown_with_a_unit(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text
+    assert parse_duration(text) == pytest.approx(seconds, abs=1e-9)
+
+
 def test_the_log_level_is_taken_in_any_case() -> None:
     assert load_settings({}, None, {"RECORDING_WORKER_LOG_LEVEL": "WARNING"}).log_level is LogLevel.WARNING
 
@@ -93,7 +145,14 @@ def test_each_problem_is_a_line_that_names_its_source(tmp_path: Path) -> None:
     ("flags", "problem"),
     [
         ({"max_batch_bytes": "64 parsecs"}, "--max-batch-bytes: could not interpret byte unit: parsecs"),
-        ({"max_batch_age": "inf"}, "--max-batch-age: must be a finite number"),
+        ({"max_batch_age": "inf"}, "--max-batch-age: must be a finite number (got 'inf')"),
+        ({"max_batch_age": "0ms"}, "--max-batch-age: must be greater than 0 (got '0ms')"),
+        ({"max_batch_age": "soon"}, f"--max-batch-age: {NO_DURATION} (got 'soon')"),
+        ({"max_batch_age": "10 parsecs"}, f"--max-batch-age: {NO_DURATION} (got '10 parsecs')"),
+        ({"max_batch_age": "-10s"}, f"--max-batch-age: {NO_DURATION} (got '-10s')"),
+        ({"max_batch_age": ""}, f"--max-batch-age: {NO_DURATION} (got '')"),
+        ({"max_timestamp_diff_days": "7d"}, "--max-timestamp-diff-days: must be a valid number"),
+        ({"max_batch_bytes": "0B"}, "--max-batch-bytes: must be greater than 0 (got '0B')"),
         ({"zstd_level": "20"}, "--zstd-level: must be less than or equal to 19"),
         ({"ops_port": "65536"}, "--ops-port: must be less than or equal to 65535"),
         ({"any_token": "maybe"}, "--any-token: must be a valid boolean"),

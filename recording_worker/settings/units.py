@@ -1,0 +1,72 @@
+"""Sizes and durations as people write them: `64MiB`, `10s`."""
+
+import re
+from typing import get_args
+
+from pydantic import BeforeValidator, ByteSize, TypeAdapter
+from pydantic.fields import FieldInfo
+
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_SECONDS)})")
+_BYTE_SIZE = TypeAdapter(ByteSize)
+
+
+def parse_duration(text: str) -> float:
+    """Parse a number with a unit (ms, s, m, h or d) into seconds. Raises ValueError."""
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        raise ValueError("must be a duration such as 500ms, 10s, 5m, 24h or 7d")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def duration_text(seconds: float) -> str:
+    """Write seconds with the largest unit that leaves a whole number: `90s`, `5m`, `200ms`."""
+    milliseconds = round(seconds * 1000)
+    unit = next(unit for unit in reversed(_SECONDS) if milliseconds % round(_SECONDS[unit] * 1000) == 0)
+    return f"{milliseconds // round(_SECONDS[unit] * 1000)}{unit}"
+
+
+def size_text(size: int) -> str:
+    """Write bytes with a binary unit: `64MiB`."""
+    return ByteSize(size).human_readable(separator="").replace(".0", "")
+
+
+def _seconds(value: object) -> object:
+    """Take a text with a unit as a duration; a number without a unit is seconds."""
+    if not isinstance(value, str) or _is_number(value):
+        return value
+    return parse_duration(value)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _bytes(value: object) -> object:
+    return int(_BYTE_SIZE.validate_python(value)) if isinstance(value, str) else value
+
+
+SIZE = BeforeValidator(_bytes)
+"""Marks a setting in bytes, which may be written with a unit."""
+DURATION = BeforeValidator(_seconds)
+"""Marks a setting in seconds, which may be written with a unit."""
+
+
+def unit_of(field: FieldInfo) -> BeforeValidator | None:
+    """Return SIZE or DURATION for a setting that takes such a unit, else None."""
+    of_parts = (mark for part in get_args(field.annotation) for mark in getattr(part, "__metadata__", ()))
+    return next((mark for mark in (*field.metadata, *of_parts) if mark in (SIZE, DURATION)), None)
+
+
+def value_text(field: FieldInfo, value: object) -> str:
+    """Write a value of this setting as a user would write it."""
+    unit = unit_of(field)
+    if unit is SIZE and isinstance(value, int):
+        return size_text(value)
+    if isinstance(value, float):
+        return duration_text(value) if unit is DURATION else f"{value:g}"
+    return str(value)
