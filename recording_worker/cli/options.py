@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from recording_worker.logs import configure_logs
 from recording_worker.settings.load import CONFIG_VARIABLE, ENV_PREFIX, flag_of, load_settings, unknown_variables
 from recording_worker.settings.model import Settings
 from recording_worker.settings.units import DURATION, SIZE, unit_of, value_text
@@ -74,10 +75,15 @@ def settings_options(names: Iterable[str]) -> Callable[[Command], Command]:
 
 
 def settings_from(config: Path | None, flags: Mapping[str, Any]) -> Settings:
-    """Load the settings from the options, the environment and the file; warn of variables that are no settings."""
+    """Load the settings from the options, the environment and the file, and set up the logs as they say.
+
+    Warn of variables that are no settings. Raises ConfigError.
+    """
     for line in unknown_variables(os.environ):
         click.echo(f"recording-worker: warning: {line}", err=True)
-    return load_settings({name: value for name, value in flags.items() if value is not None}, config)
+    settings = load_settings({name: value for name, value in flags.items() if value is not None}, config)
+    configure_logs(settings.log_level, as_json=settings.log_json)
+    return settings
 
 
 def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:

@@ -104,11 +104,9 @@ def _act(settings: "Settings", request: "RedriveRequest", *, dry_run: bool) -> "
     from recording_worker.cli.output import Interruptible, progress_bar
     from recording_worker.cli.scanning import standard_output
     from recording_worker.clock import SystemClock
-    from recording_worker.logs import configure_logs
     from recording_worker.operations.dlq.redrive import RedriveRun
     from recording_worker.operations.dlq.topics import DlqTopics
 
-    configure_logs(settings.log_level, as_json=settings.log_json)
     clock = SystemClock()
     topics = DlqTopics(settings, progress_bar, clock.now_ms())
     verb = "would be " if dry_run else ""

@@ -55,11 +55,9 @@ def list_letters(
     from recording_worker.cli.output import progress_bar, signals_end
     from recording_worker.cli.scanning import standard_output
     from recording_worker.clock import SystemClock
-    from recording_worker.logs import configure_logs
     from recording_worker.operations.dlq.audit import State
     from recording_worker.operations.dlq.topics import DlqTopics
 
-    configure_logs(settings.log_level, as_json=settings.log_json)
     topics = DlqTopics(settings, progress_bar, SystemClock().now_ms())
     listing = Listing(limit, "session_id" if by == "session" else by)
     with signals_end(), closing(topics.audit_log()) as log, closing(topics.dead_letters(selection)) as letters:

@@ -55,12 +55,10 @@ def show(place: Place, value_to: Path | None, as_json: bool, config: Path | None
     from recording_worker.cli.output import signals_end
     from recording_worker.cli.scanning import standard_output
     from recording_worker.clock import SystemClock
-    from recording_worker.logs import configure_logs
     from recording_worker.operations.dlq.topics import DlqTopics
     from recording_worker.operations.dlq.value import unpack
     from recording_worker.operations.progress import no_progress
 
-    configure_logs(settings.log_level, as_json=settings.log_json)
     topics = DlqTopics(settings, no_progress, SystemClock().now_ms())
     with signals_end(), closing(topics.audit_log()) as log:
         letter = next(topics.dead_letters(Selection(places=frozenset({place}))), None)
