@@ -15,7 +15,7 @@ from recording_worker.messages import Record
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.reading.batch_files import read_blocks
 from recording_worker.settings.model import Settings
-from recording_worker.storage.local import find_files
+from recording_worker.storage.local.file import find_files
 
 
 class DivertedCounter:

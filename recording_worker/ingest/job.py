@@ -21,7 +21,7 @@ from recording_worker.pipeline.build import Pipeline, build_pipeline
 from recording_worker.recording.flush import Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
 from recording_worker.settings.model import Settings
-from recording_worker.storage.local import LocalStorage
+from recording_worker.storage.local.backend import LocalStorage
 
 _FINGERPRINT_BYTES = 1024 * 1024
 

@@ -18,7 +18,7 @@ from recording_worker.operations.progress import ProgressBar
 from recording_worker.reading.batch_files import read_index
 from recording_worker.settings.model import Codec, Settings
 from recording_worker.storage.base import RangedFile, StoredFile
-from recording_worker.storage.locate import open_inventory
+from recording_worker.storage.open import open_inventory
 
 FLUSH_MS = 3_600_000
 """While a group has members, younger files may be part of a flush under way."""

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import TypeVar
 
-from recording_worker.storage.base import READS_AT_A_TIME
+from recording_worker.storage.base import MAX_CONCURRENT_READS
 
 Item = TypeVar("Item")
 Content = TypeVar("Content")
@@ -30,19 +30,19 @@ def read_ahead(read: Callable[[Item], Content], items: Iterable[Item]) -> Genera
             except Exception as error:  # noqa: BLE001 - raised again where the result is asked for
                 future.set_exception(error)
 
-    for number in range(READS_AT_A_TIME):
+    for number in range(MAX_CONCURRENT_READS):
         threading.Thread(target=work, name=f"read-{number}", daemon=True).start()
     waiting: deque[Future[Content]] = deque()
     try:
         for item in items:
             waiting.append(Future())
             jobs.put((waiting[-1], item))
-            if len(waiting) == READS_AT_A_TIME:
+            if len(waiting) == MAX_CONCURRENT_READS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
         for future in waiting:
             future.cancel()
-        for _ in range(READS_AT_A_TIME):
+        for _ in range(MAX_CONCURRENT_READS):
             jobs.put(None)

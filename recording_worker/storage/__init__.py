@@ -1,1 +1,1 @@
-"""Where batch files are: one module or folder a backend, and `locate`, which chooses between them."""
+"""Where batch files are: a module or folder for each backend. `open` chooses the backend, `locate` finds files."""

@@ -1,78 +1,62 @@
-"""What a storage backend does, and what keeps the parts of a file until it is stored."""
+"""What storages have in common: writing batch files, reading ranges of them, and listing them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from recording_worker.formats.batch_file import (
-    file_key_of,
-)
+from recording_worker.formats.batch_file import file_key_of
 
 Part = bytes | bytearray | memoryview
-
-READS_AT_A_TIME = 8
-"""How many reads of files a reader may have under way; a storage keeps as many connections."""
 Item = TypeVar("Item")
+
+MAX_CONCURRENT_READS = 8
+"""How many reads a reader of files may have under way. A storage keeps this many connections."""
 
 
 class Storage(Protocol):
     """Stores batch files. A file appears whole or not at all."""
 
     def check(self) -> None:
-        """Whether files can be written here. Raises ConfigError or BootError with one clear line where not."""
+        """Find out whether files can be written here. Raises ConfigError or BootError with one clear line if not."""
 
     def write(self, key: str, parts: Iterable[Part], metadata: Mapping[str, str]) -> str:
-        """Store the parts, one after the other, as one file; return its URL (no range). May block on the device.
+        """Store the parts, one after the other, as one file; return its URL (without a range). May block.
 
-        `parts` may still be made while the first of them are written; each is asked for once, and kept until
-        the file is stored. `key` is a path with forward slashes below the backend's root; nothing is
-        overwritten. `metadata`, ASCII and of at most 2 KB, says what is in the file, where the backend has a place for
-        it. Raises FlushError, and what `parts` raises.
+        The first parts are written while later ones are still made. Each part is asked for once, and kept until
+        the file is stored. `key` is a path with forward slashes below the backend's root; nothing is overwritten.
+        `metadata` says what is in the file, in ASCII, at most 2 KB; a backend that has no place for it leaves it out.
+        Raises FlushError, and what `parts` raises.
         """
 
     def close(self) -> None:
-        """Give up what is being written, and leave as little of it behind as can be. For a process that ends."""
-
-
-class Retained(Generic[Item]):
-    """An iterable that may be gone through several times over an iterator that may not: it keeps what it has given."""
-
-    def __init__(self, items: Iterable[Item]) -> None:
-        self._rest = iter(items)
-        self._kept: list[Item] = []
-
-    def __iter__(self) -> Iterator[Item]:
-        yield from self._kept
-        for item in self._rest:
-            self._kept.append(item)
-            yield item
+        """Give up what is being written, and leave as little of it behind as possible. For a process that ends."""
 
 
 class RangedFile(Protocol):
-    """A file of which ranges can be read: a local one, or an object in a store. Raises BatchFileError."""
+    """A file that is read by ranges: a local file, or an object in S3. Reading raises BatchFileError."""
 
     @property
     def name(self) -> str:
-        """What the file is called in listings and errors."""
+        """The file's path or URL, for listings and errors."""
 
     def read_tail(self, length: int) -> tuple[bytes, int]:
-        """The last `length` bytes (fewer where the file is smaller), and the size of the file."""
+        """Return the last `length` bytes (fewer if the file is smaller), and the size of the file."""
 
     def read(self, start: int, length: int) -> bytes:
-        """These bytes; fewer where the file ends before."""
+        """Return `length` bytes from `start`; fewer if the file ends before."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file in the storage, or an upload to it that nobody has ended."""
+    """A file in a storage, or an upload to it that nobody has completed or aborted."""
 
     file: RangedFile
     size: int
     created_ms: int
-    """Milliseconds since 1970: a batch file's as its name says, a temporary one's when it was last written to."""
+    """Milliseconds since 1970: for a batch file from its name, for a temporary one when it was last written to."""
     temporary: bool
     upload_id: str | None = None
-    """Of a multipart upload, which S3 keeps the parts of and shows no object for."""
+    """Set for a multipart upload: S3 keeps its parts, but there is no object yet."""
 
     @property
     def name(self) -> str:
@@ -85,10 +69,24 @@ class StoredFile:
 
 
 class Inventory(Protocol):
-    """What lies in one storage. Its text says where that is."""
+    """The files of one storage. Its text is the storage's path or URL."""
 
     def files(self) -> Iterator[StoredFile]:
-        """All batch files and temporary ones, at any depth; hidden folders are passed over. Raises ConfigError."""
+        """Yield all batch files and temporary ones, at any depth; hidden folders are skipped. Raises ConfigError."""
 
     def remove(self, file: StoredFile) -> None:
-        """Remove a file; nothing if it is gone already. Raises WorkerError."""
+        """Remove a file; do nothing if it is gone already. Raises WorkerError."""
+
+
+class Replayable(Generic[Item]):
+    """Makes an iterator iterable more than once: it keeps the items that it has given."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._rest = iter(items)
+        self._kept: list[Item] = []
+
+    def __iter__(self) -> Iterator[Item]:
+        yield from self._kept
+        for item in self._rest:
+            self._kept.append(item)
+            yield item

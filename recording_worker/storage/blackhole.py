@@ -7,14 +7,14 @@ from recording_worker.storage.base import Part
 
 
 class BlackholeStorage:
-    """Writes nothing. Its URLs name a file that never was."""
+    """Writes nothing. Its URLs name files that don't exist."""
 
     def check(self) -> None:
-        """Nothing can be wrong with it."""
+        """Do nothing: nothing can be wrong with it."""
 
     def write(self, key: str, parts: Iterable[Part], metadata: Mapping[str, str]) -> str:  # noqa: ARG002 - a storage's signature
-        deque(parts, maxlen=0)  # they are made as they are taken
+        deque(parts, maxlen=0)  # they are made while they are taken
         return f"blackhole:{key}"
 
     def close(self) -> None:
-        """Nothing is left behind."""
+        """Do nothing: nothing is left behind."""

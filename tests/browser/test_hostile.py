@@ -17,7 +17,7 @@ from recording_worker.playing import player
 from recording_worker.playing.page import whole_page
 from recording_worker.playing.session import Recording, recording_of
 from recording_worker.reading.batch_files import Block
-from recording_worker.storage.local import LocalFile
+from recording_worker.storage.local.file import LocalFile
 from tests.batch_files import block
 from tests.browser.canary import Canary
 from tests.browser.conftest import Serve, stage_of

@@ -13,7 +13,7 @@ from recording_worker.playing.page import whole_page
 from recording_worker.playing.session import Recording, recording_of
 from recording_worker.reading.batch_files import Block, read_blocks
 from recording_worker.reading.session_events import session_lines
-from recording_worker.storage.local import LocalFile, find_files
+from recording_worker.storage.local.file import LocalFile, find_files
 from tests.batch_files import block, undamaged
 from tests.browser.conftest import Serve, stage_of
 from tests.browser.rrweb import SHOWN_TEXTS, START, Builder, Event, event, lines, meta, mutation, shown_texts

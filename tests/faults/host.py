@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from recording_worker.cli import main
-from recording_worker.storage import local
 from recording_worker.storage.base import Part
+from recording_worker.storage.local import backend as local
 
 ERRORS = {"fail": errno.EIO, "full": errno.ENOSPC}
 

@@ -17,7 +17,7 @@ import zstandard
 
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.reading.batch_files import read_index
-from recording_worker.storage.local import find_files
+from recording_worker.storage.local.file import find_files
 from tests.decoders import Line, Outcome, decode_reference, parse_lines
 from tests.inputs import input_of
 from tests.integration.command import group_members, run, start

@@ -13,7 +13,7 @@ from recording_worker.formats.batch_file import BatchFileError
 from recording_worker.playing.session import recording_of
 from recording_worker.reading.batch_files import Block, read_blocks
 from recording_worker.reading.session_events import session_lines
-from recording_worker.storage.local import find_files
+from recording_worker.storage.local.file import find_files
 from tests.batch_files import block, line, undamaged, write_batch_file
 from tests.integration.command import run, start
 from tests.sample import SAMPLE

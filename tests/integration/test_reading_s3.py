@@ -18,11 +18,12 @@ from recording_worker.formats.batch_file import BatchFileError, BlockEntry, File
 from recording_worker.reading.batch_files import TAIL_BYTES, read_blocks
 from recording_worker.reading.session_events import session_lines
 from recording_worker.storage.locate import Locator
-from recording_worker.storage.s3 import listing
+from recording_worker.storage.s3.file import S3Files
+from recording_worker.storage.s3.retry import RetryPolicy
 from tests.batch_files import batch_file, block, line, undamaged
 from tests.builders import NOW_MS
 from tests.servers.faulty_proxy import Fault, FaultyProxy
-from tests.servers.s3 import Bucket
+from tests.servers.s3 import Bucket, quick_retries
 
 
 def put(bucket: Bucket, key: str, content: bytes) -> str:
@@ -163,18 +164,30 @@ def test_a_listing_fetches_the_ends_of_files_only(bucket: Bucket) -> None:
         assert proxy.answered < 3 * TAIL_BYTES + 10_000
 
 
-@pytest.mark.usefixtures("short_pauses")
 def test_reading_goes_on_through_faults(bucket: Bucket) -> None:
     blocks = [block([(number, [line(number)])]) for number in range(60)]
     for first in range(0, 60, 6):
         put_batch_file(bucket, blocks[first : first + 6])
     proxy = FaultyProxy(bucket.server.port, seed=3, writes=0, others=0.33)
-    settings = bucket.settings(s3_endpoint=proxy.endpoint, s3_read_timeout=0.3, s3_retry_for=60)
-    found = [read for read in read_blocks(Locator(settings).find([bucket.url])) if isinstance(read, list)]
+    files = S3Files(bucket.settings(s3_endpoint=proxy.endpoint, s3_read_timeout=0.3), quick_retries(60))
+    found = [read for read in read_blocks(files.find(bucket.url)) if isinstance(read, list)]
     lines = session_lines([block for of_file in found for block in of_file], undamaged)
     proxy.close()
     assert lines == [line(number) for number in range(60)]
     assert {fault for _, fault in proxy.done} == set(Fault) - {Fault.DENIED}
+
+
+def test_what_a_command_logs_does_not_mix_with_its_output(bucket: Bucket) -> None:
+    put_batch_file(bucket, [block([(1, [line(1)])])])
+    proxy = FaultyProxy(bucket.server.port, seed=3, writes=0, others=0.5)
+    for fault in set(Fault) - {Fault.SLOW_DOWN}:
+        proxy.never(fault)
+    exported = through(proxy, "export", bucket.url, "--session", "session-1")
+    proxy.close()
+    assert exported.stdout.encode().splitlines() == [line(1)]
+    logged = exported.stderr.splitlines()
+    assert len(logged) == proxy.done.total() > 0
+    assert all("S3 request failed, trying again" in text and "code=SlowDown" in text for text in logged)
 
 
 def test_a_bucket_may_be_empty(bucket: Bucket) -> None:
@@ -183,17 +196,15 @@ def test_a_bucket_may_be_empty(bucket: Bucket) -> None:
         names(bucket, f"{bucket.url}/blocks")
 
 
-def test_a_server_that_is_away_ends_the_command_and_not_file_by_file(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(listing, "FIRST_ANSWER_SECONDS", 0.2)
+def test_a_server_that_is_away_ends_the_command_and_not_file_by_file(bucket: Bucket) -> None:
     url = put_batch_file(bucket, [block([(1, [line(1)])])])
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, and nobody listens
         endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
         began = time.monotonic()
+        files = S3Files(bucket.settings(s3_endpoint=endpoint), RetryPolicy(60, first_answer_for=0.2))
         with pytest.raises(ConfigError, match="can't reach the server"):
-            list(Locator(bucket.settings(s3_endpoint=endpoint, s3_retry_for=60)).find([bucket.url]))
+            list(files.find(bucket.url))
         assert time.monotonic() - began < 5
         away = Locator(bucket.settings(s3_endpoint=endpoint, s3_retry_for=0.2)).open(url)
         with pytest.raises(WorkerError, match=f"^{url}: can't reach the server") as problem:

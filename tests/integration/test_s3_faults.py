@@ -20,11 +20,11 @@ from recording_worker.recording.flush import FlushedBatch, Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
 from recording_worker.storage.locate import Locator
 from recording_worker.storage.s3.backend import S3Storage
-from recording_worker.storage.s3.client import S3Place
 from recording_worker.storage.s3.errors import S3_ERRORS
+from recording_worker.storage.s3.location import S3Location
 from tests.builders import NOW_MS, TOPIC, FakeClock, event, session_message
 from tests.servers.faulty_proxy import WRITES, Fault, FaultyProxy
-from tests.servers.s3 import KEY, PART_BYTES, Bucket, S3Server, use_credentials
+from tests.servers.s3 import KEY, PART_BYTES, Bucket, S3Server, quick_retries, use_credentials
 from tests.unit.test_session_batch import decoded, record_all
 
 FLUSHES = 200
@@ -79,12 +79,11 @@ class Run:
         self.delivered = Delivered()
         self.expected: dict[str, bytes] = {}
         self.failures: list[str] = []
-        self.settings = bucket.settings(
-            s3_endpoint=proxy.endpoint, s3_read_timeout=0.3, s3_connect_timeout=0.3, s3_retry_for=3.0
-        )
+        self.settings = bucket.settings(s3_endpoint=proxy.endpoint, s3_read_timeout=0.3, s3_connect_timeout=0.3)
 
     def storage(self, bucket: str | None = None) -> S3Storage:
-        return S3Storage(S3Place(bucket or self.bucket.name, "in"), self.settings, Metrics(), PART_BYTES)
+        location = S3Location(bucket or self.bucket.name, "in")
+        return S3Storage(location, self.settings, Metrics(), part_bytes=PART_BYTES, policy=quick_retries(3.0))
 
     def lane(self, numbers: range, seed: int, misconfigured: list[S3Storage]) -> None:
         rng = random.Random(seed)
@@ -179,7 +178,6 @@ def lines_of(places: Locator, run: Run, flushed: FlushedBatch) -> bytes:
     return lines
 
 
-@pytest.mark.usefixtures("short_pauses")
 def test_whatever_goes_wrong(s3: S3Server, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     seed = int(os.environ.get("FAULTS_SEED") or secrets.randbits(32))
     print(f"FAULTS_SEED={seed}")

@@ -10,9 +10,9 @@ import pytest
 from recording_worker.errors import FlushError
 from recording_worker.metrics import Metrics
 from recording_worker.storage.base import Part, Storage
-from recording_worker.storage.local import LocalStorage
+from recording_worker.storage.local.backend import LocalStorage
 from recording_worker.storage.s3.backend import S3Storage
-from recording_worker.storage.s3.client import S3Place
+from recording_worker.storage.s3.location import S3Location
 from tests.servers.fixtures import S3_SERVERS
 from tests.servers.s3 import PART_BYTES, Bucket, use_credentials
 
@@ -55,7 +55,7 @@ class Below:
         self.bucket = bucket
         self.overwrites = not bucket.server.honours_if_none_match
         self.storage: Storage = S3Storage(
-            S3Place(bucket.name, "some/prefix/"), bucket.settings(), Metrics(), PART_BYTES
+            S3Location(bucket.name, "some/prefix/"), bucket.settings(), Metrics(), part_bytes=PART_BYTES
         )
 
     def content(self, url: str) -> bytes:

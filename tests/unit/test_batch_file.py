@@ -14,7 +14,7 @@ from recording_worker.reading.batch_files import Block, read_index
 from recording_worker.recording import compression
 from recording_worker.recording.compression import SnappyBlocks, ZstdBlocks, block_compressor
 from recording_worker.settings.model import Codec
-from recording_worker.storage.local import LocalFile
+from recording_worker.storage.local.file import LocalFile
 from tests.batch_files import Messages, batch_file, block, line, line_buffer, write_batch_file
 from tests.reference import snappy
 

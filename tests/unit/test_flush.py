@@ -26,7 +26,8 @@ from recording_worker.recording.flush import FlushedBatch, Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
 from recording_worker.settings.model import Codec, Settings
 from recording_worker.storage.base import Part, Storage
-from recording_worker.storage.local import LocalStorage, find_files
+from recording_worker.storage.local.backend import LocalStorage
+from recording_worker.storage.local.file import find_files
 from tests.batch_files import undamaged
 from tests.builders import NOW_MS, TOPIC, FakeClock, batch, event, session_message
 from tests.reference import snappy

@@ -11,7 +11,7 @@ import pytest
 from recording_worker.formats.batch_file import BatchIndex
 from recording_worker.playing.session import Recording, Window, recording_of
 from recording_worker.reading.batch_files import Block
-from recording_worker.storage.local import LocalFile
+from recording_worker.storage.local.file import LocalFile
 from tests.batch_files import block
 from tests.builders import NOW_MS
 from tests.decoders import decode_native

@@ -4,17 +4,17 @@ from collections.abc import Iterator
 import pytest
 
 from recording_worker.reading.prefetch import read_ahead
-from recording_worker.storage.base import READS_AT_A_TIME
+from recording_worker.storage.base import MAX_CONCURRENT_READS
 
 
 def test_several_are_read_at_a_time_and_come_in_order() -> None:
-    together = threading.Barrier(READS_AT_A_TIME, timeout=10)
+    together = threading.Barrier(MAX_CONCURRENT_READS, timeout=10)
 
     def read(number: int) -> int:
         together.wait()
         return number
 
-    assert list(read_ahead(read, range(3 * READS_AT_A_TIME))) == list(range(3 * READS_AT_A_TIME))
+    assert list(read_ahead(read, range(3 * MAX_CONCURRENT_READS))) == list(range(3 * MAX_CONCURRENT_READS))
 
 
 def test_no_more_is_read_than_is_asked_for_soon() -> None:
@@ -27,7 +27,7 @@ def test_no_more_is_read_than_is_asked_for_soon() -> None:
 
     reading = read_ahead(lambda number: number, items())
     assert [next(reading) for _ in range(5)] == [0, 1, 2, 3, 4]
-    assert len(asked) < 5 + READS_AT_A_TIME
+    assert len(asked) < 5 + MAX_CONCURRENT_READS
 
 
 def test_what_reading_raises_is_raised_in_its_place_and_ends_it() -> None:
@@ -53,4 +53,4 @@ def test_who_stops_early_leaves_no_thread_behind() -> None:
     for thread in set(threading.enumerate()) - before:
         thread.join(10)
         assert not thread.is_alive()
-    assert len(read) <= READS_AT_A_TIME
+    assert len(read) <= MAX_CONCURRENT_READS

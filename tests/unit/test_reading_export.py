@@ -9,7 +9,7 @@ from recording_worker.errors import WorkerError
 from recording_worker.formats.batch_file import BatchFileError
 from recording_worker.reading.batch_files import Block, read_blocks, read_index
 from recording_worker.reading.session_events import only_team, session_lines
-from recording_worker.storage.local import find_files
+from recording_worker.storage.local.file import find_files
 from tests.batch_files import batch_file, block, line, undamaged, write_batch_file
 from tests.unit.test_reading_index import InMemory
 

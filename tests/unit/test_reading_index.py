@@ -8,7 +8,7 @@ import pytest
 from recording_worker.errors import ConfigError
 from recording_worker.formats.batch_file import BatchFileError, FileMissingError, index_frame
 from recording_worker.reading.batch_files import TAIL_BYTES, Block, read_blocks, read_index
-from recording_worker.storage.local import LocalFile, find_files
+from recording_worker.storage.local.file import LocalFile, find_files
 from tests.batch_files import batch_file, block, line, write_batch_file
 
 

@@ -10,7 +10,8 @@ from recording_worker.errors import ConfigError
 from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
 from recording_worker.storage.s3.backend import S3Storage
-from recording_worker.storage.s3.client import S3Place, connect
+from recording_worker.storage.s3.client import connect
+from recording_worker.storage.s3.location import S3Location
 from tests.servers.s3 import use_credentials
 
 ENDPOINT = "http://storage.test:9000"
@@ -53,7 +54,7 @@ def test_where_the_bucket_stands(settings: dict[str, Any], url: str) -> None:
 
 def test_timeouts_connections_and_no_retries_of_its_own() -> None:
     settings = Settings(storage="s3://bucket", s3_connect_timeout=1.5, s3_read_timeout=2.5, s3_uploads=7)
-    config = S3Storage(S3Place("bucket", ""), settings, Metrics())._client.meta.config
+    config = S3Storage(S3Location("bucket", ""), settings, Metrics())._client.meta.config
     assert (config.connect_timeout, config.read_timeout, config.max_pool_connections) == (1.5, 2.5, 8)
     assert config.retries["total_max_attempts"] == 1
 
@@ -61,12 +62,12 @@ def test_timeouts_connections_and_no_retries_of_its_own() -> None:
 @pytest.mark.parametrize("url", ["s3:/bucket", "s3://", "bucket", "s3://bucket?x", "http://bucket/key", ""])
 def test_what_is_no_place_is_told(url: str) -> None:
     with pytest.raises(ConfigError, match=r"is not s3://BUCKET or s3://BUCKET/KEY"):
-        S3Place.of(url)
+        S3Location.parse(url)
 
 
 @pytest.mark.parametrize(
     ("url", "key", "below"), [("s3://b", "", "k"), ("s3://b/", "", "k"), ("s3://b/a/", "a/", "a/k")]
 )
 def test_places(url: str, key: str, below: str) -> None:
-    place = S3Place.of(url)
+    place = S3Location.parse(url)
     assert (place.bucket, place.key, place.below("k").key) == ("b", key, below)

@@ -8,6 +8,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from structlog.testing import capture_logs
+from tenacity import wait_none
 
 from recording_worker.errors import ConfigError, FlushError
 from recording_worker.formats.batch_file import file_key
@@ -15,8 +17,9 @@ from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
 from recording_worker.storage.base import Part
 from recording_worker.storage.blackhole import BlackholeStorage
-from recording_worker.storage.local import ATTEMPTS, LocalStorage, find_files
-from recording_worker.storage.locate import open_storage
+from recording_worker.storage.local.backend import ATTEMPTS, LocalStorage
+from recording_worker.storage.local.file import find_files
+from recording_worker.storage.open import open_storage
 
 KEY = "blocks/30d/file"
 
@@ -26,7 +29,7 @@ def all_files(folder: Path) -> list[str]:
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: int, times: int) -> list[int]:
-    """Have fsync fail this many times; returns a list that grows by each call."""
+    """Make fsync fail this many times; return a list that grows by each call."""
     calls: list[int] = []
     real = os.fsync
 
@@ -36,8 +39,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: int, times: int) -> list[int
             raise OSError(error, os.strerror(error))
         real(descriptor)
 
-    monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    monkeypatch.setattr(os, "fsync", fsync)  # a disk that fails can't be had otherwise
     return calls
 
 
@@ -88,16 +90,19 @@ def test_what_may_pass_is_tried_again_from_the_start(
 ) -> None:
     (tmp_path / KEY).parent.mkdir(parents=True)
     failing(monkeypatch, error, times=ATTEMPTS - 1)
-    LocalStorage(tmp_path).write(KEY, iter([b"one ", b"two"]), {})
+    with capture_logs() as logs:
+        LocalStorage(tmp_path, retry_wait=wait_none()).write(KEY, iter([b"one ", b"two"]), {})
     assert (tmp_path / KEY).read_bytes() == b"one two"
     assert all_files(tmp_path) == [KEY]
+    line = {"event": "writing a file failed, trying again", "path": str(tmp_path / KEY), "log_level": "warning"}
+    assert logs == [line | {"error": str(OSError(error, os.strerror(error)))}] * (ATTEMPTS - 1)
 
 
-def test_what_does_not_pass_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_that_stays_ends_it_after_some_attempts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / KEY).parent.mkdir(parents=True)
     calls = failing(monkeypatch, errno.EIO, times=1000)
     with pytest.raises(FlushError, match="Input/output error"):
-        LocalStorage(tmp_path).write(KEY, [b"x"], {})
+        LocalStorage(tmp_path, retry_wait=wait_none()).write(KEY, [b"x"], {})
     assert len(calls) == ATTEMPTS
     assert all_files(tmp_path) == []
 
@@ -126,7 +131,7 @@ def test_a_write_that_the_system_refuses_half_way_leaves_nothing(tmp_path: Path)
 import resource, sys
 from pathlib import Path
 from recording_worker.errors import FlushError
-from recording_worker.storage.local import LocalStorage
+from recording_worker.storage.local.backend import LocalStorage
 resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 try:
     LocalStorage(Path(sys.argv[1])).write("blocks/30d/file", [b"x" * 50_000] * 3, {})
@@ -143,7 +148,7 @@ def test_a_process_killed_while_it_writes_leaves_no_batch_file(tmp_path: Path) -
     script = """
 import sys, time
 from pathlib import Path
-from recording_worker.storage.local import LocalStorage
+from recording_worker.storage.local.backend import LocalStorage
 
 def parts():
     yield b"x" * 1_000_000
@@ -187,7 +192,7 @@ def test_check_finds_a_folder_without_write_permission(tmp_path: Path) -> None:
 import os, sys
 from pathlib import Path
 from recording_worker.errors import ConfigError
-from recording_worker.storage.local import LocalStorage
+from recording_worker.storage.local.backend import LocalStorage
 if os.geteuid() == 0:
     os.setegid(65534)
     os.seteuid(65534)

@@ -31,7 +31,7 @@ from recording_worker.recording.flush import Delivery, Flusher
 from recording_worker.recording.session_batch import SessionBatchManager
 from recording_worker.settings.model import Delivery as DeliveryKind
 from recording_worker.settings.model import Settings
-from recording_worker.storage.locate import open_storage
+from recording_worker.storage.open import open_storage
 
 log = structlog.get_logger()
 

@@ -1,7 +1,5 @@
-"""Where on S3 something is, and the client for it."""
+"""The client for S3."""
 
-import re
-from dataclasses import dataclass
 from typing import Any
 
 import boto3
@@ -15,38 +13,13 @@ from recording_worker.settings.model import Settings
 S3Client = Any
 """boto3 makes the class of its client when it runs."""
 
-_URL = re.compile(r"s3://(?P<bucket>[^/?#]+)(?:/(?P<key>[^?#]*))?")
-
-
-@dataclass(frozen=True, slots=True)
-class S3Place:
-    """A bucket, and a key or the beginning of keys in it."""
-
-    bucket: str
-    key: str
-
-    @classmethod
-    def of(cls, url: str) -> "S3Place":
-        """The place of `s3://BUCKET[/KEY]`. Raises ConfigError for anything else."""
-        found = _URL.fullmatch(url)
-        if found is None:
-            raise ConfigError(f"{url} is not s3://BUCKET or s3://BUCKET/KEY")
-        return cls(found["bucket"], found["key"] or "")
-
-    def below(self, key: str) -> "S3Place":
-        """The place of this key under this one."""
-        return S3Place(self.bucket, "/".join(filter(None, (self.key.strip("/"), key))))
-
-    def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.key}" if self.key else f"s3://{self.bucket}"
-
 
 def connect(settings: Settings, connections: int) -> S3Client:
-    """A client for up to this many requests at a time; credentials as boto3 finds them. Raises ConfigError.
+    """Return a client for up to `connections` requests at a time, with credentials as boto3 finds them.
 
-    It tries nothing again by itself: see `s3/retry.py`. Nor does it add checksums: they are given where data is
-    written, as plain headers, which servers that know no checksums ignore (boto3's own are trailers over
-    https, which such servers refuse). What is read has checksums of its own.
+    It does not retry (`s3/retry.py` does) and adds no checksums. Those of writes are given as plain headers by
+    `s3/upload.py`, and servers that know no checksums ignore them. boto3 would send its own as trailers over https,
+    which such servers refuse. What is read has checksums of its own. Raises ConfigError.
     """
     config = Config(
         connect_timeout=settings.s3_connect_timeout,

@@ -1,4 +1,4 @@
-"""What S3 and the way to it can answer with: what may pass by itself, and what to tell a person."""
+"""The errors of requests to S3: which of them may pass by themselves, and what to tell a person."""
 
 from typing import Any
 
@@ -21,22 +21,22 @@ from botocore.parsers import ResponseParserError
 
 
 class CutAnswerError(Exception):
-    """The answer ends in its headers: boto3 takes it for one without content, or fails over half a header."""
+    """The answer was cut in its headers: boto3 takes it for one without content, or fails over half a header."""
 
 
 S3_ERRORS = (ClientError, BotoCoreError, ResponseParserError, CutAnswerError)
-"""All that a request to S3 raises."""
+"""Everything that a request to S3 raises."""
 
 _THROTTLING = frozenset(
     {"SlowDown", "ServiceUnavailable", "RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequests"}
 )
-_DAMAGED_ON_THE_WAY = frozenset({"BadDigest", "IncompleteBody", "InvalidDigest", "XAmzContentSHA256Mismatch"})
+_DAMAGED_IN_TRANSIT = frozenset({"BadDigest", "IncompleteBody", "InvalidDigest", "XAmzContentSHA256Mismatch"})
 _PASSING = frozenset({"RequestTimeout", "InternalError", "OperationAborted", "ConditionalRequestConflict"})
-_TRANSIENT_CODES = _THROTTLING | _DAMAGED_ON_THE_WAY | _PASSING
+_TRANSIENT_CODES = _THROTTLING | _DAMAGED_IN_TRANSIT | _PASSING
 _TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504})
-_NEVER_TLS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")
-"""OpenSSL's names for a certificate that is not trusted, and for a server that does not speak TLS."""
-_UNDERSTOOD_LESS = frozenset({"NotImplemented", "NotSupported", "InvalidArgument", "InvalidRequest", "InvalidHeader"})
+_PERMANENT_TLS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")
+"""OpenSSL's names for a certificate that is not trusted, and for a server without TLS."""
+_MISUNDERSTOOD = frozenset({"NotImplemented", "NotSupported", "InvalidArgument", "InvalidRequest", "InvalidHeader"})
 
 _MEANINGS = {
     "NoSuchBucket": "there is no such bucket",
@@ -54,29 +54,29 @@ _MEANINGS = {
 
 
 def code_of(error: BaseException) -> str:
-    """S3's name of the error, `SlowDown`; for what never was an answer the exception's, `ReadTimeoutError`."""
+    """Return S3's name of the error, like `SlowDown`, or without an answer the exception's, like `ReadTimeoutError`."""
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code", "")) or str(status_of(error))
     return type(error).__name__
 
 
 def status_of(error: BaseException) -> int:
-    """The HTTP status of the answer; 0 where there was none."""
+    """Return the HTTP status of the answer; 0 if there was none."""
     return int(_answer(error).get("HTTPStatusCode", 0))
 
 
 def retry_after(error: BaseException) -> float:
-    """How long the server asks to be left alone, seconds; 0 where it asks nothing."""
+    """Return the seconds that the server asks to wait; 0 if it does not ask."""
     text = str(_answer(error).get("HTTPHeaders", {}).get("retry-after", ""))
     return float(text) if text.isdecimal() else 0.0
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same request may succeed later."""
+    """Return whether the same request may succeed later."""
     if isinstance(error, ClientError):
         return code_of(error) in _TRANSIENT_CODES or status_of(error) in _TRANSIENT_STATUS
     if isinstance(error, SSLError):
-        return not any(reason in str(error) for reason in _NEVER_TLS)
+        return not any(reason in str(error) for reason in _PERMANENT_TLS)
     return isinstance(
         error,
         HTTPClientError
@@ -90,22 +90,22 @@ def is_transient(error: BaseException) -> bool:
 
 
 def never_arrived(error: BaseException) -> bool:
-    """Whether the server can't have seen the request."""
+    """Return whether the server can't have seen the request."""
     return isinstance(error, EndpointConnectionError | ConnectTimeoutError)
 
 
 def is_throttling(error: BaseException) -> bool:
-    """Whether the server asks for fewer requests."""
+    """Return whether the server asks for fewer requests."""
     return code_of(error) in _THROTTLING or status_of(error) in (429, 503)
 
 
 def is_misunderstanding(error: BaseException) -> bool:
-    """Whether the server may have refused a header it does not know."""
-    return status_of(error) == 501 or code_of(error) in _UNDERSTOOD_LESS
+    """Return whether the server may have refused a header that it does not know."""
+    return status_of(error) == 501 or code_of(error) in _MISUNDERSTOOD
 
 
 def describe(error: BaseException) -> str:
-    """One line for a person: what is wrong, and what the server said."""
+    """Return one line for a person: what is wrong, and what the server said."""
     if isinstance(error, ClientError):
         code = code_of(error)
         said = _one_line(error.response.get("Error", {}).get("Message", ""))

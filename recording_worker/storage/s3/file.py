@@ -1,4 +1,4 @@
-"""S3File: a batch file in an S3 bucket, of which only ranges are fetched."""
+"""S3File: a batch file in an S3 bucket. `S3Files` opens and finds them."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,62 +10,66 @@ from botocore.exceptions import ClientError
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.formats.batch_file import FILE_NAME, BatchFileError, FileMissingError
 from recording_worker.settings.model import Settings
-from recording_worker.storage.base import READS_AT_A_TIME
-from recording_worker.storage.s3.client import S3Client, S3Place, connect
+from recording_worker.storage.base import MAX_CONCURRENT_READS
+from recording_worker.storage.s3.client import S3Client, connect
 from recording_worker.storage.s3.errors import S3_ERRORS, CutAnswerError, code_of, describe, never_arrived, status_of
 from recording_worker.storage.s3.listing import list_objects
-from recording_worker.storage.s3.retry import Patience
+from recording_worker.storage.s3.location import S3Location
+from recording_worker.storage.s3.retry import RetryBudget, RetryPolicy
 
 
 class S3Files:
     """Batch files in S3, by their URLs."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._client = connect(settings, connections=READS_AT_A_TIME)
-        self._retry_for = settings.s3_retry_for
+    def __init__(self, settings: Settings, policy: RetryPolicy | None = None) -> None:
+        """`policy` is that of the settings unless given."""
+        self._client = connect(settings, connections=MAX_CONCURRENT_READS)
+        self._policy = policy or RetryPolicy(settings.s3_retry_for)
 
     def open(self, url: str) -> "S3File":
-        """The file of this URL; whether it is there is found out when it is read. Raises ConfigError for no S3 URL."""
-        return S3File(self._client, S3Place.of(url), self._retry_for)
+        """Return the file of this URL. Whether it exists shows when it is read. Raises ConfigError."""
+        return self._open(S3Location.parse(url))
 
     def find(self, url: str) -> Iterator["S3File"]:
-        """The object of this URL, or all below it that are named like batch files, sorted. Raises ConfigError.
+        """Yield the object of this URL, or all below it that are named like batch files, sorted. Raises ConfigError.
 
         Objects with hidden names, or below hidden folders, are skipped.
         """
-        place = S3Place.of(url)
-        there = False
+        location = S3Location.parse(url)
+        empty = True
         try:
-            for found in list_objects(self._client, place, self._retry_for):
-                there = True
-                if found.place.key == place.key or is_batch_file(found.place.key, place.key):
-                    yield S3File(self._client, found.place, self._retry_for)
+            for found in list_objects(self._client, location, self._policy):
+                empty = False
+                if found.location == location or is_batch_file(found.location.key, location.key):
+                    yield self._open(found.location)
         except S3_ERRORS as error:
             raise ConfigError(f"{url}: {describe(error)}") from error
-        if place.key and not there:  # a bucket may be empty, as a folder may
+        if location.key and empty:  # a bucket may be empty, as a folder may
             raise ConfigError(f"{url}: there is nothing of this name")
+
+    def _open(self, location: S3Location) -> "S3File":
+        return S3File(self._client, location, self._policy)
 
 
 @dataclass(frozen=True, slots=True)
 class S3File:
-    """An object. Each read is one request, which is tried again where that may help.
+    """An object. Each read is one request, which is tried again if that may help.
 
-    Raises BatchFileError, and WorkerError where the server is away for too long.
+    Reading raises BatchFileError, or WorkerError if the server can't be reached for too long.
     """
 
     client: S3Client
-    place: S3Place
-    retry_for: float
-    """Seconds."""
+    location: S3Location
+    policy: RetryPolicy
 
     @property
     def name(self) -> str:
-        return str(self.place)
+        return str(self.location)
 
     def read_tail(self, length: int) -> tuple[bytes, int]:
         try:
             content, size = self._get(f"bytes=-{length}")
-        except _OutsideError:  # some servers say this where the object is smaller, all where it is empty
+        except _OutsideError:  # all servers say so for an empty object, some also for one that is smaller than `length`
             try:
                 content, size = self._get(f"bytes=0-{length - 1}")
             except _OutsideError:
@@ -81,16 +85,16 @@ class S3File:
             return b""
 
     def _get(self, wanted: str) -> tuple[bytes, int]:
-        """The bytes of this range, and the size of the object."""
+        """Return the bytes of this range, and the size of the object."""
         try:
-            content, answer = Patience(self.retry_for).call(self._fetch, wanted=wanted)
+            content, answer = RetryBudget(self.policy).call(self._fetch, wanted=wanted)
         except ClientError as error:
             if status_of(error) == 416:
                 raise _OutsideError from error
             kind = FileMissingError if code_of(error) in ("NoSuchKey", "404") else BatchFileError
             raise kind(f"{self.name}: {describe(error)}") from error
         except S3_ERRORS as error:
-            if never_arrived(error):  # it would be so for all other files
+            if never_arrived(error):  # all other files would fail alike
                 raise WorkerError(f"{self.name}: {describe(error)}") from error
             raise BatchFileError(f"{self.name}: {describe(error)}") from error
         if answer is None:
@@ -98,9 +102,9 @@ class S3File:
         return content, int(answer.rpartition("/")[2])
 
     def _fetch(self, wanted: str) -> tuple[bytes, str | None]:
-        """What the server gives, and the range it says that is; nothing where it would give all of the object."""
-        got: dict[str, Any] = self.client.get_object(Bucket=self.place.bucket, Key=self.place.key, Range=wanted)
-        with closing(got["Body"]) as body:  # by itself as a context manager it would be urllib3's, with other errors
+        """Return the content and the range that the server gives; no range if it ignores what is wanted."""
+        got: dict[str, Any] = self.client.get_object(Bucket=self.location.bucket, Key=self.location.key, Range=wanted)
+        with closing(got["Body"]) as body:  # used as a context manager, the body is urllib3's, and raises its errors
             if "ContentLength" not in got:
                 raise CutAnswerError("the answer was cut: it has no ContentLength")
             answer: str | None = got.get("ContentRange")
@@ -118,6 +122,6 @@ class _OutsideError(Exception):
 
 
 def is_batch_file(key: str, folder: str) -> bool:
-    """Whether it is named like one, and in no hidden folder below this one."""
+    """Whether this key is named like a batch file's, and is in no hidden folder below this one."""
     *folders, name = key.removeprefix(folder).strip("/").split("/")
     return FILE_NAME.fullmatch(name) is not None and not any(part.startswith(".") for part in folders)

@@ -1,4 +1,4 @@
-"""What lies in an S3 bucket: batch files, and multipart uploads that nobody has ended."""
+"""S3Inventory: the batch files in an S3 bucket, and the multipart uploads that nobody has completed or aborted."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,52 +7,53 @@ from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.formats.batch_file import created_ms_of
 from recording_worker.settings.model import Settings
 from recording_worker.storage.base import StoredFile
-from recording_worker.storage.s3.client import S3Place, connect
+from recording_worker.storage.s3.backend import CHECK_PREFIX
+from recording_worker.storage.s3.client import connect
 from recording_worker.storage.s3.errors import S3_ERRORS, code_of, describe
 from recording_worker.storage.s3.file import S3File, is_batch_file
 from recording_worker.storage.s3.listing import list_objects, list_uploads
-from recording_worker.storage.s3.retry import Patience
+from recording_worker.storage.s3.location import S3Location
+from recording_worker.storage.s3.retry import RetryBudget, RetryPolicy
 
 
 class S3Inventory:
-    """Of a bucket, or of what in it is below a prefix."""
+    """The inventory of a bucket, or of all below a prefix in it."""
 
-    def __init__(self, url: str, settings: Settings) -> None:
-        self._place = S3Place.of(url.rstrip("/"))
+    def __init__(self, location: S3Location, settings: Settings) -> None:
+        self._location = location
         self._client = connect(settings, connections=1)
-        self._retry_for = settings.s3_retry_for
+        self._policy = RetryPolicy(settings.s3_retry_for)
 
     def __str__(self) -> str:
-        return str(self._place)
+        return str(self._location)
 
     def files(self) -> Iterator[StoredFile]:
-        """Batch files, and uploads to the names of such or of a storage's check. Raises ConfigError."""
+        """Yield batch files, and uploads that a storage began for a batch file or for its check. Raises ConfigError."""
+        prefix = self._location.key
         try:
-            for found in list_objects(self._client, self._place, self._retry_for):
-                if is_batch_file(found.place.key, self._place.key):
-                    yield StoredFile(self._open(found.place), found.size, created_ms_of(_name(found.place)), False)
-            for upload in list_uploads(self._client, self._place, self._retry_for):
-                if is_batch_file(upload.place.key, self._place.key) or _name(upload.place).startswith(".check-"):
-                    yield StoredFile(self._open(upload.place), 0, upload.begun_ms, True, upload.upload_id)
+            for found in list_objects(self._client, self._location, self._policy):
+                if is_batch_file(found.location.key, prefix):
+                    created_ms = created_ms_of(found.location.name)
+                    yield StoredFile(self._open(found.location), found.size, created_ms, temporary=False)
+            for upload in list_uploads(self._client, self._location, self._policy):
+                at = upload.location
+                if is_batch_file(at.key, prefix) or at.name.startswith(CHECK_PREFIX):
+                    yield StoredFile(self._open(at), 0, upload.begun_ms, temporary=True, upload_id=upload.upload_id)
         except S3_ERRORS as error:
-            raise ConfigError(f"{self._place}: {describe(error)}") from error
+            raise ConfigError(f"{self._location}: {describe(error)}") from error
 
     def remove(self, file: StoredFile) -> None:
-        """Delete an object, or abort an upload; nothing if it is gone already. Raises WorkerError."""
-        place = S3Place.of(file.name)
+        """Delete an object, or abort an upload; do nothing if it is gone already. Raises WorkerError."""
+        location = S3Location.parse(file.name)
         request: Callable[..., Any] = self._client.delete_object
         upload = {}
         if file.upload_id is not None:
             request, upload = self._client.abort_multipart_upload, {"UploadId": file.upload_id}
         try:
-            Patience(self._retry_for).call(request, Bucket=place.bucket, Key=place.key, **upload)
+            RetryBudget(self._policy).call(request, Bucket=location.bucket, Key=location.key, **upload)
         except S3_ERRORS as error:
             if code_of(error) not in ("NoSuchUpload", "NoSuchKey"):
                 raise WorkerError(f"can't remove {file.name}: {describe(error)}") from error
 
-    def _open(self, place: S3Place) -> S3File:
-        return S3File(self._client, place, self._retry_for)
-
-
-def _name(place: S3Place) -> str:
-    return place.key.rpartition("/")[2]
+    def _open(self, location: S3Location) -> S3File:
+        return S3File(self._client, location, self._policy)

@@ -1,14 +1,15 @@
-"""Patience: trying requests to S3 again, within bounds."""
+"""RetryBudget: sends requests to S3 again after they failed, for a limited time."""
 
-import logging
-import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
+import structlog
 from botocore.exceptions import BotoCoreError
-from tenacity import RetryCallState, Retrying, retry_if_exception
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
+from tenacity.wait import wait_base
 
 from recording_worker.storage.s3.errors import (
     CutAnswerError,
@@ -20,44 +21,62 @@ from recording_worker.storage.s3.errors import (
     retry_after,
 )
 
-FIRST_PAUSE = 0.1
-"""Longest pause after a first failure, seconds; it doubles by each further one."""
-FIRST_PAUSE_THROTTLED = 1.0
-"""The same where the server asks for fewer requests."""
-LONGEST_PAUSE = 20.0
+_WAIT = wait_random_exponential(multiplier=0.1, max=20.0)
+_THROTTLED_WAIT = wait_random_exponential(multiplier=1.0, max=20.0)
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
 
 class StoppedError(Exception):
-    """Trying again was called off."""
+    """The budget was stopped while it waited to send a request again."""
 
 
-class Patience:
-    """Tries requests again while what they fail with may pass: for so many seconds after the first failure of all.
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long requests to S3 are tried again, in seconds, and with which pauses: exponential, with full jitter."""
 
-    For requests that belong together, from several threads. Pauses are exponential with full jitter, and no
-    shorter than what the server asks for with Retry-After.
+    retry_for: float
+    """Seconds after the first failure."""
+    first_answer_for: float = 10.0
+    """At most this long for the first request of a listing: if it fails, the address may be wrong."""
+    check_for: float = 10.0
+    """The same for the check that is made at the start."""
+    abort_for: float = 5.0
+    """The same for aborting a multipart upload. That only tidies up, and a life-cycle rule does it as well."""
+    wait: wait_base = _WAIT
+    throttled_wait: wait_base = _THROTTLED_WAIT
+    """Used instead of `wait` if the server asks for fewer requests."""
+
+    def within(self, seconds: float) -> "RetryPolicy":
+        """Return this policy with another `retry_for`."""
+        return replace(self, retry_for=seconds)
+
+
+class RetryBudget:
+    """Sends requests again if what they failed with may pass, for a time that begins with the first failure of all.
+
+    One budget is for requests that belong together. Several threads may share it. A pause is no shorter than what
+    the server asks for with Retry-After, and no longer than what is left of the budget.
     """
 
-    def __init__(self, seconds: float, on_failure: Callable[[BaseException], None] = lambda _: None) -> None:
-        """`on_failure` is told of each failure that is followed by another try."""
-        self._seconds = seconds
-        self._on_failure = on_failure
+    def __init__(self, policy: RetryPolicy, on_retry: Callable[[BaseException], None] = lambda _: None) -> None:
+        """`on_retry` gets each failure that is followed by another try."""
+        self.policy = policy
+        self._on_retry = on_retry
         self._until: float | None = None
         self._stopped = threading.Event()
         self.unanswered = 0
-        """How often a request failed that may have been carried out."""
+        """How many requests failed that the server may have carried out."""
 
     def call(self, request: Callable[..., Any], *, expected: str | None = None, **arguments: Any) -> Any:
-        """What the request returns. Raises what it failed with at last, or StoppedError.
+        """Return what the request returns. Raises its last failure, or StoppedError.
 
-        An answer without the key `expected` was cut, and counts as a failure.
+        An answer that lacks the key `expected` was cut, which is a failure too.
         """
         retrying = Retrying(
             retry=retry_if_exception(is_transient),
-            stop=self._is_over,
-            wait=self._pause,
+            stop=self._is_spent,
+            wait=self._wait,
             sleep=self._sleep,
             before_sleep=self._before_sleep,
             reraise=True,
@@ -65,7 +84,7 @@ class Patience:
         return retrying(self._ask, request, expected, arguments)
 
     def stop(self) -> None:
-        """Have all that is tried again fail."""
+        """Make all calls that wait, or fail from now on, give up."""
         self._stopped.set()
 
     @staticmethod
@@ -80,26 +99,28 @@ class Patience:
             raise CutAnswerError(f"the answer was cut: it has no {expected}")
         return answer
 
-    def _is_over(self, state: RetryCallState) -> bool:
+    def _is_spent(self, state: RetryCallState) -> bool:
         if not never_arrived(_error_of(state)):
             self.unanswered += 1
         now = time.monotonic()
         if self._until is None:
-            self._until = now + self._seconds
+            self._until = now + self.policy.retry_for
         return now >= self._until or self._stopped.is_set()
 
-    def _pause(self, state: RetryCallState) -> float:
+    def _wait(self, state: RetryCallState) -> float:
         error = _error_of(state)
-        first = FIRST_PAUSE_THROTTLED if is_throttling(error) else FIRST_PAUSE
-        longest = min(LONGEST_PAUSE, first * 2.0 ** min(state.attempt_number - 1, 20))
-        pause = random.uniform(0, longest) + retry_after(error)
-        return max(0.0, min(pause, (self._until or 0) - time.monotonic()))
+        wait = self.policy.throttled_wait if is_throttling(error) else self.policy.wait
+        left = (self._until or 0) - time.monotonic()
+        return max(0.0, min(wait(state) + retry_after(error), left))
 
     def _before_sleep(self, state: RetryCallState) -> None:
         error = _error_of(state)
-        self._on_failure(error)
+        self._on_retry(error)
         log.warning(
-            "S3 request failed, trying again in %.1f s: %s: %s", state.upcoming_sleep, code_of(error), describe(error)
+            "S3 request failed, trying again",
+            code=code_of(error),
+            error=describe(error),
+            seconds=round(state.upcoming_sleep, 1),
         )
 
     def _sleep(self, seconds: float) -> None:

@@ -1,7 +1,6 @@
-"""Upload: one file on its way to S3."""
+"""Upload: stores one file in S3, by one request or as a multipart upload."""
 
 import base64
-import logging
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,42 +9,42 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import structlog
 from botocore.exceptions import ClientError
 
 from recording_worker.errors import FlushError
-from recording_worker.storage.base import Part, Retained
-from recording_worker.storage.s3.client import S3Client, S3Place
+from recording_worker.storage.base import Part, Replayable
+from recording_worker.storage.s3.client import S3Client
 from recording_worker.storage.s3.errors import S3_ERRORS, code_of, describe, is_misunderstanding, status_of
 from recording_worker.storage.s3.listing import list_uploads
-from recording_worker.storage.s3.retry import Patience, StoppedError
+from recording_worker.storage.s3.location import S3Location
+from recording_worker.storage.s3.retry import RetryBudget, StoppedError
 
 PART_BYTES = 8 * 1024 * 1024
-"""Least bytes of a part but the last. S3 takes none below 5 MiB, nor more than 10,000 parts."""
-_ABORT_SECONDS = 5.0
-"""How long aborting is tried: it is for tidiness, and a life-cycle rule does it as well."""
-_BEGINNINGS = 3
-"""How often a multipart upload is begun again that the server has forgotten."""
+"""Least bytes of a part, except the last. S3 takes no part below 5 MiB, and at most 10,000 parts."""
+_MAX_BEGINNINGS = 3
+"""How often a multipart upload is begun if the server forgets it."""
 
 _CONDITION = "IfNoneMatch"
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
 
 class _UploadGoneError(Exception):
-    """The server does not know the multipart upload, or a part, any more: it was restarted, or somebody aborted it."""
+    """The server no longer knows the multipart upload, or a part: it was restarted, or somebody aborted the upload."""
 
 
 @dataclass(slots=True)
 class Dialect:
-    """What a server turned out to understand. All that is asked for is safe to be ignored, but not to be refused."""
+    """What a server turned out to understand. It may ignore these headers, but some servers refuse the request."""
 
     conditional: bool = True
     """If-None-Match."""
     checksums: bool = True
-    """CRC-32 of each request's body, which the server compares."""
+    """The CRC-32 of each request's body, which the server compares."""
 
     def understood(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """What of these headers, by boto3's names, the server takes."""
+        """Return those of these headers, by boto3's names, that the server takes."""
         return {
             name: value
             for name, value in headers.items()
@@ -53,7 +52,7 @@ class Dialect:
         }
 
     def forget(self, refused: Mapping[str, str]) -> bool:
-        """Leave out from now on one kind of the headers that a refused request had; returns whether it had any."""
+        """Leave out from now on one kind of the headers that a refused request had; return whether it had any."""
         if _CONDITION in refused:
             if self.conditional:  # else another thread found it out
                 self.conditional = False
@@ -65,35 +64,36 @@ class Dialect:
 
 
 class Upload:
-    """Stores one object: by one put where it is small, else in parts, some at a time while later ones are made.
+    """Stores one object: a small one by one put, a larger one in parts, several at a time, while later ones are made.
 
-    What was made is kept until it is stored, so that what fails is sent again. An object appears whole
-    or not at all. Used by one thread; `stop` is for another.
+    The parts are kept until the object is stored, so that those that fail can be sent again. The object appears
+    whole or not at all. For one thread; another one may call `stop`.
     """
 
     def __init__(
         self,
         client: S3Client,
         pool: ThreadPoolExecutor,
-        place: S3Place,
+        location: S3Location,
         metadata: Mapping[str, str],
         *,
-        patience: Patience,
+        budget: RetryBudget,
         dialect: Dialect,
     ) -> None:
         self._client = client
         self._pool = pool
-        self._place = place
-        self._object = {"Bucket": place.bucket, "Key": place.key}
+        self.location = location
+        self._object = {"Bucket": location.bucket, "Key": location.key}
         self._metadata = dict(metadata)
-        self._patience = patience
+        self._budget = budget
+        self._abort_policy = budget.policy.within(budget.policy.abort_for)
         self._dialect = dialect
         self.ended = threading.Event()
-        """Set once nothing more is done."""
+        """Set when `run` has returned or raised."""
 
     def run(self, parts: Iterable[Part], part_bytes: int = PART_BYTES) -> None:
-        """Store what the parts give. Raises FlushError, and what `parts` raises."""
-        pieces = Retained(_gather(parts, part_bytes))
+        """Store the parts. Raises FlushError, and what `parts` raises."""
+        pieces = Replayable(_gather(parts, part_bytes))
         try:
             beginning = list(islice(pieces, 2))
             if len(beginning) < 2:
@@ -102,20 +102,20 @@ class Upload:
                 del beginning
                 self._put_in_parts(pieces)
         except S3_ERRORS as error:
-            raise FlushError(f"can't write {self._place}: {describe(error)}") from error
+            raise FlushError(f"can't write {self.location}: {describe(error)}") from error
         except (StoppedError, CancelledError) as error:
-            raise FlushError(f"can't write {self._place}: stopped") from error
+            raise FlushError(f"can't write {self.location}: stopped") from error
         finally:
             self.ended.set()
 
     def probe(self) -> None:
-        """Begin an upload and abort it: what it takes to write, and nothing is left behind. Raises S3_ERRORS."""
-        begun = self._create()
-        self._patience.call(self._client.abort_multipart_upload, **self._object, UploadId=begun)
+        """Begin an upload and abort it: that needs the right to write, and leaves nothing behind. Raises S3_ERRORS."""
+        upload_id = self._create()
+        self._budget.call(self._client.abort_multipart_upload, **self._object, UploadId=upload_id)
 
     def stop(self) -> None:
-        """Have `run` give up, and abort what it began."""
-        self._patience.stop()
+        """Make `run` give up, and abort what it began."""
+        self._budget.stop()
 
     def _put(self, body: bytes) -> None:
         checksum = _checksum(body)
@@ -132,14 +132,14 @@ class Upload:
                 raise self._exists_already() from error
 
     def _put_in_parts(self, pieces: Iterable[bytes]) -> None:
-        for _ in range(_BEGINNINGS):
+        for _ in range(_MAX_BEGINNINGS):
             try:
                 return self._put_multipart(pieces)
             except _UploadGoneError as error:
-                log.warning("%s: the server has forgotten the multipart upload, which begins again", self._place)
+                log.warning("the S3 server forgot the multipart upload, which begins again", file=str(self.location))
                 gone = error
         raise FlushError(
-            f"can't write {self._place}: the server forgot the multipart upload {_BEGINNINGS} times"
+            f"can't write {self.location}: the server forgot the multipart upload {_MAX_BEGINNINGS} times"
         ) from gone
 
     def _put_multipart(self, pieces: Iterable[bytes]) -> None:
@@ -152,7 +152,7 @@ class Upload:
             raise
 
     def _create(self) -> str:
-        unanswered = self._patience.unanswered
+        unanswered = self._budget.unanswered
         created = None
         try:
             created = self._send(
@@ -163,11 +163,11 @@ class Upload:
             )["UploadId"]
             return str(created)
         finally:
-            if self._patience.unanswered > unanswered:  # it may have been created, and only the answer lost
+            if self._budget.unanswered > unanswered:  # one may have been created whose answer was lost
                 self._abort_lost(created)
 
     def _put_parts(self, upload_id: str, pieces: Iterable[bytes]) -> list[dict[str, Any]]:
-        """Upload the pieces as they come; returns what completing needs to know of each."""
+        """Upload the pieces while they are made; return what completing needs to know about each."""
         futures: list[Future[dict[str, Any]]] = []
         try:
             for number, piece in enumerate(pieces, 1):
@@ -180,8 +180,8 @@ class Upload:
             for future in futures:
                 future.cancel()
             if not isinstance(error, _UploadGoneError):
-                self._patience.stop()
-            wait(futures)  # a part that arrives after the upload was aborted would stay
+                self._budget.stop()
+            wait(futures)  # a part that arrives after the upload was aborted would stay in the bucket
             raise
 
     def _submit(self, upload_id: str, number: int, piece: bytes) -> "Future[dict[str, Any]]":
@@ -207,11 +207,11 @@ class Upload:
         return part | {"ChecksumCRC32": checksum} if self._dialect.checksums else part
 
     def _complete(self, upload_id: str, parts: list[dict[str, Any]], pieces: Iterable[bytes]) -> None:
-        """Make an object of the parts. It may have become one by a try whose answer was lost."""
+        """Make an object of the parts. An earlier try, whose answer was lost, may have made it already."""
         try:
             self._send(
                 self._client.complete_multipart_upload,
-                expected="ETag",  # the status comes before it is known whether that worked
+                expected="ETag",  # S3 sends the status before it knows whether completing works
                 arguments={"UploadId": upload_id, "MultipartUpload": {"Parts": parts}},
                 headers={_CONDITION: "*"},
             )
@@ -231,19 +231,19 @@ class Upload:
         headers: Mapping[str, str],
         expected: str | None = None,
     ) -> Any:
-        """One request, with those of the headers that the server understands, tried again where that may help."""
+        """Send a request with those of the headers that the server understands. It is tried again if that may help."""
         while True:
             sent = self._dialect.understood(headers)
             try:
-                return self._patience.call(request, expected=expected, **self._object, **arguments, **sent)
+                return self._budget.call(request, expected=expected, **self._object, **arguments, **sent)
             except ClientError as error:
                 if not is_misunderstanding(error) or not self._dialect.forget(sent):
                     raise
 
     def _is_stored(self, size: int, checksum: str) -> bool:
-        """Whether the object is there and is this one: its key has the batch's id, so nobody else writes it.
+        """Find out whether the object exists and is this one. Nobody else writes it: its key holds the batch's id.
 
-        Asked twice where it seems to be another, in case the answer was cut.
+        If it seems to be another one, the server is asked twice, in case the answer was cut.
         """
         try:
             return self._looks_stored(size, checksum) or self._looks_stored(size, checksum)
@@ -253,38 +253,39 @@ class Upload:
             raise
 
     def _looks_stored(self, size: int, checksum: str) -> bool:
-        head = self._patience.call(
+        head = self._budget.call(
             self._client.head_object, expected="ContentLength", **self._object, ChecksumMode="ENABLED"
         )
         metadata = {name.lower(): value for name, value in head.get("Metadata", {}).items()}
         stored = str(head.get("ChecksumCRC32", checksum))
         if ("-" in stored) != ("-" in checksum):
-            stored = checksum  # of the parts and not of the whole, or the other way round: it says nothing
+            stored = checksum  # one is of the parts, the other of the whole: they can't be compared
         return bool((head["ContentLength"], metadata, stored) == (size, self._metadata, checksum))
 
     def _exists_already(self) -> FlushError:
-        return FlushError(f"can't write {self._place}: there is another object of this name")
+        return FlushError(f"can't write {self.location}: there is another object of this name")
 
     def _abort(self, upload_id: str) -> None:
-        """Abort a multipart upload, if that works."""
+        """Abort a multipart upload. If that fails it is only logged."""
+        budget = RetryBudget(self._abort_policy)
         try:
-            Patience(_ABORT_SECONDS).call(self._client.abort_multipart_upload, **self._object, UploadId=upload_id)
+            budget.call(self._client.abort_multipart_upload, **self._object, UploadId=upload_id)
         except S3_ERRORS as error:
             if code_of(error) != "NoSuchUpload":
-                log.warning("%s: can't abort its multipart upload: %s", self._place, describe(error))
+                log.warning("can't abort a multipart upload", file=str(self.location), error=describe(error))
 
     def _abort_lost(self, kept: str | None) -> None:
-        """Abort the multipart uploads of this key but `kept`: those that were begun and not heard of."""
+        """Abort the multipart uploads of this key except `kept`: they were begun, but the answer was lost."""
         try:
-            for upload in list_uploads(self._client, self._place, _ABORT_SECONDS):
-                if upload.place == self._place and upload.upload_id != kept:
+            for upload in list_uploads(self._client, self.location, self._abort_policy):
+                if upload.location == self.location and upload.upload_id != kept:
                     self._abort(upload.upload_id)
         except S3_ERRORS as error:
-            log.warning("%s: can't list its multipart uploads: %s", self._place, describe(error))
+            log.warning("can't list the multipart uploads", file=str(self.location), error=describe(error))
 
 
 def _gather(parts: Iterable[Part], size: int) -> Iterator[bytes]:
-    """The parts joined to pieces of at least `size` bytes, but for the last."""
+    """Join the parts to pieces of at least `size` bytes, except the last."""
     held: list[Part] = []
     length = 0
     for part in parts:
@@ -298,7 +299,7 @@ def _gather(parts: Iterable[Part], size: int) -> Iterator[bytes]:
 
 
 def _raise_first(futures: Iterable[Future[Any]]) -> None:
-    """Raise what the first of those that failed by now failed with."""
+    """Raise the exception of the first that has failed by now, if any."""
     for future in futures:
         if future.done():
             future.result()
@@ -309,6 +310,6 @@ def _checksum(body: bytes) -> str:
 
 
 def _checksum_of_parts(pieces: Iterable[bytes]) -> str:
-    """What S3 gives as the checksum of an object that was uploaded in parts: that of the parts' checksums."""
+    """Return what S3 gives as the checksum of an object made of parts: the checksum of the parts' checksums."""
     checksums = [zlib.crc32(piece).to_bytes(4, "big") for piece in pieces]
     return f"{_checksum(b''.join(checksums))}-{len(checksums)}"
