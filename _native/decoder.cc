@@ -20,7 +20,7 @@ constexpr size_t line_expansion = 4;
 // From here on a row's events get the memory they need, and not up to twice that.
 constexpr size_t many_events = 64 * 1024;
 
-constexpr size_t max_characters = 1000;      // of snapshot source and library
+constexpr size_t max_characters = 1000;  // of snapshot source and library
 constexpr size_t max_url_characters = 4096;
 constexpr size_t max_log_characters = 2999;  // of one argument
 constexpr size_t max_urls = 25;              // of a block, so of a row too
@@ -152,7 +152,7 @@ void Decoder::unpack(size_t text_bytes, Columns& columns) {
   for (const uint32_t index : snapshot.packed) {
     const EventSlice& event = snapshot.events[index];
     ++(unpacker_->unpack({data + event.begin, data + event.end}, index) ? columns.unpacked_events
-                                                                       : columns.unpack_failures);
+                                                                        : columns.unpack_failures);
   }
   unpacker_->shrink_inputs(kept_bytes);
 }

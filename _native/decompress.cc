@@ -134,9 +134,7 @@ Reason Decompressor::decompress(Span value, Encoding encoding, Span& text) {
   }
   size_ = 0;
   const Cursor in{value.begin, value.end};
-  const Reason reason = encoding == Encoding::gzip  ? gzip(in)
-                        : encoding == Encoding::lz4 ? lz4(in)
-                                                    : zstd(in);
+  const Reason reason = encoding == Encoding::gzip ? gzip(in) : encoding == Encoding::lz4 ? lz4(in) : zstd(in);
   if (reason != Reason::NONE) return reason;
   if (size_ > max_bytes_) return Reason::PAYLOAD_TOO_LARGE;
   text = {out_.data(), out_.data() + size_};
@@ -227,8 +225,8 @@ Reason Decompressor::zstd(Cursor in) {
       const Span frame{in.at, in.at + frame_size};
       const unsigned long long said = ZSTD_getFrameContentSize(frame.begin, frame.size());
       const bool usable = said <= max_bytes_ && said / 4096 <= frame.size();
-      const Reason reason = with_room(usable ? static_cast<size_t>(said) : 4 * frame.size(),
-                                      [&] { return zstd_frame(frame); });
+      const Reason reason =
+          with_room(usable ? static_cast<size_t>(said) : 4 * frame.size(), [&] { return zstd_frame(frame); });
       if (reason == Reason::PAYLOAD_TOO_LARGE) return zstd_too_large_or_corrupt(frame);
       if (reason != Reason::NONE) return reason;
     }
@@ -240,8 +238,8 @@ Reason Decompressor::zstd(Cursor in) {
 // Decompresses one frame behind the text so far. In one call, so its window is the buffer itself:
 // a frame that asks for a large window costs no memory.
 Decompressor::Step Decompressor::zstd_frame(Span frame) {
-  const size_t produced = ZSTD_decompressDCtx(zstd_.get(), out_.data() + size_, out_.capacity() - size_, frame.begin,
-                                              frame.size());
+  const size_t produced =
+      ZSTD_decompressDCtx(zstd_.get(), out_.data() + size_, out_.capacity() - size_, frame.begin, frame.size());
   if (!ZSTD_isError(produced)) {
     size_ += produced;
     return Step::done;
@@ -265,8 +263,8 @@ Reason Decompressor::zstd_too_large_or_corrupt(Span frame) {
     ZSTD_outBuffer out{out_.data(), out_.capacity(), 0};
     const size_t left = ZSTD_decompressStream(zstd_.get(), &out, &in);
     size += out.pos;
-    if (size > max_bytes_ || (ZSTD_isError(left) &&
-                              ZSTD_getErrorCode(left) == ZSTD_error_frameParameter_windowTooLarge))
+    if (size > max_bytes_ ||
+        (ZSTD_isError(left) && ZSTD_getErrorCode(left) == ZSTD_error_frameParameter_windowTooLarge))
       reason = Reason::PAYLOAD_TOO_LARGE;
     const bool stuck = in.pos == in.size && out.pos < out.size;
     if (reason == Reason::PAYLOAD_TOO_LARGE || ZSTD_isError(left) || left == 0 || stuck) break;

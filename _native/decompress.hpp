@@ -7,9 +7,9 @@
 
 #include <memory>
 
+#include "reason.hpp"
 #include "text/buffer.hpp"
 #include "text/cursor.hpp"
-#include "reason.hpp"
 
 struct libdeflate_decompressor;
 struct ZSTD_DCtx_s;

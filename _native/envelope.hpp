@@ -1,9 +1,9 @@
 // The outer object of a message: what it is, and the unescaped text of its `data`.
 #pragma once
 
+#include "reason.hpp"
 #include "text/buffer.hpp"
 #include "text/json_text.hpp"
-#include "reason.hpp"
 #include "text/unescape.hpp"
 
 namespace recording {

@@ -268,8 +268,8 @@ void SnapshotReader::keep_event(const Event& event, uint32_t begin, uint32_t end
   if (!url.empty() && !json_ld && (s.urls.empty() || !equal(url, s.urls.back()))) s.urls.push_back(url);
 
   if (event.type == event_type::plugin && Name(data.plugin.text).is("rrweb/console@1"))
-    s.logs.push_back({event.time, level_of(Name(data.level.text)), data.strings_begin,
-                      static_cast<uint32_t>(s.log_strings.size())});
+    s.logs.push_back(
+        {event.time, level_of(Name(data.level.text)), data.strings_begin, static_cast<uint32_t>(s.log_strings.size())});
 }
 
 }  // namespace recording

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "columns.hpp"
-#include "text/json_text.hpp"
 #include "reason.hpp"
+#include "text/json_text.hpp"
 #include "tokens.hpp"
 
 namespace simdjson::internal {
@@ -42,7 +42,7 @@ struct Snapshot {
 
   std::vector<EventSlice> events;
   std::vector<uint32_t> packed;  // which of the events say that the client has packed them
-  std::vector<Span> urls;  // of the events in order, without a run's repetitions
+  std::vector<Span> urls;        // of the events in order, without a run's repetitions
   std::vector<RawLog> logs;
   std::vector<Span> log_strings;
   Counters counters;

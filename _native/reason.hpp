@@ -8,17 +8,17 @@ namespace recording {
 
 enum class Disposition : uint8_t { ok = 0, drop = 1, redirect = 2, dlq = 3 };
 
-#define RECORDING_REASONS(X)                      \
-  X(NONE, 0)                                      \
-  X(MESSAGE_VALUE_OR_TIMESTAMP_IS_EMPTY, 1)       \
-  X(INVALID_COMPRESSED_DATA, 2)                   \
-  X(PAYLOAD_TOO_LARGE, 3)                         \
-  X(INVALID_JSON, 4)                              \
-  X(INVALID_MESSAGE_PAYLOAD, 5)                   \
-  X(RECEIVED_NON_SNAPSHOT_MESSAGE, 6)             \
-  X(SESSION_ID_HEADER_BODY_MISMATCH, 7)           \
-  X(DISTINCT_ID_HEADER_BODY_MISMATCH, 8)          \
-  X(MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS, 9)   \
+#define RECORDING_REASONS(X)                    \
+  X(NONE, 0)                                    \
+  X(MESSAGE_VALUE_OR_TIMESTAMP_IS_EMPTY, 1)     \
+  X(INVALID_COMPRESSED_DATA, 2)                 \
+  X(PAYLOAD_TOO_LARGE, 3)                       \
+  X(INVALID_JSON, 4)                            \
+  X(INVALID_MESSAGE_PAYLOAD, 5)                 \
+  X(RECEIVED_NON_SNAPSHOT_MESSAGE, 6)           \
+  X(SESSION_ID_HEADER_BODY_MISMATCH, 7)         \
+  X(DISTINCT_ID_HEADER_BODY_MISMATCH, 8)        \
+  X(MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS, 9) \
   X(MESSAGE_TIMESTAMP_DIFF_TOO_LARGE, 10)
 
 enum class Reason : uint8_t {

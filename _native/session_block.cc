@@ -10,9 +10,7 @@ constexpr size_t max_urls = 25;
 constexpr double idle_ms = 5000;
 constexpr double gap_ms = 10000;  // what rrweb's player takes for a pause to skip, unless told otherwise
 
-void set_text(std::string& text, Span value) {
-  text.assign(reinterpret_cast<const char*>(value.begin), value.size());
-}
+void set_text(std::string& text, Span value) { text.assign(reinterpret_cast<const char*>(value.begin), value.size()); }
 
 // The times of events in order, negative where the event is an active one.
 void read_in_order(const std::vector<double>& events, Timeline& found) {

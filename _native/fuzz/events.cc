@@ -3,8 +3,8 @@
 
 #include <cstdlib>
 
-#include "text/buffer.hpp"
 #include "plain_json.hpp"
+#include "text/buffer.hpp"
 #include "text/unescape.hpp"
 #include "text/utf8.hpp"
 
@@ -40,8 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   std::memset(buffer.data() + size, 0, padding);
   Span text{buffer.data(), buffer.data() + size};
   bool valid_utf8 = false;
-  const Reason reason =
-      escapes_valid(text) ? reader.read(text, valid_utf8) : Reason::RECEIVED_NON_SNAPSHOT_MESSAGE;
+  const Reason reason = escapes_valid(text) ? reader.read(text, valid_utf8) : Reason::RECEIVED_NON_SNAPSHOT_MESSAGE;
   text.begin += byte_order_mark(text.begin, text.size());
   if (reason == Reason::NONE) {
     if (!valid_utf8 || !is_valid_utf8(text)) std::abort();

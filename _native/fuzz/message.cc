@@ -1,10 +1,9 @@
 // All stages: any bytes as the value of a message, to its block lines.
-#include "session_block.hpp"
-#include "decoder.hpp"
-
 #include <cstdlib>
 
+#include "decoder.hpp"
 #include "plain_json.hpp"
+#include "session_block.hpp"
 #include "text/utf8.hpp"
 
 using namespace recording;

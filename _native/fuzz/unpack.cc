@@ -58,9 +58,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   if (size == 0) return 0;
   const Span text{bytes + 1, bytes + size};
   const bool whole = bytes[0] % 2 == 0;
-  const bool done =
-      whole ? unpack("{\"type\":2,\"data\":" + packed(text) + ",\"cv\":\"2024-10\",\"timestamp\":1}")
-            : unpack("{\"cv\":\"2024-10\",\"data\":{\"source\":0,\"adds\":" + packed(text) + ",\"texts\":[]},\"type\":3}");
+  const bool done = whole ? unpack("{\"type\":2,\"data\":" + packed(text) + ",\"cv\":\"2024-10\",\"timestamp\":1}")
+                          : unpack("{\"cv\":\"2024-10\",\"data\":{\"source\":0,\"adds\":" + packed(text) +
+                                   ",\"texts\":[]},\"type\":3}");
   const size_t mark = byte_order_mark(text.begin, text.size());
   // Four containers are around what an event holds, five around what its data holds.
   const int deepest = max_depth - (whole ? 4 : 5);

@@ -32,8 +32,8 @@ struct Simd64 {
     inline uint64_t hex_digits() const { return bits(has(low, 0x30), has(high, 0x30)); }
   };
   static inline __m256i classes_of(__m256i bytes) {
-    const __m256i column = _mm256_broadcastsi128_si256(
-        _mm_setr_epi8(16, 48, 61, 48, 56, 56, 52, 16, 16, 16, 0, 0, 2, 0, 4, 1));
+    const __m256i column =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(16, 48, 61, 48, 56, 56, 52, 16, 16, 16, 0, 0, 2, 0, 4, 1));
     const __m256i row = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 0, 1, 16, 32, 2, 36, 8, 0, 0, 0, 0, 0, 0, 0, 0));
     const __m256i high = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(15));
     return _mm256_and_si256(_mm256_shuffle_epi8(column, bytes), _mm256_shuffle_epi8(row, high));
@@ -47,7 +47,8 @@ struct Simd64 {
 
   static inline uint8_t* store_eight(uint64_t bytes, uint32_t keep, uint8_t* out) {
     const __m128i order = _mm_cvtsi64_si128(static_cast<long long>(kept_order.of[keep]));
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(out), _mm_shuffle_epi8(_mm_cvtsi64_si128(static_cast<long long>(bytes)), order));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out),
+                     _mm_shuffle_epi8(_mm_cvtsi64_si128(static_cast<long long>(bytes)), order));
     return out + __builtin_popcount(keep);
   }
   inline void store_kept(uint64_t keep, uint8_t* out) const {

@@ -66,7 +66,8 @@ std::vector<Message> parse(const std::string& content) {
     const auto distinct_id = read<uint32_t>(content, position);
     const auto length = read<uint32_t>(content, position);
     position += (session_id == kAbsent ? 0 : session_id) + (distinct_id == kAbsent ? 0 : distinct_id);
-    if (content.size() < position || content.size() - position < length) throw std::runtime_error("the file is cut off");
+    if (content.size() < position || content.size() - position < length)
+      throw std::runtime_error("the file is cut off");
     messages.push_back({encoding, reinterpret_cast<const uint8_t*>(content.data()) + position, length});
     position += length;
   }
@@ -116,7 +117,8 @@ class Floor {
  private:
   bool run(const Message& message) {
     const Text outer = inflate(message);
-    if (outer.begin == nullptr || outer_->stage1(outer.begin, outer.length, simdjson::stage1_mode::regular)) return false;
+    if (outer.begin == nullptr || outer_->stage1(outer.begin, outer.length, simdjson::stage1_mode::regular))
+      return false;
     const Text data = longest_token(outer);
     const size_t length = unescape_(data.begin, data.length, unescaped_.data());
     if (inner_->stage1(unescaped_.data(), length, simdjson::stage1_mode::regular)) return false;
