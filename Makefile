@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 NATIVE := $(wildcard _native/*.pyx _native/*.pxd _native/*.cc _native/*.hpp _native/simd/* _native/text/*) setup.py pyproject.toml
+FORMATTED := $(wildcard $(foreach folder,_native _native/simd _native/text _native/fuzz benchmarks/floor,$(addprefix $(folder)/,*.cc *.hpp *.inl)))
 
 SECONDS ?= 60
 
@@ -96,11 +97,13 @@ aarch64: setup
 	@$(BIN)/python _native/fuzz/aarch64.py
 
 lint: setup
-	@echo "lint: ruff, mypy, the floors of the house, dependencies, spelling"
+	@echo "lint: ruff, mypy, clang-format, the stub of the native core, the floors of the house, dependencies, spelling"
 	@sh -n tools/system-packages
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
+	@$(BIN)/clang-format --dry-run -Werror $(FORMATTED)
+	@$(BIN)/python -m mypy.stubtest --concise --ignore-unused-allowlist --allowlist _native/stubtest.allowlist recording_worker._native
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/deptry .
 	@$(BIN)/codespell

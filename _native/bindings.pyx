@@ -1,8 +1,9 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=False
+# cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=False, auto_pickle=False, autotestdict=False
 """The native decode core: Python's side of it. What is decided is decided in the C++ files beside this one."""
 
 from collections import namedtuple
 
+from cython cimport final
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
@@ -92,6 +93,7 @@ cdef Span str_span(str text, list keep) except *:
     return span
 
 
+@final
 cdef class ConsoleLog:
     """One console event of a message."""
 
@@ -109,6 +111,7 @@ cdef str level_name(LogLevel level):
     return "error" if level == LogLevel.error else "info"
 
 
+@final
 cdef class DecodedBatch:
     """What one decode call found. Row numbers are those of the call."""
 
@@ -185,6 +188,7 @@ cdef class DecodedBatch:
         return entries
 
 
+@final
 cdef class Decoder:
     """Decodes batches of message values; keeps its buffers from one batch to the next. Not for two threads at once."""
 
@@ -286,6 +290,7 @@ cdef class Decoder:
         return 0
 
 
+@final
 cdef class SessionBlock:
     """The lines of one session in one session batch, and the counters over them."""
 
@@ -345,6 +350,7 @@ cdef class SessionBlock:
         return [(self.block.messages[i].first, self.block.messages[i].second) for i in range(self.block.messages.size())]
 
 
+@final
 cdef class LineBuffer:
     """The lines of several blocks one after the other; readable through the buffer protocol."""
 

@@ -1,7 +1,7 @@
 """The native decode core; sources in `_native/`."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self, final
 
 REASONS: dict[str, int]
 """The reason codes the core can give, name → code, for the test that holds them against `reasons.Reason`."""
@@ -39,6 +39,7 @@ def unpack_line(line: bytes, max_bytes: int) -> bytes:
     a gzip of JSON, or the fields hold more than `max_bytes` together.
     """
 
+@final
 class ConsoleLog:
     """One console event of a message."""
 
@@ -48,17 +49,18 @@ class ConsoleLog:
     timestamp: float
     """Milliseconds since 1970."""
 
+@final
 class Decoder:
     """Decodes batches of message values; keeps its buffers from one batch to the next. Not for two threads at once."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         *,
         max_decompressed_bytes: int = 67_108_864,
         max_timestamp_diff_ms: int = 604_800_000,
         max_decoded_bytes: int = 134_217_728,
         unpack_client_compression: bool = False,
-    ) -> None:
+    ) -> Self:
         """With `unpack_client_compression`, events of `"cv": "2024-10"` are written unpacked, where that works."""
     def decode(
         self,
@@ -79,6 +81,7 @@ class Decoder:
         Raises ValueError if lengths differ, MemoryError if there is no memory.
         """
 
+@final
 class DecodedBatch:
     """What one decode call found. Row numbers are those of the call. Its bytes live while any block uses them."""
 
@@ -142,6 +145,7 @@ class BlockSummary(NamedTuple):
     gap_count: int
     """Silences of more than 10 s between events in order of their time."""
 
+@final
 class SessionBlock:
     """The lines of one session in one session batch, and the counters over them."""
 
@@ -157,6 +161,7 @@ class SessionBlock:
     def messages(self) -> list[tuple[int, int]]:
         """(source offset, line count) of each recorded message, in the order recorded."""
 
+@final
 class LineBuffer:
     """The lines of several blocks one after the other; readable through the buffer protocol."""
 
