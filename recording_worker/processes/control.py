@@ -1,4 +1,4 @@
-"""What supervisor and workers say to each other over a pipe. No message payload ever crosses it."""
+"""What supervisor and workers say to each other over a pipe. No Kafka message ever crosses it."""
 
 import select
 import threading
@@ -13,15 +13,15 @@ from recording_worker.kafka.consumer import PartitionState
 
 
 class Placement(NamedTuple):
-    """A partition in a worker's hands."""
+    """A partition that a worker holds."""
 
     partition: int
     epoch: int
-    """Number of this hand-over, never used twice: what a worker says of an earlier one is known as stale by it."""
+    """Counts up each time that a partition is given to a worker. What a worker says under an older epoch is stale."""
     offset: int
-    """The next offset to read: of an assignment where to begin, of a flush where to go on from."""
+    """The next offset to read: where to begin, in an assignment; where to go on, after a flush."""
     account: Account | None = None
-    """What waits to be accounted for of the messages before `offset` (see `formats.accounts`)."""
+    """What became of messages before `offset` that no metadata record tells yet (see `formats.accounts`)."""
 
 
 # supervisor to worker
@@ -29,32 +29,33 @@ class Placement(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """The supervisor's part in the consumer group, as librdkafka writes it: transactions commit offsets under it."""
+    """The supervisor's membership of the consumer group. Transactions commit offsets under it."""
 
     metadata: bytes
+    """The group metadata as librdkafka writes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assign:
-    """Read these partitions as well."""
+    """Read these partitions too."""
 
     placements: tuple[Placement, ...]
-    careful: tuple[int, ...] = ()
-    """Those of them that are to be read message by message, each told of before (see `supervisor.crashes`)."""
-    culprits: dict[tuple[int, int], str] = field(default_factory=dict)
-    """(partition, offset) of messages that are not to be decoded → how a worker ended at them."""
+    isolated: tuple[int, ...] = ()
+    """Those of them to read message by message, with a Decoding before each (see `supervisor.crashes`)."""
+    poison: dict[tuple[int, int], str] = field(default_factory=dict)
+    """(partition, offset) of messages that must not be decoded → how a worker ended at them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Revoke:
-    """Stop reading these, flush what is held of them, then say Released."""
+    """Stop reading these, flush what is held for them, then say Released."""
 
     partitions: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """These belong to somebody else already: forget what is held of them."""
+    """Another host owns these already: forget what is held for them."""
 
     partitions: tuple[int, ...]
 
@@ -69,12 +70,12 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """All that a worker needs is built and checked."""
+    """Everything a worker needs is built and checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class BootFailed:
-    """The worker can't start, nor would another try help."""
+    """The worker can't start, and another try would not help."""
 
     error: WorkerError
 
@@ -87,12 +88,12 @@ class Progress:
     flushing: bool
     """Whether a flush is in flight."""
     stale: str = ""
-    """Which teams or restrictions are older than they may be, and why; empty where none are."""
+    """Which teams or restrictions are older than they may be, and why; empty if none are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """A session batch is stored and its records are acknowledged: these offsets may be committed, or are."""
+    """A session batch is stored and Kafka has its records: its offsets may be committed, or are committed."""
 
     placements: tuple[Placement, ...]
     committed: bool
@@ -104,31 +105,31 @@ class Flushed:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """Nothing is held of these any more."""
+    """The worker holds nothing for these any more."""
 
     placements: tuple[Placement, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """The worker, told to be careful, now turns to the message at the placement's offset."""
+    """The worker is about to decode the message at the placement's offset. Sent only for isolated partitions."""
 
     placement: Placement
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """It is through with that message."""
+    """It has finished that message."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionStopped:
-    """A partition can't go on without leaving messages out, or has halted; the worker reads it no more."""
+    """The worker stopped reading a partition: messages would be left out, or it halted."""
 
     placement: Placement
     text: str
     halted: bool = False
-    """Whether that is for too many of its messages being for the DLQ."""
+    """Whether it stopped because too many of its messages go to the DLQ."""
 
 
 ToWorker = Membership | Assign | Revoke | Discard | Stop
@@ -147,12 +148,12 @@ class Channel(Generic[Out, In]):
         self._sending = threading.Lock()
 
     def send(self, message: Out) -> None:
-        """Waits while the pipe is full. Raises OSError where the other end is gone."""
+        """Send, and wait while the pipe is full. Raises OSError if the other end is gone."""
         with self._sending:
             self.connection.send(message)
 
     def try_send(self, message: Out) -> bool:
-        """Send without waiting; False where the other end has stopped reading, or is gone."""
+        """Send without waiting. Return False if the other end has stopped reading, or is gone."""
         poller = select.poll()
         poller.register(self.connection, select.POLLOUT)
         # writable means at least half of the socket's buffer is free, which is many messages
@@ -165,11 +166,14 @@ class Channel(Generic[Out, In]):
         return True
 
     def receive(self, timeout: float = 0) -> Iterator[In]:
-        """The messages that are there, waiting for a first one. Raises EOFError once the other end is gone."""
+        """Yield the messages that are there; wait up to `timeout` seconds for the first.
+
+        Raises EOFError once the other end is gone.
+        """
         while self.connection.poll(timeout):
             try:
                 yield self.connection.recv()
-            except OSError as error:  # the other end was killed, maybe in the middle of a message
+            except OSError as error:  # the other end was killed, possibly in the middle of a message
                 raise EOFError from error
             timeout = 0
 

@@ -21,8 +21,8 @@ from recording_worker.kafka.producer import RecordProducer
 from recording_worker.messages import Message, OutputRecord
 from recording_worker.metrics import Metrics
 from recording_worker.processes.control import Channel, Flushed, Placement, SupervisorChannel, WorkerChannel
+from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.processes.worker.delivery import AtLeastOnceDelivery
-from recording_worker.processes.worker.holdings import Holdings
 from recording_worker.recording.flush import FlushedBatch, FlushedPartition
 from recording_worker.recording.session_batch import FlushReason
 from recording_worker.settings.model import GroupProtocol, Settings, StartFrom
@@ -278,9 +278,9 @@ def test_delivery_reports_offsets_once_all_is_acknowledged(
     ends: tuple[SupervisorChannel, WorkerChannel],
 ) -> None:
     supervisor, worker = ends
-    holdings = Holdings()
-    holdings.take([Placement(0, 11, 0), Placement(1, 12, 0)])
-    delivery = AtLeastOnceDelivery(RecordProducer(settings_of(), Metrics()), holdings, worker, "recorders")
+    assignment = Assignment()
+    assignment.take([Placement(0, 11, 0), Placement(1, 12, 0)])
+    delivery = AtLeastOnceDelivery(RecordProducer(settings_of(), Metrics()), assignment, worker, "recorders")
     delivery.deliver(flushed_batch(topic, {0: 40, 1: 50, 2: 60}, 20))
     placements = (Placement(0, 11, 40, Account(0, 40)), Placement(1, 12, 50, Account(0, 50)))
     assert list(supervisor.receive()) == [Flushed(placements, False, 2, 7, 50)]
@@ -295,9 +295,9 @@ def test_delivery_that_fails_reports_nothing(
     ends: tuple[SupervisorChannel, WorkerChannel],
 ) -> None:
     supervisor, worker = ends
-    holdings = Holdings()
-    holdings.take([Placement(0, 11, 0)])
-    delivery = AtLeastOnceDelivery(RecordProducer(settings_of(), Metrics()), holdings, worker, "recorders")
+    assignment = Assignment()
+    assignment.take([Placement(0, 11, 0)])
+    delivery = AtLeastOnceDelivery(RecordProducer(settings_of(), Metrics()), assignment, worker, "recorders")
     broker.push_request_errors(PRODUCE, [TOPIC_AUTHORIZATION_FAILED])
     with pytest.raises(FlushError):
         delivery.deliver(flushed_batch(topic, {0: 40}, 1))

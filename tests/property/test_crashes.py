@@ -27,11 +27,11 @@ def test_only_messages_that_kill_are_left_out(killers: set[int], batch: int, out
         by_itself = False
         while offset < min(delivered + batch, MESSAGES):
             turn += 1
-            noted = offset if crashes.is_careful(0) else None
+            noted = offset if crashes.is_isolated(0) else None
             if turn in outside_kills:
                 noted_at_kills += [] if noted is None else [noted]
                 break
-            if offset in killers and offset not in crashes.culprits(0):
+            if offset in killers and offset not in crashes.poison(0):
                 by_itself = True
                 break
             offset += 1
@@ -43,10 +43,10 @@ def test_only_messages_that_kill_are_left_out(killers: set[int], batch: int, out
             continue
         deaths += 1
         crashes.died(Death("it", by_itself, {0: delivered}, frozenset(), None if noted is None else (0, noted)))
-        blamed |= crashes.culprits(0).keys()
+        blamed |= crashes.poison(0).keys()
         crashes.placed(0, delivered)
     twice_by_chance = {offset for offset in noted_at_kills if noted_at_kills.count(offset) > 1}
     assert killers <= blamed, "each killed its worker until it was blamed"
     assert blamed <= killers | twice_by_chance
     assert deaths <= 3 * len(killers) + len(outside_kills)
-    assert crashes.culprits(0) == {}, "all is done with"
+    assert crashes.poison(0) == {}, "all is done with"

@@ -27,13 +27,13 @@ def kill(held: Mapping[int, int], decoding: tuple[int, int] | None = None) -> De
     return Death("SIGKILL", False, held, NOTHING, decoding)
 
 
-def careful(crashes: CrashLog) -> set[int]:
-    return {partition for partition in range(8) if crashes.is_careful(partition)}
+def isolated(crashes: CrashLog) -> set[int]:
+    return {partition for partition in range(8) if crashes.is_isolated(partition)}
 
 
 def test_a_single_death_is_chance(crashes: CrashLog) -> None:
     crashes.died(crash({0: 5, 1: 7}))
-    assert careful(crashes) == set()
+    assert isolated(crashes) == set()
 
 
 @pytest.mark.parametrize("how", [crash, kill])
@@ -41,53 +41,53 @@ def test_partitions_that_got_no_further_between_two_deaths_are_read_carefully(cr
     crashes.died(how({0: 5, 1: 7, 2: 9}))
     crashes.delivered(1, 8)
     crashes.died(how({0: 5, 1: 8}))
-    assert careful(crashes) == {0}
-    assert crashes.culprits(0) == {}
+    assert isolated(crashes) == {0}
+    assert crashes.poison(0) == {}
 
 
 def test_progress_in_between_makes_a_death_the_first_again(crashes: CrashLog) -> None:
     for offset in (5, 6, 7):
         crashes.died(crash({0: offset}))
         crashes.delivered(0, offset + 1)
-    assert careful(crashes) == set()
+    assert isolated(crashes) == set()
     assert crashes.take_recovered(NOTHING) == [], "it was never read carefully"
 
 
 def test_a_partition_with_nothing_to_read_is_not_to_blame(crashes: CrashLog) -> None:
     for _ in range(3):
         crashes.died(crash({0: 5, 1: 7}, idle={1}))
-    assert careful(crashes) == {0}
+    assert isolated(crashes) == {0}
 
 
 def test_the_message_noted_at_a_crash_is_the_culprit_at_once(crashes: CrashLog) -> None:
     for noted in (None, None, (0, 6)):
         crashes.died(crash({0: 5, 1: 7}, decoding=noted))
-    assert crashes.culprits(0) == {6: "SIGSEGV"}
-    assert crashes.culprits(1) == {}
-    assert careful(crashes) == {0, 1}
+    assert crashes.poison(0) == {6: "SIGSEGV"}
+    assert crashes.poison(1) == {}
+    assert isolated(crashes) == {0, 1}
 
 
 def test_a_message_noted_when_somebody_kills_the_worker_is_the_culprit_at_the_second_time_only(
     crashes: CrashLog,
 ) -> None:
     crashes.died(kill({0: 5}, decoding=(0, 6)))
-    assert crashes.culprits(0) == {}
+    assert crashes.poison(0) == {}
     crashes.died(kill({0: 5}, decoding=(0, 7)))
-    assert crashes.culprits(0) == {}, "another message"
+    assert crashes.poison(0) == {}, "another message"
     crashes.died(kill({0: 5}, decoding=(0, 7)))
-    assert crashes.culprits(0) == {7: "SIGKILL"}
+    assert crashes.poison(0) == {7: "SIGKILL"}
 
 
 def test_a_message_that_was_delivered_is_suspected_no_more(crashes: CrashLog) -> None:
     crashes.died(kill({0: 5}, decoding=(0, 7)))
     crashes.delivered(0, 8)
     crashes.died(kill({0: 5}, decoding=(0, 7)))
-    assert crashes.culprits(0) == {}
+    assert crashes.poison(0) == {}
 
 
 def test_nobody_is_blamed_for_a_partition_that_was_not_held(crashes: CrashLog) -> None:
     crashes.died(crash({0: 5}, decoding=(3, 6)))
-    assert crashes.culprits(3) == {}
+    assert crashes.poison(3) == {}
 
 
 def test_care_ends_once_all_culprits_are_done_with(crashes: CrashLog) -> None:
@@ -95,12 +95,12 @@ def test_care_ends_once_all_culprits_are_done_with(crashes: CrashLog) -> None:
         crashes.died(crash({0: 5}, decoding=noted))
     crashes.placed(0, 5)
     crashes.delivered(0, 9)
-    assert crashes.culprits(0) == {9: "SIGSEGV"}
+    assert crashes.poison(0) == {9: "SIGSEGV"}
     assert crashes.take_recovered(NOTHING) == []
     crashes.delivered(0, 10)
-    assert crashes.culprits(0) == {}
+    assert crashes.poison(0) == {}
     assert crashes.take_recovered(NOTHING) == [0]
-    assert careful(crashes) == set()
+    assert isolated(crashes) == set()
     assert crashes.take_recovered(NOTHING) == []
 
 
@@ -116,7 +116,7 @@ def test_care_without_a_culprit_ends_after_a_minute_in_which_the_partition_got_f
     assert crashes.take_recovered(NOTHING) == [], "it got no further"
     crashes.delivered(0, 6)
     assert crashes.take_recovered(NOTHING) == [0]
-    assert careful(crashes) == set()
+    assert isolated(crashes) == set()
 
 
 def test_care_ends_after_a_minute_with_nothing_to_read(crashes: CrashLog, clock: FakeClock) -> None:
@@ -148,8 +148,8 @@ def test_what_is_given_away_is_forgotten(crashes: CrashLog) -> None:
     for noted in (None, None, (0, 6)):
         crashes.died(crash({0: 5, 1: 5}, decoding=noted))
     crashes.forget([0, 7])
-    assert careful(crashes) == {1}
-    assert crashes.culprits(0) == {}
+    assert isolated(crashes) == {1}
+    assert crashes.poison(0) == {}
 
 
 def test_the_history_of_a_single_death_ends_with_progress(crashes: CrashLog) -> None:
@@ -157,7 +157,7 @@ def test_the_history_of_a_single_death_ends_with_progress(crashes: CrashLog) -> 
     crashes.delivered(0, 6)
     assert crashes.take_recovered(NOTHING) == []
     crashes.died(crash({0: 6}))
-    assert careful(crashes) == set()
+    assert isolated(crashes) == set()
 
 
 def test_delivery_says_nothing_of_what_was_delivered_before(crashes: CrashLog) -> None:
@@ -165,7 +165,7 @@ def test_delivery_says_nothing_of_what_was_delivered_before(crashes: CrashLog) -
     crashes.delivered(0, 5)
     crashes.delivered(0, 3)
     crashes.died(crash({0: 5}))
-    assert careful(crashes) == {0}
+    assert isolated(crashes) == {0}
 
 
 def test_crash_signals_are_those_of_the_processes_own_making() -> None:

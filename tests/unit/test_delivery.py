@@ -15,8 +15,8 @@ from recording_worker.kafka.transactions import Aborted
 from recording_worker.messages import OutputRecord
 from recording_worker.metrics import Metrics
 from recording_worker.processes.control import Channel, Flushed, FromWorker, Placement, SupervisorChannel
+from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.processes.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
-from recording_worker.processes.worker.holdings import Holdings
 from recording_worker.recording.flush import FlushedBatch, FlushedPartition
 from recording_worker.recording.session_batch import FlushReason
 
@@ -45,9 +45,9 @@ class Bench:
         self.supervisor: SupervisorChannel = Channel(ours)
         self.channel: Any = Channel(theirs)
         self.producer = FakeTransactions()
-        self.holdings, self.metrics = Holdings(), Metrics()
+        self.assignment, self.metrics = Assignment(), Metrics()
         producer: Any = self.producer
-        self.delivery = ExactlyOnceDelivery(producer, self.holdings, self.channel, "recorders", self.metrics)
+        self.delivery = ExactlyOnceDelivery(producer, self.assignment, self.channel, "recorders", self.metrics)
 
     def said(self) -> list[FromWorker]:
         return list(self.supervisor.receive())
@@ -86,8 +86,8 @@ def told(records: Sequence[OutputRecord]) -> dict[str, dict[str, int]]:
 
 
 def test_records_and_offsets_go_together(bench: Bench) -> None:
-    bench.holdings.take([Placement(0, 11, 40), Placement(1, 12, 50)])
-    bench.holdings.join(b"first")
+    bench.assignment.take([Placement(0, 11, 40), Placement(1, 12, 50)])
+    bench.assignment.join(b"first")
     bench.delivery.deliver(flushed(p0=43, p1=53))
     [(records, offsets, membership)] = bench.producer.asked
     assert [(at.topic, at.value) for at in records] == [
@@ -102,7 +102,7 @@ def test_records_and_offsets_go_together(bench: Bench) -> None:
 
 def test_the_smallest_metadata_record_carries_the_account(bench: Bench) -> None:
     """A session id may be of any length, and a record too large for its topic is left out."""
-    bench.holdings.take([Placement(0, 11, 40), Placement(1, 12, 50)])
+    bench.assignment.take([Placement(0, 11, 40), Placement(1, 12, 50)])
     batch = flushed(p0=43, p1=53)
     for number, size in ((0, 1_000), (1, 100)):
         batch.partitions[number].metadata[0] = record("metadata", number)._replace(value=b"x" * size)
@@ -113,7 +113,7 @@ def test_the_smallest_metadata_record_carries_the_account(bench: Bench) -> None:
 
 
 def test_without_a_block_the_account_is_carried_to_the_next_batch(bench: Bench) -> None:
-    bench.holdings.take([Placement(0, 11, 40)])
+    bench.assignment.take([Placement(0, 11, 40)])
     bench.delivery.deliver(flushed(metadata=False, p0=43))
     bench.delivery.deliver(flushed(metadata=False, p0=47))
     bench.delivery.deliver(flushed(p0=50))
@@ -127,17 +127,17 @@ def test_without_a_block_the_account_is_carried_to_the_next_batch(bench: Bench) 
 
 
 def test_an_account_goes_on_where_another_worker_left_it(bench: Bench) -> None:
-    bench.holdings.take([Placement(0, 11, 40, Account(30, 40, dropped=10))])
+    bench.assignment.take([Placement(0, 11, 40, Account(30, 40, dropped=10))])
     bench.delivery.deliver(flushed(p0=43))
     [(records, _, _)] = bench.producer.asked
     assert (told(records)["0"]["start"], told(records)["0"]["dropped"]) == (30, 10)
 
 
 def test_a_stale_membership_waits_for_a_newer_one(bench: Bench) -> None:
-    bench.holdings.take([Placement(0, 11, 40)])
-    bench.holdings.join(b"first")
+    bench.assignment.take([Placement(0, 11, 40)])
+    bench.assignment.join(b"first")
     bench.producer.answers = [STALE]
-    news = threading.Timer(0.05, bench.holdings.join, [b"second"])
+    news = threading.Timer(0.05, bench.assignment.join, [b"second"])
     news.start()
     bench.delivery.deliver(flushed(p0=43))
     news.join()
@@ -146,11 +146,11 @@ def test_a_stale_membership_waits_for_a_newer_one(bench: Bench) -> None:
 
 
 def test_what_was_lost_meanwhile_is_left_out(bench: Bench) -> None:
-    bench.holdings.take([Placement(0, 11, 40), Placement(1, 12, 50)])
+    bench.assignment.take([Placement(0, 11, 40), Placement(1, 12, 50)])
 
     def lose_one() -> Aborted:
-        bench.holdings.drop([0])
-        bench.holdings.join(b"second")
+        bench.assignment.drop([0])
+        bench.assignment.join(b"second")
         return STALE
 
     bench.producer.answers = [lose_one]
@@ -163,10 +163,10 @@ def test_what_was_lost_meanwhile_is_left_out(bench: Bench) -> None:
 
 
 def test_a_batch_of_which_all_is_lost_is_discarded(bench: Bench) -> None:
-    bench.holdings.take([Placement(0, 11, 40)])
+    bench.assignment.take([Placement(0, 11, 40)])
 
     def lose_all() -> Aborted:
-        bench.holdings.drop([0])
+        bench.assignment.drop([0])
         return STALE
 
     bench.producer.answers = [lose_all]
@@ -176,7 +176,7 @@ def test_a_batch_of_which_all_is_lost_is_discarded(bench: Bench) -> None:
 
 
 def test_what_may_pass_is_tried_again(bench: Bench) -> None:
-    bench.holdings.take([Placement(0, 11, 40)])
+    bench.assignment.take([Placement(0, 11, 40)])
     bench.producer.answers = [TIMED_OUT, TIMED_OUT]
     bench.delivery.deliver(flushed(p0=43))
     assert len(bench.producer.asked) == 3
@@ -184,7 +184,7 @@ def test_what_may_pass_is_tried_again(bench: Bench) -> None:
 
 
 def test_what_does_not_pass_is_raised_and_nothing_is_said(bench: Bench) -> None:
-    bench.holdings.take([Placement(0, 11, 40)])
+    bench.assignment.take([Placement(0, 11, 40)])
 
     def fail() -> Aborted:
         raise FlushError("fenced")
@@ -203,8 +203,8 @@ def test_at_least_once_reports_offsets_to_be_committed(bench: Bench) -> None:
             sent.extend(records)
 
     sender: Any = Sender()
-    bench.holdings.take([Placement(0, 11, 40)])
-    AtLeastOnceDelivery(sender, bench.holdings, bench.channel, "recorders").deliver(flushed(p0=43, p1=53))
+    bench.assignment.take([Placement(0, 11, 40)])
+    AtLeastOnceDelivery(sender, bench.assignment, bench.channel, "recorders").deliver(flushed(p0=43, p1=53))
     assert [(at.topic, at.value) for at in sent] == [("dlq", b"0"), ("metadata", b"0")]
     assert told(sent)["0"]["next"] == 43
     assert bench.said() == [Flushed((Placement(0, 11, 43),), False, 2, 7, 50)]

@@ -77,7 +77,7 @@ def test_the_page_shows_everything_and_escapes_it(pages: Pages) -> None:
     assert "<h1>recording-worker: ready</h1>" in page
     assert "<tr><td>0</td><td>4711</td><td>running</td><td>0 2</td>" in page
     assert "<tr><td>1</td><td>-</td><td>waiting</td>" in page
-    assert "<tr><td>0</td><td>0</td><td>10</td><td>15</td><td>20</td><td>10</td><td>read carefully</td></tr>" in page
+    assert "<tr><td>0</td><td>0</td><td>10</td><td>15</td><td>20</td><td>10</td><td>isolated</td></tr>" in page
     assert "a hole at &lt;5&gt;" in page
     assert "<5>" not in page
     assert "not ready: waiting for &lt;x&gt;" in render_page(Status(0, "waiting for <x>"))

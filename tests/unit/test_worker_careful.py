@@ -13,7 +13,7 @@ from tests.unit.worker_bench import Bench, assigned
 
 def test_careful_reading_takes_one_message_at_a_time_and_tells_of_each(bench: Bench) -> None:
     bench.comes(message(7), message(3, partition=1), message(8))
-    order = Assign(assigned(0, 1, epoch=4).placements, careful=(0,), culprits={(0, 8): "SIGSEGV"})
+    order = Assign(assigned(0, 1, epoch=4).placements, isolated=(0,), poison={(0, 8): "SIGSEGV"})
     assert bench.turn(order) == [Decoding(Placement(0, 4, 7)), Decoded()]
     assert bench.pipeline.runs == [[7]]
     assert bench.culprits == {(0, 8): "SIGSEGV"}
@@ -28,7 +28,7 @@ def test_messages_that_wait_are_read_carefully_too(bench: Bench) -> None:
     bench.comes(*(message(offset) for offset in range(3)))
     bench.turn(assigned(0))
     polls = bench.consumer.polls
-    bench.turn(Assign(assigned(1).placements, careful=(1,)))
+    bench.turn(Assign(assigned(1).placements, isolated=(1,)))
     bench.turn()
     assert bench.pipeline.runs == [[0], [1], [2]]
     assert bench.consumer.polls == polls
@@ -40,7 +40,7 @@ def test_careful_reading_waits_for_a_flush_and_fails_with_it(bench: Bench) -> No
     assert bench.flusher.busy
     bench.flusher.takes_waits = 2
     bench.comes(message(5))
-    assert bench.turn(Assign(assigned(1).placements, careful=(1,))) == []
+    assert bench.turn(Assign(assigned(1).placements, isolated=(1,))) == []
     assert bench.pipeline.runs == [[0, 1, 2, 3, 4]]
     assert bench.turn() == [Decoding(Placement(0, 1, 5)), Decoded()]
     bench.flusher.fault = FlushError("the disk is full")
@@ -57,7 +57,7 @@ def test_of_a_step_that_raises_the_supervisor_knows_the_message(bench: Bench, mo
     monkeypatch.setattr(bench.pipeline, "run", fail)
     bench.comes(message(0))
     with pytest.raises(StepError, match="a step of the pipeline raised ValueError\\('a fault'\\)"):
-        bench.turn(Assign(assigned(0).placements, careful=(0,)))
+        bench.turn(Assign(assigned(0).placements, isolated=(0,)))
     assert list(bench.supervisor.receive()) == [Decoding(Placement(0, 1, 0))], "it is not through with it"
 
 
@@ -72,7 +72,7 @@ def test_a_fault_of_the_worker_is_none_of_a_step(bench: Bench, monkeypatch: pyte
 
 
 def test_a_partition_that_stopped_holds_up_no_other(bench: Bench) -> None:
-    bench.turn(Assign(assigned(0, 1).placements, careful=(1,)))
+    bench.turn(Assign(assigned(0, 1).placements, isolated=(1,)))
     bench.consumer.faults = [PartitionFault(1, 40, "partition 1 stopped: a hole")]
     bench.turn()
     bench.comes(message(0), message(1))
@@ -82,7 +82,7 @@ def test_a_partition_that_stopped_holds_up_no_other(bench: Bench) -> None:
 
 def test_care_and_culprits_go_with_their_partition(bench: Bench) -> None:
     culprits = {(0, 8): "SIGSEGV", (1, 9): "SIGBUS"}
-    bench.turn(Assign(assigned(0, 1).placements, careful=(0, 1), culprits=culprits))
+    bench.turn(Assign(assigned(0, 1).placements, isolated=(0, 1), poison=culprits))
     bench.turn(Revoke((0,)))
     assert bench.culprits == {(1, 9): "SIGBUS"}
     bench.turn(Discard((1,)))

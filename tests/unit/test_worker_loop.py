@@ -82,7 +82,7 @@ def test_revoked_partitions_are_flushed_then_released(bench: Bench) -> None:
     assert said == [Released((Placement(0, 1, 0),))]
     assert bench.consumer.assigned.keys() == {1}
     assert [1] not in bench.pipeline.runs, "the rest of a revoked partition is another's to read"
-    assert bench.holdings.placements([0, 1]) == (Placement(1, 1, 0),)
+    assert bench.assignment.placements([0, 1]) == (Placement(1, 1, 0),)
 
 
 def test_revoking_what_nothing_is_held_of_flushes_nothing(bench: Bench) -> None:
@@ -107,7 +107,7 @@ def test_lost_partitions_are_discarded(bench: Bench) -> None:
     assert bench.turn(Discard((0,))) == []
     assert bench.manager.held == {1: [0]}
     assert bench.flusher.flushed == []
-    assert bench.holdings.placements([0, 1]) == (Placement(1, 1, 0),)
+    assert bench.assignment.placements([0, 1]) == (Placement(1, 1, 0),)
     assert bench.metrics.sessions_revoked._value.get() == 1
     bench.comes(message(1, partition=1))
     bench.turn()
@@ -121,7 +121,7 @@ def test_no_partition_comes_back_while_a_flush_may_hold_messages_of_the_time_bef
     bench.flusher.takes_waits = 4
     bench.turn(Discard((0,)), assigned(0, epoch=2))
     assert not bench.flusher.busy
-    assert bench.holdings.placements([0]) == (Placement(0, 2, 0),)
+    assert bench.assignment.placements([0]) == (Placement(0, 2, 0),)
 
 
 def test_a_flush_that_is_waited_for_learns_of_losses_then_of_the_new_membership(bench: Bench) -> None:
@@ -133,7 +133,7 @@ def test_a_flush_that_is_waited_for_learns_of_losses_then_of_the_new_membership(
     orders: list[ToWorker] = [Discard((0,)), Membership(b"second"), assigned(0, epoch=2)]
 
     def group_moves_on() -> None:
-        seen.append(bench.holdings.look([0, 1]))
+        seen.append(bench.assignment.look([0, 1]))
         if orders:
             assert bench.supervisor.try_send(orders.pop(0))
 
@@ -142,7 +142,7 @@ def test_a_flush_that_is_waited_for_learns_of_losses_then_of_the_new_membership(
     assert [(membership, sorted(held)) for membership, held in seen[:4]] == [
         (b"first", [0, 1]), (b"first", [1]), (b"second", [1]), (b"second", [1]),
     ], "the partition that comes again is not taken up while a flush may hold messages of the time before"  # fmt: skip
-    assert bench.holdings.placements([0, 1]) == (Placement(0, 2, 0),)
+    assert bench.assignment.placements([0, 1]) == (Placement(0, 2, 0),)
 
 
 def test_a_gap_in_the_log_is_skipped_after_what_was_read_before_it(bench: Bench) -> None:

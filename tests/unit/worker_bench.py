@@ -10,7 +10,7 @@ from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.halt_on_dlq import DlqLimits
 from recording_worker.processes.control import Assign, Channel, FromWorker, Placement, SupervisorChannel, ToWorker
-from recording_worker.processes.worker.holdings import Holdings
+from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.processes.worker.loop import Worker
 from recording_worker.recording.session_batch import FlushReason
 from recording_worker.settings.model import Settings
@@ -153,7 +153,7 @@ class Bench:
         self.consumer, self.manager, self.flusher = FakeConsumer(), FakeManager(), FakeFlusher()
         self.settings = Settings(max_batch_bytes=50, **settings)
         self.pipeline = FakePipeline(self.manager, self.flusher, full_at=50)
-        self.holdings = Holdings()
+        self.assignment = Assignment()
         self.culprits: dict[tuple[int, int], str] = {}
         self.dlq_limits = DlqLimits(consecutive=3, ratio=None, window=1)
         self.clock, self.metrics = FakeClock(), Metrics()
@@ -166,7 +166,7 @@ class Bench:
         self.worker = Worker(
             self.settings,
             channel=self.theirs,
-            holdings=self.holdings,
+            assignment=self.assignment,
             culprits=self.culprits,
             dlq_limits=self.dlq_limits,
             stale=lambda: "",

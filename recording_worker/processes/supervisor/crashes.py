@@ -1,8 +1,9 @@
-"""CrashLog: which partitions are read carefully, and which messages end their worker. No processes, no Kafka.
+"""CrashLog finds the messages that kill their worker: poison messages. No processes, no Kafka.
 
 A worker that dies while it reads a partition, and dies again before the partition got any further, has probably met a
-message that kills it. From then on the partition is read carefully: message by message, each noted before.
-The one noted when the worker dies once more is the culprit: it goes to the DLQ, undecoded, and the rest goes on.
+poison message. From then on the partition is isolated: it is read message by message, and each is noted before it is
+decoded. The message that is noted when the worker dies once more is poison. It goes to the DLQ undecoded, and the
+partition goes on.
 """
 
 import signal
@@ -16,122 +17,122 @@ from recording_worker.clock import Clock
 log = structlog.get_logger()
 
 _STABLE_SECONDS = 60.0
-"""A partition that was read carefully this long, and got further, is read as any other again."""
+"""A partition that was isolated for this long, and got further, is read as any other again."""
 
 CRASH_SIGNALS = frozenset(
     {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP, signal.SIGSYS}
 )
-"""Signals by which a process ends of what it does itself."""
+"""Signals that a process brings on itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A worker that was ended by a signal, be it because it was stuck, or by an exception of the pipeline."""
+    """A worker that ended by a signal, such as a stuck one that was killed, or by an exception in the pipeline."""
 
     how: str
     """For people, such as "SIGSEGV"."""
     by_itself: bool
-    """Whether it crashed or was stuck. Else it may be chance: somebody killed or stopped it, or the kernel did, for
-    want of memory; or an exception was raised, be it for want of something as well."""
+    """Whether it crashed or was stuck. Otherwise it may be chance: somebody killed or stopped it, the kernel did so
+    because memory ran out, or an exception was raised that another cause can have too."""
     held: Mapping[int, int]
-    """Partition in its hands → the offset to go on from."""
+    """Partition it held → the offset to go on from."""
     idle: Set[int] = frozenset()
-    """Those of them of which it had nothing to read."""
+    """Partitions it held in which there was nothing to read."""
     decoding: tuple[int, int] | None = None
-    """Partition and offset of the message it had noted, and not got through with."""
+    """Partition and offset of the message that it had noted and not finished."""
 
 
 @dataclass(slots=True)
 class _History:
-    """What is known of a partition. It is kept only as long as there is something to suspect."""
+    """What is known about a partition. It is kept only as long as there is something to suspect."""
 
     died_at: int
     """The offset to go on from when a worker last died with it."""
     offset: int
     """The offset to go on from."""
-    careful: bool = False
+    isolated: bool = False
     placed: float | None = None
-    """When it was handed over to be read carefully; None while it is in nobody's hands."""
+    """When a worker was given it, to be read message by message; None while no worker holds it."""
     placed_at: int = 0
-    """The offset to go on from then."""
+    """The offset to go on from at that time."""
     suspect: int | None = None
-    """The message that was noted when somebody killed the worker. Once that is chance."""
-    culprits: dict[int, str] = field(default_factory=dict)
+    """The message that was noted when somebody killed the worker. Once may be chance."""
+    poison: dict[int, str] = field(default_factory=dict)
     """Offset → how the worker ended."""
-    past_culprits: bool = False
-    """Whether there were culprits, and all are done with."""
+    past_poison: bool = False
+    """Whether there were poison messages, and all of them are delivered."""
 
     def deliver(self, offset: int) -> None:
-        """Everything before `offset` is done with."""
+        """Note that everything before `offset` is delivered."""
         self.offset = offset
-        if self.culprits:
-            self.culprits = {at: how for at, how in self.culprits.items() if at >= offset}
-            self.past_culprits = not self.culprits
+        if self.poison:
+            self.poison = {at: how for at, how in self.poison.items() if at >= offset}
+            self.past_poison = not self.poison
         if self.suspect is not None and self.suspect < offset:
             self.suspect = None
 
     def is_over(self, now: float, idle: bool) -> bool:
-        """Whether there is nothing to suspect any more. `idle`: there is nothing to read now."""
-        if self.culprits:
+        """Return whether there is nothing to suspect any more. `idle`: there is nothing to read now."""
+        if self.poison:
             return False
-        if self.careful and not self.past_culprits:
+        if self.isolated and not self.past_poison:
             lived = self.placed is not None and now - self.placed >= _STABLE_SECONDS
             return lived and (idle or self.offset > self.placed_at)
         return self.suspect is None and self.offset > self.died_at
 
 
 class CrashLog:
-    """Told of deaths, placements and progress. It is lost with the supervisor, and begins anew with the next deaths."""
+    """Learns of deaths, placements and deliveries. It ends with the supervisor; the next deaths start a new one."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._histories: dict[int, _History] = {}
 
-    def is_careful(self, partition: int) -> bool:
-        """Whether the partition is to be read message by message, each noted before."""
+    def is_isolated(self, partition: int) -> bool:
+        """Return whether the partition must be read message by message, and each noted before it is decoded."""
         history = self._histories.get(partition)
-        return history is not None and history.careful
+        return history is not None and history.isolated
 
-    def culprits(self, partition: int) -> dict[int, str]:
-        """The messages of the partition that are not to be decoded: offset → how the worker ended at it."""
+    def poison(self, partition: int) -> dict[int, str]:
+        """Return the poison messages of the partition, which must not be decoded: offset → how the worker ended."""
         history = self._histories.get(partition)
-        return {} if history is None else dict(history.culprits)
+        return {} if history is None else dict(history.poison)
 
     def died(self, death: Death) -> None:
-        """A worker died. Ends that are no message's doing, such as a flush that failed, are not for here."""
+        """Note a death that a message may have caused. Other ends, such as a failed flush, don't belong here."""
         for partition, offset in death.held.items():
             history = self._histories.get(partition)
             if history is None:
                 self._histories[partition] = _History(died_at=offset, offset=offset)
                 continue
-            if history.died_at == offset and partition not in death.idle and not history.careful:
-                log.warning("partition is to be read carefully", partition=partition, offset=offset, ended=death.how)
-                history.careful = True
+            if history.died_at == offset and partition not in death.idle and not history.isolated:
+                log.warning("partition is isolated", partition=partition, offset=offset, ended=death.how)
+                history.isolated = True
             history.died_at = history.offset = offset
             history.placed = None
         if death.decoding is not None and death.decoding[0] in death.held:
             self._suspect(death, *death.decoding)
 
     def placed(self, partition: int, offset: int) -> None:
-        """The partition is in a worker's hands again, to be read from this offset."""
+        """Note that a worker reads the partition again, from this offset."""
         history = self._histories.get(partition)
         if history is not None:
             history.placed, history.placed_at = self._clock.monotonic(), offset
 
     def delivered(self, partition: int, offset: int) -> None:
-        """Everything before `offset` is done with."""
+        """Note that everything before `offset` is delivered."""
         history = self._histories.get(partition)
         if history is not None and offset > history.offset:
             history.deliver(offset)
 
     def take_recovered(self, idle: Set[int]) -> list[int]:
-        """The partitions that need no care any more since this was last asked. Of `idle` there is nothing to read."""
+        """Return the partitions whose isolation ended since the last call. In `idle` there is nothing to read."""
         now = self._clock.monotonic()
         over = [number for number, history in self._histories.items() if history.is_over(now, number in idle)]
-        return [number for number in over if self._histories.pop(number).careful]
+        return [number for number in over if self._histories.pop(number).isolated]
 
     def forget(self, partitions: Iterable[int]) -> None:
-        """These are not ours any more."""
+        """Forget partitions that are not ours any more."""
         for partition in partitions:
             self._histories.pop(partition, None)
 
@@ -139,7 +140,7 @@ class CrashLog:
         history = self._histories[partition]
         if death.by_itself or history.suspect == offset:
             log.error("message ends its worker", partition=partition, offset=offset, ended=death.how)
-            history.culprits[offset] = death.how
-            history.careful = True
+            history.poison[offset] = death.how
+            history.isolated = True
         else:
             history.suspect = offset

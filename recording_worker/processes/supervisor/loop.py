@@ -128,7 +128,7 @@ class Supervisor:
             self._joined = True
         self._member.poll()
         self._share_membership()
-        self._end_care()
+        self._end_isolation()
         self._balance()
         self._place_partitions()
         self._member.commit_soon()
@@ -228,16 +228,16 @@ class Supervisor:
                 self._told[worker] = membership
                 self._pool.send(worker, Membership(membership))
 
-    def _end_care(self) -> None:
-        """Have partitions that need no care any more handed over anew, to be read as any other."""
+    def _end_isolation(self) -> None:
+        """Give partitions whose isolation is over to their workers again, to be read as any other."""
         recovered = self._crashes.take_recovered({at.number for at in self._table if self._is_idle(at)})
         if recovered:
-            log.info("partitions need no care any more", partitions=recovered)
+            log.info("isolation ended", partitions=recovered)
             self._ask_for(recovered)
 
     def _balance(self) -> None:
         """Have a partition of a worker that lags go to one that is idle, where it is time for that."""
-        pinned = {at.number for at in self._table if at.stopped or at.releasing or self._crashes.is_careful(at.number)}
+        pinned = {at.number for at in self._table if at.stopped or at.releasing or self._crashes.is_isolated(at.number)}
         move = self._balancer.next_move(self._table.lags(self._pool.ready), pinned)
         if move is not None:
             log.info("partition moves to an idle worker", partition=move.partition, giver=move.giver, taker=move.taker)
@@ -277,9 +277,9 @@ class Supervisor:
         numbers = [at.partition for at in placements]
         return Assign(
             placements,
-            careful=tuple(number for number in numbers if self._crashes.is_careful(number)),
-            culprits={
-                (number, offset): how for number in numbers for offset, how in self._crashes.culprits(number).items()
+            isolated=tuple(number for number in numbers if self._crashes.is_isolated(number)),
+            poison={
+                (number, offset): how for number in numbers for offset, how in self._crashes.poison(number).items()
             },
         )
 

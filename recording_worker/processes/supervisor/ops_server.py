@@ -26,7 +26,7 @@ _HTML = "text/html; charset=utf-8"
 
 
 class PartitionCollector(Collector):
-    """Lag, stopped and careful partitions, from the supervisor's status."""
+    """Lag, stopped and isolated partitions, from the supervisor's status."""
 
     def __init__(self, status: Callable[[], Status]) -> None:
         self._status = status
@@ -39,17 +39,18 @@ class PartitionCollector(Collector):
             metrics.PARTITIONS_STOPPED,
             "Partitions read no more: messages would be left out, or too many go to the DLQ.",
         )
-        careful = GaugeMetricFamily(
-            metrics.PARTITIONS_CAREFUL, "Partitions read message by message, since workers died over them."
+        isolated = GaugeMetricFamily(
+            metrics.PARTITIONS_CAREFUL,
+            "Isolated partitions: they are read message by message, because workers died over them.",
         )
         partitions = self._status().partitions
         for partition in partitions:
             if partition.lag is not None:
                 lag.add_metric([str(partition.number)], partition.lag)
         stopped.add_metric([], sum(1 for partition in partitions if partition.stopped))
-        careful.add_metric([], sum(1 for partition in partitions if partition.careful))
+        isolated.add_metric([], sum(1 for partition in partitions if partition.isolated))
         yield lag
-        yield careful
+        yield isolated
         yield stopped
 
 

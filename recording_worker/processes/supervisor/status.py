@@ -17,13 +17,13 @@ class PartitionStatus:
     """The log's end."""
     stopped: str
     """Why it is read no more; empty where it is."""
-    careful: bool
+    isolated: bool
     """Whether it is read message by message."""
 
     @property
     def note(self) -> str:
         """What is special about it."""
-        return self.stopped or ("read carefully" if self.careful else "")
+        return self.stopped or ("isolated" if self.isolated else "")
 
     @property
     def lag(self) -> int | None:

@@ -68,7 +68,7 @@ class StatusBoard:
                     position=at.state.position if at.state else None,
                     high=at.state.high if at.state and at.state.high >= 0 else None,
                     stopped=at.stopped,
-                    careful=crashes.is_careful(at.number),
+                    isolated=crashes.is_isolated(at.number),
                 )
                 for at in sorted(partitions, key=lambda at: at.number)
             ),

@@ -1,4 +1,4 @@
-"""How a flushed session batch is made to count."""
+"""The two ways to make a flushed session batch count: exactly once, and at least once."""
 
 import random
 import time
@@ -14,45 +14,45 @@ from recording_worker.kafka.transactions import TransactionalProducer
 from recording_worker.messages import OutputRecord
 from recording_worker.metrics import Metrics
 from recording_worker.processes.control import Flushed, Placement, WorkerChannel
-from recording_worker.processes.worker.holdings import Holding, Holdings
+from recording_worker.processes.worker.assignment import Assigned, Assignment
 from recording_worker.recording.flush import FlushedBatch
 
 log = structlog.get_logger()
 
-_NEWS_SECONDS = 5.0
-"""How long a stale membership waits for a newer one before it is tried again as it is."""
-_LONGEST_PAUSE = 5.0
+_MEMBERSHIP_TIMEOUT = 5.0
+"""How long to wait for a newer membership before the stale one is tried again."""
+_MAX_PAUSE = 5.0
 
 
 class ExactlyOnceDelivery:
     """Commits the records and the offsets in one transaction, under the supervisor's membership of the group.
 
-    Where the group has moved on, the transaction is aborted and made again once the supervisor's new membership is
-    known, without the partitions that are not ours any more: whoever has them reads their messages again. The blocks
-    of those are in the files and no committed metadata leads to them.
+    If the group has moved on, the transaction is aborted. It is made again once the supervisor's new membership is
+    known, without the partitions that are not ours any more: their new owner reads their messages again. The blocks
+    of these partitions stay in the files, but no committed metadata leads to them.
     """
 
     def __init__(
         self,
         producer: TransactionalProducer,
-        holdings: Holdings,
+        assignment: Assignment,
         channel: WorkerChannel,
         group: str,
         metrics: Metrics,
     ) -> None:
         self._producer = producer
-        self._holdings = holdings
+        self._assignment = assignment
         self._channel = channel
         self._group = group
         self._metrics = metrics
 
     def deliver(self, flushed: FlushedBatch) -> None:
-        """Called on the flush thread. Raises FlushError."""
+        """Deliver a batch; called on the flush thread. Raises FlushError."""
         attempt = 0
         while True:
-            membership, held = self._holdings.look(flushed.partitions)
+            membership, held = self._assignment.look(flushed.partitions)
             if not held:
-                log.warning("session batch discarded: none of its partitions is ours any more", batch=flushed.batch_id)
+                log.warning("session batch discarded: other hosts own all its partitions", batch=flushed.batch_id)
                 return
             outgoing = _outgoing(flushed, held, self._group)
             aborted = self._producer.transact(outgoing.records, outgoing.positions, membership)
@@ -62,31 +62,31 @@ class ExactlyOnceDelivery:
             self._metrics.transactions_aborted.labels(aborted.name).inc()
             log.warning("Kafka transaction aborted, to be tried again", error=aborted.text, batch=flushed.batch_id)
             if aborted.membership_is_stale:
-                self._holdings.wait_for_change(membership, held, _NEWS_SECONDS)
+                self._assignment.wait_for_change(membership, held, _MEMBERSHIP_TIMEOUT)
             else:
-                time.sleep(min(_LONGEST_PAUSE, 0.1 * 2**attempt) * (0.5 + random.random()))
-        self._holdings.carry(outgoing.placements)
+                time.sleep(min(_MAX_PAUSE, 0.1 * 2**attempt) * (0.5 + random.random()))
+        self._assignment.carry(outgoing.placements)
         self._channel.send(_report(flushed, outgoing, committed=True))
 
 
 class AtLeastOnceDelivery:
     """Produces the records, waits for every acknowledgement, then reports the offsets, which the supervisor commits.
 
-    After a crash in between, the batch's messages are read again: doubled, never lost.
+    After a crash in between, the batch's messages are read again: recorded twice, never lost.
     """
 
-    def __init__(self, producer: RecordProducer, holdings: Holdings, channel: WorkerChannel, group: str) -> None:
+    def __init__(self, producer: RecordProducer, assignment: Assignment, channel: WorkerChannel, group: str) -> None:
         self._producer = producer
-        self._holdings = holdings
+        self._assignment = assignment
         self._channel = channel
         self._group = group
 
     def deliver(self, flushed: FlushedBatch) -> None:
-        """Called on the flush thread. Raises FlushError."""
-        _, held = self._holdings.look(flushed.partitions)
+        """Deliver a batch; called on the flush thread. Raises FlushError."""
+        _, held = self._assignment.look(flushed.partitions)
         outgoing = _outgoing(flushed, held, self._group)
         self._producer.send(outgoing.records)
-        self._holdings.carry(outgoing.placements)
+        self._assignment.carry(outgoing.placements)
         self._channel.send(_report(flushed, outgoing, committed=False))
 
 
@@ -101,13 +101,16 @@ class _Outgoing(NamedTuple):
         return {at.partition: Position(at.offset, at.account) for at in self.placements}
 
 
-def _outgoing(flushed: FlushedBatch, held: Mapping[int, Holding], group: str) -> _Outgoing:
-    """The records and offsets of the partitions that are held, and the account of them in one place or the other."""
+def _outgoing(flushed: FlushedBatch, held: Mapping[int, Assigned], group: str) -> _Outgoing:
+    """Return the records and offsets of the partitions that are held.
+
+    Their accounts are a header of a metadata record, or wait with the offsets if there is none.
+    """
     parts = {number: flushed.partitions[number] for number in held}
     accounts = {number: held[number].account.followed_by(part.account) for number, part in parts.items()}
     metadata = [record for part in parts.values() for record in part.metadata]
     if metadata:
-        # one that its topic finds too large is left out: the smallest is the last to be
+        # a record too large for its topic is left out: the smallest is the safest
         smallest = min(range(len(metadata)), key=lambda number: len(metadata[number].value or b""))
         metadata[smallest] = metadata[smallest]._replace(headers=[account_header(flushed.topic, group, accounts)])
     placements = tuple(

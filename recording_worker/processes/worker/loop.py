@@ -27,7 +27,7 @@ from recording_worker.processes.control import (
     ToWorker,
     WorkerChannel,
 )
-from recording_worker.processes.worker.holdings import Holdings
+from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.recording.flush import Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager
 from recording_worker.settings.model import Settings
@@ -52,7 +52,7 @@ class Worker:
         pipeline: Pipeline,
         manager: SessionBatchManager,
         flusher: Flusher,
-        holdings: Holdings,
+        assignment: Assignment,
         culprits: dict[tuple[int, int], str],
         dlq_limits: DlqLimits,
         stale: Callable[[], str],
@@ -66,7 +66,7 @@ class Worker:
         self._pipeline = pipeline
         self._manager = manager
         self._flusher = flusher
-        self._holdings = holdings
+        self._assignment = assignment
         self._culprits = culprits
         self._dlq_limits = dlq_limits
         self._stale = stale
@@ -76,7 +76,7 @@ class Worker:
         """Received, and not obeyed yet."""
         self._rest: list[Message] = []
         """Messages the last batch was cut by."""
-        self._careful: set[int] = set()
+        self._isolated: set[int] = set()
         """Partitions to be read message by message. All are, while there is one."""
         self._stopping = False
         self._discarded = False
@@ -98,8 +98,8 @@ class Worker:
         self._take_orders()
         while self._orders:
             self._obey(self._orders.popleft())
-        if self._careful:
-            self._run_carefully()
+        if self._isolated:
+            self._run_isolated()
         elif self._manager.raw_bytes < self._settings.max_batch_bytes:
             self._run_batch(self._next(self._settings.poll_messages))
         elif self._flusher.wait(self._settings.poll_timeout):
@@ -109,34 +109,34 @@ class Worker:
     def _take_orders(self) -> None:
         """Receive orders. They wait for their turn, but for what the flush thread needs to know.
 
-        The order in which holdings and membership change is kept: see Holdings.
+        The order in which assignment and membership change is kept: see Assignment.
         """
         for order in self._channel.receive():
             match order:
                 case Membership(metadata):
-                    self._holdings.join(metadata)
+                    self._assignment.join(metadata)
                 case Discard(partitions):
-                    self._holdings.drop(partitions)
+                    self._assignment.drop(partitions)
                     self._orders.append(order)
                 case _:
                     self._orders.append(order)
 
     def _obey(self, order: ToWorker) -> None:
         match order:
-            case Assign(placements, careful, culprits):
-                self._holdings.take(placements)
-                self._careful.update(careful)
-                self._culprits.update(culprits)
+            case Assign(placements, isolated, poison):
+                self._assignment.take(placements)
+                self._isolated.update(isolated)
+                self._culprits.update(poison)
                 self._consumer.assign({at.partition: at.offset for at in placements})
             case Revoke(partitions):
                 self._stop_reading(partitions)
                 self._flush(partitions, FlushReason.REVOKE)
-                self._channel.send(Released(self._holdings.placements(partitions)))
-                self._holdings.drop(partitions)
+                self._channel.send(Released(self._assignment.placements(partitions)))
+                self._assignment.drop(partitions)
             case Discard(partitions):
                 self._discard(partitions)
             case Stop():
-                everything = self._holdings.partitions
+                everything = self._assignment.partitions
                 self._stop_reading(everything)
                 self._flush(everything, FlushReason.STOP)
                 self._stopping = True
@@ -151,12 +151,12 @@ class Worker:
     def _consume(self, most: int) -> list[Message]:
         messages = self._consumer.consume(most, self._settings.poll_timeout)
         for fault in self._consumer.take_faults():
-            self._careful.discard(fault.partition)
-            if placements := self._holdings.placements([fault.partition]):
+            self._isolated.discard(fault.partition)
+            if placements := self._assignment.placements([fault.partition]):
                 self._channel.send(PartitionStopped(placements[0], fault.text))
         return messages
 
-    def _run_carefully(self) -> None:
+    def _run_isolated(self) -> None:
         """The pipeline over one message, with the supervisor told of it before and after.
 
         There is no flush beside it: should the process end or hang in between, it is that message's doing.
@@ -165,7 +165,7 @@ class Worker:
             return
         self._flusher.raise_if_failed()
         messages = self._next(1)
-        held = self._holdings.placements([message.partition for message in messages])
+        held = self._assignment.placements([message.partition for message in messages])
         for placement, message in zip(held, messages, strict=False):
             self._channel.send(Decoding(placement._replace(offset=message.offset)))
         self._run_batch(messages)
@@ -196,13 +196,13 @@ class Worker:
     def _halt(self, partition: int, why: str) -> None:
         """Read a partition no more. The pipeline has held back, or discarded, what is not flushed of it."""
         self._stop_reading([partition])
-        for placement in self._holdings.placements([partition]):
+        for placement in self._assignment.placements([partition]):
             self._channel.send(PartitionStopped(placement, why, halted=True))
 
     def _stop_reading(self, partitions: Collection[int]) -> None:
         self._consumer.unassign(partitions)
         self._rest = [message for message in self._rest if message.partition not in partitions]
-        self._careful.difference_update(partitions)
+        self._isolated.difference_update(partitions)
         self._dlq_limits.forget(partitions)
         for culprit in [culprit for culprit in self._culprits if culprit[0] in partitions]:
             del self._culprits[culprit]
@@ -221,7 +221,7 @@ class Worker:
         self._metrics.sessions_revoked.set(sessions)
         self._discarded = True
         log.warning("partitions lost, what was held of them is discarded", partitions=partitions, sessions=sessions)
-        self._holdings.drop(partitions)
+        self._assignment.drop(partitions)
         # a flush in flight may hold some of these; its offsets must not count for a later hand-over
         self._wait_for_flush()
 

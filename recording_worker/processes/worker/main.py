@@ -24,8 +24,8 @@ from recording_worker.metrics import Metrics
 from recording_worker.pipeline.build import build_pipeline
 from recording_worker.pipeline.steps.halt_on_dlq import DlqLimits
 from recording_worker.processes.control import BootFailed, Channel, Progress, Ready, WorkerChannel
+from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.processes.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
-from recording_worker.processes.worker.holdings import Holdings
 from recording_worker.processes.worker.loop import Worker
 from recording_worker.recording.flush import Delivery, Flusher
 from recording_worker.recording.session_batch import SessionBatchManager
@@ -96,8 +96,8 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
     storage = open_storage(settings, metrics)
     at_exit.callback(storage.close)
     storage.check()
-    holdings = Holdings()
-    delivery = _delivery(settings, name, holdings, channel, metrics)
+    assignment = Assignment()
+    delivery = _delivery(settings, name, assignment, channel, metrics)
     flusher = Flusher(storage, delivery, settings=settings, clock=clock, metrics=metrics)
     manager = SessionBatchManager(
         settings.topic,
@@ -136,7 +136,7 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
         pipeline=pipeline,
         manager=manager,
         flusher=flusher,
-        holdings=holdings,
+        assignment=assignment,
         culprits=culprits,
         dlq_limits=dlq_limits,
         stale=stores.stale,
@@ -145,14 +145,16 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
     )
 
 
-def _delivery(settings: Settings, name: str, holdings: Holdings, channel: WorkerChannel, metrics: Metrics) -> Delivery:
+def _delivery(
+    settings: Settings, name: str, assignment: Assignment, channel: WorkerChannel, metrics: Metrics
+) -> Delivery:
     """The delivery the settings name. For transactions it waits until what the worker before left open is aborted."""
     if settings.delivery is DeliveryKind.AT_LEAST_ONCE:
-        return AtLeastOnceDelivery(RecordProducer(settings, metrics), holdings, channel, settings.group_id)
+        return AtLeastOnceDelivery(RecordProducer(settings, metrics), assignment, channel, settings.group_id)
     producer = TransactionalProducer(settings, name, metrics)
     # the broker may be away: that is no failure to start, so the supervisor is told that this is alive
     producer.begin(waiting=lambda: channel.send(Progress({}, flushing=False)))
-    return ExactlyOnceDelivery(producer, holdings, channel, settings.group_id, metrics)
+    return ExactlyOnceDelivery(producer, assignment, channel, settings.group_id, metrics)
 
 
 def _die_with(supervisor: int) -> None:

@@ -1,4 +1,4 @@
-"""Holdings: which partitions a worker has in its hands, each with the number of its hand-over."""
+"""Assignment: the partitions that a worker holds, each with its epoch."""
 
 import threading
 from collections.abc import Iterable
@@ -9,28 +9,27 @@ from recording_worker.processes.control import Placement
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
-    """A partition in our hands."""
+class Assigned:
+    """A partition that the worker holds."""
 
     epoch: int
     account: Account
-    """What was committed of it without leaving a block, and so is still to be told."""
+    """What became of messages that no metadata record tells yet; empty if all is told."""
 
 
-class Holdings:
+class Assignment:
     """Written by the worker's loop, read by its flush thread.
 
-    The group's membership is kept here as well, since the two change together: a partition that was lost is
-    dropped before a later membership is taken over, so whoever looks at both never sees the
-    later membership with the lost partition.
+    The membership of the group is kept here too, because the two change together. A lost partition is dropped before
+    the newer membership is set, so a reader of both never sees the newer membership with the lost partition.
 
-    That a flush is reported under the hand-over its messages came from is up to the loop: it lets no
-    partition be handed over again while a flush in flight may hold messages of the time before.
+    A flush must be reported under the epoch of its messages. The loop takes care of that: it accepts no partition
+    again while a flush in flight may hold messages from its earlier epoch.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._held: dict[int, Holding] = {}
+        self._held: dict[int, Assigned] = {}
         self._membership = b""
 
     @property
@@ -41,7 +40,7 @@ class Holdings:
     def take(self, placements: Iterable[Placement]) -> None:
         with self._changed:
             for at in placements:
-                self._held[at.partition] = _holding(at)
+                self._held[at.partition] = _assigned(at)
 
     def drop(self, partitions: Iterable[int]) -> None:
         with self._changed:
@@ -50,31 +49,31 @@ class Holdings:
             self._changed.notify_all()
 
     def join(self, membership: bytes) -> None:
-        """The supervisor is in the group as this from now on."""
+        """Set the membership under which offsets are committed from now on."""
         with self._changed:
             self._membership = membership
             self._changed.notify_all()
 
-    def look(self, partitions: Iterable[int]) -> tuple[bytes, dict[int, Holding]]:
-        """The group membership, and which of these partitions are in our hands, at one moment."""
+    def look(self, partitions: Iterable[int]) -> tuple[bytes, dict[int, Assigned]]:
+        """Return the membership, and those of these partitions that are held, as of one moment."""
         with self._changed:
             return self._membership, {number: self._held[number] for number in partitions if number in self._held}
 
     def wait_for_change(self, membership: bytes, partitions: Iterable[int], timeout: float) -> None:
-        """Wait until the membership is another than this, or none of these partitions is in our hands."""
+        """Wait until the membership differs from this one, or none of these partitions is held."""
         numbers = set(partitions)
         with self._changed:
             self._changed.wait_for(lambda: self._membership != membership or numbers.isdisjoint(self._held), timeout)
 
     def carry(self, placements: Iterable[Placement]) -> None:
-        """These offsets are delivered, with these accounts still to be told."""
+        """Note that everything before these offsets is delivered, and which accounts wait for the next batch."""
         with self._changed:
             for at in placements:
                 if at.partition in self._held and self._held[at.partition].epoch == at.epoch:
-                    self._held[at.partition] = _holding(at)
+                    self._held[at.partition] = _assigned(at)
 
     def placements(self, partitions: Iterable[int]) -> tuple[Placement, ...]:
-        """These partitions under their hand-overs; without those that are not in our hands any more."""
+        """Return these partitions with their epochs; without those that are not held any more."""
         with self._changed:
             return tuple(
                 Placement(number, self._held[number].epoch, self._held[number].account.next)
@@ -83,5 +82,5 @@ class Holdings:
             )
 
 
-def _holding(at: Placement) -> Holding:
-    return Holding(at.epoch, at.account or Account(at.offset, at.offset))
+def _assigned(at: Placement) -> Assigned:
+    return Assigned(at.epoch, at.account or Account(at.offset, at.offset))

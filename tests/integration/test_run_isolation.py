@@ -47,27 +47,27 @@ def test_messages_that_crash_the_core_go_to_the_dlq_and_all_others_are_recorded(
     traffic.send(50)
     traffic.send(1, text=hooks.CRASH)
     traffic.send(50)
-    culprits = {50, 101}
+    poison = {50, 101}
     service = start(environment=with_hooks)
     traffic.wait_until_committed(60)
     letters = dead_letters(broker.bootstrap_servers)
-    assert letters.keys() == culprits
+    assert letters.keys() == poison
     for letter in letters.values():
         assert letter["dlq-reason"] == "worker_crashed"
         assert letter["dlq-step"] == "set_culprits_aside"
         assert letter["dlq-error"] == "a worker that read this message ended by SIGSEGV"
-    assert recorded(service.storage).keys() == set(range(traffic.sent)) - culprits
+    assert recorded(service.storage).keys() == set(range(traffic.sent)) - poison
     assert service.metric("worker_restarts_total").keys() == {'{reason="killed"}'}
-    assert restarts(service) <= 6, "two culprits, and each may be met by another worker"
+    assert restarts(service) <= 6, "two poison messages, and each may be met by another worker"
     assert {(line["partition"], line["offset"]) for line in service.logged("message ends its worker")} == {
         (int(letter["dlq-partition"]), int(letter["dlq-offset"])) for letter in letters.values()
     }
-    wait_for(lambda: service.logged("partitions need no care any more"), "the care to end")
+    wait_for(lambda: service.logged("isolation ended"), "isolation to end")
     ended = restarts(service)
     traffic.send(60)
     traffic.wait_until_committed()
     assert service.stop() == 0
-    assert recorded(service.storage).keys() == set(range(traffic.sent)) - culprits
+    assert recorded(service.storage).keys() == set(range(traffic.sent)) - poison
     assert restarts(service) == ended
 
 
@@ -92,7 +92,7 @@ def test_a_message_that_hangs_the_core_goes_to_the_dlq(
 RAISING_STEP = f"""
 import os
 if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # a worker
-    from recording_worker.steps.resolve_team import ResolveTeam
+    from recording_worker.pipeline.steps.resolve_team import ResolveTeam
     run = ResolveTeam.run
     def raising(step, batch):
         lines = map(batch.decoded.lines, batch.ok_rows()) if len(batch) else []
@@ -174,15 +174,15 @@ def test_exactly_once_each_message_is_recorded_or_in_the_dlq(
         traffic.send(100)
         traffic.send(1, text=hooks.HANG)
         traffic.send(100)
-        culprits = {100, 201}
+        poison = {100, 201}
         traffic.wait_until_committed(120)
         letters = dead_letters(servers)
         assert {number: letter["dlq-reason"] for number, letter in letters.items()} == dict.fromkeys(
-            culprits, "worker_crashed"
+            poison, "worker_crashed"
         )
         assert restarts(service) <= 6
         assert service.stop() == 0
-        assert committed_numbers(servers) == dict.fromkeys(set(range(traffic.sent)) - culprits, 1)
+        assert committed_numbers(servers) == dict.fromkeys(set(range(traffic.sent)) - poison, 1)
     finally:
         service.kill()
         traffic.close()
