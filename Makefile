@@ -7,14 +7,16 @@ FORMATTED := $(wildcard $(foreach folder,_native _native/simd _native/text _nati
 
 SECONDS ?= 60
 
-.PHONY: help setup player demo kafka s3 stores test sanitize faults soak fuzz aarch64 lint words bench clean
+.PHONY: help setup player demo kafka s3 stores check integration test hooks sanitize faults soak fuzz aarch64 lint words bench clean
 
 help:
 	@echo "make demo   run the worker on an embedded Kafka broker with made-up traffic, and check that all of it came out"
 	@echo "make kafka  run a real Apache Kafka with the worker's topics until Ctrl-C, to try the worker on; PORT=n"
 	@echo "make s3     run a local S3 server with a bucket until Ctrl-C, to try the worker on; S3_PORT=n"
 	@echo "make stores run PostgreSQL and Redis until Ctrl-C, to try teams and restrictions on"
-	@echo "make test   run all tests, and the native core's once more under sanitizers"
+	@echo "make check  run the tests that need no servers: unit, contract, property, native"
+	@echo "make integration  run all others: they start servers, processes and a browser"
+	@echo "make test   both, and the tests of the native core once more under sanitizers"
 	@echo "make faults  crash, freeze, cut off and fill up the worker on a real Kafka, and count every message; FAULTS=n SEED=n"
 	@echo "make soak   run the worker under load, and check that nothing grows; MINUTES=n"
 	@echo "make fuzz   fuzz each stage of the native core; SECONDS=n per stage"
@@ -56,14 +58,26 @@ stores: setup
 	@tools/system-packages $(PYTHON) servers
 	@$(BIN)/python -m tests.servers.stores
 
-test: setup player sanitize
+test: check sanitize integration
+
+# As many at a time as there are cores, but no more than that are worth their start.
+CHECK := unit or contract or property or native
+check: setup
+	@echo "check: running the tests that need no servers"
+	@$(BIN)/python -m pytest -m "$(CHECK)" -n auto --maxprocesses 8
+
+# These mostly wait, so more of them run at a time than there are cores. Each process has servers of its own.
+INTEGRATION_PROCESSES ?= 4
+integration: setup player hooks
 	@tools/system-packages $(PYTHON) kafka
 	@tools/system-packages $(PYTHON) servers
 	@tools/system-packages $(PYTHON) browser
-	@echo "test: building the native core with test hooks (half a minute when it has changed)"
+	@echo "integration: running the tests with servers, processes and a browser"
+	@$(BIN)/python -m pytest -m "not ($(CHECK))" -n $(INTEGRATION_PROCESSES) --dist worksteal
+
+hooks: setup
+	@echo "hooks: building the native core with test hooks (half a minute when it has changed)"
 	@$(BIN)/python -m tests.hooks
-	@echo "test: running the tests"
-	@$(BIN)/python -m pytest
 
 # The native core's tests against a build of it with AddressSanitizer and UndefinedBehaviorSanitizer.
 # Python itself leaks by design at its exit, so leaks are not looked for, and sanitizers take memory of their own.
@@ -78,10 +92,8 @@ sanitize: setup
 
 FAULTS  ?= 200
 MINUTES ?= 20
-faults: setup
+faults: setup hooks
 	@tools/system-packages $(PYTHON) kafka
-	@echo "faults: building the native core with test hooks (half a minute when it has changed)"
-	@$(BIN)/python -m tests.hooks
 	@$(BIN)/python -m tests.faults.run --publish --faults $(FAULTS) $(if $(SEED),--seed $(SEED))
 
 soak: setup

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,3 +18,18 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 # A job in a shell's background begins with Ctrl-C ignored, and hands that on to what the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+_TESTS = Path(__file__).parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register a marker for each folder of tests."""
+    for folder in sorted({path.relative_to(_TESTS).parts[0] for path in _TESTS.glob("*/**/test_*.py")}):
+        config.addinivalue_line("markers", f"{folder}: the tests of tests/{folder}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with the name of its folder."""
+    for item in items:
+        if item.path.is_relative_to(_TESTS):
+            item.add_marker(item.path.relative_to(_TESTS).parts[0])

@@ -3,6 +3,7 @@
 `python -m tests.hooks` makes the build, so that no test has to wait for it. It is made once a change of the core.
 """
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -18,17 +19,20 @@ _BUILD = _ROOT / "build" / "hooks"
 
 
 def build() -> Path:
-    """The native core with the hooks, built where it is not up to date."""
+    """Return the native core with the hooks; build it if it is not up to date, in one process at a time."""
     folders = ["--build-lib", str(_BUILD / "lib"), "--build-temp", str(_BUILD / "temp")]
-    done = subprocess.run(
-        [sys.executable, "setup.py", "--quiet", "build_ext", *folders],
-        cwd=_ROOT,
-        env=os.environ | {"RECORDING_WORKER_BUILD": "hooks"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    _BUILD.mkdir(parents=True, exist_ok=True)
+    with (_BUILD / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(
+            [sys.executable, "setup.py", "--quiet", "build_ext", *folders],
+            cwd=_ROOT,
+            env=os.environ | {"RECORDING_WORKER_BUILD": "hooks"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr
     [library] = (_BUILD / "lib" / "recording_worker").glob("_native.*.so")
     return library

@@ -59,6 +59,46 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
         assert (done.code, done.error) == (3, f"can't listen on 127.0.0.1:{port}: Address already in use")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "error"),
+    [
+        ("--session session-1", 1, "session session-1 is in several teams: say which with --team (1, 2)"),
+        ("--session nobody --html {}/x", 1, "no session nobody in 2 batch files"),
+        ("--session other --html {}/none/x", 2, "{}/none/x: No such file or directory"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, arguments: str, code: int, error: str) -> None:
+    write_batch_file(tmp_path, block([(1, [line(1)])]), block([(3, [line(9)])], "other"))
+    write_batch_file(tmp_path, block([(5, [line(5)])], team_id=2))
+    done = run("play", tmp_path, *arguments.format(tmp_path).split())
+    assert done.code == code
+    assert done.error.startswith(error.format(tmp_path))
+
+
+def test_a_damaged_file_does_not_hide_the_others(tmp_path: Path) -> None:
+    write_batch_file(tmp_path, block([(3, [line(9)])]))
+    damaged = write_batch_file(tmp_path, block([(6, [line(6)])]))
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    page = tmp_path / "page.html"
+    done = run("play", tmp_path, "--session", "session-1", "--html", page)
+    assert done.code == 1
+    assert done.error.startswith(f"{damaged}: zstd data without an index at its end")
+    assert "Left out: " in page.read_text()
+
+
+def test_a_damaged_block_does_not_hide_the_others(tmp_path: Path) -> None:
+    write_batch_file(tmp_path, block([(3, [line(9)])]))
+    damaged = write_batch_file(tmp_path, block([(6, [line(6, text="x" * 100)])]))
+    content = bytearray(damaged.read_bytes())
+    content[20] ^= 0xFF
+    damaged.write_bytes(content)
+    page = tmp_path / "page.html"
+    done = run("play", tmp_path, "--session", "session-1", "--html", page)
+    assert done.code == 1
+    assert done.error.startswith(f"{damaged}: block at byte 0 is damaged")
+    assert f"Left out: {damaged}: block at byte 0 is damaged" in page.read_text()
+
+
 def test_files_of_packed_events_play_as_those_of_unpacked_ones(tmp_path: Path) -> None:
     kept, unpacked = (sessions(tmp_path / name, flag) for name, flag in (("a", "--no-"), ("b", "--")))
     assert len(kept) == 12

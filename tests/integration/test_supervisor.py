@@ -10,9 +10,9 @@ from recording_worker.metrics import Metrics
 from recording_worker.processes.supervisor.loop import Supervisor
 from recording_worker.settings.model import Delivery, Settings
 from tests.builders import FakeClock
+from tests.integration import fake_workers
 from tests.integration.conftest import PARTITIONS
 from tests.integration.service import GROUP, TOPIC
-from tests.unit import fake_workers
 
 CLOCK = FakeClock()
 

@@ -1,18 +1,12 @@
-"""The commands that read batch files, as processes of their own."""
+"""The commands that read batch files."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.batch_files import block, line, write_batch_file
-
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "recording_worker", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+from tests.unit.command import run
 
 
 @pytest.fixture
@@ -25,16 +19,16 @@ def folder(tmp_path: Path) -> Path:
 
 def test_blocks_lists_every_block(folder: Path) -> None:
     done = run("blocks", folder)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("session-1") == 3
-    assert done.stdout.splitlines()[-1].startswith("2 files, 4 blocks, 3 sessions, 7 events, ")
-    assert "2026-11-18 11:06:40" in done.stdout
+    assert (done.code, done.err) == (0, "")
+    assert done.out.count("session-1") == 3
+    assert done.out.splitlines()[-1].startswith("2 files, 4 blocks, 3 sessions, 7 events, ")
+    assert "2026-11-18 11:06:40" in done.out
 
 
 def test_blocks_as_json(folder: Path) -> None:
     done = run("blocks", folder, "--json")
-    assert (done.returncode, done.stderr) == (0, "")
-    listed = [json.loads(text) for text in done.stdout.splitlines()]
+    assert (done.code, done.err) == (0, "")
+    listed = [json.loads(text) for text in done.out.splitlines()]
     found = [(entry["team_id"], entry["session_id"], entry["messages"], entry["events"]) for entry in listed]
     assert sorted(found) == [
         (1, "other", 1, 1),
@@ -49,10 +43,10 @@ def test_blocks_as_json(folder: Path) -> None:
 
 def test_export_writes_a_sessions_events(folder: Path) -> None:
     done = run("export", folder, "--session", "session-1", "--team", 1)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.encode().splitlines() == [line(1), line(2), line(3), line(4)]
+    assert (done.code, done.err) == (0, "")
+    assert done.out.encode().splitlines() == [line(1), line(2), line(3), line(4)]
     done = run("export", folder, "--session", "other")
-    assert done.stdout.encode() == line(9) + b"\n"
+    assert done.out.encode() == line(9) + b"\n"
 
 
 @pytest.mark.parametrize(
@@ -62,9 +56,6 @@ def test_export_writes_a_sessions_events(folder: Path) -> None:
         ("export {} --session nobody", 1, "no session nobody in 2 batch files: `recording-worker sessions` lists"),
         ("export {} --session other --team 7", 1, "no session other of team 7 in 2 batch files"),
         ("export {}/notes --session other", 1, "{}/notes: no index at its end: not a batch file"),
-        ("play {} --session session-1", 1, "session session-1 is in several teams: say which with --team (1, 2)"),
-        ("play {} --session nobody --html {}/x", 1, "no session nobody in 2 batch files"),
-        ("play {} --session other --html {}/none/x", 2, "{}/none/x: No such file or directory"),
         ("play {} --session other --port 70000", 2, "Invalid value for '--port'"),
         ("blocks {}/notes", 1, "{}/notes: no index at its end: not a batch file"),
         ("blocks {}/nowhere", 2, "{}/nowhere: No such file or directory"),
@@ -78,35 +69,32 @@ def test_export_writes_a_sessions_events(folder: Path) -> None:
 def test_what_is_wrong_is_said_in_one_line(folder: Path, arguments: str, code: int, error: str) -> None:
     (folder / "notes").write_text("some notes that are no batch file")
     done = run(*(argument.format(folder) for argument in arguments.split()))
-    assert done.returncode == code
-    assert done.stderr.startswith(f"recording-worker: error: {error.format(folder)}")
-    assert len(done.stderr.splitlines()) == 1
+    assert done.code == code
+    assert done.err.startswith(f"recording-worker: error: {error.format(folder)}")
+    assert len(done.err.splitlines()) == 1
 
 
 def test_play_without_its_player_says_how_to_get_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "empty"))
     done = run("play", folder, "--session", "other")
-    assert done.returncode == 3
-    assert done.stderr.startswith("recording-worker: error: the player (@rrweb/replay ")
-    assert "fetch it once, with `make player`" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert done.code == 3
+    assert done.err.startswith("recording-worker: error: the player (@rrweb/replay ")
+    assert "fetch it once, with `make player`" in done.err
+    assert len(done.err.splitlines()) == 1
 
 
 def test_a_damaged_file_does_not_hide_the_others(folder: Path) -> None:
     damaged = write_batch_file(folder, block([(6, [line(6)])], "other"))
     damaged.write_bytes(damaged.read_bytes()[:-1])
     listed = run("blocks", folder, "--json")
-    assert listed.returncode == 1
-    assert len(listed.stdout.splitlines()) == 4
+    assert listed.code == 1
+    assert len(listed.out.splitlines()) == 4
     exported = run("export", folder, "--session", "other")
-    assert exported.returncode == 1
-    assert exported.stdout.encode() == line(9) + b"\n"
-    played = run("play", folder, "--session", "other", "--html", folder / "page.html")
-    assert played.returncode == 1
-    assert "Left out: " in (folder / "page.html").read_text()
-    for done in (listed, exported, played):
-        assert done.stderr.startswith(f"recording-worker: error: {damaged}: zstd data without an index at its end")
-        assert len(done.stderr.splitlines()) == 1
+    assert exported.code == 1
+    assert exported.out.encode() == line(9) + b"\n"
+    for done in (listed, exported):
+        assert done.err.startswith(f"recording-worker: error: {damaged}: zstd data without an index at its end")
+        assert len(done.err.splitlines()) == 1
 
 
 def test_a_damaged_block_does_not_hide_the_others(folder: Path) -> None:
@@ -114,55 +102,22 @@ def test_a_damaged_block_does_not_hide_the_others(folder: Path) -> None:
     content = bytearray(damaged.read_bytes())
     content[20] ^= 0xFF
     damaged.write_bytes(content)
-    exported = run("export", folder, "--session", "other")
-    played = run("play", folder, "--session", "other", "--html", folder / "page.html")
-    assert exported.stdout.encode() == line(9) + b"\n"
-    assert f"Left out: {damaged}: block at byte 0 is damaged" in (folder / "page.html").read_text()
-    for done in (exported, played):
-        assert done.returncode == 1
-        assert done.stderr.startswith(f"recording-worker: error: {damaged}: block at byte 0 is damaged")
-        assert len(done.stderr.splitlines()) == 1
+    done = run("export", folder, "--session", "other")
+    assert done.code == 1
+    assert done.out.encode() == line(9) + b"\n"
+    assert done.err.startswith(f"recording-worker: error: {damaged}: block at byte 0 is damaged")
+    assert len(done.err.splitlines()) == 1
 
 
 def test_a_file_url_is_as_good_as_a_path(folder: Path) -> None:
     for url in (folder.as_uri(), *(path.as_uri() for path in folder.rglob("*-*-*"))):
         done = run("blocks", url, "--json")
-        assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout
-
-
-def test_a_reader_that_has_gone_ends_it_quietly(tmp_path: Path) -> None:
-    write_batch_file(tmp_path, *[block([(n, [line(n, text="x" * 1000)] * 50)]) for n in range(100)])
-    for command in (["export", "--session", "session-1"], ["blocks", "--json"], ["blocks"]):
-        writer = subprocess.Popen(
-            [sys.executable, "-m", "recording_worker", *command, tmp_path],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        assert writer.stdout is not None
-        assert writer.stderr is not None
-        writer.stdout.read(10)
-        writer.stdout.close()
-        assert writer.stderr.read() == b""
-        writer.stderr.close()
-        assert writer.wait() in (0, 1)
-
-
-def test_a_full_disk_is_said_in_one_line(folder: Path) -> None:
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "recording_worker", "export", folder, "--session", "other"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 1
-    assert done.stderr == "recording-worker: error: can't write to standard output: No space left on device\n"
+        assert (done.code, done.err) == (0, "")
+        assert done.out
 
 
 def test_text_from_outside_can_not_drive_the_terminal(tmp_path: Path) -> None:
     write_batch_file(tmp_path, block([(1, [line(1)])], "\x1b[31mred[bold]\n"))
     done = run("blocks", tmp_path)
-    assert "\\x1b[31mred[bold]\\n" in done.stdout
-    assert "\x1b" not in done.stdout
+    assert "\\x1b[31mred[bold]\\n" in done.out
+    assert "\x1b" not in done.out

@@ -1,4 +1,4 @@
-"""`recording-worker sessions`, as a process of its own."""
+"""`recording-worker sessions`."""
 
 import json
 from dataclasses import replace
@@ -10,7 +10,7 @@ import pytest
 
 from tests.batch_files import block, line, write_batch_file
 from tests.builders import NOW_MS
-from tests.unit.test_cli_reading import run
+from tests.unit.command import run
 
 HOUR = 3_600_000
 
@@ -45,8 +45,8 @@ def folder(tmp_path: Path) -> Path:
 def listed(folder: Path, *arguments: str) -> str:
     """The ids of the listed sessions."""
     done = run("sessions", folder, "--json", *arguments)
-    assert (done.returncode, done.stderr) == (0, "")
-    return " ".join(json.loads(text)["session_id"] for text in done.stdout.splitlines())
+    assert (done.code, done.err) == (0, "")
+    return " ".join(json.loads(text)["session_id"] for text in done.out.splitlines())
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_sorted_and_filtered(folder: Path, arguments: str, expected: str) -> Non
 
 def test_the_table(folder: Path) -> None:
     done = run("sessions", folder)
-    assert (done.returncode, done.stderr) == (0, "")
-    rows = [text.split() for text in done.stdout.splitlines() if text.strip()]
+    assert (done.code, done.err) == (0, "")
+    rows = [text.split() for text in done.out.splitlines() if text.strip()]
     heads = "session team distinct id start (UTC) length events blocks size playable disorder gaps"
     assert " ".join(rows[0]) == heads
     size = len(line(NOW_MS)) + 1
@@ -91,9 +91,9 @@ def test_the_table(folder: Path) -> None:
     assert rows[5][-4:] == ["bytes", "yes", "?", "?"]
     assert " ".join(rows[6]).startswith("4 sessions in 3 files, 12 events, ")
     done = run("sessions", folder, "--limit", 1)
-    assert "1 of 4 sessions in 3 files, 12 events" in done.stdout
+    assert "1 of 4 sessions in 3 files, 12 events" in done.out
     done = run("sessions", folder, "--team", 3)
-    assert done.stdout == "0 sessions in 3 files, 0 events, 0 bytes of lines\n"
+    assert done.out == "0 sessions in 3 files, 0 events, 0 bytes of lines\n"
 
 
 @pytest.mark.parametrize(
@@ -107,18 +107,18 @@ def test_the_table(folder: Path) -> None:
 )
 def test_what_is_wrong_is_said_in_one_line(folder: Path, arguments: str, code: int, error: str) -> None:
     done = run("sessions", folder, *arguments.split())
-    assert (done.returncode, done.stdout) == (code, "")
-    assert done.stderr.startswith(f"recording-worker: error: {error}")
-    assert len(done.stderr.splitlines()) == 1
+    assert (done.code, done.out) == (code, "")
+    assert done.err.startswith(f"recording-worker: error: {error}")
+    assert len(done.err.splitlines()) == 1
 
 
 def test_a_snappy_file_is_named_and_the_others_are_listed(folder: Path) -> None:
     snappy = folder / "blocks" / "30d" / "0000-1-01890a5d-ac96-774b-bcce-b302099a8057"
     snappy.write_bytes(bytes(cramjam.snappy.compress_raw(line(1))))
     done = run("sessions", folder, "--json")
-    assert done.returncode == 1
-    assert len(done.stdout.splitlines()) == 4
-    (error,) = done.stderr.splitlines()
+    assert done.code == 1
+    assert len(done.out.splitlines()) == 4
+    (error,) = done.err.splitlines()
     assert error.startswith(f"recording-worker: error: {snappy}: no index at its end: ")
     assert "codec snappy, which has no index" in error
 
@@ -126,6 +126,6 @@ def test_a_snappy_file_is_named_and_the_others_are_listed(folder: Path) -> None:
 def test_text_from_outside_can_not_drive_the_terminal(tmp_path: Path) -> None:
     write_batch_file(tmp_path, session("\x1b[31mred[bold]\n", 1, 0, 0, distinct_id="\x1b]0;title\x07"))
     done = run("sessions", tmp_path)
-    assert "\\x1b[31mred[bold]\\n" in done.stdout
-    assert "\\x1b]0;title\\x07" in done.stdout
-    assert "\x1b" not in done.stdout
+    assert "\\x1b[31mred[bold]\\n" in done.out
+    assert "\\x1b]0;title\\x07" in done.out
+    assert "\x1b" not in done.out

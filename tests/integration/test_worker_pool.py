@@ -12,7 +12,7 @@ from recording_worker.processes.control import FromWorker, Released, Stop
 from recording_worker.processes.supervisor.pool import WorkerExit, WorkerMain, WorkerPool, respawn_delay
 from recording_worker.settings.model import Settings
 from tests.builders import FakeClock
-from tests.unit import fake_workers
+from tests.integration import fake_workers
 
 PoolOf = Callable[..., WorkerPool]
 
