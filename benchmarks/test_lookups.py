@@ -17,7 +17,7 @@ from recording_worker.lookups.teams.service import Team
 from recording_worker.messages import Message
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
-from recording_worker.pipeline.build import Step
+from recording_worker.pipeline.step import Step
 from recording_worker.pipeline.steps.apply_restrictions import ApplyRestrictions
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 from recording_worker.pipeline.steps.resolve_team import ResolveTeam

@@ -11,7 +11,8 @@ from recording_worker.lookups.restrictions.refreshed import RefreshedRestriction
 from recording_worker.lookups.teams.any_token import AnyTokenTeams
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
-from recording_worker.pipeline.build import Pipeline, Step, build_pipeline
+from recording_worker.pipeline.build import Pipeline, build_pipeline
+from recording_worker.pipeline.step import Step
 from recording_worker.recording.flush import FlushedBatch, Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
 from recording_worker.settings.model import Codec, Settings

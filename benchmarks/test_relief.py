@@ -9,7 +9,7 @@ import pytest
 from recording_worker.clock import SystemClock
 from recording_worker.messages import Message
 from recording_worker.pipeline.batch import MessageBatch
-from recording_worker.pipeline.build import Step
+from recording_worker.pipeline.step import Step
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 from recording_worker.pipeline.steps.redirect_hot_sessions import RedirectHotSessions
 from recording_worker.pipeline.steps.shed_lag import ShedLag

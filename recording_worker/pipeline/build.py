@@ -1,9 +1,7 @@
 """The pipeline: the steps a batch of messages goes through, in order; nothing else."""
 
 import time
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Protocol
+from collections.abc import Collection, Sequence
 
 from recording_worker._native import Decoder
 from recording_worker.clock import Clock
@@ -13,6 +11,7 @@ from recording_worker.lookups.teams.service import TeamService
 from recording_worker.messages import Message
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.step import Step
 from recording_worker.pipeline.steps.apply_restrictions import ApplyRestrictions
 from recording_worker.pipeline.steps.collect_batch_metrics import CollectBatchMetrics
 from recording_worker.pipeline.steps.flush_batch import FlushBatch, FlushThread
@@ -27,29 +26,21 @@ from recording_worker.pipeline.steps.pin_retention import PinRetention
 from recording_worker.pipeline.steps.record_session_event import RecordSessionEvent
 from recording_worker.pipeline.steps.redirect_hot_sessions import RedirectHotSessions
 from recording_worker.pipeline.steps.resolve_team import ResolveTeam
-from recording_worker.pipeline.steps.set_culprits_aside import SetCulpritsAside
+from recording_worker.pipeline.steps.set_poison_messages_aside import PoisonMessages, SetPoisonMessagesAside
 from recording_worker.pipeline.steps.shed_lag import ShedLag
 from recording_worker.pipeline.steps.track_lib_version import TrackLibVersion
 from recording_worker.recording.session_batch import SessionBatchManager
 from recording_worker.settings.model import Settings
 
 _DAY_MS = 86_400_000
-_NONE: Mapping[tuple[int, int], str] = MappingProxyType({})
-
-
-class Step(Protocol):
-    """One step of the pipeline. A step runs over the whole batch and calls no other step."""
-
-    name: str
-
-    def run(self, batch: MessageBatch) -> None:
-        """Do the step for all rows that are still ok. A bad message is a disposition; an exception is a fault."""
 
 
 class Pipeline:
     """Runs the steps over batches, and times each step."""
 
-    def __init__(self, steps: Sequence[Step], metrics: Metrics) -> None:
+    def __init__(self, steps: Sequence[Step], poison: SetPoisonMessagesAside, metrics: Metrics) -> None:
+        """`poison` is the one of the steps that learns about messages from outside."""
+        self._poison = poison
         self._steps = [(step, metrics.step_seconds.labels(step.name)) for step in steps]
 
     def run(self, batch: MessageBatch) -> list[Message]:
@@ -66,6 +57,15 @@ class Pipeline:
             seconds.inc(time.perf_counter() - started)
         return rest
 
+    def set_aside(self, poison: PoisonMessages) -> None:
+        """Send these messages to the DLQ when they come, without decoding them."""
+        self._poison.add(poison)
+
+    def forget(self, partitions: Collection[int]) -> None:
+        """Drop what the steps know about these partitions: they are read no longer, or from another offset."""
+        for step, _ in self._steps:
+            step.forget(partitions)
+
 
 def build_pipeline(
     settings: Settings,
@@ -77,15 +77,12 @@ def build_pipeline(
     clock: Clock,
     metrics: Metrics,
     redis: Redis | None = None,
-    culprits: Mapping[tuple[int, int], str] = _NONE,
-    dlq_limits: DlqLimits | None = None,
     offline: bool = False,
 ) -> Pipeline:
-    """The worker's pipeline. `offline`: each message's Kafka timestamp counts as now, instead of the clock.
+    """Build the pipeline of a worker.
 
-    `redis` keeps what is known of sessions; without it new ones are not limited, nor periods pinned.
-    `culprits`: (partition, offset) of messages not to be decoded → how a worker ended at them.
-    `dlq_limits`: when a partition halts; never where that is None.
+    `redis` keeps what is known about sessions. Without it, new sessions are not limited and periods are not pinned.
+    `offline`: the Kafka timestamp of each message counts as now, instead of the clock, and no partition halts.
     """
     now = None if offline else clock
     decoder = Decoder(
@@ -94,15 +91,16 @@ def build_pipeline(
         max_decoded_bytes=settings.max_decoded_bytes,
         unpack_client_compression=settings.unpacks_client_compression,
     )
+    poison = SetPoisonMessagesAside()
     return Pipeline(
         [
             CollectBatchMetrics(metrics),
             ParseHeaders(),
             ApplyRestrictions(restrictions, consumes_overflow=settings.consumes_overflow),
             *_relief_steps(settings, now),
-            SetCulpritsAside(culprits),
+            poison,
             ParseSessionRecordingMessage(decoder, now, settings.max_timestamp_diff_days, metrics),
-            *([HaltOnDlq(dlq_limits, manager, metrics)] if dlq_limits is not None else []),
+            *_limit_steps(settings, manager, metrics, offline=offline),
             ResolveTeam(teams),
             *(_session_steps(settings, redis, clock, metrics) if redis is not None else []),
             ObtainBatch(manager),
@@ -112,6 +110,7 @@ def build_pipeline(
             HandleIngestionWarnings(settings.warnings_topic, teams, settings.warning_debounce_seconds, now, metrics),
             FlushBatch(manager, flusher, metrics),
         ],
+        poison,
         metrics,
     )
 
@@ -126,6 +125,14 @@ def _relief_steps(settings: Settings, now: Clock | None) -> list[Step]:
     if settings.hot_session_bytes_per_minute is not None:
         steps.append(RedirectHotSessions(settings.hot_session_bytes_per_minute))
     return steps
+
+
+def _limit_steps(settings: Settings, manager: SessionBatchManager, metrics: Metrics, *, offline: bool) -> list[Step]:
+    """What stops a partition whose messages this worker can't read: not offline, where no partition can stop."""
+    limits = DlqLimits(
+        consecutive=settings.dlq_halt_consecutive, ratio=settings.dlq_halt_ratio, window=settings.dlq_halt_window
+    )
+    return [HaltOnDlq(limits, manager, metrics)] if limits.are_set and not offline else []
 
 
 def _session_steps(settings: Settings, redis: Redis, clock: Clock, metrics: Metrics) -> list[Step]:

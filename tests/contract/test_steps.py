@@ -12,7 +12,8 @@ from recording_worker.lookups.teams.service import Team
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
-from recording_worker.pipeline.build import Pipeline, Step, build_pipeline
+from recording_worker.pipeline.build import Pipeline, build_pipeline
+from recording_worker.pipeline.step import Step
 from recording_worker.pipeline.steps.apply_restrictions import ApplyRestrictions
 from recording_worker.pipeline.steps.collect_batch_metrics import CollectBatchMetrics
 from recording_worker.pipeline.steps.flush_batch import FlushBatch
@@ -27,7 +28,7 @@ from recording_worker.pipeline.steps.pin_retention import PinRetention
 from recording_worker.pipeline.steps.record_session_event import RecordSessionEvent
 from recording_worker.pipeline.steps.redirect_hot_sessions import RedirectHotSessions
 from recording_worker.pipeline.steps.resolve_team import ResolveTeam
-from recording_worker.pipeline.steps.set_culprits_aside import SetCulpritsAside
+from recording_worker.pipeline.steps.set_poison_messages_aside import SetPoisonMessagesAside
 from recording_worker.pipeline.steps.shed_lag import ShedLag
 from recording_worker.pipeline.steps.track_lib_version import TrackLibVersion
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
@@ -75,7 +76,13 @@ class SessionsRedis:
 
 
 REDIS = SessionsRedis()
-CULPRITS = {(0, 13): "SIGSEGV"}
+POISON = {(0, 13): "SIGSEGV"}
+
+
+def poison_step() -> SetPoisonMessagesAside:
+    step = SetPoisonMessagesAside()
+    step.add(POISON)
+    return step
 
 
 def new_manager() -> SessionBatchManager:
@@ -91,7 +98,7 @@ STEPS: dict[str, tuple[Callable[[SessionBatchManager], Step], set[Disposition]]]
     ),
     "shed_lag": (lambda _: ShedLag(3600.0, 1.0, CLOCK), {Disposition.REDIRECT}),
     "redirect_hot_sessions": (lambda _: RedirectHotSessions(10_000), {Disposition.REDIRECT}),
-    "set_culprits_aside": (lambda _: SetCulpritsAside(CULPRITS), {Disposition.DLQ}),
+    "set_poison_messages_aside": (lambda _: poison_step(), {Disposition.DLQ}),
     "parse_session_recording_message": (
         lambda _: ParseSessionRecordingMessage(Decoder(), CLOCK, 7.0, METRICS),
         {Disposition.DLQ, Disposition.DROP},
@@ -255,7 +262,7 @@ def test_what_a_poll_decodes_to_is_bounded_and_the_rest_comes_first_next_time() 
 
 
 def pipeline_of(manager: SessionBatchManager, flusher: KeepingFlusher, topic: str = "recordings") -> Pipeline:
-    return build_pipeline(
+    pipeline = build_pipeline(
         Settings(
             topic=topic,
             any_token=True,
@@ -271,5 +278,6 @@ def pipeline_of(manager: SessionBatchManager, flusher: KeepingFlusher, topic: st
         clock=CLOCK,
         metrics=Metrics(),
         redis=REDIS,
-        culprits=CULPRITS,
     )
+    pipeline.set_aside(POISON)
+    return pipeline

@@ -54,7 +54,7 @@ def test_messages_that_crash_the_core_go_to_the_dlq_and_all_others_are_recorded(
     assert letters.keys() == poison
     for letter in letters.values():
         assert letter["dlq-reason"] == "worker_crashed"
-        assert letter["dlq-step"] == "set_culprits_aside"
+        assert letter["dlq-step"] == "set_poison_messages_aside"
         assert letter["dlq-error"] == "a worker that read this message ended by SIGSEGV"
     assert recorded(service.storage).keys() == set(range(traffic.sent)) - poison
     assert service.metric("worker_restarts_total").keys() == {'{reason="killed"}'}

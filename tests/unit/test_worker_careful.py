@@ -11,20 +11,21 @@ from tests.builders import message
 from tests.unit.worker_bench import Bench, assigned
 
 
+@pytest.mark.parametrize("bench", [{"max_batch_bytes": 10_000}], indirect=True)
 def test_careful_reading_takes_one_message_at_a_time_and_tells_of_each(bench: Bench) -> None:
     bench.comes(message(7), message(3, partition=1), message(8))
     order = Assign(assigned(0, 1, epoch=4).placements, isolated=(0,), poison={(0, 8): "SIGSEGV"})
     assert bench.turn(order) == [Decoding(Placement(0, 4, 7)), Decoded()]
     assert bench.pipeline.runs == [[7]]
-    assert bench.culprits == {(0, 8): "SIGSEGV"}
     assert bench.turn() == [Decoding(Placement(1, 4, 3)), Decoded()], "also of its other partitions"
     assert bench.turn() == [Decoding(Placement(0, 4, 8)), Decoded()]
     assert bench.turn() == []
     assert bench.pipeline.runs == [[7], [3], [8], []]
+    assert bench.held == {0: [7], 1: [3]}, "the poison message is not decoded"
 
 
+@pytest.mark.parametrize("bench", [{"cut_after": 1}], indirect=True)
 def test_messages_that_wait_are_read_carefully_too(bench: Bench) -> None:
-    bench.pipeline.most = 1
     bench.comes(*(message(offset) for offset in range(3)))
     bench.turn(assigned(0))
     polls = bench.consumer.polls
@@ -80,13 +81,12 @@ def test_a_partition_that_stopped_holds_up_no_other(bench: Bench) -> None:
     assert bench.pipeline.runs[-1] == [0, 1]
 
 
-def test_care_and_culprits_go_with_their_partition(bench: Bench) -> None:
-    culprits = {(0, 8): "SIGSEGV", (1, 9): "SIGBUS"}
-    bench.turn(Assign(assigned(0, 1).placements, isolated=(0, 1), poison=culprits))
+def test_care_and_poison_messages_go_with_their_partition(bench: Bench) -> None:
+    poison = {(0, 8): "SIGSEGV", (1, 9): "SIGBUS"}
+    bench.turn(Assign(assigned(0, 1).placements, isolated=(0, 1), poison=poison))
     bench.turn(Revoke((0,)))
-    assert bench.culprits == {(1, 9): "SIGBUS"}
     bench.turn(Discard((1,)))
-    assert bench.culprits == {}
-    bench.comes(message(0, partition=2), message(1, partition=2))
-    assert bench.turn(assigned(2)) == []
-    assert bench.pipeline.runs[-1] == [0, 1]
+    bench.comes(message(8, partition=0), message(9, partition=1))
+    assert bench.turn(assigned(0, 1, epoch=2)) == []
+    assert bench.pipeline.runs[-1] == [8, 9]
+    assert bench.held == {0: [8], 1: [9]}

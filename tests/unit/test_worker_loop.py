@@ -3,7 +3,6 @@ import pytest
 from recording_worker.errors import FlushError
 from recording_worker.formats.accounts import Account
 from recording_worker.kafka.consumer import OffsetGap, PartitionFault, PartitionState
-from recording_worker.outcome import Disposition, Reason
 from recording_worker.processes.control import (
     Discard,
     Membership,
@@ -15,8 +14,8 @@ from recording_worker.processes.control import (
     Stop,
     ToWorker,
 )
-from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
-from tests.builders import batch, message
+from recording_worker.recording.session_batch import FlushReason
+from tests.builders import message
 from tests.unit.worker_bench import Bench, assigned
 
 
@@ -29,8 +28,8 @@ def test_reads_what_it_was_given_and_runs_the_pipeline(bench: Bench) -> None:
     assert bench.pipeline.runs[-1] == [], "an empty batch, so that a session batch is flushed by its age"
 
 
+@pytest.mark.parametrize("bench", [{"cut_after": 2}], indirect=True)
 def test_messages_a_batch_was_cut_by_lead_the_next(bench: Bench) -> None:
-    bench.pipeline.most = 2
     bench.comes(*(message(offset) for offset in range(3)))
     bench.turn(assigned(0))
     bench.comes(message(3))
@@ -62,9 +61,9 @@ def test_a_full_batch_behind_a_flush_stops_the_polling_but_not_the_orders(bench:
     assert bench.pipeline.runs[-1] == [11]
 
 
+@pytest.mark.parametrize("bench", [{"cut_after": 5}], indirect=True)
 def test_the_rest_of_a_cut_batch_waits_while_the_session_batch_is_full(bench: Bench) -> None:
     bench.turn(assigned(0))
-    bench.pipeline.most = 5
     bench.flusher.takes_waits = 3
     bench.comes(*(message(offset) for offset in range(12)))
     for _ in range(8):
@@ -72,8 +71,8 @@ def test_the_rest_of_a_cut_batch_waits_while_the_session_batch_is_full(bench: Be
     assert [run for run in bench.pipeline.runs if run] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11]]
 
 
+@pytest.mark.parametrize("bench", [{"cut_after": 2}], indirect=True)
 def test_revoked_partitions_are_flushed_then_released(bench: Bench) -> None:
-    bench.pipeline.most = 2
     bench.comes(message(0), message(0, partition=1), message(1))
     bench.turn(assigned(0, 1))
     bench.flusher.takes_waits = 3
@@ -105,7 +104,7 @@ def test_lost_partitions_are_discarded(bench: Bench) -> None:
     bench.comes(message(0), message(0, partition=1))
     bench.turn(assigned(0, 1))
     assert bench.turn(Discard((0,))) == []
-    assert bench.manager.held == {1: [0]}
+    assert bench.held == {1: [0]}
     assert bench.flusher.flushed == []
     assert bench.assignment.placements([0, 1]) == (Placement(1, 1, 0),)
     assert bench.metrics.sessions_revoked._value.get() == 1
@@ -145,23 +144,17 @@ def test_a_flush_that_is_waited_for_learns_of_losses_then_of_the_new_membership(
     assert bench.assignment.placements([0, 1]) == (Placement(0, 2, 0),)
 
 
+@pytest.mark.parametrize("bench", [{"cut_after": 1}], indirect=True)
 def test_a_gap_in_the_log_is_skipped_after_what_was_read_before_it(bench: Bench) -> None:
-    batch = SessionBatchRecorder("recordings", None, started=0.0)
-    batch.partition(0).advance(3, 5)
-    batch.partition(0).skip(5, 9)
-    batch.partition(1).skip(7, 8)
-    batch.partition(1).advance(8, 10)
-    assert batch.partition(0).account == Account(3, 9, skipped=4)
-    assert batch.partition(1).account == Account(7, 10, skipped=1)
-    skipped: list[tuple[int, int, int]] = []
-    bench.manager.skip = lambda *gap: skipped.append((*gap, len(bench.pipeline.runs)))
-    bench.pipeline.most = 1
     bench.comes(message(3), message(4))
-    bench.consumer.gaps = [OffsetGap(0, 5, 9)]
-    bench.turn(assigned(0, offset=3))
-    assert skipped == [], "a message from before the gap is still to come"
+    bench.consumer.gaps = [OffsetGap(0, 5, 9), OffsetGap(1, 7, 8)]
+    bench.turn(assigned(0, 1, offset=3))
+    assert bench.manager.current.offsets == {0: 4}, "a message from before the gap is still to come"
     bench.turn()
-    assert skipped == [(5, 9, 2)]
+    accounts = {number: part.account for number, part in bench.manager.current.partitions.items()}
+    assert accounts == {0: Account(3, 9, recorded=2, skipped=4), 1: Account(7, 8, skipped=1)}
+    bench.turn()
+    assert {number: part.account for number, part in bench.manager.current.partitions.items()} == accounts, "once"
 
 
 def test_stop_flushes_everything_and_ends(bench: Bench) -> None:
@@ -190,29 +183,39 @@ def test_a_stopped_partition_is_reported_under_its_hand_over(bench: Bench) -> No
     assert bench.turn() == [PartitionStopped(Placement(1, 5, 0), "partition 1 stopped: a hole")]
 
 
+@pytest.mark.parametrize("bench", [{"cut_after": 1, "dlq_halt_consecutive": 1}], indirect=True)
 def test_a_halted_partition_is_read_no_more_and_gives_nothing_but_what_was_flushed(bench: Bench) -> None:
     bench.comes(message(0), message(0, partition=1))
     bench.turn(assigned(0, 1, epoch=5))
-    bench.pipeline.most = 2
-    bench.pipeline.halting = {0: "partition 0 halted"}
-    bench.comes(message(1), message(1, partition=1), message(2), message(2, partition=1))
-    assert bench.turn() == [PartitionStopped(Placement(0, 5, 0), "partition 0 halted", halted=True)]
+    bench.turn()
+    bad = message(1, value=b"not json"), message(2, value=b"not json")
+    bench.comes(bad[0], message(1, partition=1), bad[1], message(2, partition=1))
+    (stopped,) = bench.turn()
+    assert isinstance(stopped, PartitionStopped)
+    assert (stopped.placement, stopped.halted) == (Placement(0, 5, 0), True)
+    assert stopped.text.startswith("partition 0 halted at offset 1: 1 messages in a row are for the DLQ")
     assert bench.consumer.assigned == {1: 0}
     bench.turn()
     assert bench.pipeline.runs[-1] == [2], "the rest of the halted partition waits no longer"
-    assert bench.manager.held == {1: [0, 1, 2]}
+    assert bench.held == {1: [0, 1, 2]}
     assert bench.turn(Revoke((0,))) == [Released((Placement(0, 5, 0),))]
     assert bench.flusher.flushed == []
 
 
-def test_what_was_counted_of_a_partition_counts_no_longer_once_it_is_read_from_another_place(bench: Bench) -> None:
-    rows = batch(message(0), message(1), message(0, partition=1))
-    for row in range(3):
-        rows.end(row, Disposition.DLQ, Reason.INVALID_JSON, "step", "error")
-    bench.turn(assigned(0, 1))
-    assert bench.dlq_limits.passed(rows) == {}
-    bench.turn(Discard((0,)))
-    assert bench.dlq_limits.passed(rows) == {}, "or it would be the fourth in a row"
+@pytest.mark.parametrize("bench", [{"dlq_halt_consecutive": 3}], indirect=True)
+@pytest.mark.parametrize("order", [Revoke((0,)), Discard((0,))])
+def test_what_was_counted_of_a_partition_counts_no_longer_once_it_is_read_from_another_place(
+    bench: Bench, order: ToWorker
+) -> None:
+    bad = [message(offset, value=b"not json") for offset in range(3)]
+    bench.turn(assigned(0))
+    bench.comes(*bad[:2])
+    bench.turn()
+    bench.turn(order)
+    bench.comes(*bad[:2])
+    assert bench.turn(assigned(0, epoch=2)) == [], "or it would be the fourth in a row"
+    bench.comes(bad[2])
+    assert [type(said) for said in bench.turn()] == [PartitionStopped]
 
 
 def test_progress_is_told_once_a_second(bench: Bench) -> None:
@@ -222,28 +225,14 @@ def test_progress_is_told_once_a_second(bench: Bench) -> None:
     assert bench.turn() == []
 
 
-def test_a_gap_waits_for_what_came_before_it(bench: Bench) -> None:
-    bench.pipeline.most = 5
-    bench.flusher.takes_waits = 3
-    bench.comes(*(message(offset) for offset in range(12)))
-    bench.consumer.gaps = [OffsetGap(0, 12, 20)]
-    skipped: list[tuple[int, int]] = []
-    bench.manager.skip = lambda start, end: skipped.append((start, end))
-    bench.turn(assigned(0))
-    while not skipped:
-        bench.turn()
-    assert [run for run in bench.pipeline.runs if run] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11]]
-    assert skipped == [(12, 20)]
-
-
 def test_without_a_supervisor_it_ends(bench: Bench) -> None:
     bench.supervisor.close()
     with pytest.raises(EOFError):
         bench.worker.run()
 
 
-def test_one_partition_can_be_watched(capsys: pytest.CaptureFixture[str]) -> None:
-    bench = Bench(debug_partition=1)
+@pytest.mark.parametrize("bench", [{"debug_partition": 1}], indirect=True)
+def test_one_partition_can_be_watched(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     bench.comes(message(0), message(6, partition=1, value=b"1234"), message(7, partition=1, value=None))
     bench.turn(assigned(0, 1))
     [line] = capsys.readouterr().out.splitlines()

@@ -1,20 +1,35 @@
-"""A worker's loop among fakes, for the tests of what it does."""
+"""A worker's loop with what it needs, for the tests of what it does."""
 
 from collections.abc import Callable, Collection, Mapping
+from math import inf
 from multiprocessing import Pipe
 from typing import Any
 
 from recording_worker.kafka.consumer import OffsetGap, PartitionFault, PartitionState
+from recording_worker.lookups.teams.any_token import AnyTokenTeams
 from recording_worker.messages import Message
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
-from recording_worker.pipeline.steps.halt_on_dlq import DlqLimits
+from recording_worker.pipeline.build import Pipeline, build_pipeline
 from recording_worker.processes.control import Assign, Channel, FromWorker, Placement, SupervisorChannel, ToWorker
 from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.processes.worker.loop import Worker
-from recording_worker.recording.session_batch import FlushReason
+from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
 from recording_worker.settings.model import Settings
-from tests.builders import FakeClock
+from tests.builders import FakeClock, FixedRestrictions
+
+MESSAGE_BYTES = 93
+"""Bytes that a message of the builders decodes to."""
+
+Held = dict[int, list[int]]
+"""Partition → the offsets of the messages whose events are held."""
+
+
+def offsets_of(session_batch: SessionBatchRecorder) -> Held:
+    held: Held = {}
+    for session in session_batch.sessions():
+        held.setdefault(session.partition, []).extend(offset for offset, _ in session.block.messages())
+    return held
 
 
 class FakeConsumer:
@@ -53,51 +68,20 @@ class FakeConsumer:
         self.closed = True
 
 
-class FakeManager:
-    """Holds messages by partition."""
-
-    def __init__(self) -> None:
-        self.held: dict[int, list[int]] = {}
-        self.raw_bytes = 0
-        self.skip: Callable[[int, int], object] = lambda _start, _end: None
-
-    @property
-    def current(self) -> "FakeManager":
-        return self
-
-    @property
-    def offsets(self) -> dict[int, int]:
-        return {partition: offsets[-1] + 1 for partition, offsets in self.held.items()}
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.held
-
-    def partition(self, _number: int) -> "FakeManager":
-        return self
-
-    def swap(self) -> dict[int, list[int]]:
-        held, self.held, self.raw_bytes = self.held, {}, 0
-        return held
-
-    def discard_partitions(self, partitions: Collection[int]) -> int:
-        return sum(1 for partition in partitions if self.held.pop(partition, None))
-
-
 class FakeFlusher:
     """Flushes when waited for; or fails, or takes a number of waits."""
 
     def __init__(self) -> None:
-        self.flushed: list[tuple[dict[int, list[int]], FlushReason]] = []
+        self.flushed: list[tuple[Held, FlushReason]] = []
         self.busy = False
         self.takes_waits = 0
         self.on_wait: Callable[[], object] | None = None
         self.fault: Exception | None = None
         self.closed = False
 
-    def submit(self, held: dict[int, list[int]], reason: FlushReason) -> None:
+    def submit(self, session_batch: SessionBatchRecorder, reason: FlushReason) -> None:
         assert not self.busy
-        self.flushed.append((held, reason))
+        self.flushed.append((offsets_of(session_batch), reason))
         self.busy = True
 
     def wait(self, _timeout: float) -> bool:
@@ -115,65 +99,68 @@ class FakeFlusher:
         self.closed = True
 
 
-class FakePipeline:
-    """Records messages, as many a run as it is told to; the rest is cut off. Like the real one it has a flush step.
+class WatchedPipeline:
+    """The real pipeline. `runs` has the offsets of each batch it was run over."""
 
-    Partitions of `halting` halt, as by its step for that.
-    """
-
-    def __init__(self, manager: FakeManager, flusher: FakeFlusher, full_at: int) -> None:
-        self.manager, self.flusher, self.full_at = manager, flusher, full_at
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
         self.runs: list[list[int]] = []
-        self.most = 1000
-        self.halting: dict[int, str] = {}
+        self.set_aside = pipeline.set_aside
+        self.forget = pipeline.forget
 
     def run(self, batch: MessageBatch) -> list[Message]:
-        rest = batch.cut(self.most) if len(batch) > self.most else []
+        rest = self._pipeline.run(batch)
         self.runs.append(list(batch.offsets))
-        for partition in self.halting.keys() & set(batch.partitions):
-            batch.halt(partition, self.halting[partition])
-            self.manager.discard_partitions([partition])
-        for partition, offset in zip(batch.partitions, batch.offsets, strict=True):
-            if partition in batch.halts:
-                continue
-            self.manager.held.setdefault(partition, []).append(offset)
-            self.manager.raw_bytes += 10
-        if self.manager.raw_bytes >= self.full_at and not self.flusher.busy:
-            self.flusher.submit(self.manager.swap(), FlushReason.SIZE)
         return rest
 
 
 class Bench:
-    """A worker among fakes, and the supervisor's end of its pipe."""
+    """A worker with a real pipeline, a fake consumer and a fake flusher, and the supervisor's end of its pipe.
 
-    def __init__(self, **settings: Any) -> None:
+    Five messages fill a session batch.
+    """
+
+    def __init__(self, cut_after: int = 1000, **settings: Any) -> None:
+        """`cut_after`: the pipeline cuts batches after so many good messages."""
         ours, theirs = Pipe()
         self.supervisor: SupervisorChannel = Channel(ours)
         self.theirs: Any = Channel(theirs)
-        self.consumer, self.manager, self.flusher = FakeConsumer(), FakeManager(), FakeFlusher()
-        self.settings = Settings(max_batch_bytes=50, **settings)
-        self.pipeline = FakePipeline(self.manager, self.flusher, full_at=50)
-        self.assignment = Assignment()
-        self.culprits: dict[tuple[int, int], str] = {}
-        self.dlq_limits = DlqLimits(consecutive=3, ratio=None, window=1)
         self.clock, self.metrics = FakeClock(), Metrics()
-        fakes: dict[str, Any] = {
-            "consumer": self.consumer,
-            "pipeline": self.pipeline,
-            "manager": self.manager,
-            "flusher": self.flusher,
+        settings = {
+            "max_batch_bytes": 5 * MESSAGE_BYTES,
+            "max_decoded_bytes": cut_after * MESSAGE_BYTES - 1,
+            **settings,
         }
+        self.settings = Settings(**settings)
+        self.consumer, self.flusher, self.assignment = FakeConsumer(), FakeFlusher(), Assignment()
+        self.manager = SessionBatchManager(self.settings.topic, self.clock, self.settings.max_batch_bytes, inf, None)
+        self.pipeline = WatchedPipeline(
+            build_pipeline(
+                self.settings,
+                teams=AnyTokenTeams(),
+                restrictions=FixedRestrictions(),
+                manager=self.manager,
+                flusher=self.flusher,
+                clock=self.clock,
+                metrics=self.metrics,
+            )
+        )
+        fakes: dict[str, Any] = {"consumer": self.consumer, "pipeline": self.pipeline, "flusher": self.flusher}
         self.worker = Worker(
             self.settings,
             channel=self.theirs,
+            manager=self.manager,
             assignment=self.assignment,
-            culprits=self.culprits,
-            dlq_limits=self.dlq_limits,
             stale=lambda: "",
             clock=self.clock,
             metrics=self.metrics,
             **fakes,
         )
+
+    @property
+    def held(self) -> Held:
+        """What the session batch holds."""
+        return offsets_of(self.manager.current)
 
     def turn(self, *orders: ToWorker) -> list[FromWorker]:
         """A turn of the loop with these orders; returns what the worker says."""

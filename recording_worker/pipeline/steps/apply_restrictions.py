@@ -5,6 +5,7 @@ from typing import NamedTuple
 from recording_worker.lookups.restrictions.service import Restriction, RestrictionService
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.step import Step
 
 
 class _End(NamedTuple):
@@ -26,7 +27,7 @@ _ENDS: dict[Restriction | None, _End] = {
 }
 
 
-class ApplyRestrictions:
+class ApplyRestrictions(Step):
     """Reads the header columns. Ends restricted rows: drop before DLQ before overflow. Never blocks.
 
     Asks the rules once for messages of a batch that are alike in all they ask about.

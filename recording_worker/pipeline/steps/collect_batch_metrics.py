@@ -2,9 +2,10 @@
 
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.step import Step
 
 
-class CollectBatchMetrics:
+class CollectBatchMetrics(Step):
     """Reads the values' sizes. Sets nothing, never blocks."""
 
     name = "collect_batch_metrics"

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.step import Step
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
 
 
@@ -16,7 +17,7 @@ class FlushThread(Protocol):
     def submit(self, session_batch: SessionBatchRecorder, reason: FlushReason) -> None: ...
 
 
-class FlushBatch:
+class FlushBatch(Step):
     """Hands the poll's records and offsets to the session batch: the one place where offsets advance.
 
     Then, where the session batch is due and no flush is in flight, hands it to the flush thread; where one

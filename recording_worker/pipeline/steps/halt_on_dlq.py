@@ -1,12 +1,13 @@
 """halt_on_dlq: stops a partition before a worker that can't read its messages sends all of them to the DLQ."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.step import Step
 from recording_worker.recording.session_batch import SessionBatchManager
 
 _UNREAD = frozenset(
@@ -77,7 +78,7 @@ class DlqLimits:
         return len(recent.window) == self._window and recent.in_window > ratio * self._window
 
 
-class HaltOnDlq:
+class HaltOnDlq(Step):
     """Reads dispositions and reasons; sets `halts`, and holds back all rows of a partition that passes a limit.
 
     What the session batch holds of it, being not flushed yet, is discarded: so of what went wrong as little as
@@ -102,3 +103,6 @@ class HaltOnDlq:
             batch.halt(partition, why)
             self._manager.discard_partitions([partition])
             self._metrics.dlq_halts.labels(limit).inc()
+
+    def forget(self, partitions: Collection[int]) -> None:
+        self._limits.forget(partitions)

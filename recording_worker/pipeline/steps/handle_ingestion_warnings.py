@@ -10,6 +10,7 @@ from recording_worker.lookups.teams.service import TeamService
 from recording_worker.messages import OutputRecord
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import IngestionWarning, MessageBatch
+from recording_worker.pipeline.step import Step
 
 SOURCE = "recording-worker"
 
@@ -34,7 +35,7 @@ class Debouncer:
         return True
 
 
-class HandleIngestionWarnings:
+class HandleIngestionWarnings(Step):
     """Reads `warnings`; adds their records, which leave with the offsets of the session batch.
 
     A warning may come from a row that ended before its team was resolved, so the team is looked up by

@@ -7,9 +7,10 @@ from recording_worker.messages import OutputRecord
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.step import Step
 
 
-class HandleResults:
+class HandleResults(Step):
     """Reads dispositions and reasons; adds the DLQ, overflow and backfill records, and counts every row once.
 
     Rows that are held back count when they are read again.

@@ -8,6 +8,7 @@ from recording_worker.lookups.redis import LONGEST_SESSION_ID, Command, Redis
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.step import Step
 
 log = structlog.get_logger()
 
@@ -45,7 +46,7 @@ class TeamBuckets:
         return enough
 
 
-class LimitNewSessions:
+class LimitNewSessions(Step):
     """Reads `teams`, `decoded`. Ends rows of blocked sessions: drop.
 
     A session that nobody has seen takes a token of its team's bucket. Where there is none it is counted, and, if

@@ -1,10 +1,11 @@
 """obtain_batch: the session batch this poll's events go to."""
 
 from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.step import Step
 from recording_worker.recording.session_batch import SessionBatchManager
 
 
-class ObtainBatch:
+class ObtainBatch(Step):
     """Sets `session_batch`. An empty poll does not begin a session batch."""
 
     name = "obtain_batch"

@@ -2,9 +2,10 @@
 
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.step import Step
 
 
-class ParseHeaders:
+class ParseHeaders(Step):
     """Reads the headers; sets the header columns. Ends rows without a token: dlq `no_token_in_header`.
 
     Keys and values are read as UTF-8 (what is not becomes U+FFFD), NUL characters are removed.

@@ -5,6 +5,7 @@ from recording_worker.clock import Clock
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import IngestionWarning, MessageBatch
+from recording_worker.pipeline.step import Step
 
 _DAY_MS = 86_400_000
 _ERRORS = {
@@ -21,7 +22,7 @@ _ERRORS = {
 }
 
 
-class ParseSessionRecordingMessage:
+class ParseSessionRecordingMessage(Step):
     """Reads values, timestamps and header columns; sets `decoded`. Ends rows as docs/data/messages.md says.
 
     Cuts the batch where what it decodes to passes the decoder's limit: `decoded.rows` rows are left,

@@ -8,6 +8,7 @@ from recording_worker.lookups.redis import LONGEST_SESSION_ID, Command, Redis
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.step import Step
 
 KEY_PREFIX = "@posthog/replay/session-retention-"
 _SECONDS = 86_400
@@ -16,7 +17,7 @@ _CAPACITY = 100_000
 """Sessions whose pins are remembered here: some 20 MB."""
 
 
-class PinRetention:
+class PinRetention(Step):
     """Reads `decoded`; sets `retentions`, which hold the teams' periods, to what the sessions are pinned to.
 
     A session is pinned to its team's period by the first worker that sees it, so a team that changes its period has no

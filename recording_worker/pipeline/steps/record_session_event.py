@@ -3,9 +3,10 @@
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.step import Step
 
 
-class RecordSessionEvent:
+class RecordSessionEvent(Step):
     """Reads `decoded`, `teams`; adds to `session_batch`. Ends rows of sessions over the event limit: drop.
 
     What the session batch held of such a session is taken out of it again, and counted.

@@ -1,8 +1,11 @@
 """redirect_hot_sessions: sessions that send more than their share go to the overflow topic."""
 
+from collections.abc import Collection
+
 from recording_worker.lookups.lru import LruCache
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.step import Step
 
 _MINUTE_MS = 60_000
 _CAPACITY = 50_000
@@ -42,12 +45,12 @@ class HotSessions:
         return minute.hot
 
 
-class RedirectHotSessions:
+class RedirectHotSessions(Step):
     """Reads token and session headers, values and timestamps. Ends rows of hot sessions: redirect. Never blocks.
 
     It counts values as carried, by the clock of their Kafka timestamps: how fast a session sends, not how fast it is
-    read, so that no session gets hot because a worker catches up. A message that comes again, since a batch was cut or
-    read again, is not counted again. Messages without a session header or a timestamp pass.
+    read, so that no session gets hot because a worker catches up. A message that comes again, because a batch was cut,
+    is not counted again. Messages without a session header or a timestamp pass.
     """
 
     name = "redirect_hot_sessions"
@@ -71,3 +74,7 @@ class RedirectHotSessions:
             if self._sessions.is_hot(hash((batch.tokens[row], session_id)), size, at_ms):
                 text = "the session sends more bytes a minute than hot_session_bytes_per_minute"
                 batch.end(row, Disposition.REDIRECT, Reason.OVERFLOW_HOT_SESSION, self.name, text)
+
+    def forget(self, partitions: Collection[int]) -> None:
+        for partition in partitions:
+            self._next_offsets.pop(partition, None)

@@ -4,9 +4,10 @@ from recording_worker.formats.retention import RETENTION_DAYS
 from recording_worker.lookups.teams.service import TeamService
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.step import Step
 
 
-class ResolveTeam:
+class ResolveTeam(Step):
     """Reads `tokens`; sets `teams`, `retentions`. Ends rows of unknown teams, and of teams without a period: drop.
 
     Asks for each distinct token of a batch once. Never blocks.

@@ -5,9 +5,10 @@ from zlib import crc32
 from recording_worker.clock import Clock
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.step import Step
 
 
-class ShedLag:
+class ShedLag(Step):
     """Reads Kafka timestamps and the session header. Ends rows that are too old: redirect. Never blocks.
 
     With a share below 1 only those of that share of all sessions: which ones follows from the session's id alone, the

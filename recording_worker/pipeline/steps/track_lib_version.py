@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 from recording_worker.pipeline.batch import IngestionWarning, MessageBatch
+from recording_worker.pipeline.step import Step
 
 WARNING_TYPE = "replay_lib_version_too_old"
 OLDEST_MINOR = 75
@@ -11,7 +12,7 @@ _LONGEST = 100
 """Characters; what is longer is no version. What is remembered of versions has to have a bound."""
 
 
-class TrackLibVersion:
+class TrackLibVersion(Step):
     """Reads `lib_versions`; adds a warning, debounced by version, for rows sent by a client that is too old."""
 
     name = "track_lib_version"

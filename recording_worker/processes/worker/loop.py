@@ -12,7 +12,6 @@ from recording_worker.messages import Message
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.build import Pipeline
-from recording_worker.pipeline.steps.halt_on_dlq import DlqLimits
 from recording_worker.processes.control import (
     Assign,
     Decoded,
@@ -53,13 +52,11 @@ class Worker:
         manager: SessionBatchManager,
         flusher: Flusher,
         assignment: Assignment,
-        culprits: dict[tuple[int, int], str],
-        dlq_limits: DlqLimits,
         stale: Callable[[], str],
         clock: Clock,
         metrics: Metrics,
     ) -> None:
-        """`culprits` and `dlq_limits` are those of the pipeline; they are kept here. `stale`: see Progress."""
+        """`stale`: see Progress."""
         self._settings = settings
         self._channel = channel
         self._consumer = consumer
@@ -67,8 +64,6 @@ class Worker:
         self._manager = manager
         self._flusher = flusher
         self._assignment = assignment
-        self._culprits = culprits
-        self._dlq_limits = dlq_limits
         self._stale = stale
         self._clock = clock
         self._metrics = metrics
@@ -126,7 +121,7 @@ class Worker:
             case Assign(placements, isolated, poison):
                 self._assignment.take(placements)
                 self._isolated.update(isolated)
-                self._culprits.update(poison)
+                self._pipeline.set_aside(poison)
                 self._consumer.assign({at.partition: at.offset for at in placements})
             case Revoke(partitions):
                 self._stop_reading(partitions)
@@ -203,9 +198,7 @@ class Worker:
         self._consumer.unassign(partitions)
         self._rest = [message for message in self._rest if message.partition not in partitions]
         self._isolated.difference_update(partitions)
-        self._dlq_limits.forget(partitions)
-        for culprit in [culprit for culprit in self._culprits if culprit[0] in partitions]:
-            del self._culprits[culprit]
+        self._pipeline.forget(partitions)
 
     def _flush(self, partitions: Collection[int], reason: FlushReason) -> None:
         """Have all flushed that is held of these partitions, and wait for it."""

@@ -22,7 +22,6 @@ from recording_worker.lookups.restrictions.open import open_restrictions
 from recording_worker.lookups.teams.open import open_teams
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.build import build_pipeline
-from recording_worker.pipeline.steps.halt_on_dlq import DlqLimits
 from recording_worker.processes.control import BootFailed, Channel, Progress, Ready, WorkerChannel
 from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.processes.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
@@ -106,10 +105,6 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
         settings.max_batch_age,
         settings.max_events_per_session_per_batch,
     )
-    culprits: dict[tuple[int, int], str] = {}
-    dlq_limits = DlqLimits(
-        consecutive=settings.dlq_halt_consecutive, ratio=settings.dlq_halt_ratio, window=settings.dlq_halt_window
-    )
     stores = Stores(clock, metrics, interval=settings.refresh_interval, stale_after=settings.stale_after)
     at_exit.callback(stores.close)
     redis = None
@@ -125,8 +120,6 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
         clock=clock,
         metrics=metrics,
         redis=redis,
-        culprits=culprits,
-        dlq_limits=dlq_limits if dlq_limits.are_set else None,
     )
     stores.start()
     return Worker(
@@ -137,8 +130,6 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
         manager=manager,
         flusher=flusher,
         assignment=assignment,
-        culprits=culprits,
-        dlq_limits=dlq_limits,
         stale=stores.stale,
         clock=clock,
         metrics=metrics,

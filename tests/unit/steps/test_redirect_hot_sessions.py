@@ -58,6 +58,14 @@ def test_a_message_that_comes_again_is_not_counted_again() -> None:
     assert redirected(step, sent(0, 60, partition=1)) == [0]
 
 
+def test_a_partition_that_is_forgotten_is_counted_from_wherever_it_is_read_next() -> None:
+    step = RedirectHotSessions(100)
+    assert redirected(step, sent(5, 40), sent(5, 20, partition=1)) == []
+    step.forget([0, 7])
+    assert redirected(step, sent(5, 20, partition=1), sent(3, 40)) == [], "partition 1 is counted from 6 on"
+    assert redirected(step, sent(4, 1)) == [4]
+
+
 def test_messages_without_a_session_header_or_a_timestamp_pass() -> None:
     step = RedirectHotSessions(100)
     assert redirected(step, sent(0, 1_000, session_id=None), sent(1, 1_000, -1)) == []
