@@ -1,8 +1,8 @@
-"""RedisLink: Redis as the pipeline asks it, in a poll's time: one round trip, soon given up."""
+"""RedisCircuitBreaker: asks Redis for the pipeline, within the time of a poll. `redis_client` also serves others."""
 
-import random
 import threading
 from collections.abc import Sequence
+from enum import Enum, auto
 from typing import Protocol
 
 import redis
@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from recording_worker.backoff import Backoff
 from recording_worker.clock import Clock
 from recording_worker.errors import ConfigError
 from recording_worker.metrics import Metrics
@@ -19,27 +20,26 @@ log = structlog.get_logger()
 
 Command = tuple[str | int, ...]
 
-LONGEST_SESSION_ID = 256
-"""Characters; the clients' ids have 36. Longer ones are neither remembered nor sent to Redis."""
-_ANSWER_SECONDS = 0.5
-"""To connect, and to answer."""
-_FIRST_PAUSE = 1.0
-_LONGEST_PAUSE = 30.0
-_REFUSAL_SECONDS = 60.0
-"""How often the log tells of commands that are refused."""
+MAX_SESSION_ID_LENGTH = 256
+"""Characters. The clients' ids have 36. Longer ones are neither remembered nor sent to Redis."""
+PROBE_BACKOFF = Backoff(first=1.0, longest=30.0)
+_TIMEOUT = 0.5
+"""Seconds to connect, and to get an answer."""
+_REFUSAL_LOG_INTERVAL = 60.0
+"""Seconds between two log lines about commands that Redis refuses."""
 
 
-def redis_client(setting: str, url: SecretStr, seconds: float) -> redis.Redis:
-    """A client that waits `seconds` at most and tries nothing twice; it connects when it is first used.
+def redis_client(setting: str, url: SecretStr, timeout: float) -> redis.Redis:
+    """Return a client that waits `timeout` seconds at most and retries nothing. It connects when it is first used.
 
-    Raises ConfigError, which names the setting and not its value, for that may hold a password.
+    Raises ConfigError. Its text names the setting, but not its value, which may hold a password.
     """
     try:
-        # what the URL's own parameters say comes first
+        # the URL's own parameters come first
         return redis.Redis.from_url(
             url.get_secret_value(),
-            socket_connect_timeout=seconds,
-            socket_timeout=seconds,
+            socket_connect_timeout=timeout,
+            socket_timeout=timeout,
             retry=Retry(NoBackoff(), 0),
             protocol=2,
         )
@@ -48,36 +48,49 @@ def redis_client(setting: str, url: SecretStr, seconds: float) -> redis.Redis:
 
 
 class Redis(Protocol):
-    """What the steps need of a RedisLink."""
+    """What the steps need of a RedisCircuitBreaker."""
 
     def ask(self, commands: Sequence[Command]) -> list[object] | None: ...
 
 
-class RedisLink:
-    """Asks Redis, and after a failure no more until a thread beside finds it back: one that is away costs no time.
+class Circuit(Enum):
+    """Whether Redis is asked."""
 
-    The thread looks after a second, and the pause doubles to half a minute as long as Redis stays away; ± 50 %.
+    CLOSED = auto()
+    """Redis is asked. A failure opens the circuit."""
+    OPEN = auto()
+    """Redis is not asked. A thread probes it, and half-opens the circuit when it answers."""
+    HALF_OPEN = auto()
+    """Redis is asked. An answer closes the circuit, a failure opens it again."""
+
+
+class RedisCircuitBreaker:
+    """Asks Redis, but not while it is away, so that this costs the pipeline no time.
+
+    See `Circuit` for the states. The pauses between probes double until the circuit is closed again.
     """
 
-    def __init__(self, url: SecretStr, clock: Clock, metrics: Metrics) -> None:
-        """Raises ConfigError. Connects later."""
-        self._client = redis_client("sessions_redis", url, _ANSWER_SECONDS)
+    def __init__(self, url: SecretStr, clock: Clock, metrics: Metrics, *, backoff: Backoff = PROBE_BACKOFF) -> None:
+        """Connects later. `backoff`: the pauses before each probe. Raises ConfigError."""
+        self._client = redis_client("sessions_redis", url, _TIMEOUT)
         self._clock = clock
         self._metrics = metrics
-        self._pause = _FIRST_PAUSE
-        """Seconds before Redis is looked for. Belongs to the thread while Redis is away."""
-        self._away = threading.Event()
+        self._backoff = backoff
+        self.circuit = Circuit.CLOSED
+        """Set by the thread that asks, and while the circuit is open by the one that probes."""
+        self._failures = 0
+        """How many requests and probes have failed in a row."""
         self._closing = threading.Event()
-        self._looking: threading.Thread | None = None
-        self._refusal_told = -_REFUSAL_SECONDS
+        self._probing: threading.Thread | None = None
+        self._refusal_logged_at = -_REFUSAL_LOG_INTERVAL
 
     def ask(self, commands: Sequence[Command]) -> list[object] | None:
-        """The replies to the commands, in one round trip; None where Redis can't be asked now.
+        """Return the replies to the commands, after one round trip; None if Redis can't be asked now.
 
-        A command that Redis refuses has the error as its reply. Text comes as bytes. Blocks for half a second at most
-        to connect, and as long to be answered.
+        The reply to a command that Redis refuses is the error. Text comes as bytes. Blocks for half a second at most
+        to connect, and as long for the answer.
         """
-        if self._away.is_set():
+        if self.circuit is Circuit.OPEN:
             return None
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
@@ -85,47 +98,51 @@ class RedisLink:
         try:
             replies: list[object] = pipeline.execute(raise_on_error=False)
         except (redis.RedisError, OSError) as error:
-            self._failed(error)
+            self._open_circuit(error)
             return None
-        if self._pause > _FIRST_PAUSE:
+        if self.circuit is Circuit.HALF_OPEN:
             log.info("Redis answers again")
-            self._pause = _FIRST_PAUSE
-        self._tell_refusal(replies)
+            self.circuit, self._failures = Circuit.CLOSED, 0
+        self._note_refusals(replies)
         return replies
 
     def close(self) -> None:
-        """Ask no more. Waits for a look that is under way, but not for one that hangs."""
+        """Stop probing. Waits for a probe that is under way, but not for one that hangs."""
         self._closing.set()
-        if self._looking is not None:
-            self._looking.join(2 * _ANSWER_SECONDS)
+        if self._probing is not None:
+            self._probing.join(2 * _TIMEOUT)
         self._client.close()
 
-    def _failed(self, error: Exception) -> None:
-        self._metrics.redis_failures.inc()
-        if self._pause == _FIRST_PAUSE:
+    def _open_circuit(self, error: Exception) -> None:
+        self._count_failure()
+        if self.circuit is Circuit.CLOSED:
             log.warning("Redis can't be asked: recording goes on without it", error=str(error))
-        self._away.set()
-        self._looking = threading.Thread(target=self._look, name="look for Redis", daemon=True)
-        self._looking.start()
+        self.circuit = Circuit.OPEN
+        self._probing = threading.Thread(target=self._probe, name="probe Redis", daemon=True)
+        self._probing.start()
 
-    def _look(self) -> None:
-        """Wait until Redis is there again."""
-        while not self._closing.wait(self._pause * random.uniform(0.5, 1.5)):
-            self._pause = min(_LONGEST_PAUSE, 2 * self._pause)
+    def _probe(self) -> None:
+        """Ping Redis until it answers, and half-open the circuit."""
+        while not self._closing.wait(self._backoff.pause(self._failures)):
             try:
                 self._client.ping()
             except (redis.RedisError, OSError):
-                self._metrics.redis_failures.inc()
+                self._count_failure()
             else:
-                self._away.clear()
+                self.circuit = Circuit.HALF_OPEN
                 return
 
-    def _tell_refusal(self, replies: Sequence[object]) -> None:
+    def _count_failure(self) -> None:
+        self._failures += 1
+        self._metrics.redis_failures.inc()
+
+    def _note_refusals(self, replies: Sequence[object]) -> None:
         """Count and log that Redis refuses commands, as it does without memory or as a replica."""
         refusal = next((reply for reply in replies if isinstance(reply, redis.RedisError)), None)
         if refusal is None:
             return
         self._metrics.redis_failures.inc()
-        if self._clock.monotonic() - self._refusal_told >= _REFUSAL_SECONDS:
-            self._refusal_told = self._clock.monotonic()
+        now = self._clock.monotonic()
+        if now - self._refusal_logged_at >= _REFUSAL_LOG_INTERVAL:
+            self._refusal_logged_at = now
             log.warning("Redis refuses commands: recording goes on without it", error=str(refusal))

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from recording_worker.backoff import Backoff
 from recording_worker.kafka.embedded import EmbeddedBroker
-from recording_worker.lookups import redis as redis_link
-from recording_worker.lookups.redis import RedisLink
+from recording_worker.lookups.redis import RedisCircuitBreaker
 from recording_worker.metrics import Metrics
 from tests.integration.service import TOPIC, Service, Traffic
 from tests.integration.sessions import CLOCK
@@ -62,9 +62,8 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def link(redis_server: RedisServer, metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisLink]:
-    """Redis as the pipeline asks it; it is soon found again when it is back."""
-    monkeypatch.setattr(redis_link, "_FIRST_PAUSE", 0.02)
-    link = RedisLink(SecretStr(redis_server.patient_url), CLOCK, metrics)
-    yield link
-    link.close()
+def breaker(redis_server: RedisServer, metrics: Metrics) -> Iterator[RedisCircuitBreaker]:
+    """Redis as the pipeline asks it, probed often, so that it is soon asked again when it is back."""
+    breaker = RedisCircuitBreaker(SecretStr(redis_server.patient_url), CLOCK, metrics, backoff=Backoff(0.02, 30))
+    yield breaker
+    breaker.close()

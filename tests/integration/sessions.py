@@ -1,7 +1,7 @@
 """What the tests of what Redis knows of sessions share."""
 
 from recording_worker._native import Decoder
-from recording_worker.lookups.redis import RedisLink
+from recording_worker.lookups.redis import RedisCircuitBreaker
 from recording_worker.lookups.teams.service import Team
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
@@ -27,5 +27,5 @@ def sessions(*ids: str, retention: str = "30d") -> MessageBatch:
     return rows
 
 
-def wait_until_asked_again(link: RedisLink) -> None:
-    wait_for(lambda: link.ask([("PING",)]) == [True], "Redis to be asked again")
+def wait_until_closed_again(breaker: RedisCircuitBreaker) -> None:
+    wait_for(lambda: breaker.ask([("PING",)]) == [True], "Redis to be asked again")

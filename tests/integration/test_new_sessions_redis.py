@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from recording_worker.lookups.redis import Command, RedisLink
+from recording_worker.lookups.redis import Command, RedisCircuitBreaker
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Reason
 from recording_worker.pipeline.batch import MessageBatch
@@ -12,15 +12,15 @@ from recording_worker.pipeline.steps.limit_new_sessions import LimitNewSessions,
 from tests.builders import FakeClock
 from tests.integration.conftest import StartService
 from tests.integration.service import Traffic, recorded
-from tests.integration.sessions import CLOCK, sessions, wait_until_asked_again
+from tests.integration.sessions import CLOCK, sessions, wait_until_closed_again
 from tests.servers.redis import RedisServer
 
 METRICS = Metrics()
 
 
-def worker(link: RedisLink, burst: int, per_second: float = 1, *, block: bool = True) -> LimitNewSessions:
+def worker(breaker: RedisCircuitBreaker, burst: int, per_second: float = 1, *, block: bool = True) -> LimitNewSessions:
     """The step of a worker process that has seen nothing yet."""
-    return LimitNewSessions(link, TeamBuckets(burst, per_second, CLOCK), CLOCK, METRICS, block=block)
+    return LimitNewSessions(breaker, TeamBuckets(burst, per_second, CLOCK), CLOCK, METRICS, block=block)
 
 
 def passing(step: LimitNewSessions, *ids: str) -> list[str]:
@@ -58,51 +58,53 @@ def test_a_bucket_is_full_at_first_and_refills_up_to_its_capacity() -> None:
 
 
 def test_sessions_over_the_limit_are_blocked_whole_and_for_every_worker(
-    redis_server: RedisServer, link: RedisLink
+    redis_server: RedisServer, breaker: RedisCircuitBreaker
 ) -> None:
-    step, before = worker(link, burst=2), counted()
+    step, before = worker(breaker, burst=2), counted()
     assert passing(step, "a", "b", "c", "a", "c") == ["a", "b", "a"]
     assert since(before) == (3, 1, 1, 0)
     CLOCK.ms += 60_000  # the bucket is full again: what is blocked stays so, here and elsewhere
     assert passing(step, "c", "a") == ["a"]
-    assert passing(worker(link, burst=2), "c", "a", "d") == ["a", "d"]
+    assert passing(worker(breaker, burst=2), "c", "a", "d") == ["a", "d"]
     with redis_server.client() as client:
         assert client.keys("*blocked*") == ["@posthog/replay/session-blocked:1:c"]
         assert 86_300 < int(client.ttl("@posthog/replay/session-blocked:1:c")) <= 86_400
         assert 86_300 < int(client.ttl("@posthog/replay/session-seen:1:a")) <= 86_400
 
 
-def test_a_batch_that_is_read_again_ends_as_before_and_takes_no_tokens(link: RedisLink) -> None:
+def test_a_batch_that_is_read_again_ends_as_before_and_takes_no_tokens(breaker: RedisCircuitBreaker) -> None:
     ids = [f"session-{number}" for number in range(10)]
-    first = passing(worker(link, burst=4), *ids)
+    first = passing(worker(breaker, burst=4), *ids)
     assert len(first) == 4
     before = counted()
     # its transaction was aborted: another worker reads it, then the same one started anew, with other buckets
-    assert passing(worker(link, burst=1), *ids) == first
-    assert passing(worker(link, burst=100), *reversed(ids)) == first[::-1]
+    assert passing(worker(breaker, burst=1), *ids) == first
+    assert passing(worker(breaker, burst=100), *reversed(ids)) == first[::-1]
     assert since(before) == (0, 0, 0, 0)
 
 
-def test_unless_told_to_block_it_only_counts(redis_server: RedisServer, link: RedisLink) -> None:
+def test_unless_told_to_block_it_only_counts(redis_server: RedisServer, breaker: RedisCircuitBreaker) -> None:
     before = counted()
-    assert passing(worker(link, burst=1, block=False), "a", "b", "c") == ["a", "b", "c"]
+    assert passing(worker(breaker, burst=1, block=False), "a", "b", "c") == ["a", "b", "c"]
     assert since(before) == (3, 2, 0, 0)
     with redis_server.client() as client:
         assert not client.keys("*blocked*")
         client.set("@posthog/replay/session-blocked:1:d", "1")
-    assert passing(worker(link, burst=1, block=False), "d") == ["d"]
+    assert passing(worker(breaker, burst=1, block=False), "d") == ["d"]
 
 
-def test_it_asks_once_a_batch_and_not_for_what_it_knows(link: RedisLink, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_asks_once_a_batch_and_not_for_what_it_knows(
+    breaker: RedisCircuitBreaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[int] = []
-    ask = link.ask
+    ask = breaker.ask
 
     def counting(commands: Sequence[Command]) -> list[object] | None:
         asked.append(len(commands))
         return ask(commands)
 
-    monkeypatch.setattr(link, "ask", counting)
-    step = worker(link, burst=2)
+    monkeypatch.setattr(breaker, "ask", counting)
+    step = worker(breaker, burst=2)
     passing(step, "a", "b", "a")
     passing(step, "b", "a")
     assert asked == [4]
@@ -113,22 +115,22 @@ def test_it_asks_once_a_batch_and_not_for_what_it_knows(link: RedisLink, monkeyp
 
 
 def test_while_redis_is_away_all_pass_and_those_that_did_go_on_passing(
-    redis_server: RedisServer, link: RedisLink
+    redis_server: RedisServer, breaker: RedisCircuitBreaker
 ) -> None:
-    step = worker(link, burst=1)
+    step = worker(breaker, burst=1)
     assert passing(step, "a", "b") == ["a"]
     redis_server.stop()
     before = counted()
     assert passing(step, "a", "b", "c", "d") == ["a", "c", "d"]
     assert since(before) == (0, 0, 0, 2)
     redis_server.start()
-    wait_until_asked_again(link)
+    wait_until_closed_again(breaker)
     CLOCK.ms += 1_000  # a token
     assert passing(step, "e", "c", "d", "f") == ["e", "c", "d"]
 
 
-def test_what_redis_refuses_to_remember_is_not_limited(redis_server: RedisServer, link: RedisLink) -> None:
-    step, before = worker(link, burst=1), counted()
+def test_what_redis_refuses_to_remember_is_not_limited(redis_server: RedisServer, breaker: RedisCircuitBreaker) -> None:
+    step, before = worker(breaker, burst=1), counted()
     with redis_server.client() as client:
         client.set("@posthog/replay/session-blocked:1:d", "1")
         client.config_set("maxmemory-policy", "noeviction")
@@ -142,9 +144,9 @@ def test_what_redis_refuses_to_remember_is_not_limited(redis_server: RedisServer
 
 
 def test_what_can_not_be_blocked_in_redis_is_not_dropped(
-    redis_server: RedisServer, link: RedisLink, monkeypatch: pytest.MonkeyPatch
+    redis_server: RedisServer, breaker: RedisCircuitBreaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask = link.ask
+    ask = breaker.ask
 
     def failing_in_between(commands: Sequence[Command]) -> list[object] | None:
         replies = ask(commands)
@@ -152,8 +154,8 @@ def test_what_can_not_be_blocked_in_redis_is_not_dropped(
             redis_server.stop()
         return replies
 
-    monkeypatch.setattr(link, "ask", failing_in_between)
-    step, before = worker(link, burst=1), counted()
+    monkeypatch.setattr(breaker, "ask", failing_in_between)
+    step, before = worker(breaker, burst=1), counted()
     assert passing(step, "a", "b") == ["a", "b"]
     assert since(before) == (2, 1, 0, 0)
     assert passing(step, "b") == ["b"]

@@ -10,16 +10,16 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from recording_worker.backoff import Backoff
 from recording_worker.errors import ConfigError
-from recording_worker.lookups import redis as redis_link
-from recording_worker.lookups.redis import Command, RedisLink
+from recording_worker.lookups.redis import PROBE_BACKOFF, Circuit, Command, RedisCircuitBreaker
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.pin_retention import PinRetention
 from tests.integration.conftest import StartService
 from tests.integration.service import Traffic, recorded, wait_for
-from tests.integration.sessions import CLOCK, sessions, wait_until_asked_again
+from tests.integration.sessions import CLOCK, sessions, wait_until_closed_again
 from tests.servers.redis import PASSWORD, RedisServer
 
 
@@ -28,29 +28,29 @@ def pinned(step: PinRetention, rows: MessageBatch) -> list[str | None]:
     return rows.retentions
 
 
-def test_a_session_keeps_the_period_it_began_with(redis_server: RedisServer, link: RedisLink) -> None:
-    assert pinned(PinRetention(link, Metrics()), sessions("a", "a", "b")) == ["30d"] * 3
+def test_a_session_keeps_the_period_it_began_with(redis_server: RedisServer, breaker: RedisCircuitBreaker) -> None:
+    assert pinned(PinRetention(breaker, Metrics()), sessions("a", "a", "b")) == ["30d"] * 3
     with redis_server.client() as client:
         assert client.get("@posthog/replay/session-retention-a") == "30d"
         assert 86_300 < int(client.ttl("@posthog/replay/session-retention-a")) <= 86_400
-    another_worker = PinRetention(link, Metrics())
+    another_worker = PinRetention(breaker, Metrics())
     assert pinned(another_worker, sessions("c", "a", retention="1y")) == ["1y", "30d"]
     # the batch is discarded and read again elsewhere
-    assert pinned(PinRetention(link, Metrics()), sessions("c", "a", retention="5y")) == ["1y", "30d"]
+    assert pinned(PinRetention(breaker, Metrics()), sessions("c", "a", retention="5y")) == ["1y", "30d"]
 
 
 def test_redis_is_asked_once_a_batch_and_not_for_what_is_known(
-    link: RedisLink, monkeypatch: pytest.MonkeyPatch
+    breaker: RedisCircuitBreaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    ask = link.ask
+    ask = breaker.ask
 
     def counting(commands: Sequence[Command]) -> list[object] | None:
         asked.append(len(commands))
         return ask(commands)
 
-    monkeypatch.setattr(link, "ask", counting)
-    step = PinRetention(link, Metrics())
+    monkeypatch.setattr(breaker, "ask", counting)
+    step = PinRetention(breaker, Metrics())
     step.run(sessions("a", "b", "a"))
     step.run(sessions("b", "a"))
     step.run(sessions("b", "c"))
@@ -58,9 +58,9 @@ def test_redis_is_asked_once_a_batch_and_not_for_what_is_known(
 
 
 def test_a_session_pinned_to_no_period_is_dropped_and_a_mended_pin_taken(
-    redis_server: RedisServer, link: RedisLink
+    redis_server: RedisServer, breaker: RedisCircuitBreaker
 ) -> None:
-    step = PinRetention(link, Metrics())
+    step = PinRetention(breaker, Metrics())
     with redis_server.client() as client:
         client.set("@posthog/replay/session-retention-a", b"\xff7 days")
         rows = sessions("a", "b")
@@ -72,110 +72,120 @@ def test_a_session_pinned_to_no_period_is_dropped_and_a_mended_pin_taken(
 
 
 def test_a_key_that_holds_something_else_leaves_the_teams_period(
-    redis_server: RedisServer, link: RedisLink, metrics: Metrics
+    redis_server: RedisServer, breaker: RedisCircuitBreaker, metrics: Metrics
 ) -> None:
     with redis_server.client() as client:
         client.rpush("@posthog/replay/session-retention-a", "x")
-    assert pinned(PinRetention(link, metrics), sessions("a", "b")) == ["30d"] * 2
+    assert pinned(PinRetention(breaker, metrics), sessions("a", "b")) == ["30d"] * 2
     assert metrics.retention_unpinned._value.get() == 1
 
 
-def test_an_endless_session_id_is_not_sent(redis_server: RedisServer, link: RedisLink) -> None:
-    assert pinned(PinRetention(link, Metrics()), sessions("x" * 1000, "a")) == ["30d"] * 2
+def test_an_endless_session_id_is_not_sent(redis_server: RedisServer, breaker: RedisCircuitBreaker) -> None:
+    assert pinned(PinRetention(breaker, Metrics()), sessions("x" * 1000, "a")) == ["30d"] * 2
     with redis_server.client() as client:
         assert client.keys() == ["@posthog/replay/session-retention-a"]
 
 
 def test_without_redis_the_teams_period_is_used_and_pinned_once_redis_is_back(
-    redis_server: RedisServer, link: RedisLink, metrics: Metrics
+    redis_server: RedisServer, breaker: RedisCircuitBreaker, metrics: Metrics
 ) -> None:
-    step = PinRetention(link, metrics)
+    step = PinRetention(breaker, metrics)
     step.run(sessions("old"))
     redis_server.stop()
     assert pinned(step, sessions("old", "new", retention="1y")) == ["30d", "1y"]
     assert pinned(step, sessions("old", "new", retention="1y")) == ["30d", "1y"]
     assert metrics.retention_unpinned._value.get() == 2
     redis_server.start()
-    wait_until_asked_again(link)
+    wait_until_closed_again(breaker)
     assert pinned(step, sessions("old", "new", retention="1y")) == ["30d", "1y"]
     with redis_server.client() as client:
         assert client.keys() == ["@posthog/replay/session-retention-new"]
 
 
-def test_redis_that_went_away_is_looked_for_ever_less_often_and_told_of_once(
-    redis_server: RedisServer, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+class NoPauses(Backoff):
+    """Pauses of no length. Keeps what they would have been, and holds up the eighth until Redis is back."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+        self.waits_long, self.is_back = threading.Event(), threading.Event()
+
+    def pause(self, failures: int) -> float:
+        self.pauses.append(PROBE_BACKOFF.pause(failures))
+        if len(self.pauses) == 8:
+            self.waits_long.set()
+            self.is_back.wait(30)
+        return 0.0
+
+
+def test_redis_that_went_away_is_probed_less_and_less_often_and_logged_once(
+    redis_server: RedisServer, metrics: Metrics
 ) -> None:
-    pauses: list[float] = []
-    waits_long, is_back = threading.Event(), threading.Event()
-    link = RedisLink(SecretStr(redis_server.patient_url), CLOCK, metrics)
-
-    def wait(seconds: float) -> bool:
-        pauses.append(seconds)
-        if len(pauses) == 8:
-            waits_long.set()
-            is_back.wait(30)
-        return False
-
-    monkeypatch.setattr(link._closing, "wait", wait)
+    backoff = NoPauses()
+    breaker = RedisCircuitBreaker(SecretStr(redis_server.patient_url), CLOCK, metrics, backoff=backoff)
     with capture_logs() as logs:
-        assert link.ask([("PING",)]) == [True]
+        assert breaker.ask([("PING",)]) == [True]
         redis_server.stop()
-        assert link.ask([("PING",)]) is None
-        assert waits_long.wait(30)
+        assert breaker.ask([("PING",)]) is None
+        assert backoff.waits_long.wait(30)
         redis_server.start()
-        is_back.set()
-        wait_until_asked_again(link)
+        backoff.is_back.set()
+        wait_until_closed_again(breaker)
     assert [line["event"] for line in logs] == [
         "Redis can't be asked: recording goes on without it",
         "Redis answers again",
     ]
     assert metrics.redis_failures._value.get() == 8
-    for pause, expected in zip(pauses, [1, 2, 4, 8, 16, 30, 30, 30], strict=True):
+    for pause, expected in zip(backoff.pauses, [1, 2, 4, 8, 16, 30, 30, 30], strict=True):
         assert 0.5 * expected <= pause <= 1.5 * expected
-    link.close()
+    breaker.close()
 
 
-def test_one_that_is_there_but_does_not_answer_in_time_is_asked_ever_less_often(
-    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+def test_one_that_answers_probes_but_no_requests_in_time_is_asked_less_and_less_often(
+    redis_server: RedisServer,
 ) -> None:
-    monkeypatch.setattr(redis_link, "_FIRST_PAUSE", 0.001)
-    link = RedisLink(SecretStr(f"{redis_server.url}?socket_timeout=0.1"), CLOCK, Metrics())
+    backoff = NoPauses()
+    breaker = RedisCircuitBreaker(
+        SecretStr(f"{redis_server.url}?socket_timeout=0.1"), CLOCK, Metrics(), backoff=backoff
+    )
     slow = [("BLPOP", "nothing", 1)]
-    for failures in range(1, 4):
-        wait_for(lambda: not link._away.is_set(), "Redis to be found")
-        assert link.ask(slow) is None
-        assert link._pause >= 0.001 * 2 ** (failures - 1)
-    link.close()
+    assert breaker.circuit is Circuit.CLOSED
+    for _ in range(3):
+        assert breaker.ask(slow) is None
+        wait_for(lambda: breaker.circuit is Circuit.HALF_OPEN, "Redis to answer a probe")
+    for pause, expected in zip(backoff.pauses, [1, 2, 4], strict=False):  # a probe may be too slow as well
+        assert pause >= 0.5 * expected
+    assert breaker.ask([("PING",)]) == [True]
+    assert breaker.circuit is Circuit.CLOSED
+    breaker.close()
 
 
-def test_redis_that_hangs_is_waited_for_once(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_link, "_FIRST_PAUSE", 0.02)
-    link = RedisLink(SecretStr(redis_server.url), CLOCK, Metrics())
-    assert link.ask([("PING",)]) == [True]
+def test_redis_that_hangs_is_waited_for_once(redis_server: RedisServer) -> None:
+    breaker = RedisCircuitBreaker(SecretStr(redis_server.url), CLOCK, Metrics(), backoff=Backoff(0.02, 30))
+    assert breaker.ask([("PING",)]) == [True]
     redis_server.pause()
     try:
         started = time.monotonic()
-        assert link.ask([("SET", "k", "v")]) is None
+        assert breaker.ask([("SET", "k", "v")]) is None
         assert 0.4 < time.monotonic() - started < 20
-        assert link._looking is not None
+        assert breaker.circuit is Circuit.OPEN
         started = time.thread_time()
-        assert [link.ask([("PING",)]) for _ in range(10_000)] == [None] * 10_000
+        assert [breaker.ask([("PING",)]) for _ in range(10_000)] == [None] * 10_000
         assert time.thread_time() - started < 0.4, "waited for Redis"
     finally:
         redis_server.resume()
-    wait_for(lambda: link.ask([("ECHO", "mine")]) == [b"mine"], "an answer to this question, not to an earlier one")
-    link.close()
+    wait_for(lambda: breaker.ask([("ECHO", "mine")]) == [b"mine"], "an answer to this question, not to an earlier one")
+    breaker.close()
 
 
 def test_what_redis_refuses_is_counted_and_told_once_a_minute(
-    redis_server: RedisServer, link: RedisLink, metrics: Metrics
+    redis_server: RedisServer, breaker: RedisCircuitBreaker, metrics: Metrics
 ) -> None:
     counted = 0.0
     with redis_server.client() as client, capture_logs() as logs:
         client.config_set("maxmemory-policy", "noeviction")
         client.config_set("maxmemory", 1)
         try:
-            step = PinRetention(link, Metrics())
+            step = PinRetention(breaker, Metrics())
             for _ in range(3):
                 assert pinned(step, sessions("a", retention="1y")) == ["1y"]
             CLOCK.ms += 60_000
@@ -189,8 +199,8 @@ def test_what_redis_refuses_is_counted_and_told_once_a_minute(
     assert "maxmemory" in logs[0]["error"]
 
 
-def test_what_redis_refuses_is_the_commands_reply(link: RedisLink) -> None:
-    replies = link.ask([("SET", "k", "v"), ("LPUSH", "k", "v"), ("GET", "k")])
+def test_what_redis_refuses_is_the_commands_reply(breaker: RedisCircuitBreaker) -> None:
+    replies = breaker.ask([("SET", "k", "v"), ("LPUSH", "k", "v"), ("GET", "k")])
     assert replies is not None
     assert (type(replies[1]).__name__, replies[2]) == ("ResponseError", b"v")
 
@@ -198,7 +208,7 @@ def test_what_redis_refuses_is_the_commands_reply(link: RedisLink) -> None:
 @pytest.mark.parametrize("url", ["redis://:pass/word-hush@host:1", "redis://host:hush/0"])
 def test_a_url_that_is_none_is_not_shown(url: str) -> None:
     with pytest.raises(ConfigError, match="sessions_redis: not a URL") as error:
-        RedisLink(SecretStr(url), CLOCK, Metrics())
+        RedisCircuitBreaker(SecretStr(url), CLOCK, Metrics())
     assert "hush" not in str(error.value)
 
 

@@ -4,7 +4,7 @@ import structlog
 
 from recording_worker.clock import Clock
 from recording_worker.lookups.lru import LruCache
-from recording_worker.lookups.redis import LONGEST_SESSION_ID, Command, Redis
+from recording_worker.lookups.redis import MAX_SESSION_ID_LENGTH, Command, Redis
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
@@ -76,7 +76,7 @@ class LimitNewSessions(Step):
         rows_of: dict[Session, list[int]] = {}
         for row in batch.ok_rows():
             team, session_id = batch.teams[row], decoded.session_id(row)
-            if team is not None and len(session_id) <= LONGEST_SESSION_ID:
+            if team is not None and len(session_id) <= MAX_SESSION_ID_LENGTH:
                 rows_of.setdefault((team.id, session_id), []).append(row)
         passes = {session: self._passes.get(session) for session in rows_of}
         if unknown := [session for session, known in passes.items() if known is None]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from recording_worker.formats.retention import RETENTION_DAYS
 from recording_worker.lookups.lru import LruCache
-from recording_worker.lookups.redis import LONGEST_SESSION_ID, Command, Redis
+from recording_worker.lookups.redis import MAX_SESSION_ID_LENGTH, Command, Redis
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
@@ -42,7 +42,7 @@ class PinRetention(Step):
         rows_of: dict[str, list[int]] = {}
         for row in batch.ok_rows():
             session_id = decoded.session_id(row)
-            if len(session_id) <= LONGEST_SESSION_ID:
+            if len(session_id) <= MAX_SESSION_ID_LENGTH:
                 rows_of.setdefault(session_id, []).append(row)
         new: dict[str, str] = {}
         for session_id, rows in rows_of.items():

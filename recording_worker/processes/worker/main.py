@@ -16,7 +16,7 @@ from recording_worker.kafka.consumer import PartitionConsumer
 from recording_worker.kafka.producer import RecordProducer
 from recording_worker.kafka.transactions import TransactionalProducer
 from recording_worker.logs import configure_logs
-from recording_worker.lookups.redis import RedisLink
+from recording_worker.lookups.redis import RedisCircuitBreaker
 from recording_worker.lookups.refreshed import Stores
 from recording_worker.lookups.restrictions.open import open_restrictions
 from recording_worker.lookups.teams.open import open_teams
@@ -109,7 +109,7 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
     at_exit.callback(stores.close)
     redis = None
     if settings.sessions_redis is not None:
-        redis = RedisLink(settings.sessions_redis, clock, metrics)
+        redis = RedisCircuitBreaker(settings.sessions_redis, clock, metrics)
         at_exit.callback(redis.close)
     pipeline = build_pipeline(
         settings,
