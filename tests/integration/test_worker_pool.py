@@ -9,7 +9,7 @@ import pytest
 from recording_worker.clock import Clock, SystemClock
 from recording_worker.errors import BootError
 from recording_worker.processes.control import FromWorker, Released, Stop
-from recording_worker.processes.supervisor.pool import WorkerExit, WorkerMain, WorkerPool, respawn_delay
+from recording_worker.processes.supervisor.pool import WorkerExit, WorkerMain, WorkerPool
 from recording_worker.settings.model import Settings
 from tests.builders import FakeClock
 from tests.integration import fake_workers
@@ -189,9 +189,3 @@ def test_a_flush_that_hangs_is_no_progress_though_the_loop_turns(pool_of: PoolOf
     pool.spawn_missing()
     until(pool, lambda: pool.ready == {0, 1})
     assert {end.reason for end in ends_of(pool, 2)} == {"stuck"}
-
-
-def test_delays_double_up_to_a_limit_and_are_jittered() -> None:
-    assert [respawn_delay(failures, lambda: 0.5) for failures in (1, 2, 3, 4, 20, 5000)] == [0.5, 1, 2, 4, 30, 30]
-    assert respawn_delay(1, lambda: 0.0) == 0.25
-    assert respawn_delay(1, lambda: 1.0) == 0.75

@@ -3,7 +3,6 @@
 import math
 import multiprocessing
 import os
-import random
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from recording_worker.backoff import Backoff
 from recording_worker.clock import Clock
 from recording_worker.errors import BootError, StepError
 from recording_worker.processes.control import (
@@ -29,8 +29,7 @@ from recording_worker.settings.model import Settings
 
 log = structlog.get_logger()
 
-_FIRST_DELAY = 0.5
-_LONGEST_DELAY = 30.0
+_RESPAWN_BACKOFF = Backoff(first=0.5, longest=30.0)
 _STABLE_SECONDS = 60.0
 """A worker that lived this long, or delivered something, starts with the first delay again."""
 _BOOT_SECONDS = 60.0
@@ -42,12 +41,6 @@ _DUMP_SECONDS = 1.0
 
 WorkerMain = Callable[[Settings, str, int, Connection, int], None]
 """A worker's entry point: settings, host, worker number, its end of the pipe, the supervisor's process id."""
-
-
-def respawn_delay(failures: int, jitter: Callable[[], float] = random.random) -> float:
-    """Seconds to wait before a worker that failed this often in a row is started again: doubling, ± 50 %."""
-    doublings = min(failures - 1, 20)
-    return min(_LONGEST_DELAY, _FIRST_DELAY * 2.0**doublings) * (0.5 + jitter())
 
 
 @dataclass(slots=True)
@@ -270,7 +263,7 @@ class WorkerPool:
         assert slot.channel is not None
         last_words = [message for _, message in self._hear(slot)]
         failures = 1 if slot.delivered or now - slot.started >= _STABLE_SECONDS else slot.failures + 1
-        delay = respawn_delay(failures)
+        delay = _RESPAWN_BACKOFF.pause(failures)
         end = WorkerExit(
             worker=slot.worker,
             pid=process.pid or 0,

@@ -1,12 +1,12 @@
 """The two ways to make a flushed session batch count: exactly once, and at least once."""
 
-import random
 import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import structlog
 
+from recording_worker.backoff import Backoff
 from recording_worker.formats.accounts import account_header
 from recording_worker.kafka.offsets import Position
 from recording_worker.kafka.producer import RecordProducer
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 _MEMBERSHIP_TIMEOUT = 5.0
 """How long to wait for a newer membership before the stale one is tried again."""
-_MAX_PAUSE = 5.0
+_BACKOFF = Backoff(first=0.2, longest=5.0)
 
 
 class ExactlyOnceDelivery:
@@ -64,7 +64,7 @@ class ExactlyOnceDelivery:
             if aborted.membership_is_stale:
                 self._assignment.wait_for_change(membership, held, _MEMBERSHIP_TIMEOUT)
             else:
-                time.sleep(min(_MAX_PAUSE, 0.1 * 2**attempt) * (0.5 + random.random()))
+                time.sleep(_BACKOFF.pause(attempt))
         self._assignment.carry(outgoing.placements)
         self._channel.send(_report(flushed, outgoing, committed=True))
 
