@@ -4,10 +4,12 @@ import re
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 from pydantic.fields import FieldInfo
 
 from recording_worker import errors, metrics
+from recording_worker.cli import cli
 from recording_worker.outcome import Reason
 from recording_worker.settings.model import Settings
 from recording_worker.settings.units import value_text
@@ -65,6 +67,13 @@ def test_every_reason_is_documented() -> None:
     assert [reason.label for reason in Reason if reason and reason.label not in documented] == []
 
 
+def test_every_step_is_documented() -> None:
+    table = (DOCS / "change" / "architecture.md").read_text().partition("| step |")[2].partition("\n\n")[0]
+    documented = re.findall(r"^\| `(\w+)`", table, re.MULTILINE)
+    files = {path.stem for path in (ROOT / "recording_worker" / "pipeline" / "steps").glob("[a-z]*.py")}
+    assert set(documented) == files
+
+
 def test_every_exit_code_is_documented() -> None:
     text = (DOCS / "operate" / "deploying.md").read_text()
     documented = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
@@ -116,3 +125,35 @@ def test_every_page_is_reached_from_the_index() -> None:
         for link in re.findall(r"\]\(([^)#\s]+)", index.read_text())
     }
     assert [page for page in PAGES if page not in linked and page != indexes[0]] == []
+
+
+def calls(page: Path) -> list[list[str]]:
+    """The words after `recording-worker` wherever a page's code calls it."""
+    text = page.read_text().replace("\\\n", " ")
+    code = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL) + re.findall(r"`([^`]+)`", text)
+    found = [re.findall(r"^(?:\S*/)?recording-worker +(\w[^#|\n]*)", block, re.MULTILINE) for block in code]
+    return [call.split() for block in found for call in block]
+
+
+def wrong_words(call: list[str]) -> list[str]:
+    """The commands and flags of a call that don't exist."""
+    command: click.Command = cli
+    for number, word in enumerate(call):
+        if isinstance(command, click.Group):
+            found = command.get_command(click.Context(command), word)
+            if found is None:
+                return [word]
+            command = found
+        else:
+            options = [flag for option in command.params for flag in (*option.opts, *option.secondary_opts)]
+            return [word for word in call[number:] if word.startswith("--") and word not in [*options, "--help"]]
+    return []
+
+
+@page
+def test_commands_and_flags_named_exist(page: Path) -> None:
+    assert [(call, wrong) for call in calls(page) if (wrong := wrong_words(call))] == []
+
+
+def test_calls_are_found() -> None:
+    assert sum(len(calls(page)) for page in PAGES) > 50
