@@ -7,7 +7,7 @@ FORMATTED := $(wildcard $(foreach folder,_native _native/simd _native/text _nati
 
 SECONDS ?= 60
 
-.PHONY: help setup player demo kafka s3 stores check integration test hooks sanitize faults soak fuzz aarch64 lint words bench clean
+.PHONY: help setup player demo kafka s3 stores check integration test hooks sanitize faults soak fuzz aarch64 mutants lint words bench clean
 
 help:
 	@echo "make demo   run the worker on an embedded Kafka broker with made-up traffic, and check that all of it came out"
@@ -21,6 +21,7 @@ help:
 	@echo "make soak   run the worker under load, and check that nothing grows; MINUTES=n"
 	@echo "make fuzz   fuzz each stage of the native core; SECONDS=n per stage"
 	@echo "make aarch64  cross-compile the native core, and run the parts that qemu can run"
+	@echo "make mutants  change the code in small ways, and see whether the tests notice; LIMIT=n SEED=n ONLY=text"
 	@echo "make lint   ruff, mypy, the floors that imports keep to, declared dependencies, spelling"
 	@echo "make words  find words that prose here does without; ARGS=paths"
 	@echo "make bench  run the benchmarks"
@@ -107,6 +108,10 @@ fuzz: setup
 aarch64: setup
 	@tools/system-packages $(PYTHON) aarch64
 	@$(BIN)/python _native/fuzz/aarch64.py
+
+LIMIT ?= 400
+mutants: setup
+	@$(BIN)/python -m tests.mutants.run --limit $(LIMIT) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 lint: setup
 	@echo "lint: ruff, mypy, clang-format, the stub of the native core, the floors of the house, dependencies, spelling"

@@ -1,4 +1,5 @@
-"""Hypothesis profiles; HYPOTHESIS_PROFILE chooses: default (fast), ci (minutes), thorough (hours; `--timeout 0`)."""
+"""Hypothesis profiles; HYPOTHESIS_PROFILE chooses: default (fast), ci (minutes), thorough (hours; `--timeout 0`),
+mutants (fast, the same each time)."""
 
 import os
 import signal
@@ -13,6 +14,7 @@ pytest_plugins = ["tests.servers.fixtures"]
 _common = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("default", _common, max_examples=100)
 settings.register_profile("ci", _common, max_examples=1_000, derandomize=True)
+settings.register_profile("mutants", _common, max_examples=100, derandomize=True, database=None)
 settings.register_profile("thorough", _common, max_examples=20_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
