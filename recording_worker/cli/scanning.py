@@ -1,4 +1,4 @@
-"""What the commands that read batch files share: going through the files, and writing what was found."""
+"""What the commands that read batch files share: they go through the files, and write what they find."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ from recording_worker.cli.options import S3_SETTINGS, settings_from, settings_op
 from recording_worker.errors import WorkerError
 from recording_worker.formats.batch_file import BatchFileError
 from recording_worker.reading.batch_files import Block, read_blocks
-from recording_worker.reading.session_events import only_team, session_lines
+from recording_worker.reading.session_events import check_one_team, session_lines
 from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import Locator
 from recording_worker.text import counted
@@ -27,7 +27,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """The paths a command was given, and what is to be known about S3."""
+    """The paths a command was given, and the settings for S3."""
 
     given: tuple[str, ...]
     settings: Settings
@@ -36,21 +36,21 @@ class Paths:
 class Scan:
     """Goes through batch files, with a progress bar on standard error if that is a terminal.
 
-    A file that can't be read does not end it: it is said at the end.
+    Continues after a file that can't be read. `raise_problems` reports these files at the end.
     """
 
     def __init__(self, paths: Paths) -> None:
         self._files = list(_tracked("Listing files", Locator(paths.settings).find(paths.given)))
         self.problems: list[BatchFileError] = []
-        """What is wrong with the files and blocks that could not be read so far."""
+        """What is wrong with each file and block that could not be read so far."""
 
     @property
     def files(self) -> int:
-        """How many files there are to read."""
+        """The number of files to read."""
         return len(self._files)
 
     def blocks(self) -> Iterator[list[Block]]:
-        """The blocks of each file that can be read."""
+        """Yield the blocks of each file that can be read."""
         for found in _tracked("Reading indexes", read_blocks(self._files), len(self._files)):
             if isinstance(found, BatchFileError):
                 self.problems.append(found)
@@ -58,23 +58,23 @@ class Scan:
                 yield found
 
     def lines(self, session: list[Block]) -> list[bytes]:
-        """The lines of the blocks of a session that can be read, in time order, without line breaks."""
+        """Return a session's lines from the blocks that can be read, in time order, without line breaks."""
         return session_lines(session, self.problems.append)
 
     def raise_problems(self) -> None:
-        """Raise BatchFileError where something could not be read: a line for each."""
+        """Raise BatchFileError if something could not be read, with one line for each problem."""
         if self.problems:
             raise BatchFileError("\n".join(map(str, self.problems)))
 
 
 def _tracked(title: str, items: Iterable[Item], total: int | None = None) -> Iterable[Item]:
-    """The same items, with a progress bar on standard error if that is a terminal."""
+    """Yield the same items, with a progress bar on standard error if that is a terminal."""
     console = Console(stderr=True)
     return track(items, title, total=total, console=console, transient=True, disable=not console.is_terminal)
 
 
 def session_blocks(scan: Scan, session_id: str, team_id: int | None) -> list[Block]:
-    """The blocks of one session. Raises WorkerError where there are none, or several teams use the id."""
+    """Return the blocks of one session. Raises WorkerError if there are no blocks, or if several teams use the id."""
     found = [
         block
         for file_blocks in scan.blocks()
@@ -84,17 +84,17 @@ def session_blocks(scan: Scan, session_id: str, team_id: int | None) -> list[Blo
     if not found:
         scan.raise_problems()
         team = "" if team_id is None else f" of team {team_id}"
-        listing = "`recording-worker sessions` lists those there are"
+        listing = "`recording-worker sessions` lists the sessions"
         raise WorkerError(f"no session {session_id}{team} in {counted(scan.files, 'batch file')}: {listing}")
-    only_team(found, session_id)
+    check_one_team(found, session_id)
     return found
 
 
 @contextmanager
 def standard_output() -> Iterator[None]:
-    """Writing to standard output: a reader that has gone (`| head`) ends the command quietly with exit code 1.
+    """Write to standard output. If the reader has gone (`| head`), end the command quietly with exit code 1.
 
-    Raises WorkerError where it can't be written for another reason.
+    Raises WorkerError if it can't be written for another reason.
     """
     try:
         yield
@@ -107,9 +107,9 @@ def standard_output() -> Iterator[None]:
 
 
 def paths_argument(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command the argument PATH... as `paths: Paths`, and the options for S3.
+    """Give a command the argument PATH... as `paths: Paths`, and the options for S3.
 
-    To be the last decorator, so that the command's own options come first in its help.
+    Must be the last decorator, so that the command's own options come first in its help.
     """
 
     @click.argument("paths", metavar="PATH...", nargs=-1, required=True)

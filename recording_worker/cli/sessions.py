@@ -2,22 +2,22 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
 
 import click
-from rich import box, filesize
+import orjson
+from rich import filesize
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from recording_worker.cli.scanning import Paths, Scan, paths_argument, standard_output
+from recording_worker.cli.tables import length_text, plain_table, table_console, time_text
 from recording_worker.cli.times import parse_age, parse_time
 from recording_worker.formats.batch_file import BlockEntry
-from recording_worker.formats.timestamps import utc_text
-from recording_worker.reading.sessions import Session, gather_sessions
+from recording_worker.reading.session_summary import SessionSummary, summarize_sessions
 from recording_worker.text import counted, printable
 
-SORTS: dict[str, Callable[[Session], float]] = {
+SORTS: dict[str, Callable[[SessionSummary], float]] = {
     "start": lambda session: session.first_timestamp,
     "duration": lambda session: session.duration_ms,
     "events": lambda session: session.events,
@@ -35,16 +35,18 @@ Examples:
   recording-worker sessions out/blocks --team 2 --since 2026-11-24 --not-playable
   recording-worker sessions out/blocks --sort gaps --json"""
 )
-@click.option("--team", "team_id", type=int, metavar="N", help="Only this team's.")
-@click.option("--session", "prefix", default="", metavar="ID", help="Only those whose id begins so.")
-@click.option("--since", metavar="TIME", help="Only those that began at this time or later: 2026-11-24T03:30, UTC.")
-@click.option("--until", metavar="TIME", help="Only those that began before this time.")
+@click.option("--team", "team_id", type=int, metavar="N", help="Only sessions of this team.")
+@click.option("--session", "prefix", default="", metavar="ID", help="Only sessions whose id begins with this.")
+@click.option("--since", metavar="TIME", help="Only sessions that began at this time or later: 2026-11-24T03:30, UTC.")
+@click.option("--until", metavar="TIME", help="Only sessions that began before this time.")
 @click.option("--min-duration", metavar="DURATION", help="Only sessions at least this long: 90s, 5m, 1h.")
-@click.option("--playable/--not-playable", default=None, help="Only those with, or without, a full snapshot.")
-@click.option("--sort", type=click.Choice(list(SORTS)), default="start", show_default=True, help="Largest first.")
-@click.option("--reverse", is_flag=True, help="Smallest first.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="List at most so many.")
-@click.option("--json", "as_json", is_flag=True, help="JSON lines, one a session, instead of a table.")
+@click.option("--playable/--not-playable", default=None, help="Only sessions with, or without, a full snapshot.")
+@click.option(
+    "--sort", type=click.Choice(list(SORTS)), default="start", show_default=True, help="Sort by this, largest first."
+)
+@click.option("--reverse", is_flag=True, help="Sort smallest first.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="List at most this many sessions.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines, one for each session, instead of a table.")
 @paths_argument
 def sessions(
     paths: Paths,
@@ -59,16 +61,17 @@ def sessions(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """List the sessions in batch files, newest first, from the index at the end of each file alone.
+    """List the sessions in batch files, and how well each can be played; newest first.
 
-    A session's blocks are put together over all the files, and each message counts once, however many files
-    it is in. A PATH is a batch file, a folder of them, or s3://BUCKET/PREFIX.
+    Reads only the index at the end of each file. A session's blocks are put together from all files. Each
+    message counts once, even if several files hold it. A PATH is a batch file, a folder of batch files, or
+    s3://BUCKET/PREFIX.
     """
     earliest = float("-inf") if since is None else parse_time(since, "--since")
     latest = float("inf") if until is None else parse_time(until, "--until")
     shortest = 0 if min_duration is None else parse_age(min_duration, "--min-duration")
 
-    def wanted(session: Session) -> bool:
+    def wanted(session: SessionSummary) -> bool:
         return (
             earliest <= session.first_timestamp < latest
             and session.duration_ms >= shortest
@@ -79,25 +82,44 @@ def sessions(
     entries = (
         entry for entry in _entries(scan) if team_id in (None, entry.team_id) and entry.session_id.startswith(prefix)
     )
-    found = [session for session in gather_sessions(entries) if wanted(session)]
+    found = [session for session in summarize_sessions(entries) if wanted(session)]
     found.sort(key=SORTS[sort], reverse=not reverse)
     listed = found[:limit]
     with standard_output():
         if as_json:
-            sys.stdout.buffer.writelines(session.json() for session in listed)
+            sys.stdout.buffer.writelines(map(_json, listed))
         else:
             _print(listed, of=found, files=scan.files)
     scan.raise_problems()
+
+
+def _json(session: SessionSummary) -> bytes:
+    """Return a session as a line of JSON. Sizes are in bytes, times in milliseconds since 1970."""
+    listing = {
+        "team_id": session.team_id,
+        "session_id": session.session_id,
+        "distinct_id": session.distinct_id,
+        "first_timestamp": session.first_timestamp,
+        "last_timestamp": session.last_timestamp,
+        "duration_ms": session.duration_ms,
+        "blocks": session.blocks,
+        "messages": session.messages,
+        "events": session.events,
+        "size": session.size,
+        "has_full_snapshot": session.has_full_snapshot,
+        "first_full_snapshot_timestamp": session.first_full_snapshot_timestamp,
+        "out_of_order_count": session.out_of_order_count,
+        "gap_count": session.gap_count,
+    }
+    return orjson.dumps(listing, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _entries(scan: Scan) -> Iterator[BlockEntry]:
     return (block.entry for blocks in scan.blocks() for block in blocks)
 
 
-def _print(listed: Sequence[Session], *, of: Sequence[Session], files: int) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 1000  # as wide as the table is: there is no screen to fit
+def _print(listed: Sequence[SessionSummary], *, of: Sequence[SessionSummary], files: int) -> None:
+    console = table_console()
     if listed:
         console.print(_table(listed, _columns_that_fit(console, listed)))
     shown = counted(len(of), "session") if len(listed) == len(of) else f"{len(listed):,} of {len(of):,} sessions"
@@ -105,8 +127,8 @@ def _print(listed: Sequence[Session], *, of: Sequence[Session], files: int) -> N
     console.print(f"{shown} in {counted(files, 'file')}, {counted(events, 'event')}, {filesize.decimal(size)} of lines")
 
 
-def _columns_that_fit(console: Console, listed: Sequence[Session]) -> list[str]:
-    """As many as the screen takes with the ids whole: one has to be able to copy them."""
+def _columns_that_fit(console: Console, listed: Sequence[SessionSummary]) -> list[str]:
+    """Return as many columns as fit the screen without cutting session ids, which people copy."""
     columns, unlimited = list(COLUMNS), console.options.update(width=10_000)
     for dispensable in DISPENSABLE:
         if console.measure(_table(listed[:100], columns), options=unlimited).maximum <= console.width:
@@ -115,8 +137,8 @@ def _columns_that_fit(console: Console, listed: Sequence[Session]) -> list[str]:
     return columns
 
 
-def _table(listed: Sequence[Session], columns: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+def _table(listed: Sequence[SessionSummary], columns: Sequence[str]) -> Table:
+    table = plain_table()
     for name in columns:
         if name == "session":
             table.add_column(name, overflow="fold", min_width=8)
@@ -127,36 +149,32 @@ def _table(listed: Sequence[Session], columns: Sequence[str]) -> Table:
     return table
 
 
-def _distinct_id(session: Session) -> Text:
+def _distinct_id(session: SessionSummary) -> Text:
     text = Text(printable(session.distinct_id))
     text.truncate(24, overflow="ellipsis")
     return text
 
 
-def _length(milliseconds: float) -> str:
-    return str(timedelta(seconds=int(milliseconds) // 1000))
-
-
-def _playable(session: Session) -> str:
-    """From when after its start it can be played."""
+def _playable(session: SessionSummary) -> str:
+    """Say how long after its start the session can be played."""
     if not session.has_full_snapshot:
         return "no"
     if session.first_full_snapshot_timestamp is None:
         return "yes"
     waiting = session.first_full_snapshot_timestamp - session.first_timestamp
-    return "yes" if waiting < 1000 else f"from {_length(waiting)}"
+    return "yes" if waiting < 1000 else f"from {length_text(waiting)}"
 
 
 def _count(count: int | None) -> str:
     return "?" if count is None else f"{count:,}"
 
 
-COLUMNS: dict[str, Callable[[Session], str | Text]] = {
+COLUMNS: dict[str, Callable[[SessionSummary], str | Text]] = {
     "session": lambda session: Text(printable(session.session_id)),
     "team": lambda session: str(session.team_id),
     "distinct id": _distinct_id,
-    "start (UTC)": lambda session: utc_text(session.first_timestamp).partition(".")[0],
-    "length": lambda session: _length(session.duration_ms),
+    "start (UTC)": lambda session: time_text(session.first_timestamp),
+    "length": lambda session: length_text(session.duration_ms),
     "events": lambda session: f"{session.events:,}",
     "blocks": lambda session: f"{session.blocks:,}",
     "size": lambda session: filesize.decimal(session.size),
@@ -165,6 +183,6 @@ COLUMNS: dict[str, Callable[[Session], str | Text]] = {
     "gaps": lambda session: _count(session.gap_count),
 }
 DISPENSABLE = ("distinct id", "blocks", "size", "team", "disorder", "gaps", "events")
-"""What a narrow screen does without, in this order; all is in the JSON."""
+"""The columns that a narrow screen leaves out, in this order. The JSON has all."""
 LEFT = ("distinct id", "start (UTC)", "playable")
-"""Columns of words; the others are figures."""
+"""Columns of words. The others are figures."""

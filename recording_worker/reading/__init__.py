@@ -1,1 +1,1 @@
-"""Reading batch files back: from the files alone, without Kafka and without metadata."""
+"""Reads batch files: from the files alone, without Kafka and without block metadata."""

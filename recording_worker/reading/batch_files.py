@@ -1,4 +1,4 @@
-"""Batch files by their index: what a file holds, and one block of it, by ranged reads alone."""
+"""Reads a batch file by its index: what the file holds, and one block at a time, by ranged reads."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from recording_worker.formats.batch_file import (
     index_frame_length,
     parse_index_frame,
 )
-from recording_worker.reading.prefetch import read_ahead
+from recording_worker.reading.prefetch import prefetch
 from recording_worker.storage.base import RangedFile
 
 TAIL_BYTES = 64 * 1024
-"""What is read first: for most files the whole index."""
+"""How much of a file's end to read first. For most files this is the whole index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +28,20 @@ class Block:
     entry: BlockEntry
 
     def read(self) -> bytes:
-        """The block's lines. Raises BatchFileError where they are not what the index says."""
+        """Read the block's lines. Raises BatchFileError if they are not what the index says."""
         entry = self.entry
         frame = self.file.read(entry.start, entry.length)
         where = f"{self.file.name}: block at byte {entry.start}"
         try:
             if zstandard.frame_content_size(frame) != entry.size:
-                raise BatchFileError(f"{where} is damaged: it is not of the size its index gives")
+                raise BatchFileError(f"{where} is damaged: its size is not the size in the index")
             return zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False)
         except zstandard.ZstdError as error:
             raise BatchFileError(f"{where} is damaged: {error}") from error
 
 
 def read_index(file: RangedFile) -> BatchIndex:
-    """Read the index of a batch file, by at most two reads from its end. Raises BatchFileError."""
+    """Read the index of a batch file, with at most two reads from its end. Raises BatchFileError."""
     tail, size = file.read_tail(TAIL_BYTES)
     length = index_frame_length(file.name, tail, size)
     if length is None:
@@ -60,8 +60,8 @@ def _without_index(file: RangedFile) -> str:
 
 
 def read_blocks(files: Iterable[RangedFile]) -> Iterator[list[Block] | BatchFileError]:
-    """File by file the blocks it holds, or what is wrong with it. Reads ahead."""
-    return read_ahead(_blocks_of, files)
+    """Yield the blocks of each file, or what is wrong with the file. Reads several files ahead."""
+    return prefetch(_blocks_of, files)
 
 
 def _blocks_of(file: RangedFile) -> list[Block] | BatchFileError:

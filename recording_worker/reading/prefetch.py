@@ -1,4 +1,4 @@
-"""Reading ahead: several files or blocks at a time, since each may be far away."""
+"""Reads several files or blocks at a time, ahead of their use, because each read may take a round trip."""
 
 import threading
 from collections import deque
@@ -13,10 +13,10 @@ Item = TypeVar("Item")
 Content = TypeVar("Content")
 
 
-def read_ahead(read: Callable[[Item], Content], items: Iterable[Item]) -> Generator[Content, None, None]:
-    """What `read` gives for each item, in their order, with up to 8 reads under way. Raises what it raises.
+def prefetch(read: Callable[[Item], Content], items: Iterable[Item]) -> Generator[Content, None, None]:
+    """Yield `read(item)` for each item in order, with up to MAX_CONCURRENT_READS reads under way. Raises what `read` raises.
 
-    The threads are daemons: a read that waits for its server does not keep the command from ending.
+    The threads are daemons, so a read that waits for its server does not keep the command from ending.
     """
     jobs: SimpleQueue[tuple[Future[Content], Item] | None] = SimpleQueue()
 
@@ -27,7 +27,7 @@ def read_ahead(read: Callable[[Item], Content], items: Iterable[Item]) -> Genera
                 continue
             try:
                 future.set_result(read(item))
-            except Exception as error:  # noqa: BLE001 - raised again where the result is asked for
+            except Exception as error:  # noqa: BLE001 - raised again by `result`
                 future.set_exception(error)
 
     for number in range(MAX_CONCURRENT_READS):

@@ -16,7 +16,7 @@ HOUR = 3_600_000
 
 
 def session(name: str, offset: int, hours: float, seconds: float, events: int = 1, **fields: Any) -> Any:
-    """A block that begins so many hours after NOW_MS, 2026-11-18 11:06:40 UTC."""
+    """A block that begins this many hours after NOW_MS, 2026-11-18 11:06:40 UTC."""
     start = NOW_MS + hours * HOUR
     entry, lines = block([(offset, [line(start)] * events)], name)
     given = {"out_of_order_count": 0, "gap_count": 0, **fields}
@@ -74,6 +74,27 @@ def listed(folder: Path, *arguments: str) -> str:
 )
 def test_sorted_and_filtered(folder: Path, arguments: str, expected: str) -> None:
     assert listed(folder, *arguments.split()) == expected
+
+
+def test_all_there_is_to_know_is_in_the_json(folder: Path) -> None:
+    done = run("sessions", folder, "--json", "--session", "b")
+    [text] = done.stdout.splitlines()
+    assert json.loads(text) == {
+        "team_id": 2,
+        "session_id": "b",
+        "distinct_id": "user-1",
+        "first_timestamp": NOW_MS + HOUR,
+        "last_timestamp": NOW_MS + HOUR + 600_000,
+        "duration_ms": 600_000,
+        "blocks": 1,
+        "messages": 1,
+        "events": 2,
+        "size": 2 * len(line(NOW_MS + HOUR) + b"\n"),
+        "has_full_snapshot": True,
+        "first_full_snapshot_timestamp": NOW_MS + HOUR + 90_000,
+        "out_of_order_count": 0,
+        "gap_count": 0,
+    }
 
 
 def test_the_table(folder: Path) -> None:

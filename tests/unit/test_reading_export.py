@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from recording_worker.errors import WorkerError
 from recording_worker.formats.batch_file import BatchFileError
 from recording_worker.reading.batch_files import Block, read_blocks, read_index
-from recording_worker.reading.session_events import only_team, session_lines
+from recording_worker.reading.session_events import check_one_team, session_lines
 from recording_worker.storage.local.file import find_files
 from tests.batch_files import batch_file, block, line, undamaged, write_batch_file
 from tests.unit.test_reading_index import InMemory
@@ -60,13 +60,13 @@ def test_lines_come_byte_for_byte() -> None:
 def test_several_teams_have_to_be_told_apart() -> None:
     content = batch_file([block([(1, [line(1)])], team_id=12), block([(2, [line(2)])], team_id=3)])
     with pytest.raises(WorkerError, match=r"several teams: say which with --team \(3, 12\)"):
-        only_team(blocks_of(content), "session-1")
-    only_team(blocks_of(content)[:1], "session-1")
+        check_one_team(blocks_of(content), "session-1")
+    check_one_team(blocks_of(content)[:1], "session-1")
 
 
 @pytest.mark.parametrize(
     ("lines", "counts", "text"),
-    [([line(1)], [(0, 2)], "has not the lines"), ([b"no event"], [(0, 1)], "a line that is no event")],
+    [([line(1)], [(0, 2)], "does not hold as many lines"), ([b"no event"], [(0, 1)], "a line that is not an event")],
 )
 def test_a_block_unlike_its_index_is_left_out_and_told(
     lines: list[bytes], counts: list[tuple[int, int]], text: str

@@ -1,24 +1,22 @@
-"""Sessions over batch files, put together from what the indexes say of their blocks; no block is read."""
+"""Summaries of sessions over several batch files, put together from the files' indexes; no block is read."""
 
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
 
-import orjson
-
 from recording_worker.formats.batch_file import BlockEntry
 from recording_worker.formats.rrweb import GAP_MS
 
 
-class Session:
-    """What all blocks of a session say together; each message counts once, however many files it is in.
+class SessionSummary:
+    """Sums up the blocks of one session. Each message counts once, even if several files hold it.
 
-    Takes some 700 bytes, 16 a block and 8 a message. Times are milliseconds since 1970.
+    Takes about 700 bytes, 16 for each block and 8 for each message. Times are milliseconds since 1970.
     """
 
     __slots__ = (
-        "_counted",
         "_gaps_in_blocks",
+        "_has_counts",
         "_offsets",
         "_out_of_order",
         "_spans",
@@ -39,28 +37,28 @@ class Session:
         self.team_id = team_id
         self.session_id = session_id
         self.distinct_id = ""
-        """Of the block that begins first."""
+        """The distinct id of the block that begins first."""
         self.blocks = 0
-        """Those that hold a message no other before them had."""
+        """Blocks that hold a message that no block before them held."""
         self.messages = 0
         self.events = 0
         self.size = 0
-        """Bytes of the lines; of a block with messages that were there before, its part by events."""
+        """Bytes of the lines. If some of a block's messages came before, its size counts by its share of new events."""
         self.first_timestamp = float("inf")
         self.last_timestamp = 0.0
         self.has_full_snapshot = False
         self.first_full_snapshot_timestamp: float | None = None
-        """From when on it can be played; None where it can't, or where older files don't say."""
-        self._counted = True
+        """When the session can be played from; None if it can't be played, or if older files don't say."""
+        self._has_counts = True
         self._out_of_order = 0
         self._gaps_in_blocks = 0
         self._spans = array("d")
-        """First and last timestamp of each block."""
+        """The first and last timestamps of the blocks, in pairs."""
         self._offsets: dict[str, array[int]] = {}
-        """Of each source the offsets of the messages, sorted."""
+        """The offsets of each source's messages, sorted."""
 
     def add(self, entry: BlockEntry) -> None:
-        """Add one of its blocks."""
+        """Add one of the session's blocks."""
         new = self._new_messages(entry)
         if not new:
             return
@@ -80,13 +78,13 @@ class Session:
         known = [self.first_full_snapshot_timestamp, entry.first_full_snapshot_timestamp]
         self.first_full_snapshot_timestamp = min((time for time in known if time is not None), default=None)
         if entry.out_of_order_count is None or entry.gap_count is None:
-            self._counted = False
+            self._has_counts = False
         else:
             self._out_of_order += entry.out_of_order_count
             self._gaps_in_blocks += entry.gap_count
 
     def _new_messages(self, entry: BlockEntry) -> list[tuple[int, int]]:
-        """(offset, events) of the messages that were not there before."""
+        """Return (offset, events) of the messages that did not come before."""
         seen = self._offsets.get(entry.source)
         if seen is None:
             self._offsets[entry.source] = array("q", sorted(offset for offset, _ in entry.messages))
@@ -102,21 +100,21 @@ class Session:
 
     @property
     def duration_ms(self) -> float:
-        """From the first to the last event."""
+        """The time from the first to the last event."""
         return self.last_timestamp - self.first_timestamp
 
     @property
     def out_of_order_count(self) -> int | None:
-        """Events out of order within the blocks; None where older files don't say."""
-        return self._out_of_order if self._counted else None
+        """Events out of order within the blocks; None if older files don't say."""
+        return self._out_of_order if self._has_counts else None
 
     @property
     def gap_count(self) -> int | None:
-        """Silences of more than 10 s: those within blocks, and those between them; None where older files don't say.
+        """Gaps of more than 10 s within blocks and between blocks; None if older files don't say.
 
-        One within a block counts even where another block has events in it.
+        A gap within a block counts even if another block has events in that time.
         """
-        if not self._counted:
+        if not self._has_counts:
             return None
         spans = sorted(zip(self._spans[::2], self._spans[1::2], strict=True))
         gaps, end = self._gaps_in_blocks, self.first_timestamp
@@ -125,37 +123,17 @@ class Session:
             end = max(end, last)
         return gaps
 
-    def json(self) -> bytes:
-        """A line of JSON: bytes, counts, milliseconds."""
-        listing = {
-            "team_id": self.team_id,
-            "session_id": self.session_id,
-            "distinct_id": self.distinct_id,
-            "first_timestamp": self.first_timestamp,
-            "last_timestamp": self.last_timestamp,
-            "duration_ms": self.duration_ms,
-            "blocks": self.blocks,
-            "messages": self.messages,
-            "events": self.events,
-            "size": self.size,
-            "has_full_snapshot": self.has_full_snapshot,
-            "first_full_snapshot_timestamp": self.first_full_snapshot_timestamp,
-            "out_of_order_count": self.out_of_order_count,
-            "gap_count": self.gap_count,
-        }
-        return orjson.dumps(listing, option=orjson.OPT_APPEND_NEWLINE)
 
-
-def gather_sessions(entries: Iterable[BlockEntry]) -> list[Session]:
-    """The sessions that these blocks are of, by team and id."""
-    sessions: dict[tuple[int, str], Session] = {}
+def summarize_sessions(entries: Iterable[BlockEntry]) -> list[SessionSummary]:
+    """Return the sessions of these blocks, sorted by team and id."""
+    sessions: dict[tuple[int, str], SessionSummary] = {}
     for entry in entries:
         if not entry.messages:
             continue
         key = entry.team_id, entry.session_id
         session = sessions.get(key)
         if session is None:
-            session = sessions[key] = Session(*key)
+            session = sessions[key] = SessionSummary(*key)
         session.add(entry)
     return [sessions[key] for key in sorted(sessions)]
 

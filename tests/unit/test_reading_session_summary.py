@@ -1,4 +1,3 @@
-import json
 import random
 from typing import Any
 
@@ -7,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recording_worker.formats.batch_file import BlockEntry
-from recording_worker.reading.sessions import Session, gather_sessions
+from recording_worker.reading.session_summary import SessionSummary, summarize_sessions
 from tests.builders import NOW_MS
 
 
@@ -33,8 +32,8 @@ def entry(messages: dict[int, int], first: float = 0, last: float = 0, **given: 
     return BlockEntry(**fields | given)
 
 
-def only(*entries: BlockEntry) -> Session:
-    (session,) = gather_sessions(entries)
+def only(*entries: BlockEntry) -> SessionSummary:
+    (session,) = summarize_sessions(entries)
     return session
 
 
@@ -52,7 +51,7 @@ def test_a_session_is_put_together_over_its_blocks() -> None:
 
 
 def test_sessions_are_told_apart_by_team_and_id() -> None:
-    found = gather_sessions([entry({1: 1}), entry({2: 1}, team_id=2), entry({3: 1}, session_id="a"), entry({4: 1})])
+    found = summarize_sessions([entry({1: 1}), entry({2: 1}, team_id=2), entry({3: 1}, session_id="a"), entry({4: 1})])
     assert [(session.team_id, session.session_id, session.events) for session in found] == [
         (1, "a", 1),
         (1, "session-1", 2),
@@ -120,25 +119,4 @@ def test_what_older_files_do_not_say_is_not_known() -> None:
 
 
 def test_a_block_without_messages_is_no_session() -> None:
-    assert gather_sessions([entry({})]) == []
-
-
-def test_json() -> None:
-    block = entry({7: 2}, 100, 350.5, first_full_snapshot_timestamp=NOW_MS + 200.0, out_of_order_count=1)
-    assert json.loads(only(block).json()) == {
-        "team_id": 1,
-        "session_id": "session-1",
-        "distinct_id": "user-1",
-        "first_timestamp": NOW_MS + 100,
-        "last_timestamp": NOW_MS + 350.5,
-        "duration_ms": 250.5,
-        "blocks": 1,
-        "messages": 1,
-        "events": 2,
-        "size": 2,
-        "has_full_snapshot": True,
-        "first_full_snapshot_timestamp": NOW_MS + 200,
-        "out_of_order_count": 1,
-        "gap_count": 0,
-    }
-    assert only(block).json().endswith(b"}\n")
+    assert summarize_sessions([entry({})]) == []

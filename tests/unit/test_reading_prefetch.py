@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from recording_worker.reading.prefetch import read_ahead
+from recording_worker.reading.prefetch import prefetch
 from recording_worker.storage.base import MAX_CONCURRENT_READS
 
 
@@ -14,7 +14,7 @@ def test_several_are_read_at_a_time_and_come_in_order() -> None:
         together.wait()
         return number
 
-    assert list(read_ahead(read, range(3 * MAX_CONCURRENT_READS))) == list(range(3 * MAX_CONCURRENT_READS))
+    assert list(prefetch(read, range(3 * MAX_CONCURRENT_READS))) == list(range(3 * MAX_CONCURRENT_READS))
 
 
 def test_no_more_is_read_than_is_asked_for_soon() -> None:
@@ -25,7 +25,7 @@ def test_no_more_is_read_than_is_asked_for_soon() -> None:
             asked.append(number)
             yield number
 
-    reading = read_ahead(lambda number: number, items())
+    reading = prefetch(lambda number: number, items())
     assert [next(reading) for _ in range(5)] == [0, 1, 2, 3, 4]
     assert len(asked) < 5 + MAX_CONCURRENT_READS
 
@@ -36,7 +36,7 @@ def test_what_reading_raises_is_raised_in_its_place_and_ends_it() -> None:
             raise ValueError("the third")
         return number
 
-    reading = read_ahead(read, range(100))
+    reading = prefetch(read, range(100))
     assert [next(reading) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="the third"):
         next(reading)
@@ -47,7 +47,7 @@ def test_what_reading_raises_is_raised_in_its_place_and_ends_it() -> None:
 def test_who_stops_early_leaves_no_thread_behind() -> None:
     before = set(threading.enumerate())
     read: list[int] = []
-    reading = read_ahead(read.append, range(100))
+    reading = prefetch(read.append, range(100))
     next(reading)
     reading.close()
     for thread in set(threading.enumerate()) - before:
