@@ -1,4 +1,4 @@
-"""The command line: one file a command, imported when it is asked for, so that `--help` is quick."""
+"""The command line: one file for each command, imported when the command is used, so that `--help` is quick."""
 
 import sys
 from importlib import import_module
@@ -9,20 +9,20 @@ from recording_worker import __version__
 from recording_worker.errors import ConfigError, WorkerError
 
 COMMANDS = {
-    "run": "The service: read recordings from Kafka, write batch files.",
-    "ingest": "The same for files of messages, without Kafka.",
+    "run": "Run the service: read recordings from Kafka, write batch files.",
+    "ingest": "Do the same with files of messages, without Kafka.",
     "produce": "Send files of messages to Kafka.",
-    "demo": "See it all at work on this machine, on made-up traffic.",
+    "demo": "Try the service on this machine with made-up traffic.",
     "blocks": "List what batch files hold.",
     "sessions": "List the sessions in batch files, and how well they can be played.",
     "export": "Write one session's events as JSON lines.",
     "play": "Play one session in a browser.",
     "verify": "Check that every message was recorded once and every block can be read.",
-    "sweep": "Find, and remove, batch files that nothing refers to.",
-    "dlq": "What is on the DLQ: list, show, redrive, drop.",
-    "rewind": "Set a stopped group back, to read again.",
+    "sweep": "Find and remove batch files that nothing refers to.",
+    "dlq": "List, show, redrive or drop messages on the DLQ.",
+    "rewind": "Set a stopped group's offsets back, to read messages again.",
 }
-"""The commands in the order they are listed, and what each is for; `recording_worker.cli.{name}` holds each."""
+"""What each command does, in the order of the help. `recording_worker.cli.{name}` holds the command."""
 
 EXIT_INTERRUPTED = 130
 
@@ -53,10 +53,10 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="recording-worker")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """Reads session recordings (rrweb events) from Kafka and writes them to storage as batch files.
+    """Read session recordings (rrweb events) from Kafka and write them to storage as batch files.
 
     \b
-    A first look, needing nothing but this machine:
+    A first look, on this machine alone:
       recording-worker demo
     \b
     Each command explains itself:
@@ -67,7 +67,7 @@ def cli(ctx: click.Context) -> None:
 
 
 def main() -> None:
-    """The command `recording-worker`: exits with 0, or says in one line what went wrong."""
+    """Run the command `recording-worker` and exit. If something is wrong, say so in one line."""
     sys.exit(_exit_code())
 
 
@@ -86,6 +86,6 @@ def _exit_code() -> int:
 
 
 def _print_error(text: str) -> None:
-    """One line on standard error for each problem."""
+    """Print one line on standard error for each problem."""
     for line in text.splitlines():
         click.echo(f"recording-worker: error: {line}", err=True)

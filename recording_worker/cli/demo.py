@@ -1,4 +1,4 @@
-"""`recording-worker demo`: the whole of it on one machine."""
+"""`recording-worker demo`: the whole service on one machine."""
 
 import os
 import shlex
@@ -35,33 +35,40 @@ Examples:
 What is in the folder afterwards:
   blocks/{retention}/…                   the batch files
   recording-worker.toml, teams.toml,
-  restrictions.toml                      how the service was set up
-  worker.log                             what it said"""
+  restrictions.toml                      the settings of the service
+  worker.log                             its log"""
 )
 @click.option(
-    "--seconds", type=click.FloatRange(min=0, min_open=True), default=8, show_default=True, help="How long to send."
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="How long to send, in seconds.",
 )
-@click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Worker processes.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), default=2, show_default=True, metavar="N", help="Worker processes."
+)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     default="demo-out",
     show_default=True,
     metavar="DIR",
-    help="Folder to write; one of an earlier demo is written anew.",
+    help="Folder to write. The folder of an earlier demo is replaced.",
 )
 def demo(seconds: float, workers: int, out: Path) -> None:
-    """See it all at work on this machine: needs no Kafka, no storage, no network.
+    """Try the whole service on this machine. Needs no Kafka, no storage and no network.
 
-    Starts a Kafka broker inside this process (librdkafka's own, on a real port), runs the service beside
-    it, sends it made-up recordings of a small shop, bad messages among them, and checks that each one
-    came out where it should: produced = recorded + dropped + DLQ + redirected.
+    The demo starts a Kafka broker in its own process (librdkafka's, on a real port), and runs the service.
+    It sends made-up recordings of a small shop, with bad messages among them. Then it checks that each
+    message came out where it should: produced = recorded + dropped + DLQ + redirected.
     """
     from recording_worker.cli.output import progress_bar, signals_end
     from recording_worker.demo.run import run_demo
 
-    with signals_end(), progress_bar("sending", seconds) as report:
-        result = run_demo(seconds, workers, out, lambda text: click.echo(f"demo: {text}"), report)
+    with signals_end(), progress_bar("sending", seconds) as advance:
+        result = run_demo(seconds, workers, out, lambda text: click.echo(f"demo: {text}"), advance)
     _print_outcomes(result)
     _print_figures(result)
     if not result.adds_up:
@@ -105,7 +112,9 @@ def _print_figures(result: "DemoResult") -> None:
     )
     click.echo(f"{len(recorded.sessions):,} sessions in {recorded.blocks:,} blocks of {recorded.files:,} files")
     if recorded.repeated:
-        click.echo(f"{recorded.repeated:,} messages were recorded more than once; readers know them by their offsets")
+        click.echo(
+            f"{recorded.repeated:,} messages were recorded more than once; readers recognize them by their offsets"
+        )
 
 
 def _print_what_next(result: "DemoResult", out: Path) -> None:
@@ -121,7 +130,7 @@ def _print_what_next(result: "DemoResult", out: Path) -> None:
 
 
 def _program() -> str:
-    """What a user types for this program: its name where that is on the path, else where its script is."""
+    """Return what a user types for this program: its name if that is on the path, else its script's path."""
     script = Path(sys.argv[0])
     if script.name == "__main__.py":
         return "python -m recording_worker"

@@ -7,15 +7,20 @@ import click
 from recording_worker.cli.scanning import Paths, Scan, paths_argument, session_blocks, standard_output
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  recording-worker export /var/lib/recordings/blocks --session ID > session.jsonl
+  recording-worker export s3://recordings/blocks --session ID --team 2 | head"""
+)
 @click.option("--session", "session_id", required=True, metavar="ID", help="The session to write.")
-@click.option("--team", "team_id", type=int, metavar="N", help="Its team; needed where several teams use the id.")
+@click.option("--team", "team_id", type=int, metavar="N", help="Its team; needed if several teams use the id.")
 @paths_argument
 def export(paths: Paths, session_id: str, team_id: int | None) -> None:
-    """Write one session's events in time order, as JSON lines [window id, event], to standard output.
+    """Write one session's events to standard output, in time order, as JSON lines: [window id, event].
 
-    Each message's events come once, whatever number of batch files they are in. A PATH is a batch
-    file, a folder of them, or s3://BUCKET/PREFIX.
+    Each message's events come once, even if several batch files hold them. A PATH is a batch file, a folder
+    of batch files, or s3://BUCKET/PREFIX.
     """
     scan = Scan(paths)
     found = session_blocks(scan, session_id, team_id)

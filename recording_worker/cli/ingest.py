@@ -41,8 +41,8 @@ Examples:
 \b
 What is in the folder afterwards:
   blocks/{{retention}}/…   the batch files
-  topics/{{topic}}.jsonl   what would go to Kafka: metadata, console logs, warnings, DLQ, overflow
-  summary.json           the figures that are printed
+  topics/{{topic}}.jsonl   what the service sends to Kafka: metadata, console logs, warnings, DLQ, overflow
+  summary.json           the printed figures
 
 {SETTINGS_HELP}"""
 )
@@ -52,22 +52,22 @@ What is in the folder afterwards:
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Folder to write; new or empty. It appears when all is done, or not at all.",
+    help="Folder to write, new or empty. It appears once everything is done, or not at all.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, and nothing else.")
 @settings_options(_SETTINGS)
 def ingest(files: tuple[Path, ...], out: Path, as_json: bool, config: Path | None, **flags: Any) -> None:
-    """Take FILES of messages through the worker's pipeline into a folder, without Kafka.
+    """Run FILES of messages through the worker's pipeline into a folder, without Kafka.
 
-    For backfills and first runs. Each file is a partition, each line number an offset, and "now" is each
-    message's own timestamp. --workers are at most one a file.
+    For backfills and first runs. Each file is a partition, and each line number is an offset. For each
+    message, "now" is its own timestamp. A file is read by one worker, so more workers than files are not used.
     """
     settings = settings_from(config, flags)
     from recording_worker.cli.output import files_progress_bar, print_figures, signals_end
     from recording_worker.ingest.run import ingest as run_ingest
 
-    with signals_end(), files_progress_bar("reading", files) as report:
-        summary = run_ingest(settings, files, out, report)
+    with signals_end(), files_progress_bar("reading", files) as advance:
+        summary = run_ingest(settings, files, out, advance)
     if as_json:
         click.echo(json.dumps(summary))
     else:

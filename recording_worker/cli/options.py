@@ -30,7 +30,7 @@ S3_SETTINGS = ("s3_endpoint", "s3_region", "s3_addressing")
 """The settings that a command needs to read from S3."""
 
 MESSAGE_FILES_HELP = """\b
-A file of messages is JSON lines, plain or zstd, a line a message:
+A file of messages is JSON lines, plain or zstd. Each line is a message:
   {"partition_key": "…", "timestamp_ms": 1795461715292, "headers": [["token", "…"], …], "value_b64": "…"}"""
 
 
@@ -56,12 +56,16 @@ _METAVARS = {int: "N", float: "NUMBER", Path: "FILE", str: "TEXT", SecretStr: "U
 _UNIT_METAVARS: dict[BeforeValidator | None, str] = {SIZE: "SIZE", DURATION: "DURATION"}
 
 
-def settings_options(names: Iterable[str]) -> Callable[[Command], Command]:
-    """Give a command `--config` and an option for each named setting. An option has no value if the user gives none."""
+def settings_options(names: Iterable[str], **meanings: str) -> Callable[[Command], Command]:
+    """Give a command `--config` and an option for each named setting. An option has no value if the user gives none.
+
+    `meanings` replaces a setting's description where the command uses the setting in its own way.
+    """
 
     def decorate(command: Command) -> Command:
         for name in reversed(list(names)):
-            command = _option(name, Settings.model_fields[name])(command)
+            field = Settings.model_fields[name]
+            command = _option(name, field, meanings.get(name, field.description or ""))(command)
         return click.option(
             "--config",
             type=click.Path(path_type=Path),
@@ -86,9 +90,9 @@ def settings_from(config: Path | None, flags: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
+def _option(name: str, field: FieldInfo, meaning: str) -> Callable[[Command], Command]:
     flag = flag_of(name)
-    text = f"{field.description}{_shown_default(field)}"
+    text = f"{meaning}{_shown_default(field)}"
     kind = _plain_type(field.annotation)
     if kind is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)

@@ -1,4 +1,4 @@
-"""What the commands print: progress on a terminal, tables of figures; and how they end before their time."""
+"""What commands print while they run and at their end: progress bars and figures. And how signals end them."""
 
 import signal
 import sys
@@ -15,9 +15,9 @@ from rich.table import Table
 
 @contextmanager
 def progress_bar(title: str, total: float, *columns: ProgressColumn) -> Iterator[Callable[[float, int], None]]:
-    """A progress bar on standard error, if that is a terminal.
+    """Show a progress bar on standard error, if that is a terminal.
 
-    What it yields is told (how much of `total` was done, how many messages) since it was last told.
+    Yields a function to call with what was done since the last call: the amount out of `total`, and the messages.
     """
     console = Console(stderr=True)
     shown = (TextColumn(title), BarColumn(), *columns, TextColumn("{task.fields[messages]:,} messages"))
@@ -31,22 +31,22 @@ def progress_bar(title: str, total: float, *columns: ProgressColumn) -> Iterator
         task = progress.add_task(title, total=total, messages=0)
         messages = 0
 
-        def report(done: float, done_messages: int) -> None:
+        def advance(done: float, done_messages: int) -> None:
             nonlocal messages
             messages += done_messages
             progress.update(task, advance=done, messages=messages)
 
-        yield report
+        yield advance
 
 
 def files_progress_bar(title: str, files: Iterable[Path]) -> AbstractContextManager[Callable[[float, int], None]]:
-    """A progress bar by the bytes of these files."""
+    """Show a progress bar over the bytes of these files."""
     total = sum(path.stat().st_size for path in files)
     return progress_bar(title, total, DownloadColumn(binary_units=True), TimeRemainingColumn())
 
 
 def print_figures(title: str, figures: Mapping[str, object]) -> None:
-    """A table of names and figures on standard output; a mapping among them becomes a row an entry."""
+    """Print a table of names and figures. A mapping among the figures becomes one row for each entry."""
     table = Table(show_header=False)
     table.add_column()
     table.add_column(justify="right")
@@ -63,9 +63,9 @@ def print_figures(title: str, figures: Mapping[str, object]) -> None:
 
 @contextmanager
 def signals_end() -> Iterator[None]:
-    """SIGTERM and SIGHUP end what runs here as Ctrl-C does, so that it cleans up behind itself.
+    """Let SIGTERM and SIGHUP end what runs here like Ctrl-C does, so that it can clean up.
 
-    Also where a library makes an error of its own of what a signal raised within it, as confluent-kafka does.
+    This also works if a library turns what the signal raised into an error of its own, as confluent-kafka does.
     """
     raised: list[BaseException] = []
 
@@ -74,7 +74,7 @@ def signals_end() -> Iterator[None]:
         raise raised[-1]
 
     numbers = [signal.SIGTERM, signal.SIGHUP]
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell has it ignored in the background
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell ignores it for background jobs
         numbers.append(signal.SIGINT)
     before = {number: signal.signal(number, stop) for number in numbers}
     try:
@@ -89,15 +89,15 @@ def signals_end() -> Iterator[None]:
 
 
 class Interruptible:
-    """As `signals_end`, and Ctrl-C as well; but what runs in `deferred` comes to its end first.
+    """Ends what runs here on SIGINT, SIGTERM or SIGHUP, but lets what runs in `deferred` finish first.
 
-    A second signal does not wait for that.
+    A second signal does not wait.
     """
 
     def __init__(self) -> None:
         self._is_deferring = False
         self._asked: int | None = None
-        """The signal that waits."""
+        """The signal that came during `deferred`."""
         self._raised: SystemExit | None = None
         self._before: dict[int, Any] = {}
 
@@ -124,7 +124,7 @@ class Interruptible:
         self.check()
 
     def check(self) -> None:
-        """End, where a signal waits."""
+        """End now if a signal came during `deferred`."""
         if self._asked is not None:
             self._end(self._asked)
 

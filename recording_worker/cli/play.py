@@ -15,7 +15,7 @@ Examples:
   recording-worker play out/blocks --session ID --html session.html"""
 )
 @click.option("--session", "session_id", required=True, metavar="ID", help="The session to play.")
-@click.option("--team", "team_id", type=int, metavar="N", help="Its team; needed where several teams use the id.")
+@click.option("--team", "team_id", type=int, metavar="N", help="Its team; needed if several teams use the id.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -29,14 +29,15 @@ Examples:
     "target",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write the page to this file, the recording in it, instead of serving it.",
+    help="Write the page with the recording to this file instead of serving it.",
 )
 @paths_argument
 def play(paths: Paths, session_id: str, team_id: int | None, port: int, target: Path | None) -> None:
-    """Play one session in a browser: a page on this machine, served until Ctrl-C, or written to a file.
+    """Play one session in a browser. The page is served on this machine until Ctrl-C, or written to a file.
 
     A recording is not trusted: nothing in it runs, and nothing is loaded from the network. A PATH is a
-    batch file, a folder of them, or s3://BUCKET/PREFIX. Needs rrweb's player, which `make player` fetches once.
+    batch file, a folder of batch files, or s3://BUCKET/PREFIX. Needs rrweb's player, which `make player`
+    fetches once.
     """
     from recording_worker.cli.output import signals_end
     from recording_worker.playing import page, player
@@ -53,7 +54,7 @@ def play(paths: Paths, session_id: str, team_id: int | None, port: int, target: 
         click.echo(f"Written to {target}")
     else:
         server = PlayServer(page.served_page(rrweb), recording, port)
-        click.echo(f"{server.url}\nCtrl-C ends.")
+        click.echo(f"{server.url}\nPress Ctrl-C to stop.")
         with signals_end():
             server.run()
     scan.raise_problems()

@@ -25,21 +25,26 @@ Examples:
 {MESSAGE_FILES_HELP}"""
 )
 @message_files
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Messages a second, at most.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="Send at most this many messages per second.",
+)
 @click.option(
     "--follow-group",
     metavar="GROUP",
-    help="Let no partition hold more than 4 MiB that this consumer group has not committed:"
-    " for the embedded broker, which keeps 5 MiB a partition. Messages over 2 MiB are refused then.",
+    help="Keep what this consumer group has not committed below 4 MiB in each partition. Messages over 2 MiB are"
+    " refused. For the embedded broker, which keeps 5 MiB of a partition.",
 )
-@settings_options(("bootstrap_servers", "topic"))
+@settings_options(("bootstrap_servers", "topic"), topic="Topic to send to.")
 def produce(
     files: tuple[Path, ...], rate: float | None, follow_group: str | None, config: Path | None, **flags: Any
 ) -> None:
-    """Send FILES of messages to a Kafka topic: key, value, headers and timestamp as they are in the file.
+    """Send FILES of messages to a Kafka topic. Key, value, headers and timestamp come from the file.
 
-    The key decides the partition, as with Java clients. Ends when the brokers have acknowledged
-    everything; exit code 1 if they refused any of it.
+    The key decides the partition, as with Java clients. Ends once the brokers have acknowledged all
+    messages; the exit code is 1 if they refused one.
     """
     settings = settings_from(config, flags)
     from recording_worker.cli.output import files_progress_bar, print_figures, signals_end
@@ -52,15 +57,15 @@ def produce(
     feeder = Feeder(settings, rate=rate, follow=GroupFollower(settings, follow_group) if follow_group else None)
     started = time.monotonic()
     size = 0
-    with signals_end(), files_progress_bar("sending", files) as report:
+    with signals_end(), files_progress_bar("sending", files) as advance:
         try:
             for path in files:
-                for message in read_messages(path, 0, lambda read: report(read, 0)):
+                for message in read_messages(path, 0, lambda size: advance(size, 0)):
                     _send(feeder, message, path)
                     size += len(message.value or b"")
-                    report(0, 1)
+                    advance(0, 1)
         except WorkerError:
-            feeder.finish()  # what is before a bad line is sent
+            feeder.finish()  # sends what is before the bad line
             raise
         feeder.finish()
     seconds = time.monotonic() - started
