@@ -14,9 +14,10 @@ Content = TypeVar("Content")
 
 
 def prefetch(read: Callable[[Item], Content], items: Iterable[Item]) -> Generator[Content, None, None]:
-    """Yield `read(item)` for each item in order, with up to MAX_CONCURRENT_READS reads under way. Raises what `read` raises.
+    """Yield `read(item)` for each item in order. Raises what `read` raises.
 
-    The threads are daemons, so a read that waits for its server does not keep the command from ending.
+    Up to MAX_CONCURRENT_READS reads are under way at a time. The threads are daemons, so a read that waits for its
+    server does not keep the command from ending.
     """
     jobs: SimpleQueue[tuple[Future[Content], Item] | None] = SimpleQueue()
 

@@ -78,7 +78,7 @@ def test_sorted_and_filtered(folder: Path, arguments: str, expected: str) -> Non
 
 def test_all_there_is_to_know_is_in_the_json(folder: Path) -> None:
     done = run("sessions", folder, "--json", "--session", "b")
-    [text] = done.stdout.splitlines()
+    [text] = done.out.splitlines()
     assert json.loads(text) == {
         "team_id": 2,
         "session_id": "b",
