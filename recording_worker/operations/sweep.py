@@ -12,9 +12,9 @@ from recording_worker.formats.batch_file import BatchFileError, file_key_of, par
 from recording_worker.formats.block_metadata import read_block
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.admin import Admin
-from recording_worker.kafka.topic_reader import first_retained_ms, read_topic, settled_bounds, whole
+from recording_worker.kafka.topic_snapshot import TopicSnapshot
 from recording_worker.messages import Record
-from recording_worker.operations.progress import ProgressBar
+from recording_worker.progress import ProgressBar
 from recording_worker.reading.batch_files import read_index
 from recording_worker.settings.model import Codec, Settings
 from recording_worker.storage.base import RangedFile, StoredFile
@@ -137,24 +137,21 @@ class Sweep:
     def _read(self, *, delete: bool) -> tuple[Committed, int]:
         """All committed metadata, and from when on all of it is there."""
         topic = self._settings.metadata_topic
-        bounds = settled_bounds(self._admin, topic)
-        if not bounds:
+        snapshot = TopicSnapshot.take(self._settings, self._admin, topic)
+        if not snapshot.partitions:
             raise ConfigError(f"there is no topic {topic} (metadata_topic)")
         if "compact" in self._admin.topic_config(topic).get("cleanup.policy", ""):
-            raise ConfigError(f"topic {topic} is compacted: it no longer says what all was committed")
-        open_at = [number for number, bound in bounds.items() if bound.stable_end < bound.end]
-        if open_at and delete:
+            raise ConfigError(f"topic {topic} is compacted: it no longer says all that was committed")
+        if snapshot.open_transactions and delete:
             raise ConfigError(
                 f"nothing is removed: a transaction is open on topic {topic}; try again once it has ended"
             )
-        horizon_ms = first_retained_ms(self._settings, topic, bounds, self._now_ms)
+        horizon_ms = snapshot.complete_since_ms(self._now_ms)
         if horizon_ms:
-            self.notes.append(f"topic {topic} holds nothing from before {utc_text(horizon_ms)} UTC any more")
+            self.notes.append(f"topic {topic} no longer holds anything from before {utc_text(horizon_ms)} UTC")
         committed = Committed(topics={self._settings.topic})
-        stretches = whole(bounds)
-        with self._progress("reading metadata", sum(end - start for start, end in stretches.values())) as report:
-            for record in read_topic(self._settings, topic, stretches, report):
-                committed.add(record)
+        for record in snapshot.records("reading metadata", self._progress):
+            committed.add(record)
         if committed.unreadable:
             text = f"{committed.unreadable} records of topic {topic} can't be read"
             if delete:

@@ -57,7 +57,7 @@ def show(place: Place, value_to: Path | None, as_json: bool, config: Path | None
     from recording_worker.clock import SystemClock
     from recording_worker.operations.dlq.topics import DlqTopics
     from recording_worker.operations.dlq.value import unpack
-    from recording_worker.operations.progress import no_progress
+    from recording_worker.progress import no_progress
 
     topics = DlqTopics(settings, no_progress, SystemClock().now_ms())
     with signals_end(), closing(topics.audit_log()) as log:

@@ -4,13 +4,13 @@ import time
 
 from recording_worker.errors import ConfigError
 from recording_worker.formats.timestamps import utc_text
-from recording_worker.kafka.admin import Admin, LogBounds
-from recording_worker.kafka.topic_reader import Stretch, first_retained_ms, read_topic, settled_bounds, whole
-from recording_worker.operations.progress import ProgressBar
+from recording_worker.kafka.admin import Admin
+from recording_worker.kafka.topic_snapshot import TopicSnapshot
 from recording_worker.operations.verify.check_accounts import Committed, Horizon
 from recording_worker.operations.verify.check_all import VerifyReport, check_all
 from recording_worker.operations.verify.finding import Finding
 from recording_worker.operations.verify.ledger import Ledger
+from recording_worker.progress import ProgressBar
 from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import Locator
 
@@ -68,52 +68,32 @@ class VerifyRun:
             time.sleep(0.2)
 
     def _read_metadata(self, ledger: Ledger, since_ms: int | None) -> tuple[list[Finding], int]:
-        """Fills the ledger. Returns what is wrong with single records, and from when on all of them are there."""
-        topic = self._settings.metadata_topic
-        bounds = settled_bounds(self._admin, topic)
-        self._note_open_transactions(topic, bounds)
-        horizon_ms = first_retained_ms(self._settings, topic, bounds, self._now_ms)
-        if horizon_ms:
-            self._notes.append(
-                f"topic {topic} no longer begins at its beginning: what was committed before"
-                f" {utc_text(horizon_ms)} UTC can't be missed"
-            )
-        stretches = whole(bounds)
+        """Fill the ledger. Return what is wrong with single records, and the time since which all of them are there."""
+        snapshot = TopicSnapshot.take(self._settings, self._admin, self._settings.metadata_topic)
+        self._notes += snapshot.unread_notes()
+        horizon_ms = self._complete_since_ms(snapshot, "what was committed")
         if since_ms is not None:
-            horizon_ms = max(horizon_ms, since_ms)
-            for number, offset in self._admin.offsets_at(topic, list(bounds), since_ms).items():
-                end = stretches[number].end
-                stretches[number] = Stretch(end if offset is None else min(offset, end), end)
-        with self._progress("reading metadata", sum(end - start for start, end in stretches.values())) as report:
-            records = read_topic(self._settings, topic, stretches, report)
-            findings = list(filter(None, map(ledger.add_metadata, records)))
-        return findings, horizon_ms
+            snapshot, horizon_ms = snapshot.since(since_ms), max(horizon_ms, since_ms)
+        records = snapshot.records("reading metadata", self._progress)
+        return list(filter(None, map(ledger.add_metadata, records))), horizon_ms
 
     def _read_dlq(self, ledger: Ledger) -> int:
-        """Fills the ledger; returns from when on all DLQ records are there."""
-        topic = self._settings.dlq_topic
-        bounds = settled_bounds(self._admin, topic)
-        if not bounds:
-            self._notes.append(f"there is no topic {topic} (dlq_topic)")
-        horizon_ms = first_retained_ms(self._settings, topic, bounds, self._now_ms)
+        """Fill the ledger; return the time since which all DLQ records are there."""
+        snapshot = TopicSnapshot.take(self._settings, self._admin, self._settings.dlq_topic)
+        if not snapshot.partitions:
+            self._notes.append(f"there is no topic {snapshot.topic} (dlq_topic)")
+        for record in snapshot.records("reading DLQ", self._progress):
+            ledger.add_dlq(record)
+        return self._complete_since_ms(snapshot, "messages sent to it")
+
+    def _complete_since_ms(self, snapshot: TopicSnapshot, what: str) -> int:
+        horizon_ms = snapshot.complete_since_ms(self._now_ms)
         if horizon_ms:
             self._notes.append(
-                f"topic {topic} no longer begins at its beginning: messages sent to it before"
-                f" {utc_text(horizon_ms)} UTC can't be missed"
+                f"topic {snapshot.topic} no longer begins at its beginning: {what} before {utc_text(horizon_ms)} UTC"
+                " can't be missed"
             )
-        stretches = whole(bounds)
-        with self._progress("reading DLQ", sum(end - start for start, end in stretches.values())) as report:
-            for record in read_topic(self._settings, topic, stretches, report):
-                ledger.add_dlq(record)
         return horizon_ms
-
-    def _note_open_transactions(self, topic: str, bounds: dict[int, LogBounds]) -> None:
-        for number, bound in bounds.items():
-            if bound.stable_end < bound.end:
-                self._notes.append(
-                    f"partition {number} of {topic} has an open transaction at offset {bound.stable_end}:"
-                    " what comes after was not read"
-                )
 
     def _other_groups(self, found: VerifyReport) -> list[str]:
         ours = self._settings.group_id
