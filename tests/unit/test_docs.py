@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import click
@@ -50,12 +51,12 @@ def test_every_setting_is_documented_with_its_default() -> None:
     wrong = {
         name: documented[name][0]
         for name, field in Settings.model_fields.items()
-        if field.default_factory is None and documented[name][0] != _documented_default(field)
+        if field.default_factory is None and documented[name][0] != documented_default(field)
     }
     assert wrong == {}
 
 
-def _documented_default(field: FieldInfo) -> str:
+def documented_default(field: FieldInfo) -> str:
     if field.default is None or field.default == {}:
         return ""
     text = value_text(field, field.default)
@@ -72,6 +73,13 @@ def test_every_step_is_documented() -> None:
     documented = re.findall(r"^\| `(\w+)`", table, re.MULTILINE)
     files = {path.stem for path in (ROOT / "recording_worker" / "pipeline" / "steps").glob("[a-z]*.py")}
     assert set(documented) == files
+
+
+def test_every_floor_is_described() -> None:
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
+    modules = {name for layer in layers for name in re.findall(r"\w+", layer)} - {"__main__"}
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    assert {name for name in modules if f"`{name}/`" not in text and f"`{name}.py`" not in text} == set()
 
 
 def test_every_exit_code_is_documented() -> None:
