@@ -126,7 +126,8 @@ def _run_batches(job: IngestJob, pipeline: Pipeline, report: Callable[[int, int]
     rest: list[Message] = []
     while polled := rest + _poll(messages, settings.poll_messages - len(rest), settings.fetch_queue_bytes):
         batch = MessageBatch(settings.topic, polled)
-        rest = pipeline.run(batch)
+        pipeline.run(batch)
+        rest = batch.rest
         yield batch
         report(sum(read), len(batch))
         read.clear()

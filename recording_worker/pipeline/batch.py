@@ -51,6 +51,7 @@ class MessageBatch:
         "partitions",
         "reasons",
         "records",
+        "rest",
         "retentions",
         "session_batch",
         "session_id_headers",
@@ -78,7 +79,7 @@ class MessageBatch:
         self.errors: dict[int, tuple[str, str]] = {}
         """Row → (step, error text) of rows that did not end as ok; the text is for people."""
         self.halts: dict[int, str] = {}
-        """Partition → why it has halted; its rows are HELD."""
+        """Partition → why it has halted. Its rows don't count: see `counts`."""
         # parse_headers: str, or None where the message has no such header
         self.tokens: list[str | None] = [None] * rows
         self.session_id_headers: list[str | None] = [None] * rows
@@ -89,6 +90,8 @@ class MessageBatch:
         self.content_encodings: list[str | None] = [None] * rows
         # parse_session_recording_message
         self.decoded: DecodedBatch | None = None
+        self.rest: list[Message] = []
+        """Messages that were cut off. They come first in the next batch."""
         # resolve_team
         self.teams: list[Team | None] = [None] * rows
         self.retentions: list[str | None] = [None] * rows
@@ -122,8 +125,17 @@ class MessageBatch:
                 self.dispositions[row] = Disposition.HELD
                 self.reasons[row] = Reason.NONE
 
+    def counts(self, row: int) -> bool:
+        """Return whether the row counts. A row of a partition that has halted does not: it will be read again."""
+        return self.dispositions[row] != Disposition.HELD
+
+    def outcomes(self) -> Counter[tuple[int, int, int]]:
+        """Return (partition, disposition, reason) → number of rows, for the rows that count."""
+        ended = Counter(zip(self.partitions, self.dispositions, self.reasons, strict=True))
+        return Counter({outcome: rows for outcome, rows in ended.items() if outcome[1] != Disposition.HELD})
+
     def message(self, row: int) -> Message:
-        """The row as it came in."""
+        """Return the row as it came in."""
         return Message(
             self.partitions[row],
             self.offsets[row],
@@ -134,29 +146,27 @@ class MessageBatch:
         )
 
     def advances(self) -> dict[int, Advance]:
-        """How far each partition moves. A partition that has halted does not move."""
-        # per partition, not per row: the last entry of a partition wins, and rows are in order
+        """Return how far each partition moves. Rows that don't count move none."""
+        # the last entry of a partition wins, and rows are in order
         first = dict(zip(reversed(self.partitions), reversed(self.offsets), strict=True))
         last = dict(zip(self.partitions, self.offsets, strict=True))
-        advances = {
-            number: Advance(first[number], last[number] + 1, Counter()) for number in last if number not in self.halts
-        }
-        for (number, disposition), count in Counter(zip(self.partitions, self.dispositions, strict=True)).items():
-            if number in advances:
-                advances[number].ended[disposition] = count
+        advances: dict[int, Advance] = {}
+        for (number, disposition, _), rows in self.outcomes().items():
+            if number not in advances:
+                advances[number] = Advance(first[number], last[number] + 1, Counter())
+            advances[number].ended[disposition] += rows
         return advances
 
-    def cut(self, rows: int) -> list[Message]:
-        """Keep the first `rows` rows; return the others, undecided, to be the start of the next batch.
+    def cut(self, rows: int) -> None:
+        """Keep the first `rows` rows, and the others as `rest`, undecided.
 
-        For the one step that has to bound its memory: what a poll decompresses to is not
-        known before it is decompressed.
+        For the one step that has to bound its memory: what a poll decompresses to is not known before it is
+        decompressed.
         """
-        rest = [self.message(row) for row in range(rows, len(self))]
+        self.rest = [self.message(row) for row in range(rows, len(self))]
         for name in self.__slots__:
             column = getattr(self, name)
-            if isinstance(column, (list, bytearray)) and name not in ("warnings", "records"):
+            if isinstance(column, (list, bytearray)) and name not in ("rest", "warnings", "records"):
                 del column[rows:]
         for row in [row for row in self.errors if row >= rows]:
             del self.errors[row]
-        return rest

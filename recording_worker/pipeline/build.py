@@ -8,7 +8,6 @@ from recording_worker.clock import Clock
 from recording_worker.lookups.redis import Redis
 from recording_worker.lookups.restrictions.service import RestrictionService
 from recording_worker.lookups.teams.service import TeamService
-from recording_worker.messages import Message
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.step import Step
@@ -43,19 +42,15 @@ class Pipeline:
         self._poison = poison
         self._steps = [(step, metrics.step_seconds.labels(step.name)) for step in steps]
 
-    def run(self, batch: MessageBatch) -> list[Message]:
-        """Run all steps; returns the messages the batch was cut by, which are to be the start of the next batch.
+    def run(self, batch: MessageBatch) -> None:
+        """Run all steps, for an empty batch too: it lets the session batch be flushed by its age.
 
-        An empty batch is run as well: it lets the session batch be flushed by its age.
+        Messages that were cut off are left in `batch.rest`; they must come first in the next batch.
         """
-        rest: list[Message] = []
         for step, seconds in self._steps:
             started = time.perf_counter()
             step.run(batch)
-            if batch.decoded is not None and batch.decoded.rows < len(batch):
-                rest = batch.cut(batch.decoded.rows)
             seconds.inc(time.perf_counter() - started)
-        return rest
 
     def set_aside(self, poison: PoisonMessages) -> None:
         """Send these messages to the DLQ when they come, without decoding them."""

@@ -4,7 +4,6 @@ import pytest
 
 from recording_worker.errors import FlushError, StepError
 from recording_worker.kafka.consumer import PartitionFault
-from recording_worker.messages import Message
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.processes.control import Assign, Decoded, Decoding, Discard, Placement, Revoke
 from tests.builders import message
@@ -52,7 +51,7 @@ def test_careful_reading_waits_for_a_flush_and_fails_with_it(bench: Bench) -> No
 
 
 def test_of_a_step_that_raises_the_supervisor_knows_the_message(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_batch: MessageBatch) -> list[Message]:
+    def fail(_batch: MessageBatch) -> None:
         raise ValueError("a fault")
 
     monkeypatch.setattr(bench.pipeline, "run", fail)
@@ -63,7 +62,7 @@ def test_of_a_step_that_raises_the_supervisor_knows_the_message(bench: Bench, mo
 
 
 def test_a_fault_of_the_worker_is_none_of_a_step(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_batch: MessageBatch) -> list[Message]:
+    def fail(_batch: MessageBatch) -> None:
         raise FlushError("the disk is full")
 
     monkeypatch.setattr(bench.pipeline, "run", fail)

@@ -56,7 +56,7 @@ class HandleIngestionWarnings(Step):
 
     def run(self, batch: MessageBatch) -> None:
         for warning in batch.warnings:
-            if batch.partitions[warning.row] in batch.halts:
+            if not batch.counts(warning.row):
                 continue
             team = batch.teams[warning.row] or self._teams.get(batch.tokens[warning.row] or "")
             if team is None:

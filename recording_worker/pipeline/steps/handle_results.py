@@ -1,7 +1,5 @@
 """handle_results: what becomes of each message, by its disposition: counted, and sent on where it has to be."""
 
-from collections import Counter
-
 from recording_worker.formats.dlq_headers import Source, dlq_headers
 from recording_worker.messages import OutputRecord
 from recording_worker.metrics import Metrics
@@ -11,12 +9,9 @@ from recording_worker.pipeline.step import Step
 
 
 class HandleResults(Step):
-    """Reads dispositions and reasons; adds the DLQ, overflow and backfill records, and counts every row once.
+    """Reads dispositions and reasons; adds the DLQ, overflow and backfill records, and counts the rows that count.
 
-    Rows that are held back count when they are read again.
-
-    The records leave with the offsets of the session batch, so a message is never acknowledged
-    before that record is.
+    The records leave with the offsets of the session batch, so a message is never acknowledged before its record is.
     """
 
     name = "handle_results"
@@ -33,13 +28,10 @@ class HandleResults(Step):
                 batch.records.append((batch.partitions[row], self._dlq_record(batch, row)))
             elif disposition == Disposition.REDIRECT:
                 batch.records.append((batch.partitions[row], self._redirected_record(batch, row)))
-        for (disposition, reason), count in Counter(zip(batch.dispositions, batch.reasons, strict=True)).items():
-            if disposition != Disposition.HELD:
-                label = Disposition(disposition).name.lower()
-                self._metrics.messages.labels(label, Reason(reason).label if reason else "").inc(count)
-        for partition, count in Counter(batch.partitions).items():
-            if partition not in batch.halts:
-                self._metrics.partition_messages.labels(partition).inc(count)
+        for (partition, disposition, reason), rows in batch.outcomes().items():
+            label = Disposition(disposition).name.lower()
+            self._metrics.messages.labels(label, Reason(reason).label if reason else "").inc(rows)
+            self._metrics.partition_messages.labels(partition).inc(rows)
 
     def _dlq_record(self, batch: MessageBatch, row: int) -> OutputRecord:
         """The message as it came, and headers that say why, where and whence."""

@@ -25,9 +25,8 @@ _ERRORS = {
 class ParseSessionRecordingMessage(Step):
     """Reads values, timestamps and header columns; sets `decoded`. Ends rows as docs/data/messages.md says.
 
-    Cuts the batch where what it decodes to passes the decoder's limit: `decoded.rows` rows are left,
-    and the pipeline gives the others back. Blocks on nothing; the GIL is released while it decodes.
-    `clock` is None in offline runs, where each message's Kafka timestamp counts as now.
+    Cuts the batch if its rows decode to more than the decoder's limit. Never blocks, and releases the GIL while it
+    decodes. `clock` is None in offline runs: there the Kafka timestamp of each message counts as now.
     """
 
     name = "parse_session_recording_message"
@@ -54,6 +53,8 @@ class ParseSessionRecordingMessage(Step):
             batch.reasons,
         )
         batch.decoded = decoded
+        if decoded.rows < len(batch):
+            batch.cut(decoded.rows)
         for row in range(decoded.rows):
             if batch.dispositions[row] and not before[row]:
                 self._explain(batch, row, now_ms)

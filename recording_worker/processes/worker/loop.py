@@ -171,12 +171,12 @@ class Worker:
         """The pipeline over one batch, empty or not: an empty one lets a session batch be flushed when it is due."""
         batch = MessageBatch(self._settings.topic, messages)
         try:
-            rest = self._pipeline.run(batch)
+            self._pipeline.run(batch)
         except WorkerError:
             raise
         except Exception as error:
             raise StepError(f"a step of the pipeline raised {error!r}") from error
-        self._rest = rest + self._rest
+        self._rest = batch.rest + self._rest
         for partition, why in batch.halts.items():
             self._halt(partition, why)
         if not self._rest:  # what came before the gap is recorded

@@ -65,6 +65,15 @@ def test_offline_the_messages_own_timestamp_is_now() -> None:
 
 
 def test_decoding_stops_at_its_memory_limit() -> None:
-    rows = parsed(batch(*(message(n) for n in range(5))), clock=FakeClock(), max_decoded_bytes=150)
+    messages = [message(n, n % 2, key=b"key", headers=headers(uuid=str(n))) for n in range(5)]
+    rows = parsed(batch(*messages), clock=FakeClock(), max_decoded_bytes=150)
     assert rows.decoded is not None
-    assert 1 <= rows.decoded.rows < 5
+    assert rows.decoded.rows == len(rows) == 2
+    assert [rows.message(row) for row in range(2)] + rows.rest == messages
+
+
+def test_rows_that_were_cut_off_are_undecided_when_they_come_again() -> None:
+    rows = parsed(batch(message(0), message(1), message(2, headers=headers(token=None))), max_decoded_bytes=1)
+    assert (len(rows), list(rows.dispositions), list(rows.reasons), rows.errors) == (1, [0], [0], {})
+    again = parsed(batch(*rows.rest))
+    assert list(again.dispositions) == [Disposition.OK, Disposition.DLQ]

@@ -1,0 +1,36 @@
+from collections import Counter
+
+from recording_worker.outcome import Disposition, Reason
+from recording_worker.recording.session_batch import Advance
+from tests.builders import batch, message
+
+OK, DROP, DLQ = Disposition.OK, Disposition.DROP, Disposition.DLQ
+
+
+def test_rows_are_counted_by_how_they_ended_and_move_their_partition() -> None:
+    rows = batch(message(7, 1), message(3, 0), message(8, 1), message(9, 1), message(5, 0))
+    rows.end(0, DLQ, Reason.INVALID_JSON, "step")
+    rows.end(2, DLQ, Reason.INVALID_COMPRESSED_DATA, "step")
+    assert rows.outcomes() == {
+        (1, DLQ, Reason.INVALID_JSON): 1,
+        (1, DLQ, Reason.INVALID_COMPRESSED_DATA): 1,
+        (1, OK, Reason.NONE): 1,
+        (0, OK, Reason.NONE): 2,
+    }
+    assert rows.advances() == {1: Advance(7, 10, Counter({DLQ: 2, OK: 1})), 0: Advance(3, 6, Counter({OK: 2}))}
+
+
+def test_rows_of_a_halted_partition_do_not_count() -> None:
+    rows = batch(message(7, 1), message(3, 0), message(8, 1))
+    rows.end(2, DROP, Reason.SESSION_BLOCKED, "step")
+    rows.halt(1, "why")
+    assert rows.halts == {1: "why"}
+    assert [rows.counts(row) for row in range(3)] == [False, True, False]
+    assert list(rows.ok_rows()) == [1]
+    assert rows.outcomes() == {(0, OK, Reason.NONE): 1}
+    assert rows.advances() == {0: Advance(3, 4, Counter({OK: 1}))}
+
+
+def test_an_empty_batch_moves_nothing() -> None:
+    assert batch().outcomes() == {}
+    assert batch().advances() == {}
