@@ -1,1 +1,1 @@
-"""What is read from outside and looked up by the pipeline: teams, restrictions, sessions in Redis."""
+"""What the pipeline looks up: teams, restrictions, and sessions in Redis."""

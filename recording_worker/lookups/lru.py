@@ -1,4 +1,4 @@
-"""LruCache: a bounded dict that forgets what was not asked for the longest."""
+"""LruCache: a bounded dict that forgets the least recently used entry."""
 
 from collections import OrderedDict
 from typing import Generic, TypeVar

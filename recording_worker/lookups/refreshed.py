@@ -1,4 +1,4 @@
-"""Stores: what is read from outside at the start and again and again in the background, such as the teams."""
+"""Stores: what is read from outside at the start, and refreshed in the background, such as the teams."""
 
 import random
 import threading
@@ -14,13 +14,13 @@ from recording_worker.metrics import Metrics
 
 log = structlog.get_logger()
 
-_EARLY_SECONDS = 60.0
-"""An early refresh begins this long after the last one began, or later."""
-_RETRY_SECONDS = 30.0
-"""After a refresh that failed, the next one comes this soon, where the interval is longer."""
-_SAME_FAILURE_SECONDS = 300.0
-"""How often a failure that goes on is logged."""
-_MOST_REJECTED_LINES = 20
+_MIN_EARLY_INTERVAL = 60.0
+"""Seconds from one refresh to an early one, at least."""
+_MAX_RETRY_INTERVAL = 30.0
+"""Seconds from a refresh that failed to the next one, at most."""
+_FAILURE_LOG_INTERVAL = 300.0
+"""Seconds between two log lines about a failure that goes on."""
+_MAX_REJECTED_LINES = 20
 """How many rejected entries of one reading are logged one by one."""
 
 Value = TypeVar("Value")
@@ -34,20 +34,20 @@ class Reading(Generic[Value]):
     entries: int
     """How many entries are in it."""
     rejected: Sequence[str] = ()
-    """Of each entry that can't be used: which it is, and what is wrong with it."""
+    """One line for each entry that can't be used: which one, and what is wrong with it."""
 
 
 Load = Callable[[], Reading[Value] | None]
-"""Reads a store; None where nothing has changed since. Raises WorkerError."""
+"""Reads a store; returns None if nothing has changed since the last reading. Raises WorkerError."""
 
 
 def jittered(seconds: float) -> float:
-    """Give or take a fifth, so that the processes of all hosts don't ask at once."""
+    """Return this time ± 20 %, so that the processes of all hosts don't ask at once."""
     return seconds * random.uniform(0.8, 1.2)
 
 
 class Refreshed(Generic[Value]):
-    """The last good value of one store. Read it from any thread; `turn` belongs to one."""
+    """The last good value of one store. Any thread may read it; `refresh_if_due` belongs to one."""
 
     def __init__(
         self, name: str, load: Load[Value], clock: Clock, metrics: Metrics, *, interval: float, stale_after: float
@@ -61,46 +61,46 @@ class Refreshed(Generic[Value]):
         self._metrics = metrics
         self._rejected: set[str] = set()
         self._failure = ""
-        self._failure_told = 0.0
-        self._hurried = False
+        self._failure_logged_at = 0.0
+        self._early = False
         self.woken = threading.Event()
-        """Set when the time of the next refresh has changed."""
+        """Set when the next refresh is due at another time than before."""
         self.readings = 0
-        """How many there were so far; those that found nothing changed or failed don't count."""
+        """How many readings brought a value so far, the first included."""
         try:
             reading = load()
         except StoreError as error:
             raise BootError(f"{name} can't be read: {error}") from error
         assert reading is not None, "a first reading has nothing to be the same as"
         self.value: Value = reading.value
-        """What was read last."""
-        self._tried = clock.monotonic()
+        """The value that was read last."""
+        self._attempted_at = clock.monotonic()
         self._pause = jittered(interval)
         self._succeeded(reading)
 
     @property
     def due(self) -> float:
         """Monotonic seconds of the next refresh."""
-        return self._tried + (min(_EARLY_SECONDS, self._pause) if self._hurried else self._pause)
+        return self._attempted_at + (min(_MIN_EARLY_INTERVAL, self._pause) if self._early else self._pause)
 
-    def hurry(self) -> None:
-        """Ask for an early refresh: as soon as a minute has passed since the last. Never blocks."""
-        self._hurried = True
+    def refresh_early(self) -> None:
+        """Make the next refresh due a minute after the last one, if it is not due before. Never blocks."""
+        self._early = True
         self.woken.set()
 
     def stale(self) -> str:
-        """That the value is older than it may be, and why; empty where it is not."""
+        """Return a text that says that the value is too old, and why; an empty one if it is not."""
         age = self._clock.monotonic() - self._read_at
         if age <= self._stale_after:
             return ""
         return f"{self.name} were last read {age:.0f} s ago" + (f": {self._failure}" if self._failure else "")
 
-    def turn(self) -> None:
-        """Refresh, where it is time to. Raises nothing: a failure keeps the value, is counted and logged."""
+    def refresh_if_due(self) -> None:
+        """Read the store again if it is time. Raises nothing: a failure is counted and logged, and the value stays."""
         if self._clock.monotonic() < self.due:
             return
-        self._hurried = False  # before reading: what is asked for from here on may not be in it
-        self._tried = self._clock.monotonic()
+        self._early = False  # before reading: a wish that comes from now on may need what this reading lacks
+        self._attempted_at = self._clock.monotonic()
         try:
             reading = self._load()
         except WorkerError as error:
@@ -124,28 +124,28 @@ class Refreshed(Generic[Value]):
             self.readings += 1
             self._metrics.store_entries.labels(self.name).set(reading.entries)
             self._metrics.store_rejected.labels(self.name).set(len(reading.rejected))
-            self._tell_rejected(reading.rejected)
+            self._log_rejected(reading.rejected)
 
     def _failed(self, failure: str) -> None:
-        self._pause = jittered(min(_RETRY_SECONDS, self._interval))
+        self._pause = jittered(min(_MAX_RETRY_INTERVAL, self._interval))
         self._metrics.store_reads.labels(self.name, "failed").inc()
         now = self._clock.monotonic()
-        if failure != self._failure or now - self._failure_told >= _SAME_FAILURE_SECONDS:
+        if failure != self._failure or now - self._failure_logged_at >= _FAILURE_LOG_INTERVAL:
             log.warning("can't be read: what was read before stays", store=self.name, error=failure)
-            self._failure, self._failure_told = failure, now
+            self._failure, self._failure_logged_at = failure, now
 
-    def _tell_rejected(self, rejected: Sequence[str]) -> None:
-        """Log each that was not rejected the time before."""
-        news = [line for line in rejected if line not in self._rejected]
-        for line in news[:_MOST_REJECTED_LINES]:
+    def _log_rejected(self, rejected: Sequence[str]) -> None:
+        """Log each entry that was not rejected by the reading before."""
+        new = [line for line in rejected if line not in self._rejected]
+        for line in new[:_MAX_REJECTED_LINES]:
             log.warning("entry can't be used", store=self.name, entry=line)
-        if len(news) > _MOST_REJECTED_LINES:
-            log.warning("more entries can't be used", store=self.name, entries=len(news) - _MOST_REJECTED_LINES)
+        if len(new) > _MAX_REJECTED_LINES:
+            log.warning("more entries can't be used", store=self.name, entries=len(new) - _MAX_REJECTED_LINES)
         self._rejected = set(rejected)
 
 
 class Stores:
-    """The stores of a process, each refreshed on a thread of its own, so that one that hangs holds up no other."""
+    """The stores of a process. Each is refreshed on its own thread, so that one that hangs holds up no other."""
 
     def __init__(self, clock: Clock, metrics: Metrics, *, interval: float, stale_after: float) -> None:
         """`interval`: seconds from refresh to refresh. `stale_after`: seconds after which a value is too old."""
@@ -156,14 +156,14 @@ class Stores:
         self._stores: list[Refreshed[object]] = []
         self._closing = False
 
-    def read(self, name: str, load: Load[Value], most_seconds: float | None = None) -> Refreshed[Value]:
-        """Read a store, to be refreshed once `start` is called, at least every `most_seconds`.
+    def read(self, name: str, load: Load[Value], max_interval: float | None = None) -> Refreshed[Value]:
+        """Read a store now, and refresh it after `start` is called, at least every `max_interval` seconds.
 
-        `name` is what it holds, for people and metrics. Raises BootError and ConfigError.
+        `name` says what it holds, for people and metrics. Raises BootError and ConfigError.
         """
-        interval = self._interval if most_seconds is None else min(self._interval, most_seconds)
+        interval = self._interval if max_interval is None else min(self._interval, max_interval)
         store = Refreshed(name, load, self._clock, self._metrics, interval=interval, stale_after=self._stale_after)
-        self._stores.append(store)  # type: ignore[arg-type] # only what does not touch its value is called
+        self._stores.append(store)  # type: ignore[arg-type] # nothing here touches its value
         return store
 
     def start(self) -> None:
@@ -172,17 +172,17 @@ class Stores:
             threading.Thread(target=self._run, args=(store,), name=f"refresh {store.name}", daemon=True).start()
 
     def stale(self) -> str:
-        """Which values are older than they may be, and why; empty where none is."""
+        """Return a text that says which values are too old, and why; an empty one if none is."""
         return "; ".join(filter(None, (store.stale() for store in self._stores)))
 
     def close(self) -> None:
-        """Refresh no more. Does not wait for a refresh in flight."""
+        """Stop refreshing. Does not wait for a refresh that is under way."""
         self._closing = True
         for store in self._stores:
             store.woken.set()
 
     def _run(self, store: Refreshed[object]) -> None:
         while not self._closing:
-            store.turn()
+            store.refresh_if_due()
             store.woken.wait(max(0.0, store.due - self._clock.monotonic()))
             store.woken.clear()

@@ -1,4 +1,4 @@
-"""WatchedFile: a file as a store, read again when it changes."""
+"""WatchedFile: a file as a store, which is read again when it changes."""
 
 from collections.abc import Callable, Sized
 from pathlib import Path
@@ -9,14 +9,14 @@ from recording_worker.lookups.refreshed import Reading
 
 Content = TypeVar("Content", bound=Sized)
 
-FILE_SECONDS = 5.0
-"""How often a watched file is looked at, at least."""
+FILE_INTERVAL = 5.0
+"""Seconds between two looks at a watched file, at most."""
 
 
 class WatchedFile(Generic[Content]):
-    """A file that is read when it is not the one that was read last, going by its time, size and inode.
+    """A file that is read again if its time, size or inode has changed.
 
-    One that has changed is read once two looks in a row find it the same: its writer may be in the middle.
+    It is read once two looks in a row find it the same, because its writer may not have finished.
     """
 
     def __init__(self, path: Path, read: Callable[[Path], Content]) -> None:
@@ -25,10 +25,10 @@ class WatchedFile(Generic[Content]):
         self._known: tuple[int, int, int] | None = None
         self._seen: tuple[int, int, int] | None = None
         self._problem: ConfigError | None = None
-        """What is wrong with the content, as far as it was read."""
+        """What was wrong with the content when it was read last."""
 
     def load(self) -> Reading[Content] | None:
-        """The file's content, or None where that is known, or was written since the last look. Raises ConfigError."""
+        """Return the file's content; None if it has not changed, or changed since the last look. Raises ConfigError."""
         try:
             stat = self._path.stat()
         except OSError as error:

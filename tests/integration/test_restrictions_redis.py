@@ -165,7 +165,7 @@ def test_file_and_redis_together_through_a_failure(redis_server: RedisServer, tm
         for _ in range(2):
             clock.ms += 37_000
             for store in stores._stores:
-                store.turn()
+                store.refresh_if_due()
 
     assert in_force() == {"a": Restriction.FORCE_OVERFLOW, "b": Restriction.DROP_EVENT}
     redis_server.stop()

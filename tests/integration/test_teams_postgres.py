@@ -12,7 +12,6 @@ from structlog.testing import capture_logs
 
 from recording_worker.errors import BootError, ConfigError, StoreError
 from recording_worker.lookups.refreshed import Refreshed
-from recording_worker.lookups.teams import postgres as store
 from recording_worker.lookups.teams.postgres import PostgresTeams
 from recording_worker.lookups.teams.refreshed import RefreshedTeams
 from recording_worker.lookups.teams.service import Team
@@ -83,7 +82,7 @@ def test_a_new_team_is_known_after_the_next_refresh_and_a_failure_in_between_kee
     postgres.stop()
     clock.ms += 361_000
     with capture_logs() as logs:
-        source.turn()
+        source.refresh_if_due()
     [line] = logs
     assert "refused" in line["error"]
     assert "\n" not in line["error"]
@@ -92,7 +91,7 @@ def test_a_new_team_is_known_after_the_next_refresh_and_a_failure_in_between_kee
     postgres.add_team(2, "phc_b", "90d")
     postgres.execute("UPDATE posthog_team SET session_recording_opt_in = false WHERE id = 1")
     clock.ms += 36_000
-    source.turn()
+    source.refresh_if_due()
     assert (teams.get("phc_a"), teams.get("phc_b")) == (None, Team(2, True, "90d"))
 
 
@@ -126,11 +125,11 @@ def test_an_unknown_token_hurries_three_refreshes_and_no_other_while_it_stays_un
         assert source.due - clock.monotonic() == 30
     clock.ms += 30_000
     for _ in range(2):
-        source.turn()
+        source.refresh_if_due()
         assert (teams.get("phc_b"), teams.get("nobody's")) == (Team(2, True, "30d"), None)
         assert source.due - clock.monotonic() == 60
         clock.ms += 60_000
-    source.turn()
+    source.refresh_if_due()
     assert teams.get("nobody's") is None
     assert source.due - clock.monotonic() >= 240
     assert source.readings == 4
@@ -140,17 +139,17 @@ def test_what_is_remembered_of_unknown_tokens_is_bounded_whatever_their_length(p
     teams = RefreshedTeams(refreshed(postgres, FakeClock()))
     for number in range(30_000):
         assert teams.get("x" * 1_000 + str(number)) is None
-    assert len(teams._asks) == 10_000
-    assert all(isinstance(remembered, int) for remembered in teams._asks)
+    assert len(teams._requests) == 10_000
+    assert all(isinstance(remembered, int) for remembered in teams._requests)
 
 
-def test_a_server_that_hangs_is_given_up(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_hangs_is_given_up(postgres: PostgresServer) -> None:
     postgres.add_team(1, "phc_a")
-    monkeypatch.setattr(store, "_QUERY_SECONDS", 0.3)
+    impatient = PostgresTeams(SecretStr(postgres.url), query_timeout=0.3)
     with psycopg.connect(postgres.url) as other:
         other.execute("LOCK TABLE posthog_team")
         with pytest.raises(StoreError, match="connection"):
-            read(postgres).load()
+            impatient.load()
     assert read(postgres).load().entries == 1
 
 

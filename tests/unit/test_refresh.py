@@ -1,12 +1,14 @@
 """Stores read again in the background: when, and what becomes of failures."""
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from recording_worker.clock import SystemClock
 from recording_worker.errors import BootError, ConfigError, StoreError
 from recording_worker.lookups.refreshed import Reading, Refreshed, Stores
 from recording_worker.lookups.watched_file import WatchedFile
@@ -35,7 +37,7 @@ def refreshed(source: Source, clock: FakeClock, metrics: Metrics | None = None) 
 
 def pass_time(clock: FakeClock, store: Refreshed[str], seconds: float) -> None:
     clock.ms += round(seconds * 1000)
-    store.turn()
+    store.refresh_if_due()
 
 
 def test_it_is_read_at_the_start_and_once_an_interval_give_or_take_a_fifth() -> None:
@@ -110,15 +112,15 @@ def test_an_early_refresh_waits_until_a_minute_after_the_last_one() -> None:
     source, clock = Source(), FakeClock()
     store = refreshed(source, clock)
     pass_time(clock, store, 50)
-    store.hurry()
-    store.hurry()
+    store.refresh_early()
+    store.refresh_early()
     pass_time(clock, store, 9)
     assert source.asked == 1
     pass_time(clock, store, 1)
     assert source.asked == 2
     pass_time(clock, store, 60)
     assert source.asked == 2
-    store.hurry()
+    store.refresh_early()
     pass_time(clock, store, 0)
     assert source.asked == 3
 
@@ -129,7 +131,7 @@ def test_what_is_asked_for_during_a_refresh_is_not_taken_as_answered_by_it() -> 
 
     class Hurrying(Source):
         def load(self) -> Reading[str] | None:
-            store.hurry()
+            store.refresh_early()
             return super().load()
 
     store._load = Hurrying().load
@@ -169,6 +171,33 @@ def test_the_stores_of_a_process_each_have_a_thread_and_one_that_hangs_holds_up_
         assert hanging.asked == 2
     finally:
         hang.set()
+        stores.close()
+
+
+class CountingClock(SystemClock):
+    """Counts how often it is read."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def monotonic(self) -> float:
+        self.reads += 1
+        return super().monotonic()
+
+
+def test_a_store_waits_until_it_is_due_even_after_an_early_refresh_was_requested() -> None:
+    clock, source = CountingClock(), Source()
+    stores = Stores(clock, Metrics(), interval=300, stale_after=1000)
+    store = stores.read("things", source.load)
+    stores.start()
+    try:
+        store.refresh_early()
+        wait_for(lambda: not store.woken.is_set(), "the store's thread to see the request")
+        clock.reads = 0
+        time.sleep(0.2)  # long enough for a busy loop to read the clock thousands of times
+        assert clock.reads < 10
+        assert source.asked == 1
+    finally:
         stores.close()
 
 

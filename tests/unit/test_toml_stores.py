@@ -106,7 +106,7 @@ def test_a_file_of_teams_that_changes_is_read_again_and_a_broken_one_changes_not
         for _ in range(2):
             clock.ms += 6_000
             for store in stores._stores:
-                store.turn()
+                store.refresh_if_due()
         return teams.get("a"), teams.get("b")
 
     first = Team(1, True, "30d")

@@ -7,23 +7,20 @@ from recording_worker.lookups.restrictions.redis import RedisRestrictions
 from recording_worker.lookups.restrictions.refreshed import RefreshedRestrictions
 from recording_worker.lookups.restrictions.service import RestrictionService, Rule
 from recording_worker.lookups.restrictions.static import load_restrictions
-from recording_worker.lookups.watched_file import FILE_SECONDS, WatchedFile
+from recording_worker.lookups.watched_file import FILE_INTERVAL, WatchedFile
 from recording_worker.settings.model import Settings
 
-_REDIS_SECONDS = 30.0
-"""How often Redis is asked, at least: a token is blocked when something is amiss."""
+_REDIS_INTERVAL = 30.0
+"""Seconds between two readings from Redis, at most: a token is blocked when something is wrong."""
 
 
 def open_restrictions(settings: Settings, stores: Stores) -> RestrictionService:
-    """The restrictions of the file and of Redis together, as far as the settings name them.
-
-    Raises ConfigError and BootError.
-    """
+    """Read the restrictions of the file and of Redis, if the settings name them. Raises ConfigError and BootError."""
     read: list[Refreshed[Sequence[Rule]]] = []
     if settings.restrictions is not None:
         file = WatchedFile(settings.restrictions, load_restrictions)
-        read.append(stores.read("restrictions_file", file.load, FILE_SECONDS))
+        read.append(stores.read("restrictions_file", file.load, FILE_INTERVAL))
     if settings.restrictions_redis is not None:
         in_redis = RedisRestrictions(settings.restrictions_redis)
-        read.append(stores.read("restrictions_redis", in_redis.load, _REDIS_SECONDS))
+        read.append(stores.read("restrictions_redis", in_redis.load, _REDIS_INTERVAL))
     return RefreshedRestrictions(read)

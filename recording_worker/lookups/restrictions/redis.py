@@ -1,4 +1,4 @@
-"""Restrictions as PostHog's event ingestion keeps them in Redis: a JSON array a restriction."""
+"""RedisRestrictions: rules as PostHog's event ingestion keeps them in Redis, a JSON array per restriction."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
@@ -18,8 +18,8 @@ KEYS = {
     Restriction.FORCE_OVERFLOW: "event_ingestion_restriction_dynamic_config:force_overflow_from_ingestion",
 }
 PIPELINE = "session_recordings"
-_ANSWER_SECONDS = 10.0
-"""To connect, and to answer."""
+_TIMEOUT = 10.0
+"""Seconds to connect, and to get an answer."""
 _MANY = ("distinct_ids", "session_ids", "event_names", "event_uuids")
 _ONE = ("distinct_id", "session_id", "event_name", "event_uuid")
 
@@ -27,7 +27,7 @@ Values = list[str] | None
 
 
 class _Entry(BaseModel):
-    """An entry of version 2. What is null or empty matches all."""
+    """An entry of version 2. A filter that is null or empty matches all messages."""
 
     model_config = ConfigDict(strict=True)
 
@@ -39,7 +39,7 @@ class _Entry(BaseModel):
 
 
 class _SingleEntry(BaseModel):
-    """An entry without a version, or of version 0. What is null matches all."""
+    """An entry without a version, or of version 0. A filter that is null matches all messages."""
 
     model_config = ConfigDict(strict=True)
 
@@ -51,19 +51,16 @@ class _SingleEntry(BaseModel):
 
 
 class RedisRestrictions:
-    """Reads the rules for session recordings. A key that holds no JSON array leaves the rules it held before."""
+    """Reads the rules for session recordings. A key that holds no JSON array keeps the rules it had."""
 
     def __init__(self, url: SecretStr) -> None:
-        """Raises ConfigError where the URL can't be understood. Connects later."""
-        self._client = redis_client("restrictions_redis", url, _ANSWER_SECONDS)
+        """Connects later. Raises ConfigError if the URL can't be parsed."""
+        self._client = redis_client("restrictions_redis", url, _TIMEOUT)
         self._read: list[object] | None = None
         self._rules: dict[Restriction, list[Rule]] = {}
 
     def load(self) -> Reading[Sequence[Rule]] | None:
-        """All rules; entries that can't be used are rejected. None where the keys hold what they held.
-
-        Raises StoreError.
-        """
+        """Return all rules and the rejected entries; None if the keys hold what they held before. Raises StoreError."""
         pipeline = self._client.pipeline(transaction=False)
         for key in KEYS.values():
             pipeline.get(key)
@@ -72,7 +69,7 @@ class RedisRestrictions:
         except (redis.RedisError, OSError) as error:
             raise StoreError(str(error)) from error
         for reply in replies:
-            # but for what is wrong with a key, the reading as a whole was refused
+            # WRONGTYPE is about one key; with any other error Redis refuses the whole reading
             if isinstance(reply, redis.ResponseError) and not str(reply).startswith("WRONGTYPE"):
                 raise StoreError(str(reply))
         if replies == self._read:
@@ -91,7 +88,7 @@ class RedisRestrictions:
 
 
 def _entries(reply: object) -> list[object]:
-    """The entries of a key; none where there is no such key. Raises ValueError."""
+    """Return the entries of a key; none if there is no such key. Raises ValueError."""
     if reply is None:
         return []
     if not isinstance(reply, bytes):
@@ -120,14 +117,14 @@ def _rules(restriction: Restriction, entries: list[object], rejected: list[str])
 
 
 def _token(entry: object) -> str:
-    """The token an entry names, for the log."""
+    """Return the token of an entry, for the log."""
     return repr(entry.get("token"))[:60] if isinstance(entry, dict) else "unknown"
 
 
 def _rule(restriction: Restriction, entry: Any) -> Rule | None:
-    """The rule of an entry, or None where it is for other pipelines. Raises ValueError and ValidationError.
+    """Return the rule of an entry, or None if it is for other pipelines. Raises ValueError and ValidationError.
 
-    A filter that is not understood makes the entry wrong: without it the rule would match more than was meant.
+    An entry with a filter that is not understood can't be used: without the filter it would match too much.
     """
     if not isinstance(entry, dict):
         raise ValueError("not an object")

@@ -1,4 +1,4 @@
-"""Restrictions that are read again in the background."""
+"""RefreshedRestrictions: restrictions that are refreshed in the background."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -8,7 +8,7 @@ from recording_worker.lookups.restrictions.service import Rule, TokenRules, rule
 
 
 class RefreshedRestrictions:
-    """The rules of several stores together, as they were read last. For one thread."""
+    """The rules of several stores, as they were read last, in one mapping. For one thread."""
 
     def __init__(self, stores: Sequence[Refreshed[Sequence[Rule]]]) -> None:
         self._stores = stores

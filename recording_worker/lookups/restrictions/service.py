@@ -1,4 +1,4 @@
-"""Restriction, Rule and TokenRules: what is restricted for whom."""
+"""Restriction, Rule and TokenRules: which messages are restricted, and how."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Restriction(StrEnum):
-    """What happens to a message a rule matches. In order of precedence."""
+    """What happens to a message that a rule matches. In order of precedence."""
 
     DROP_EVENT = "drop_event"
     REDIRECT_TO_DLQ = "redirect_to_dlq"
@@ -17,15 +17,15 @@ class Restriction(StrEnum):
 
 _BY_RANK: tuple[Restriction | None, ...] = (*Restriction, None)
 _RANK = {restriction: rank for rank, restriction in enumerate(Restriction)}
-_MOST_TELLING = (3, 1, 0, 2)
-"""Locator in Headers, from what few messages share to what many do."""
+_BY_SELECTIVITY = (3, 1, 0, 2)
+"""Indexes in Headers, the most selective header first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One restriction of one token. An empty set matches all; kinds combine with AND, the values of one with OR.
+    """One restriction of one token. A message matches if each of the four sets is empty or has the message's value.
 
-    A kind that is set does not match a message that lacks the header.
+    A message that lacks a header is matched only if the set for it is empty.
     """
 
     restriction: Restriction
@@ -51,30 +51,30 @@ class Rule:
 
 
 Headers = tuple[str | None, str | None, str | None, str | None]
-"""What rules ask about a message: distinct id, session id, event name, event uuid."""
+"""The headers that rules look at: distinct id, session id, event name, event uuid."""
 
 
 class TokenRules:
-    """All rules of one token, found by the values they name: a message meets those few it could match."""
+    """All rules of one token, indexed by the values they name: a message is compared with the few that may match it."""
 
     __slots__ = ("_always", "_by_value", "kinds")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         ranked = sorted(((_RANK[rule.restriction], rule) for rule in rules), key=itemgetter(0))
-        # those that come after a rule that matches everything are never asked
+        # a rule that matches every message makes those after it useless
         self._always = next((rank for rank, rule in ranked if not any(rule.kinds)), len(_RANK))
         asked = [(rank, rule) for rank, rule in ranked if rank < self._always]
         self.kinds: tuple[int, ...] = tuple(kind for kind in range(4) if any(rule.kinds[kind] for _, rule in asked))
-        """Locator in Headers of what the rules ask about; messages that are alike in these end alike."""
+        """Indexes in Headers of the headers that the rules look at. Messages alike in these are treated alike."""
         self._by_value: dict[int, dict[str, list[tuple[int, Rule]]]] = {}
         for rank, rule in asked:
-            kind = next(kind for kind in _MOST_TELLING if rule.kinds[kind])
+            kind = next(kind for kind in _BY_SELECTIVITY if rule.kinds[kind])
             values = self._by_value.setdefault(kind, {})
             for value in rule.kinds[kind]:
                 values.setdefault(value, []).append((rank, rule))
 
     def match(self, headers: Headers) -> Restriction | None:
-        """What the matching rule that comes first asks for, or None."""
+        """Return the restriction of the matching rule with the highest precedence, or None."""
         found = self._always
         for kind, values in self._by_value.items():
             for rank, rule in values.get(headers[kind] or "", ()):
@@ -87,7 +87,7 @@ class TokenRules:
 
 
 def rules_by_token(rules: Iterable[Rule]) -> dict[str, TokenRules]:
-    """The rules in the form the step looks them up."""
+    """Group the rules by their tokens, without doubles."""
     tokens: dict[str, list[Rule]] = {}
     for rule in dict.fromkeys(rules):
         tokens.setdefault(rule.token, []).append(rule)
@@ -95,7 +95,7 @@ def rules_by_token(rules: Iterable[Rule]) -> dict[str, TokenRules]:
 
 
 class RestrictionService(Protocol):
-    """Gives the restrictions in force. Never blocks: a store refreshes in the background."""
+    """Gives the restrictions in force. Never blocks: stores are refreshed in the background."""
 
     def current(self) -> Mapping[str, TokenRules]:
-        """Token → its rules. Tokens without a rule are not in it."""
+        """Return token → its rules. Tokens without rules are left out."""

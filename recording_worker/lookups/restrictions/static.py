@@ -29,7 +29,7 @@ class _RestrictionFile(BaseModel):
 
 
 def load_restrictions(path: Path) -> Sequence[Rule]:
-    """The rules of a TOML file of `[[restriction]]` tables. Raises ConfigError naming file and key."""
+    """Read the rules of a TOML file of `[[restriction]]` tables. Raises ConfigError, which names file and key."""
     return [
         Rule(
             table.type,

@@ -1,1 +1,1 @@
-"""Which team a token belongs to, and what that team wants: a service and its stores."""
+"""Teams: which team a token belongs to, and what that team wants. A service and its stores."""

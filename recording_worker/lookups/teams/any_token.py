@@ -1,4 +1,4 @@
-"""Every token a team, for first runs, backfills and the demo."""
+"""AnyTokenTeams: every token is a team, for first runs, backfills and the demo."""
 
 import hashlib
 from functools import lru_cache
@@ -7,7 +7,7 @@ from recording_worker.lookups.teams.service import Team
 
 
 class AnyTokenTeams:
-    """Takes every token as a team of its own: retention 30d, console capture on."""
+    """Makes a team of every token: retention 30d, console capture on."""
 
     def get(self, token: str, /) -> Team | None:
         return _team_of(token)
@@ -15,6 +15,6 @@ class AnyTokenTeams:
 
 @lru_cache(maxsize=10_000)
 def _team_of(token: str) -> Team:
-    """The id is stable: the first 31 bits of the token's SHA-256 (1 where they are all 0)."""
+    """Make a team whose id is stable: the first 31 bits of the token's SHA-256 (1 if all of them are 0)."""
     digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
     return Team(id=(int.from_bytes(digest[:4], "big") >> 1) or 1, console_logs=True, retention="30d")

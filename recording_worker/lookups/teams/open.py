@@ -7,16 +7,16 @@ from recording_worker.lookups.teams.postgres import PostgresTeams
 from recording_worker.lookups.teams.refreshed import RefreshedTeams
 from recording_worker.lookups.teams.service import TeamService
 from recording_worker.lookups.teams.static import load_teams
-from recording_worker.lookups.watched_file import FILE_SECONDS, WatchedFile
+from recording_worker.lookups.watched_file import FILE_INTERVAL, WatchedFile
 from recording_worker.settings.model import Settings
 
 
 def open_teams(settings: Settings, stores: Stores) -> TeamService:
-    """The teams the settings ask for. Raises ConfigError and BootError."""
+    """Read the teams that the settings name. Raises ConfigError and BootError."""
     if settings.any_token:
         return AnyTokenTeams()
     if settings.teams is not None:
-        return RefreshedTeams(stores.read("teams", WatchedFile(settings.teams, load_teams).load, FILE_SECONDS))
+        return RefreshedTeams(stores.read("teams", WatchedFile(settings.teams, load_teams).load, FILE_INTERVAL))
     if settings.teams_postgres is not None:
         return RefreshedTeams(stores.read("teams", PostgresTeams(settings.teams_postgres).load))
     raise ConfigError(

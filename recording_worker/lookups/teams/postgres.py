@@ -1,4 +1,4 @@
-"""Teams from PostHog's PostgreSQL database."""
+"""PostgresTeams: teams from PostHog's PostgreSQL database."""
 
 import os
 import socket
@@ -23,33 +23,34 @@ ORDER BY id
 """
 _ANY_ROW = "SELECT id FROM posthog_team LIMIT 1"
 _DEFAULTS = {"connect_timeout": 10, "application_name": "recording-worker"}
-"""What the URL's parameters may say otherwise; seconds, for each address."""
-_QUERY_SECONDS = 60.0
-"""To ask and to be told all teams."""
+"""Defaults of the URL's parameters. `connect_timeout` is in seconds, for each address."""
+_QUERY_TIMEOUT = 60.0
+"""Seconds to query and receive all teams."""
 
 
 class PostgresTeams:
-    """Reads token → team with one query, on a connection of its own each time."""
+    """Reads token → team with one query, each time on a new connection."""
 
-    def __init__(self, url: SecretStr) -> None:
-        """Raises ConfigError where the URL can't be understood; it does not show it, for it may hold a password."""
+    def __init__(self, url: SecretStr, *, query_timeout: float = _QUERY_TIMEOUT) -> None:
+        """Raises ConfigError if the URL can't be parsed. Its text leaves out the URL, which may hold a password."""
         try:
             given = conninfo_to_dict(url.get_secret_value())
             for port in str(given.get("port") or "5432").split(","):
-                int(port)  # or a part of an unquoted password is taken for it, and shown in errors
+                int(port)  # a part of an unquoted password would be taken for it, and shown in errors
         except (psycopg.Error, ValueError):
             raise ConfigError("teams_postgres: not a URL that PostgreSQL's client understands") from None
         self._conninfo = make_conninfo(**{**_DEFAULTS, **given})  # type: ignore[arg-type] # its names are libpq's
+        self._query_timeout = query_timeout
         self._had_teams = False
 
     def load(self) -> Reading[dict[str, Team]]:
-        """All teams that take recordings; those that can't be used are rejected. Raises StoreError.
+        """Return all teams that take recordings, and which rows can't be used. Raises StoreError.
 
-        So it does where there were teams before, and now the table is empty or no row of it can be used: somebody
-        is at work on it, or made a mistake. That all teams have recordings off is taken as it is.
+        It is also an error if there were teams before, and now the table is empty or none of its rows can be used:
+        somebody is changing it, or made a mistake. If all teams have recordings off, that is no error.
         """
         try:
-            with psycopg.connect(self._conninfo) as connection, _deadline(connection, _QUERY_SECONDS):
+            with psycopg.connect(self._conninfo) as connection, _deadline(connection, self._query_timeout):
                 connection.read_only = True
                 rows = connection.execute(QUERY).fetchall()
                 is_empty = not rows and connection.execute(_ANY_ROW).fetchone() is None
@@ -65,7 +66,7 @@ class PostgresTeams:
 
 
 def teams_of(rows: list[tuple[object, ...]]) -> Reading[dict[str, Team]]:
-    """The teams of the query's rows. A team whose period is none is kept without one."""
+    """Make teams of the query's rows. A team whose retention period is unknown is kept without one."""
     teams: dict[str, Team] = {}
     rejected: list[str] = []
     for team_id, token, console_logs, period in rows:
@@ -90,7 +91,7 @@ def teams_of(rows: list[tuple[object, ...]]) -> Reading[dict[str, Team]]:
 
 @contextmanager
 def _deadline(connection: psycopg.Connection, seconds: float) -> Iterator[None]:
-    """Cut the connection off where the body takes longer: a server that hangs sends nothing to wake up by."""
+    """Cut the connection if the body takes longer: a server that hangs sends nothing that would end the wait."""
     with socket.socket(fileno=os.dup(connection.fileno())) as line:
         timer = threading.Timer(seconds, line.shutdown, (socket.SHUT_RDWR,))
         timer.daemon = True

@@ -11,11 +11,11 @@ class Team:
     id: int
     console_logs: bool
     retention: str | None
-    """A key of RETENTION_DAYS, or None where the team has no valid period."""
+    """A key of RETENTION_DAYS, or None if the team has no valid period."""
 
 
 class TeamService(Protocol):
-    """Resolves tokens. Look-ups never block: a store refreshes in the background. A dict of teams will do."""
+    """Finds teams by their tokens. Never blocks: stores are refreshed in the background. A dict of teams is one."""
 
     def get(self, token: str, /) -> Team | None:
-        """The team of a token, or None where no team has it or recordings are off for it."""
+        """Return the team of a token; None if no team has it, or its team has recordings off."""

@@ -36,7 +36,7 @@ class _TeamFile(BaseModel):
 
 
 def load_teams(path: Path) -> dict[str, Team]:
-    """Token → team, from a TOML file of `[[team]]` tables. Raises ConfigError naming file and key."""
+    """Read token → team from a TOML file of `[[team]]` tables. Raises ConfigError, which names file and key."""
     return {
         table.token: Team(table.id, table.console_logs, table.retention) for table in read_toml(path, _TeamFile).team
     }
