@@ -59,7 +59,12 @@ class Metrics:
 
         # messages, from the poll to their session batch
         self.messages = counter("messages", "Messages by where they ended and why.", "disposition", "reason")
-        self.partition_messages = counter("partition_messages", "Messages by source partition.", "partition")
+        self.messages_received = counter(
+            "messages_received", "Messages that came in, by source partition.", "partition"
+        )
+        self.partition_messages = counter(
+            "partition_messages", "Messages by source partition, once it is decided where they end.", "partition"
+        )
         self.encoded_messages = counter("encoded_messages", "Messages by the encoding of the value.", "encoding")
         self.message_bytes = BatchSummary(
             f"{PREFIX}_message_bytes", "Size of message values as carried, bytes.", registry=self.registry
@@ -82,6 +87,9 @@ class Metrics:
         )
         self.unpack_failures = counter(
             "unpack_failures", "Events the client had packed that can't be unpacked, and are written as they came."
+        )
+        self.session_bytes = BatchSummary(
+            f"{PREFIX}_session_bytes", "Size of a session's events in a poll, bytes of lines.", registry=self.registry
         )
         self.events_discarded = counter(
             "events_discarded", "Events taken out of a session batch again, by why.", "reason"

@@ -7,6 +7,7 @@ from typing import Any
 
 from recording_worker.lookups.restrictions.service import Rule, TokenRules, rules_by_token
 from recording_worker.messages import Headers, Message
+from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 
 NOW_MS = 1_795_000_000_000
@@ -80,6 +81,11 @@ def session_message(offset: int, session_id: str, events: Sequence[Any] | None =
 
 def batch(*messages: Message) -> MessageBatch:
     return MessageBatch(TOPIC, messages)
+
+
+def counted(metrics: Metrics, name: str, **labels: str) -> float | None:
+    """The value of one sample, as `/metrics` serves it; None if nothing was counted under these labels."""
+    return metrics.registry.get_sample_value(f"recording_worker_{name}", labels)
 
 
 class FixedRestrictions:

@@ -100,7 +100,7 @@ def build_pipeline(
             *(_session_steps(settings, redis, clock, metrics) if redis is not None else []),
             ObtainBatch(manager),
             TrackLibVersion(),
-            RecordSessionEvent(metrics),
+            RecordSessionEvent(metrics, settings.debug_partition),
             HandleResults(settings.dlq_topic, settings.overflow_topic, settings.backfill_topic, metrics),
             HandleIngestionWarnings(settings.warnings_topic, teams, settings.warning_debounce_seconds, now, metrics),
             FlushBatch(manager, flusher, metrics),

@@ -229,12 +229,3 @@ def test_without_a_supervisor_it_ends(bench: Bench) -> None:
     bench.supervisor.close()
     with pytest.raises(EOFError):
         bench.worker.run()
-
-
-@pytest.mark.parametrize("bench", [{"debug_partition": 1}], indirect=True)
-def test_one_partition_can_be_watched(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    bench.comes(message(0), message(6, partition=1, value=b"1234"), message(7, partition=1, value=None))
-    bench.turn(assigned(0, 1))
-    [line] = capsys.readouterr().out.splitlines()
-    for text in ("partition=1", "messages=2", "first_offset=6", "last_offset=7", "bytes=4"):
-        assert text in line

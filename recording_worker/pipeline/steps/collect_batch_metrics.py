@@ -1,4 +1,7 @@
-"""collect_batch_metrics: how large polls and messages are."""
+"""collect_batch_metrics: counts what comes in: messages by partition, how large messages and polls are."""
+
+from collections import Counter
+from collections.abc import Collection
 
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
@@ -6,17 +9,37 @@ from recording_worker.pipeline.step import Step
 
 
 class CollectBatchMetrics(Step):
-    """Reads the values' sizes. Sets nothing, never blocks."""
+    """Reads offsets and the sizes of values. Sets nothing, never blocks.
+
+    A message that comes again, because its batch was cut, is not received again.
+    """
 
     name = "collect_batch_metrics"
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._next_offsets: dict[int, int] = {}
+        """Partition → the first offset that was not received yet."""
 
     def run(self, batch: MessageBatch) -> None:
         if not len(batch):
             return
+        for partition, messages in self._received(batch).items():
+            self._metrics.messages_received.labels(partition).inc(messages)
         sizes = [len(value) for value in batch.values if value is not None]
         self._metrics.message_bytes.observe_all(sizes)
         self._metrics.batch_messages.observe(len(batch))
         self._metrics.batch_kib.observe(sum(sizes) / 1024)
+
+    def _received(self, batch: MessageBatch) -> Counter[int]:
+        """Return partition → messages that come for the first time."""
+        received: Counter[int] = Counter()
+        for partition, offset in zip(batch.partitions, batch.offsets, strict=True):
+            if offset >= self._next_offsets.get(partition, 0):
+                self._next_offsets[partition] = offset + 1
+                received[partition] += 1
+        return received
+
+    def forget(self, partitions: Collection[int]) -> None:
+        for partition in partitions:
+            self._next_offsets.pop(partition, None)

@@ -74,8 +74,6 @@ class Worker:
         self._isolated: set[int] = set()
         """Partitions to be read message by message. All are, while there is one."""
         self._stopping = False
-        self._discarded = False
-        """Whether the gauge of revoked sessions shows a number."""
         self._reported = clock.monotonic()
 
     def run(self) -> None:
@@ -182,11 +180,6 @@ class Worker:
         if not self._rest:  # what came before the gap is recorded
             for gap in self._consumer.take_gaps():
                 self._manager.current.partition(gap.partition).skip(gap.start, gap.end)
-        if messages and self._discarded:
-            self._metrics.sessions_revoked.set(0)
-            self._discarded = False
-        if self._settings.debug_partition in batch.partitions:
-            self._log_batch(batch, self._settings.debug_partition)
 
     def _halt(self, partition: int, why: str) -> None:
         """Read a partition no more. The pipeline has held back, or discarded, what is not flushed of it."""
@@ -212,7 +205,6 @@ class Worker:
         self._stop_reading(partitions)
         sessions = self._manager.discard_partitions(partitions)
         self._metrics.sessions_revoked.set(sessions)
-        self._discarded = True
         log.warning("partitions lost, what was held of them is discarded", partitions=partitions, sessions=sessions)
         self._assignment.drop(partitions)
         # a flush in flight may hold some of these; its offsets must not count for a later hand-over
@@ -232,15 +224,3 @@ class Worker:
         if now - self._reported >= _PROGRESS_SECONDS:
             self._channel.send(Progress(self._consumer.states(), self._flusher.busy, self._stale()))
             self._reported = now
-
-    def _log_batch(self, batch: MessageBatch, partition: int) -> None:
-        rows = [row for row, number in enumerate(batch.partitions) if number == partition]
-        log.debug(
-            "batch",
-            partition=partition,
-            messages=len(rows),
-            first_offset=batch.offsets[rows[0]],
-            last_offset=batch.offsets[rows[-1]],
-            bytes=sum(len(batch.values[row] or b"") for row in rows),
-            ended=[(batch.offsets[row], *batch.errors[row]) for row in rows if row in batch.errors],
-        )

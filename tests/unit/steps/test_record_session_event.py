@@ -1,0 +1,85 @@
+from structlog.testing import capture_logs
+
+from recording_worker._native import Decoder
+from recording_worker.lookups.teams.any_token import AnyTokenTeams
+from recording_worker.metrics import Metrics
+from recording_worker.outcome import Disposition, Reason
+from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.steps.obtain_batch import ObtainBatch
+from recording_worker.pipeline.steps.parse_headers import ParseHeaders
+from recording_worker.pipeline.steps.parse_session_recording_message import ParseSessionRecordingMessage
+from recording_worker.pipeline.steps.record_session_event import RecordSessionEvent
+from recording_worker.pipeline.steps.resolve_team import ResolveTeam
+from recording_worker.recording.session_batch import SessionBatchManager
+from tests.builders import FakeClock, batch, counted, event, message, session_message
+
+
+def obtained(rows: MessageBatch, max_events: int | None = None) -> MessageBatch:
+    """The rows after the steps before this one."""
+    clock = FakeClock()
+    manager = SessionBatchManager("recordings", clock, 1 << 30, 10.0, max_events)
+    parse = ParseSessionRecordingMessage(Decoder(), clock, 7.0, Metrics())
+    for step in (ParseHeaders(), parse, ResolveTeam(AnyTokenTeams()), ObtainBatch(manager)):
+        step.run(rows)
+    return rows
+
+
+def test_events_and_the_sizes_of_sessions_are_counted() -> None:
+    metrics = Metrics()
+    rows = obtained(
+        batch(
+            session_message(0, "a", [event()] * 2),
+            message(1, value=b"not json"),
+            session_message(2, "b", [event()]),
+            session_message(3, "a", [event()]),
+        )
+    )
+    RecordSessionEvent(metrics).run(rows)
+    assert rows.session_batch is not None
+    assert rows.session_batch.session_count == 2
+    assert counted(metrics, "events_total") == 4
+    assert counted(metrics, "session_bytes_count") == 2
+    assert counted(metrics, "session_bytes_sum") == rows.session_batch.raw_bytes
+
+
+def test_a_session_over_the_event_limit_is_dropped_and_what_was_recorded_of_it_is_counted() -> None:
+    metrics = Metrics()
+    few = session_message(0, "a", [event()] * 2), session_message(1, "b", [event()])
+    rows = obtained(batch(*few, session_message(2, "a", [event()] * 2)), max_events=3)
+    RecordSessionEvent(metrics).run(rows)
+    assert list(rows.dispositions) == [Disposition.OK, Disposition.OK, Disposition.DROP]
+    assert rows.reasons[2] == Reason.SESSION_EVENT_LIMIT
+    assert counted(metrics, "events_total") == 3
+    assert counted(metrics, "events_discarded_total", reason="session_event_limit") == 2
+
+
+def test_the_gauge_of_revoked_sessions_is_reset_once_recording_goes_on() -> None:
+    metrics = Metrics()
+    metrics.sessions_revoked.set(7)
+    step = RecordSessionEvent(metrics)
+    step.run(obtained(batch()))
+    assert counted(metrics, "sessions_revoked") == 7
+    step.run(obtained(batch(message(0))))
+    assert counted(metrics, "sessions_revoked") == 0
+
+
+def test_batches_of_the_debug_partition_are_logged() -> None:
+    step = RecordSessionEvent(Metrics(), debug_partition=1)
+    with capture_logs() as logs:
+        step.run(obtained(batch(message(0))))
+        assert logs == []
+        step.run(obtained(batch(message(0), message(6, 1, value=b"1234"), message(1), message(8, 1, value=None))))
+    why = "the value is not an object with the strings distinct_id and data"
+    parse = "parse_session_recording_message"
+    assert logs == [
+        {
+            "event": "batch",
+            "log_level": "debug",
+            "partition": 1,
+            "messages": 2,
+            "first_offset": 6,
+            "last_offset": 8,
+            "bytes": 4,
+            "ended": [(6, parse, why), (8, parse, "the message has no value, or no Kafka timestamp")],
+        }
+    ]
