@@ -55,7 +55,7 @@ class History:
         self.files: list[Path] = []
 
     def batch(self, parts: Mapping[int, Part], created_ms: int = NOW_MS) -> list[Record]:
-        """Commit a batch; returns its metadata records, the first of which carries the account."""
+        """Commit a batch. Returns its metadata records; the first one carries the account."""
         batch_id = str(uuid_utils.uuid7())
         accounts = {number: self._account(number, part) for number, part in parts.items()}
         blocks = []

@@ -25,7 +25,7 @@ class Input(NamedTuple):
 
 
 def input_of(message: Message) -> Input:
-    """The row of a message as it came."""
+    """The row of a message as received."""
     headers = {key: value.decode() for key, value in message.headers}
     return Input(
         message.value,

@@ -4,7 +4,7 @@ import socket
 import threading
 
 ADDRESS = "127.77.0.1"
-"""An address of this machine that nobody else uses, so whoever connects means the canary."""
+"""An address of this machine that nobody else uses: any connection is meant for the canary."""
 
 
 class Canary:

@@ -200,7 +200,7 @@ def hostile_recording(canary: Canary) -> Recording:
 
 @pytest.fixture
 def page(bare_page: Page) -> Page:
-    """One in which promises may fail: those of media that can't be loaded do."""
+    """One in which promises may fail: promises of media that can't be loaded do."""
     return bare_page
 
 

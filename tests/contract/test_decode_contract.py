@@ -401,7 +401,7 @@ FAULTS = {
     "timestamp-diff": drop(Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE),
 }
 IMPOSSIBLE = {("corrupt", "too-large"), ("no-valid-events", "timestamp-diff")}
-"""Pairs a message can't have, or of which no decoder that stops at the cap can see the first."""
+"""Pairs that a message can't have, or whose first reason is out of sight for a decoder that stops at the cap."""
 
 
 @pytest.mark.parametrize(

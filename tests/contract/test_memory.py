@@ -73,7 +73,7 @@ GIANTS: dict[str, tuple[Callable[[], bytes], Reason]] = {
         Reason.PAYLOAD_TOO_LARGE,
     ),
 }
-"""Messages of 64 MiB after decompression, but for two."""
+"""Messages of 64 MiB after decompression, except two."""
 
 
 def run_probe(what: str, value: bytes, folder: Path) -> dict[str, float]:

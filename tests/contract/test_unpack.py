@@ -238,7 +238,7 @@ def test_a_bomb_stays_packed() -> None:
 
 
 def test_counters_do_not_depend_on_it(decode: Decode) -> None:
-    """They come from the event as it came; only the sizes of the lines differ."""
+    """They come from the event as received; only the sizes of the lines differ."""
     events = [
         event_text(packed('{"href":"https://a.test","source":2}'), type="2", cv=CV),
         event_text(f'{{"source":5,"href":"https://b.test","adds":{packed("[]")}}}', cv=CV),

@@ -231,7 +231,7 @@ class Arena:
     def round(
         self, number: int, membership: Membership, chance: random.Random, *, hosts: int = 2, **settings: Any
     ) -> Iterator[Round]:
-        """`hosts`: how many run; `settings`: of theirs, beside those of the suite."""
+        """`hosts`: how many run; `settings`: their settings, in addition to the suite's."""
         folder = self._folder / f"round-{number}"
         current = Round(
             folder, self.broker, self._proxies, membership, self._environment, chance, self._rate, settings, hosts

@@ -15,7 +15,7 @@ class Kind:
     name: str
     inject: Callable[[Round], None]
     weight: int = 2
-    """How often it is done, beside the others, beyond once."""
+    """How often it is drawn, relative to the other kinds, after each was injected once."""
     takes_long: bool = False
     """Left out of the short form."""
 

@@ -141,9 +141,9 @@ class Ledger:
             return
         if zlib.crc32(record.value() or b"") != one.checksum:
             findings.other.append(f"{one}: another value in {where}")
-        whence = (int(headers["dlq-partition"]), int(headers["dlq-offset"])) if fate is Fate.DLQ else None
-        if whence not in (None, (one.partition, one.offset)):
-            findings.other.append(f"{one}: is of {whence} by {where}")
+        source = (int(headers["dlq-partition"]), int(headers["dlq-offset"])) if fate is Fate.DLQ else None
+        if source not in (None, (one.partition, one.offset)):
+            findings.other.append(f"{one}: is of {source} by {where}")
 
     def _found(self, number: int, fate: Fate, where: str, findings: Findings) -> Sent | None:
         one = self._sent.get(number)

@@ -119,7 +119,7 @@ def _template(message: Message) -> _Template:
 
 
 def message(number: int, partitions: int, chance: random.Random) -> Numbered:
-    """The message of this number. Most are to be recorded; some end in each of the other ways."""
+    """The message of this number. Most must be recorded; some end in each of the other ways."""
     template = _templates()[number % len(_templates())]
     fate = chance.choices(tuple(Fate), (85, 6, 4, 5))[0]
     session_id = template.session_id[:-2] + b"%02x" % chance.randrange(_SPREAD)
@@ -128,7 +128,7 @@ def message(number: int, partitions: int, chance: random.Random) -> Numbered:
     value = _encode(text, template.encoding)
     match fate:
         case Fate.DLQ if chance.random() < 0.5:
-            value = value[: len(value) // 2]  # neither JSON nor a whole file of its encoding
+            value = value[: len(value) // 2]  # not JSON, and not a whole file of its encoding
         case Fate.DLQ:
             headers["token"] = DLQ_TOKEN.encode()
         case Fate.REDIRECTED:

@@ -20,7 +20,7 @@ class Result(NamedTuple):
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """The tests' environment without settings, but for those given."""
+    """The tests' environment without settings, except the given ones."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RECORDING_WORKER_")}
     return inherited | variables
 

@@ -43,7 +43,7 @@ class Service:
         environment: Mapping[str, str] | None = None,
         **settings: Any,
     ) -> None:
-        """`environment`: variables beyond those of the tests; `hooks.environment` gives such."""
+        """`environment`: variables in addition to the tests'; `hooks.environment` returns some."""
         self.storage = folder / "storage"
         self.storage.mkdir(exist_ok=True)
         self.log_file = folder / f"{name}.log"

@@ -38,7 +38,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Values:
 
 @pytest.fixture(scope="module")
 def clickhouse(written: Values) -> Iterator[ClickHouse]:
-    """The tables, filled: with all that was written, and in each topic a record that is none."""
+    """The tables, filled with all that was written, and in each topic with one record that is not valid."""
     with ClickHouse() as server:
         for queue, name in zip(QUEUES, TOPICS, strict=True):
             rows = [

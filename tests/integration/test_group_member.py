@@ -129,7 +129,7 @@ def test_a_named_member_that_another_takes_the_place_of_is_told(join: Join) -> N
 
 
 def test_a_named_member_whose_name_is_taken_is_told(join: Join) -> None:
-    """With the newer protocol whoever is there stays."""
+    """With the newer protocol the earlier member stays."""
     first = join(GroupProtocol.CONSUMER, "box")
     first.wait_until_it_owns(2)
     second = join(GroupProtocol.CONSUMER, "box")

@@ -1,4 +1,4 @@
-"""`recording-worker ingest` on real recordings, held against a plain recomputation of every counter."""
+"""`recording-worker ingest` on real recordings, compared with a plain recomputation of every counter."""
 
 import base64
 import json

@@ -128,7 +128,7 @@ def test_a_record_whose_headers_can_not_be_had_comes_without_them(
 
 
 def test_a_topic_that_may_not_be_read_fails_the_worker(topic: str, settings_of: SettingsOf) -> None:
-    """librdkafka tells of it once, and asks again for ever."""
+    """librdkafka reports it once, and asks again for ever."""
     with EmbeddedBroker() as broker:
         broker.create_topic(topic, PARTITIONS)
         broker.push_request_errors(FETCH, [TOPIC_AUTHORIZATION_FAILED] * 100)

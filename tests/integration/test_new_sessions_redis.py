@@ -77,7 +77,7 @@ def test_a_batch_that_is_read_again_ends_as_before_and_takes_no_tokens(breaker: 
     first = passing(worker(breaker, burst=4), *ids)
     assert len(first) == 4
     before = counted()
-    # its transaction was aborted: another worker reads it, then the same one started anew, with other buckets
+    # its transaction was aborted: another worker reads it, then the same one after a restart, with other buckets
     assert passing(worker(breaker, burst=1), *ids) == first
     assert passing(worker(breaker, burst=100), *reversed(ids)) == first[::-1]
     assert since(before) == (0, 0, 0, 0)

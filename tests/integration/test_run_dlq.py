@@ -131,7 +131,7 @@ def test_a_partition_halts_before_its_messages_are_all_on_the_dlq(
     assert traffic.committed()[0] == committed
 
     again = recording.serve("again", **limits)
-    wait_for(lambda: again.logged("partition 0 halted"), "the halt, for nothing is mended")
+    wait_for(lambda: again.logged("partition 0 halted"), "the halt, since nothing was fixed")
     assert again.stop() == 0
     mended = recording.serve("mended")  # here: without limits
     traffic.wait_until_committed()
@@ -155,11 +155,11 @@ def test_what_a_restriction_sends_to_the_dlq_halts_nothing_and_is_recorded_once_
     assert found["counts"] == {"redirected_by_restriction": 20}
     assert {letter["session_id"] for letter in found["letters"]} == {"session-3"}
     assert "20 messages redriven" in recording.done("redrive")
-    wait_for(lambda: recording.listed()["states"]["open"] == 20, "them to come back, for nothing is mended")
+    wait_for(lambda: recording.listed()["states"]["open"] == 20, "them to come back, since nothing was fixed")
     assert recording.listed()["states"]["redriven"] == 20
 
     def readings() -> float:
-        """How often the rules were read anew."""
+        """How often the rules were read again."""
         found = service.metric("store_reads_total").items()
         return sum(number for labels, number in found if 'outcome="read"' in labels and "restrictions" in labels)
 

@@ -30,7 +30,7 @@ def host(kafka: KafkaServer, new_topic: NewTopic, group: str, tmp_path: Path) ->
 
 
 def wait_until_read(service: Service, messages: int) -> None:
-    """Wait until so many messages, counted as often as they were read, are through the pipeline."""
+    """Wait until this many messages, counted as often as they were read, are through the pipeline."""
     wait_for(lambda: sum(service.metric("messages_total").values()) == messages, f"{messages} messages to be read", 60)
 
 

@@ -1,4 +1,4 @@
-"""Message values decompressed for Python, as the decoder decompresses them: held against the plain reference."""
+"""Message values decompressed for Python, as the decoder decompresses them: compared with the plain reference."""
 
 import gzip
 from collections.abc import Callable

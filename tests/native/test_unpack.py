@@ -1,4 +1,4 @@
-"""Events the client has packed (`"cv": "2024-10"`), held against a plain Python unpacker, value by value."""
+"""Events the client has packed (`"cv": "2024-10"`), compared with a plain Python unpacker, value by value."""
 
 import gzip
 import json
@@ -56,7 +56,7 @@ def unpacked_text(event: str) -> str:
 
 
 def assert_left(event: str, *, cap: int = 1 << 26) -> None:
-    """The event is written as it came, and counted as a failure; those around it are unpacked all the same."""
+    """The event is written unchanged, and counted as a failure. The events around it are unpacked."""
     other = pairs_text(TYPE, TIMESTAMP, CV, ("data", packed("[]")))
     lines, events, failures = decode(plain_value([other, event, other]), cap=cap)
     expected = pairs_text(TYPE, TIMESTAMP, ("data", "[]"))

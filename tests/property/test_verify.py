@@ -20,7 +20,7 @@ LOST = (FindingKind.MESSAGES_MISSING, FindingKind.METADATA_MISSING)
 
 
 def _history(folder: Path, partitions: list[list[str]], cuts: list[int]) -> History:
-    """The messages of all partitions, in batches of so many messages of each partition."""
+    """The messages of all partitions, in batches of a given number of messages of each partition."""
     history, done, turn = History(folder), [0] * len(partitions), 0
     while any(at < len(fates) for at, fates in zip(done, partitions, strict=True)):
         parts = {}

@@ -2,13 +2,13 @@
 
 Where the contract leaves room, this takes it by the letter:
 - A Kafka timestamp is missing where it is negative; 0 is a timestamp.
-- A content-encoding header that is there and is none of "lz4", "zstd", "gzip", spelt so, is unknown; also "".
+- A content-encoding header that exists and is not exactly "lz4", "zstd" or "gzip" is unknown; also "".
 - The cap holds for a plain value as well, and a text of exactly the cap is not too large.
 - A `null` is present and not a string. A header that is there but empty is present.
 - Strings that leave the decoder (ids, urls, console messages) carry U+FFFD for a lone surrogate, and are compared
   with the headers in that form.
 - Items are counted as invalid only in messages that get as far as the items.
-- A text that nests too deep is `invalid_json`, be it the envelope or `data`.
+- A text that nests too deep is `invalid_json`, whether it is the envelope or `data`.
 - The first and last timestamp are the smallest and the largest.
 """
 

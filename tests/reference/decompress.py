@@ -12,7 +12,7 @@ import zstandard
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MAX_ZSTD_WINDOW = 1 << 31
-"""The largest window the library knows; how large a one a frame asks for makes it neither corrupt nor too large."""
+"""The largest window that the library knows. No window makes a frame corrupt or too large."""
 
 
 class CorruptError(ValueError):

@@ -2,7 +2,7 @@
 
 
 def decompress(block: bytes) -> bytes:
-    """The content of a raw snappy block. Raises ValueError where it is none."""
+    """The content of a raw snappy block. Raises ValueError if it is not one."""
     length, at = _varint(block)
     out = bytearray()
     while at < len(block):

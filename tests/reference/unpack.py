@@ -2,11 +2,11 @@
 
 An event of `"cv": "2024-10"` carries `data`, or any of `data.texts`, `attributes`, `removes` and `adds`, as a
 string whose characters U+0000 to U+00FF are the bytes of a gzip of the field's JSON. Unpacked, each such string
-is replaced by that JSON, and `cv` is left out; all else stays. Where anything about it fails, the event stays as
-it came. Where the rules leave room, this takes it so:
+is replaced by that JSON, and `cv` is left out; all else stays. If anything about it fails, the event stays
+unchanged. Where the rules leave room, this decides:
 - An event of that `cv` in which no field is a string only loses its `cv`.
 - What was gzipped must be JSON in valid UTF-8, and may not nest deeper in its place than any event may.
-- A packed event in which `cv`, `data` or a field comes twice stays as it came.
+- A packed event in which `cv`, `data` or a field comes twice stays unchanged.
 - The text of the message and what its events unpack to may have the cap's bytes together.
 """
 
@@ -38,7 +38,7 @@ def is_packed(event: JsonObject) -> bool:
 
 
 def unpack_event(text: str, budget: Budget) -> str | None:
-    """The text of a packed event, unpacked; None where it has to stay as it came."""
+    """The text of a packed event, unpacked; None if it must stay unchanged."""
     try:
         return _unpacked(text, budget)
     except (_StaysError, CorruptError, TooLargeError, UnicodeError, jsontext.NotJsonError, jsontext.TooDeepError):

@@ -29,7 +29,7 @@ _VIRTUAL = {
 }
 """The Kafka engine's own columns that the views read."""
 _NO_THREADS = "Shutdown was called"
-"""What chdb says once a table of the Kafka engine is made, for want of the threads that would read it."""
+"""What chdb says once a table of the Kafka engine is made, because it has no threads that would read it."""
 _FIRST_ANSWER_SECONDS = 60
 _READ_SECONDS = 60
 

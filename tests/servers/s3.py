@@ -130,7 +130,7 @@ class Bucket:
         return {name.lower(): value for name, value in found.items()}  # rclone's server writes them with capitals
 
     def open_uploads(self) -> list[str]:
-        """Keys of multipart uploads that are neither completed nor aborted."""
+        """Keys of multipart uploads that are not completed and not aborted."""
         try:
             listed = self.client.list_multipart_uploads(Bucket=self.name)
         except self.client.exceptions.NoSuchUpload:  # rclone's server, where there never was any in this bucket
@@ -139,7 +139,7 @@ class Bucket:
 
 
 def whole_requests_only(application: "WSGIApplication") -> "WSGIApplication":
-    """moto stores what has arrived of a request that was cut. S3 does not, nor does this: each must have its hash."""
+    """moto stores what has arrived of a request that was cut. S3 and this do not: each request must have its hash."""
 
     def checked(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))

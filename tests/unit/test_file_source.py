@@ -13,7 +13,7 @@ from tests.sample import SAMPLE, sample_messages
 
 
 def line(**fields: Any) -> bytes:
-    """A good line, but for what is given."""
+    """A good line, except for what is given."""
     record = {
         "partition_key": "session-1",
         "timestamp_ms": 1_795_000_000_000,

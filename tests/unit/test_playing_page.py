@@ -145,7 +145,7 @@ def test_without_npm_it_says_so(caches: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def fake_npm(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """A program called npm; `$5` is the folder the package is to be put in."""
+    """A program called npm; `$5` is the folder that the package goes to."""
     npm = folder / "bin" / "npm"
     npm.parent.mkdir()
     npm.write_text(f"#!/bin/sh\n{script}\n")

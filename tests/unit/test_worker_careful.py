@@ -47,7 +47,7 @@ def test_careful_reading_waits_for_a_flush_and_fails_with_it(bench: Bench) -> No
     bench.comes(message(6))
     with pytest.raises(FlushError, match="the disk is full"):
         bench.turn()
-    assert list(bench.supervisor.receive()) == [], "no message is told of for that"
+    assert list(bench.supervisor.receive()) == [], "no message is reported for that"
 
 
 def test_of_a_step_that_raises_the_supervisor_knows_the_message(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,7 +120,7 @@ class Bench:
     """
 
     def __init__(self, cut_after: int = 1000, **settings: Any) -> None:
-        """`cut_after`: the pipeline cuts batches after so many good messages."""
+        """`cut_after`: the pipeline cuts batches after this many good messages."""
         ours, theirs = Pipe()
         self.supervisor: SupervisorChannel = Channel(ours)
         self.theirs: Any = Channel(theirs)

@@ -83,7 +83,7 @@ class KafkaServer:
 
         `port`: where clients connect; a free one unless given. `advertised`: further listeners, name → the
         "host:port" that clients are told (a proxy's, say); each is bound to a port of its own, in `ports`.
-        `settings`: broker settings beside, or instead of, those for tests.
+        `settings`: broker settings that are added to the tests' ones, or replace them.
         """
         self._folder = folder
         names = ["CLIENTS", "CONTROLLER", *(advertised or {})]

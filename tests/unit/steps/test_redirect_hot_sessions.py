@@ -44,7 +44,7 @@ def test_what_comes_at_the_limit_every_minute_stays() -> None:
 def test_a_hot_session_is_back_after_a_minute_that_stayed_below_the_limit() -> None:
     step = RedirectHotSessions(100)
     assert redirected(step, sent(0, 101)) == [0]
-    # the next minute counts anew, but the session stays hot in it
+    # the next minute counts from zero, but the session stays hot in it
     assert redirected(step, sent(1, 50, NOW_MS + MINUTE)) == [1]
     assert redirected(step, sent(2, 50, NOW_MS + 2 * MINUTE)) == []
     # and so is one that was silent for a minute
