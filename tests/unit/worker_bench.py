@@ -14,6 +14,7 @@ from recording_worker.pipeline.build import Pipeline, build_pipeline
 from recording_worker.processes.control import Assign, Channel, FromWorker, Placement, SupervisorChannel, ToWorker
 from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.processes.worker.loop import Worker
+from recording_worker.processes.worker.session_batches import SessionBatches
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
 from recording_worker.settings.model import Settings
 from tests.builders import FakeClock, FixedRestrictions
@@ -144,15 +145,15 @@ class Bench:
                 metrics=self.metrics,
             )
         )
-        fakes: dict[str, Any] = {"consumer": self.consumer, "pipeline": self.pipeline, "flusher": self.flusher}
+        flusher: Any = self.flusher
+        fakes: dict[str, Any] = {"consumer": self.consumer, "pipeline": self.pipeline}
         self.worker = Worker(
             self.settings,
             channel=self.theirs,
-            manager=self.manager,
+            batches=SessionBatches(self.manager, flusher, self.metrics),
             assignment=self.assignment,
             stale=lambda: "",
             clock=self.clock,
-            metrics=self.metrics,
             **fakes,
         )
 

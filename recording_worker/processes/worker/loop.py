@@ -9,7 +9,6 @@ from recording_worker.clock import Clock
 from recording_worker.errors import StepError, WorkerError
 from recording_worker.kafka.consumer import PartitionConsumer
 from recording_worker.messages import Message
-from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.build import Pipeline
 from recording_worker.processes.control import (
@@ -27,8 +26,8 @@ from recording_worker.processes.control import (
     WorkerChannel,
 )
 from recording_worker.processes.worker.assignment import Assignment
-from recording_worker.recording.flush import Flusher
-from recording_worker.recording.session_batch import FlushReason, SessionBatchManager
+from recording_worker.processes.worker.session_batches import SessionBatches
+from recording_worker.recording.session_batch import FlushReason
 from recording_worker.settings.model import Settings
 
 log = structlog.get_logger()
@@ -49,24 +48,20 @@ class Worker:
         channel: WorkerChannel,
         consumer: PartitionConsumer,
         pipeline: Pipeline,
-        manager: SessionBatchManager,
-        flusher: Flusher,
+        batches: SessionBatches,
         assignment: Assignment,
         stale: Callable[[], str],
         clock: Clock,
-        metrics: Metrics,
     ) -> None:
         """`stale`: see Progress."""
         self._settings = settings
         self._channel = channel
         self._consumer = consumer
         self._pipeline = pipeline
-        self._manager = manager
-        self._flusher = flusher
+        self._batches = batches
         self._assignment = assignment
         self._stale = stale
         self._clock = clock
-        self._metrics = metrics
         self._orders: deque[ToWorker] = deque()
         """Received, and not obeyed yet."""
         self._rest: list[Message] = []
@@ -84,7 +79,7 @@ class Worker:
         while not self._stopping:
             self.turn()
         self._consumer.close()
-        self._flusher.close()
+        self._batches.close()
 
     def turn(self) -> None:
         """One turn of the loop: orders, then a batch, or a wait while there is no room for one."""
@@ -93,9 +88,9 @@ class Worker:
             self._obey(self._orders.popleft())
         if self._isolated:
             self._run_isolated()
-        elif self._manager.raw_bytes < self._settings.max_batch_bytes:
+        elif not self._batches.is_full:
             self._run_batch(self._next(self._settings.poll_messages))
-        elif self._flusher.wait(self._settings.poll_timeout):
+        elif self._batches.wait(self._settings.poll_timeout):
             self._run_batch([])  # the full session batch goes to the idle flusher; the rest waits on
         self._report_progress()
 
@@ -154,9 +149,8 @@ class Worker:
 
         There is no flush beside it: should the process end or hang in between, it is that message's doing.
         """
-        if not self._flusher.wait(self._settings.poll_timeout):
+        if not self._batches.wait(self._settings.poll_timeout):
             return
-        self._flusher.raise_if_failed()
         messages = self._next(1)
         held = self._assignment.placements([message.partition for message in messages])
         for placement, message in zip(held, messages, strict=False):
@@ -179,7 +173,7 @@ class Worker:
             self._halt(partition, why)
         if not self._rest:  # what came before the gap is recorded
             for gap in self._consumer.take_gaps():
-                self._manager.current.partition(gap.partition).skip(gap.start, gap.end)
+                self._batches.skip(gap)
 
     def _halt(self, partition: int, why: str) -> None:
         """Read a partition no more. The pipeline has held back, or discarded, what is not flushed of it."""
@@ -196,15 +190,13 @@ class Worker:
     def _flush(self, partitions: Collection[int], reason: FlushReason) -> None:
         """Have all flushed that is held of these partitions, and wait for it."""
         self._wait_for_flush()
-        if not self._manager.is_empty and not self._manager.current.offsets.keys().isdisjoint(partitions):
-            self._flusher.submit(self._manager.swap(), reason)
-            self._wait_for_flush()
+        self._batches.flush(partitions, reason)
+        self._wait_for_flush()
 
     def _discard(self, partitions: Collection[int]) -> None:
         """Forget what is held of partitions that are somebody else's."""
         self._stop_reading(partitions)
-        sessions = self._manager.discard_partitions(partitions)
-        self._metrics.sessions_revoked.set(sessions)
+        sessions = self._batches.discard(partitions)
         log.warning("partitions lost, what was held of them is discarded", partitions=partitions, sessions=sessions)
         self._assignment.drop(partitions)
         # a flush in flight may hold some of these; its offsets must not count for a later hand-over
@@ -215,12 +207,11 @@ class Worker:
 
         Orders are received meanwhile: the flush may be waiting for a newer membership.
         """
-        while not self._flusher.wait(_ORDER_SECONDS):
+        while not self._batches.wait(_ORDER_SECONDS):
             self._take_orders()
-        self._flusher.raise_if_failed()
 
     def _report_progress(self) -> None:
         now = self._clock.monotonic()
         if now - self._reported >= _PROGRESS_SECONDS:
-            self._channel.send(Progress(self._consumer.states(), self._flusher.busy, self._stale()))
+            self._channel.send(Progress(self._consumer.states(), self._batches.flushing, self._stale()))
             self._reported = now

@@ -26,6 +26,7 @@ from recording_worker.processes.control import BootFailed, Channel, Progress, Re
 from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.processes.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
 from recording_worker.processes.worker.loop import Worker
+from recording_worker.processes.worker.session_batches import SessionBatches
 from recording_worker.recording.flush import Delivery, Flusher
 from recording_worker.recording.session_batch import SessionBatchManager
 from recording_worker.settings.model import Delivery as DeliveryKind
@@ -127,12 +128,10 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
         channel=channel,
         consumer=PartitionConsumer(settings, metrics),
         pipeline=pipeline,
-        manager=manager,
-        flusher=flusher,
+        batches=SessionBatches(manager, flusher, metrics),
         assignment=assignment,
         stale=stores.stale,
         clock=clock,
-        metrics=metrics,
     )
 
 
