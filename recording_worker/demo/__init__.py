@@ -1,1 +1,1 @@
-"""The demo: made-up traffic through the real service on an embedded broker, and a check of what came out."""
+"""The demo: sends made-up traffic through the real service on an embedded broker, and checks what comes out."""

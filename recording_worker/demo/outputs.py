@@ -1,4 +1,4 @@
-"""What came out of a run: the DLQ and overflow topics, the metrics, and the batch files' own indexes."""
+"""Reads what came out of a run: from the DLQ and overflow topics, the metrics, and the batch files' indexes."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -44,7 +44,7 @@ class DivertedCounter:
 
 
 def dropped_of_metrics(families: Iterable[Metric]) -> Counter[Outcome]:
-    """Dropped messages by reason, as the service's /metrics count them."""
+    """Return the dropped messages by reason, as the service's /metrics counts them."""
     drops: Counter[Outcome] = Counter()
     for family in families:
         for sample in family.samples:
@@ -55,16 +55,16 @@ def dropped_of_metrics(families: Iterable[Metric]) -> Counter[Outcome]:
 
 @dataclass(slots=True)
 class Recorded:
-    """What batch files hold, by their own indexes."""
+    """What batch files hold, according to their indexes."""
 
     messages: dict[tuple[str, int], int] = field(default_factory=dict)
-    """(source, offset) of each recorded message → its events."""
+    """The number of events of each recorded message, by (source, offset)."""
     repeated: int = 0
-    """Further copies of messages that are recorded more than once."""
+    """How many copies there are of messages that were already recorded."""
     blocks: int = 0
     files: int = 0
     sessions: Counter[str] = field(default_factory=Counter)
-    """Session id → events."""
+    """The number of events of each session, by its id."""
 
     @property
     def events(self) -> int:
@@ -72,7 +72,7 @@ class Recorded:
 
 
 def recorded_in(folder: Path) -> Recorded:
-    """Read the indexes of all batch files of a folder. Raises BatchFileError for a file that is none."""
+    """Read the indexes of all batch files in a folder. Raises BatchFileError for a file that is not a batch file."""
     recorded = Recorded()
     for blocks in read_blocks(find_files([str(folder)])):
         if isinstance(blocks, BatchFileError):

@@ -1,4 +1,4 @@
-"""A small made-up shop: its pages as rrweb node trees, as a full snapshot carries them."""
+"""The pages of a small made-up shop, as rrweb node trees for full snapshots."""
 
 from collections.abc import Sequence
 from copy import copy
@@ -27,7 +27,7 @@ PATHS = ("/", "/lamps", "/kettles?sort=price", "/product/copper-kettle", "/cart"
 
 
 class Page:
-    """One page as served: its tree, and the ids of the nodes that visitors and scripts touch."""
+    """One page: its tree, and the ids of the nodes that visitors and scripts change."""
 
     def __init__(self, path: str, random: Random) -> None:
         self.href = HOST + path
@@ -39,11 +39,11 @@ class Page:
         self.buttons: list[int] = []
         self.inputs: list[int] = []
         self.lists: list[tuple[int, list[int]]] = []
-        """Lists that scripts change: the id of each, and of its children."""
+        """Lists that scripts change: each list's id, and its children's ids."""
         self.root = self._document(path)
 
     def load(self) -> "Page":
-        """The page as one visitor has it: the tree is shared, the ids go their own way from here."""
+        """Return the page for one visitor. The tree is shared; each visitor has ids of its own from here on."""
         page = copy(self)
         page.ids = copy(self.ids)
         page.texts = self.texts.copy()
@@ -52,7 +52,7 @@ class Page:
         return page
 
     def element(self, tag: str, attributes: dict[str, str], children: Sequence[Node] = ()) -> Node:
-        """A new element of this page."""
+        """Make a new element of this page."""
         return {
             "type": _ELEMENT,
             "tagName": tag,
@@ -62,13 +62,13 @@ class Page:
         }
 
     def text(self, content: str) -> Node:
-        """A new text node of this page."""
+        """Make a new text node of this page."""
         number = next(self.ids)
         self.texts.append(number)
         return {"type": _TEXT, "textContent": content, "id": number}
 
     def card(self) -> Node:
-        """A new product, such as scripts add to a list."""
+        """Make a new product, which scripts add to a list."""
         name = f"{self._random.choice(_ADJECTIVES)} {self._random.choice(_NOUNS)}"
         button = self.element("button", {"class": "buy", "type": "button"}, [self.text("Add to basket")])
         self.buttons.append(_id(button))

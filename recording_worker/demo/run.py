@@ -1,4 +1,4 @@
-"""run_demo: broker, service and traffic on this machine; then what came out against what went in."""
+"""Runs the demo: broker, service and traffic on this machine. Then compares what came out with what went in."""
 
 import time
 from collections import Counter
@@ -14,8 +14,8 @@ from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.feeder import Feeder, GroupFollower
 from recording_worker.settings.model import Delivery, Settings
 
-Report = Callable[[float, int], None]
-"""Is told (seconds, messages sent) since it was last told."""
+OnProgress = Callable[[float, int], None]
+"""Called with the seconds and the messages sent since the last call."""
 
 _DEMO_SETTINGS = {"bootstrap_servers", "group_id", "workers", "max_batch_age", "delivery"}
 _SEED = 1
@@ -32,7 +32,7 @@ class DemoResult:
     produced: Counter[Outcome]
     came_out: Counter[Outcome]
     produced_events: int
-    """Events that were to be recorded."""
+    """Events that the service must record."""
     recorded: Recorded
     value_bytes: int
     seconds: float
@@ -43,8 +43,10 @@ class DemoResult:
         return self.produced == self.came_out and self.produced_events == self.recorded.events
 
 
-def run_demo(seconds: float, workers: int, folder: Path, say: Callable[[str], None], report: Report) -> DemoResult:
-    """Send traffic for some seconds and see it through; `say` is told what goes on. Raises WorkerError."""
+def run_demo(
+    seconds: float, workers: int, folder: Path, say: Callable[[str], None], on_progress: OnProgress
+) -> DemoResult:
+    """Send traffic for some seconds and wait until it is recorded. Calls `say` with news. Raises WorkerError."""
     folder = folder.resolve()
     prepare_folder(folder)
     with EmbeddedBroker() as broker:
@@ -53,7 +55,7 @@ def run_demo(seconds: float, workers: int, folder: Path, say: Callable[[str], No
             group_id="demo",
             workers=workers,
             max_batch_age=_FLUSH_SECONDS,
-            delivery=Delivery.AT_LEAST_ONCE,  # the embedded broker's transactions mean nothing
+            delivery=Delivery.AT_LEAST_ONCE,  # the embedded broker has no real transactions
         )
         _create_topics(broker, settings)
         say(f"embedded broker at {broker.bootstrap_servers}")
@@ -61,7 +63,7 @@ def run_demo(seconds: float, workers: int, folder: Path, say: Callable[[str], No
             say(f"recording-worker run --config {service.config}  (its log: {service.log})")
             service.wait_until_ready()
             say(f"{workers} workers ready; sending traffic for {seconds:g} s")
-            return _run(seconds, settings, service, say, report)
+            return _run(seconds, settings, service, say, on_progress)
 
 
 def _create_topics(broker: EmbeddedBroker, settings: Settings) -> None:
@@ -77,7 +79,7 @@ def _create_topics(broker: EmbeddedBroker, settings: Settings) -> None:
 
 
 class _WatchedGroup(GroupFollower):
-    """The service's group; whoever waits for it learns if the service has ended."""
+    """The service's group. Waiting for it raises WorkerError if the service has ended."""
 
     def __init__(self, settings: Settings, service: Service) -> None:
         super().__init__(settings, settings.group_id)
@@ -89,7 +91,7 @@ class _WatchedGroup(GroupFollower):
 
 
 def _run(
-    seconds: float, settings: Settings, service: Service, say: Callable[[str], None], report: Report
+    seconds: float, settings: Settings, service: Service, say: Callable[[str], None], on_progress: OnProgress
 ) -> DemoResult:
     produced: Counter[Outcome] = Counter()
     events = value_bytes = 0
@@ -99,7 +101,7 @@ def _run(
     started = now = time.monotonic()
     for planned in traffic(_SEED, now_ms=time.time_ns() // 1_000_000):
         before, now = now, time.monotonic()
-        report(now - before, 1)
+        on_progress(now - before, 1)
         if now - started >= seconds:
             break
         feeder.send(planned.message)
@@ -110,7 +112,7 @@ def _run(
     _settle(feeder, group)
     took = time.monotonic() - started
     drops = dropped_of_metrics(service.metrics())
-    say("all of it is committed; stopping the service")
+    say("everything is committed; stopping the service")
     service.stop()
     diverted.count_rest()
     recorded = recorded_in(service.blocks)
@@ -119,7 +121,7 @@ def _run(
 
 
 def _settle(feeder: Feeder, group: GroupFollower) -> None:
-    """Wait until everything is in the topic, and committed by the group. Raises WorkerError."""
+    """Wait until all messages are in the topic and the group has committed them. Raises WorkerError."""
     feeder.finish()
     if feeder.failures:
         raise WorkerError(f"the embedded broker refused messages: {dict(feeder.failures)}")

@@ -1,4 +1,4 @@
-"""Service: `recording-worker run` as a process of the demo, set up by files in the demo's folder."""
+"""Runs `recording-worker run` as a process of the demo, with settings from files in the demo's folder."""
 
 import json
 import os
@@ -23,14 +23,14 @@ from recording_worker.settings.load import ENV_PREFIX
 
 _CONFIG, _TEAMS, _RESTRICTIONS, _LOG = "recording-worker.toml", "teams.toml", "restrictions.toml", "worker.log"
 _BLOCKS = "blocks"
-_MARK = "# Written by `recording-worker demo`: it may take this folder for its next run.\n"
+_MARK = "# Written by `recording-worker demo`. Its next run replaces this folder.\n"
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _ANY_PORT = 0
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make the demo's folder, or clear that of an earlier demo. Raises ConfigError where it holds anything else."""
+    """Make the demo's folder, or clear it after an earlier demo. Raises ConfigError if it holds anything else."""
     config = folder / _CONFIG
     try:
         if config.is_file() and config.read_text().startswith(_MARK):
@@ -39,14 +39,14 @@ def prepare_folder(folder: Path) -> None:
                 (folder / name).unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         if left := next(folder.iterdir(), None):
-            raise ConfigError(f"{folder} holds {left.name}, which is not of an earlier demo: give another folder")
+            raise ConfigError(f"{folder} holds {left.name}, which no earlier demo wrote: give another folder")
         config.write_text(_MARK)
     except OSError as error:
         raise ConfigError(f"can't write {folder}: {error.strerror}") from None
 
 
 class Service:
-    """The service, running from `__enter__` on; stopped on exit if it was not before."""
+    """The service. It runs from `__enter__` on, and is stopped at the exit if it still runs."""
 
     def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
         self.blocks = folder / _BLOCKS
@@ -59,7 +59,7 @@ class Service:
         self.config.write_text(_MARK + _toml({**settings, **files, "ops_port": self._port}))
 
     def __enter__(self) -> Self:
-        # the demo's settings are those in its folder, whatever the environment says
+        # the demo takes its settings from its folder alone, not from the environment
         environment = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -68,7 +68,7 @@ class Service:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is for the demo, which tells the service to stop
+                start_new_session=True,  # Ctrl-C reaches only the demo, which then stops the service
             )
         return self
 
@@ -84,11 +84,11 @@ class Service:
                 self._process.wait()
 
     def check(self) -> None:
-        """Raises WorkerError if the service has ended."""
+        """Raise WorkerError if the service has ended."""
         code = self._process.poll()
         if code is not None:
             last = self.log.read_text(errors="replace").strip().splitlines()[-1:]
-            raise WorkerError(f"the service ended with exit code {code}: {' '.join(last)} (all of it: {self.log})")
+            raise WorkerError(f"the service ended with exit code {code}: {' '.join(last)} (full log: {self.log})")
 
     def wait_until_ready(self) -> None:
         """Wait until its workers have their partitions. Raises WorkerError."""
@@ -100,7 +100,7 @@ class Service:
             time.sleep(0.1)
 
     def metrics(self) -> list[Metric]:
-        """What /metrics says. Raises WorkerError."""
+        """Read /metrics. Raises WorkerError."""
         try:
             with self._open("/metrics") as response:
                 return list(text_string_to_metric_families(response.read().decode()))
@@ -109,7 +109,7 @@ class Service:
             raise WorkerError(f"can't read the service's /metrics: {error}") from None
 
     def stop(self) -> None:
-        """SIGTERM, and wait until it has flushed, committed and gone. Raises WorkerError where it does not."""
+        """Send SIGTERM, and wait until the service has flushed, committed and ended. Raises WorkerError if it fails."""
         self._process.terminate()
         try:
             code = self._process.wait(_STOP_SECONDS)

@@ -1,7 +1,7 @@
-"""Made-up traffic: the messages of several visits at once, as a capture service puts them on Kafka.
+"""Makes up traffic: the messages of several visits at once, as a capture service sends them to Kafka.
 
-Every message comes with what the worker is to do with it, so that a run can be checked. The same seed and
-start make the same messages, and so the same figures.
+Each message comes with what the worker must do with it, so that a run can be checked. The same seed and start time
+give the same messages, and so the same figures.
 """
 
 import gzip
@@ -23,7 +23,7 @@ from recording_worker.messages import Headers, Message
 from recording_worker.outcome import Disposition, Reason
 
 TEAMS = """\
-# Which tokens are taken, and how their recordings are kept.
+# Which tokens are accepted, and how long their recordings are kept.
 [[team]]
 id = 1
 token = "phc_demo_shop"
@@ -40,10 +40,10 @@ id = 3
 token = "phc_demo_shop_paused"
 retention = "30d"
 """
-"""The teams file the traffic is made for."""
+"""The teams file that the traffic is made for."""
 
 RESTRICTIONS = """\
-# What is not recorded, or not here.
+# Which messages are dropped or redirected.
 [[restriction]]
 type = "drop_event"
 token = "phc_demo_shop_paused"
@@ -58,7 +58,7 @@ type = "redirect_to_dlq"
 token = "phc_demo_shop"
 distinct_ids = ["fuzzer"]
 """
-"""The restrictions file the traffic is made for."""
+"""The restrictions file that the traffic is made for."""
 
 _TOKENS = {"phc_demo_shop": 6, "phc_demo_shop_de": 3}
 _LIB_VERSIONS = {"1.449.2": 8, "1.255.0": 2, "1.64.1": 1}
@@ -71,7 +71,7 @@ _DAY_MS = 86_400_000
 
 
 class Outcome(NamedTuple):
-    """Where the worker is to end a message, and why."""
+    """Where a message must end up, and why."""
 
     disposition: Disposition
     reason: Reason
@@ -81,17 +81,17 @@ OK = Outcome(Disposition.OK, Reason.NONE)
 
 
 class Planned(NamedTuple):
-    """A message, and what is to become of it."""
+    """A message, and what the worker must do with it."""
 
     message: Message
     outcome: Outcome
     events: int
-    """How many events it holds that are to be recorded."""
+    """The number of its events that the worker must record."""
 
 
 @dataclass(slots=True)
 class Draft:
-    """A message before it is put together, so that a misfit can be made of it."""
+    """The parts of a message. They can be changed to make a misfit."""
 
     session_id: str
     distinct_id: str
@@ -101,11 +101,11 @@ class Draft:
     time_ms: int
     items: list[Event]
     headers: dict[str, str] = field(default_factory=dict)
-    """Headers that are unlike what the body says."""
+    """Headers that contradict the body."""
     without_header: str = ""
     event: str = "$snapshot_items"
     value: Callable[[bytes], bytes | None] | None = None
-    """What becomes of the finished value, such as being cut off."""
+    """Changes the finished value, for example cuts it off."""
 
     def message(self, offset: int) -> Message:
         data = {
@@ -154,7 +154,7 @@ class Draft:
 
 
 def traffic(seed: int, now_ms: int) -> Iterator[Planned]:
-    """Messages without end; the visits began within the hour before `now_ms` (ms since 1970)."""
+    """Yield messages without end. The visits began within the hour before `now_ms` (milliseconds since 1970)."""
     random = Random(seed)
     pages = [Page(path, random) for path in PATHS]
     visits = [_visit(random, now_ms, pages) for _ in range(_VISITS_AT_ONCE)]
@@ -176,7 +176,7 @@ def traffic(seed: int, now_ms: int) -> Iterator[Planned]:
 
 
 def _visit(random: Random, now_ms: int, pages: Sequence[Page]) -> Iterator[Draft]:
-    """One visit, a message every few seconds of it."""
+    """Yield the messages of one visit, one for every few seconds."""
     visitor = Visitor(random, now_ms - random.randrange(_VISITS_BEGAN_MS), pages)
     session_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
     distinct_id = f"visitor-{random.randrange(10**6)}"
@@ -188,7 +188,7 @@ def _visit(random: Random, now_ms: int, pages: Sequence[Page]) -> Iterator[Draft
 
 
 def _misfit(random: Random, now_ms: int, pages: Sequence[Page]) -> Draft:
-    """A small message of a session of its own, to be made a misfit."""
+    """Make a small message with its own session, to turn into a misfit."""
     visitor = Visitor(random, now_ms - random.randrange(_VISITS_BEGAN_MS), pages)
     items = list(islice(visitor.events(), 1))
     session_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
@@ -277,4 +277,4 @@ _MISFITS: list[tuple[Callable[[Draft], None], Outcome]] = [
     (_paused_team, Outcome(Disposition.DROP, Reason.EVENT_DROPPED_BY_RESTRICTION)),
     (_load_test, Outcome(Disposition.REDIRECT, Reason.OVERFLOW_FORCED)),
 ]
-"""What a misfit is made of an ordinary message, and what is to become of it."""
+"""How to turn a message into a misfit, and what the worker must do with that misfit."""

@@ -1,4 +1,4 @@
-"""A visitor of the made-up shop: the rrweb events of one session, in order."""
+"""Makes up a visitor of the shop: the rrweb events of one session, in order."""
 
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
@@ -19,7 +19,7 @@ _CONSOLE = {
 
 
 class Visitor:
-    """Walks over some pages. `time_ms` is where the visit is, in ms since 1970; it begins at `start_ms`."""
+    """Visits some pages. `time_ms` is the time of the last event, from `start_ms` on; milliseconds since 1970."""
 
     def __init__(self, random: Random, start_ms: int, pages: Sequence[Page]) -> None:
         self.time_ms = start_ms
@@ -28,14 +28,14 @@ class Visitor:
         self._page = pages[0]
 
     def events(self) -> Iterator[Event]:
-        """All events of the visit."""
+        """Yield all events of the visit."""
         for page in [self._page, *self._random.choices(self._pages, k=self._random.randrange(1, _MAX_PAGES))]:
             yield from self._load(page)
             for _ in range(self._random.randint(*_ACTIONS_A_PAGE)):
                 yield from self._random.choices(*self._actions())[0]()
 
     def _actions(self) -> tuple[list[Callable[[], Iterator[Event]]], list[int]]:
-        """What a visitor does, and how often."""
+        """Return what a visitor does, and how often in proportion."""
         actions = {
             self._move: 5,
             self._scroll: 3,
@@ -90,7 +90,7 @@ class Visitor:
             yield self._incremental(Source.INPUT, 120, id=field, text=text[:end], isChecked=False, userTriggered=True)
 
     def _mutate(self) -> Iterator[Event]:
-        """A script changes a text, marks a button and, where there is a list, takes one product for another."""
+        """Let a script change a text, mark a button and, if there is a list, exchange a product."""
         page = self._page
         adds, removes = [], []
         if page.lists:
@@ -120,5 +120,5 @@ class Visitor:
         yield self._incremental(Source.VIEWPORT_RESIZE, 400, width=width, height=height)
 
     def _note(self) -> Iterator[Event]:
-        """The visitor reads for a while; the recorder says so."""
+        """Let the visitor read for a while, which the recorder reports."""
         yield self._event(EventType.CUSTOM, {"tag": "sessionIdle", "payload": {"reason": "user inactivity"}}, 6000)

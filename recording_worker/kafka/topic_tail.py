@@ -37,7 +37,7 @@ class TopicTail:
         self._consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in self._positions])
 
     def read(self, timeout: float = 0) -> list[Record]:
-        """Return the next records; an empty list if there are none within `timeout`, in seconds."""
+        """Return the next records; an empty list if no record comes within `timeout`, in seconds."""
         records = []
         for message in self._consumer.consume(_RECORDS_AT_ONCE, timeout):
             if (error := message.error()) is not None:

@@ -1,1 +1,1 @@
-"""Playing a session in a browser: what is shown of it, the page that shows it, and the server of that page."""
+"""Plays a session in a browser: what to show of it, the page that shows it, and the page's server."""

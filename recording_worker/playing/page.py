@@ -1,12 +1,13 @@
-"""The page that plays a session: one HTML document, the same whether it is served or written to a file.
+"""The page that plays a session: one HTML document, served or written to a file.
 
-A recording is hostile input, so it is kept in three ways, each enough by itself for scripts:
+A recording is hostile input. Three barriers contain it; each of them alone stops scripts:
 
-- The page shows what is recorded as text only.
-- The recorded page is rebuilt in a frame that may run no scripts (`sandbox`), inside the stage: a `data:` document,
-  which has an origin of its own, so not even what ran there could reach the page, its server or another site.
-- Page and stage have a policy that lets run only their own scripts, known by their hashes, and nothing be loaded
-  from anywhere. What is inside inherits both.
+- The page shows recorded data as text only.
+- The recorded page is rebuilt in a frame that may run no scripts (`sandbox`). This frame is inside the stage, a
+  `data:` document. The stage has an origin of its own, so even a script that ran there could not reach the page, its
+  server or another site.
+- The page and the stage have a policy that allows only their own scripts, by hash, and loads nothing from anywhere.
+  The frames inside inherit both policies.
 """
 
 import base64
@@ -25,16 +26,16 @@ _PLACE = re.compile(r"\{\{(\w+)\}\}")
 class Page(NamedTuple):
     html: str
     policy: str
-    """Its Content-Security-Policy, which it also holds itself."""
+    """Its Content-Security-Policy; the HTML contains it too."""
 
 
 def served_page(player: Player) -> Page:
-    """The page that fetches `recording.json` and `windows/{n}.jsonl` from where it was served."""
+    """Return the page that fetches `recording.json` and `windows/{n}.jsonl` from its server."""
     return _page(player, connect="'self'", recording="")
 
 
 def whole_page(player: Player, recording: Recording) -> Page:
-    """The page with the recording in it: needs no server, and no network."""
+    """Return the page with the recording in it. It needs no server and no network."""
     parts = [_data("application/json", "recording", recording.as_json())]
     for number, window in enumerate(recording.windows):
         lines = b"\n".join(window.lines).decode(errors="replace")
@@ -43,9 +44,9 @@ def whole_page(player: Player, recording: Recording) -> Page:
 
 
 def in_html(lines: str) -> str:
-    """JSON lines as they can stand in a script element: nothing in them ends it, and no line is broken in two.
+    """Escape JSON lines for a script element: nothing in them ends the element, and no line is broken in two.
 
-    In JSON `<` can only be in a string, and a carriage return only between tokens.
+    In JSON, `<` can only be in a string, and a carriage return only between tokens.
     """
     return lines.replace("<", "\\u003c").replace("\r", " ")
 
@@ -57,7 +58,7 @@ def _data(kind: str, name: str, text: str) -> str:
 def _page(player: Player, connect: str, recording: str) -> Page:
     script = "".join(map(_part, ("format.js", "details.js", "page.js")))
     stage_script = _part("stage.js")
-    # The stage inherits the page's policy, so that has to allow what the stage needs.
+    # The stage inherits the page's policy, so the page's policy must allow what the stage needs.
     scripts = f"script-src {_hash(script)} {_hash(player.script)} {_hash(stage_script)}"
     common = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; media-src data:"
     closed = "base-uri 'none'; form-action 'none'"
@@ -83,7 +84,7 @@ def _page(player: Player, connect: str, recording: str) -> Page:
 
 
 def _fill(template: str, **parts: str) -> str:
-    """The template with each `{{name}}` replaced, in one go: what is put in is not looked at again."""
+    """Replace each `{{name}}` of the template, in one pass, so that inserted text is not searched again."""
     return _PLACE.sub(lambda place: parts[place[1]], template)
 
 

@@ -1,8 +1,8 @@
-"""rrweb's player: the part of its npm package that a page needs, fetched at set-up and kept in the user's cache.
+"""rrweb's player: the part of its npm package that the page needs, kept in the user's cache.
 
     python -m recording_worker.playing.player
 
-fetches it, with npm; afterwards no network is needed.
+fetches it once, with npm. After that no network is needed.
 """
 
 import base64
@@ -21,7 +21,7 @@ from recording_worker.errors import BootError, WorkerError
 NAME = "@rrweb/replay"
 VERSION = "2.1.6"
 INTEGRITY = "sha512-Ti7zPk3Lbp33N9rKtIPCCIbUm4ctJMRRIMG5/5uI70M0efpSC1cpo/Eq8ELVW/5zWrkiElgmnPR0+h+oS79ASA=="
-"""Of the package's archive, as npm's lock files write it."""
+"""The hash of the package's archive, as npm's lock files write it."""
 
 _SCRIPT = "package/umd/replay.min.js"
 _STYLE = "package/dist/style.min.css"
@@ -30,20 +30,20 @@ _FETCH_SECONDS = 300
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """What a page needs of it: the script, which sets `rrwebReplay.Replayer`, and its style sheet."""
+    """What the page needs: the script, which sets `rrwebReplay.Replayer`, and its style sheet."""
 
     script: str
     style: str
 
 
 def folder() -> Path:
-    """Where it is kept, fetched or not."""
+    """Return the folder of the player, which may not exist yet."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return caches / "recording-worker" / f"player-{VERSION}"
 
 
 def load() -> Player:
-    """The player. Raises BootError, which says how to fetch it, where it is not there."""
+    """Read the player. If it was not fetched, raises BootError, which says how to fetch it."""
     script, style = (folder() / Path(name).name for name in (_SCRIPT, _STYLE))
     try:
         return Player(script.read_text(encoding="utf-8"), style.read_text(encoding="utf-8"))
@@ -55,7 +55,7 @@ def load() -> Player:
 
 
 def fetch() -> None:
-    """Fetch the player unless it is there. It appears whole or not at all. Raises WorkerError."""
+    """Fetch the player if it is not there. It appears whole or not at all. Raises WorkerError."""
     target = folder()
     if target.is_dir():
         return
@@ -77,15 +77,15 @@ def fetch() -> None:
         try:
             files.rename(target)
         except OSError:
-            if not target.is_dir():  # else somebody else was quicker
+            if not target.is_dir():  # else another process was quicker
                 raise
 
 
 def check_integrity(archive: Path) -> None:
-    """Raise WorkerError where the archive is not the one this version was made for."""
+    """Raise WorkerError if the archive is not the one that this version was made for."""
     digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     if f"sha512-{digest}" != INTEGRITY:
-        raise WorkerError(f"{NAME} {VERSION} as npm gave it is not the package this version knows: it is not used")
+        raise WorkerError(f"{NAME} {VERSION} from npm is not the package that this version knows, so it is not used")
 
 
 def _pack(npm: str, into: Path) -> None:

@@ -1,4 +1,4 @@
-"""The server of the page: on this machine only, for whoever was told its address."""
+"""The server of the page: on this machine only, for anyone who knows its address."""
 
 import os
 import secrets
@@ -24,13 +24,13 @@ _LINES = "application/x-ndjson"
 class PlayApp:
     """The page and its data below `/{secret}/`, as a WSGI application.
 
-    Other users of the machine can connect too, hence the secret. Requests that name another host are refused: a
-    web site whose name is made to lead here (DNS rebinding) gets nothing.
+    Other users of the machine can connect too, so the address contains a secret. Requests that name another host are
+    refused: a web site whose name points here (DNS rebinding) gets nothing.
     """
 
     def __init__(self, page: Page, recording: Recording, secret: str) -> None:
         self.hosts: frozenset[str] = frozenset()
-        """What the Host header may be."""
+        """The allowed values of the Host header."""
         self._prefix = f"/{secret}/"
         self._headers = [
             ("Content-Security-Policy", f"{page.policy}; frame-ancestors 'none'"),
@@ -67,7 +67,7 @@ class PlayApp:
 
 
 class PlayServer:
-    """Serves one recording. Port 0 is any free one. Raises BootError where the port can't be had."""
+    """Serves one recording. Port 0 takes any free port. Raises BootError if the port is not free."""
 
     def __init__(self, page: Page, recording: Recording, port: int) -> None:
         secret = secrets.token_urlsafe(12)
@@ -82,7 +82,7 @@ class PlayServer:
         self.url = f"http://{HOST}:{bound}/{secret}/"
 
     def run(self) -> None:
-        """Serve until Ctrl-C or a signal that ends as it does."""
+        """Serve until Ctrl-C, or a signal that ends like it."""
         self._server.run()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What is shown of a session: its windows and what can be played of each, its console, urls and counts."""
+"""Works out what to show of a session: windows and what can be played of each, console, urls and counts."""
 
 import json
 import math
@@ -29,27 +29,27 @@ from recording_worker.text import counted
 _PACKED = "2024-10"
 """The `cv` of an event that the client has packed: in files written with `unpack_client_compression` off."""
 _MAX_UNPACKED_BYTES = 256 * 1024 * 1024
-"""Of one event."""
+"""The limit for one event."""
 
 
 @dataclass(slots=True)
 class Window:
-    """One browser window, or tab, of the session. Times in milliseconds since 1970."""
+    """One browser window or tab of the session. Times are in milliseconds since 1970."""
 
     id: str
     start: float
     end: float
     events: int = 0
     playable_from: float | None = None
-    """When its first full snapshot was taken: there is nothing to show before."""
+    """When its first full snapshot was taken. There is nothing to show before."""
     wireframes: bool = False
-    """Whether its snapshots are those of a mobile client, which rrweb's player has no use for."""
+    """Whether a mobile client took its snapshots. rrweb's player can't show them."""
     active: list[tuple[float, float]] = field(default_factory=list)
-    """From when to when somebody did something, pauses of up to ACTIVITY_GAP_MS included."""
+    """Spans in which the user did something. They include pauses of up to ACTIVITY_GAP_MS."""
     lines: list[bytes] = field(default_factory=list)
-    """What the player gets, `[window id, event]` each: all from the size of the page before the first full snapshot."""
+    """The lines for the player, `[window id, event]` each: the page's size, and all from the first full snapshot on."""
     url: str | None = None
-    """Where the page is as of the last event."""
+    """The page's address after the last event."""
     _size_line: bytes | None = None
 
     def add(self, line: bytes, event: Event, at: float) -> None:
@@ -74,12 +74,14 @@ class Window:
 
     @property
     def unplayable(self) -> str | None:
-        """Why nothing of it can be played; None where it can."""
+        """Why nothing of the window can be played; None if it can be played."""
         if self.playable_from is not None:
             return None
         if self.wireframes:
-            return "This window can't be played: a mobile app recorded it, as wireframes, which are not rrweb's."
-        return "This window can't be played: it has no full snapshot, so only what changed on the page is known."
+            return (
+                "This window can't be played: a mobile app recorded it as wireframes, which rrweb's player can't show."
+            )
+        return "This window can't be played: it has no full snapshot, so only the page's changes are known."
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,26 +91,26 @@ class ConsoleMessage:
     """info, warn or error."""
     text: str
     window: int
-    """Which of the windows, counted from 0."""
+    """The number of the window, from 0."""
 
 
 @dataclass(slots=True)
 class Recording:
-    """A session as it is shown. Times in milliseconds since 1970."""
+    """What the page shows of a session. Times are in milliseconds since 1970."""
 
     session_id: str
     team_id: int
     distinct_id: str
     files: int
     bytes: int = 0
-    """Of its lines."""
+    """The size of its lines."""
     windows: list[Window] = field(default_factory=list)
     console: list[ConsoleMessage] = field(default_factory=list)
     urls: list[tuple[float, str, int]] = field(default_factory=list)
-    """(when, url, window): where the pages were, in order; one that a window stays at is not repeated."""
+    """(time, url, window) of each page, in order. A window's url is not repeated while it stays the same."""
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
-    """What a viewer should know: parts that are missing or can't be read."""
+    """Notes for the viewer: parts that are missing or can't be read."""
 
     @property
     def start(self) -> float:
@@ -123,7 +125,7 @@ class Recording:
         return sum(window.events for window in self.windows)
 
     def as_json(self) -> str:
-        """What the page is told, but for the lines: ASCII, with `<` escaped, so it can stand in HTML."""
+        """Return everything for the page except the lines: ASCII, with `<` escaped, so that it can stand in HTML."""
         shown = {
             "session": self.session_id,
             "team": self.team_id,
@@ -156,7 +158,7 @@ class Recording:
 
 
 def recording_of(blocks: Sequence[Block], lines: Iterable[bytes]) -> Recording:
-    """A session, of its blocks (at least one) and its lines in time order, without line breaks."""
+    """Make a recording from a session's blocks (at least one) and its lines, in time order, without line breaks."""
     first = min((block.entry for block in blocks), key=lambda entry: entry.first_timestamp)
     recording = Recording(
         session_id=first.session_id,
@@ -165,7 +167,7 @@ def recording_of(blocks: Sequence[Block], lines: Iterable[bytes]) -> Recording:
         files=len({block.file.name for block in blocks}),
     )
     numbers: dict[str, int] = {}
-    unread = unpacked_not = 0
+    unread = not_unpacked = 0
     for line in lines:
         recording.bytes += len(line) + 1
         try:
@@ -179,7 +181,7 @@ def recording_of(blocks: Sequence[Block], lines: Iterable[bytes]) -> Recording:
                 _, event, _ = _parsed(unpacked)
                 line = unpacked
             except (ValueError, RecursionError):
-                unpacked_not += 1
+                not_unpacked += 1
         number = numbers.setdefault(window_id, len(numbers))
         if number == len(recording.windows):
             recording.windows.append(Window(window_id, at, at))
@@ -187,22 +189,22 @@ def recording_of(blocks: Sequence[Block], lines: Iterable[bytes]) -> Recording:
         _note(recording, event, at, number)
     if unread:
         recording.notes.append(f"{counted(unread, 'event')} can't be read: left out.")
-    if unpacked_not:
-        recording.notes.append(f"{counted(unpacked_not, 'event')} the client had compressed can't be unpacked.")
+    if not_unpacked:
+        recording.notes.append(f"{counted(not_unpacked, 'event')} that the client packed can't be unpacked.")
     return recording
 
 
 def _parsed(line: bytes) -> tuple[str, Event, float]:
-    """Window id, event and timestamp of a line. Raises ValueError, or RecursionError for a very deep one."""
+    """Return window id, event and timestamp of a line. Raises ValueError, or RecursionError if it nests very deep."""
     try:
         item = orjson.loads(line)
     except ValueError:  # it is stricter than JSON about lone surrogates, depth and long numbers
         item = json.loads(line)
     if not (isinstance(item, list) and len(item) == 2):
-        raise ValueError("no pair of window id and event")
+        raise ValueError("not a pair of window id and event")
     window_id, event = item
     if not (isinstance(window_id, str) and isinstance(event, dict)):
-        raise ValueError("no pair of window id and event")
+        raise ValueError("not a pair of window id and event")
     at = event.get("timestamp")
     if not (isinstance(at, int | float) and math.isfinite(at)):
         raise ValueError("no timestamp")
@@ -210,7 +212,7 @@ def _parsed(line: bytes) -> tuple[str, Event, float]:
 
 
 def _note(recording: Recording, event: Event, at: float, window: int) -> None:
-    """Count the event, and keep what is listed of it: console messages and urls."""
+    """Count the event, and keep what the page lists: console messages and urls."""
     source, counts = source_of(event), recording.counts
     counts["clicks"] += is_click(event)
     counts["keypresses"] += source == Source.INPUT

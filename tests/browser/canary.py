@@ -1,22 +1,22 @@
-"""Canary: a server that notes every connection, so that what should not be asked for can be seen not to be."""
+"""Canary: a server that records every connection, to show that a page makes none."""
 
 import socket
 import threading
 
 ADDRESS = "127.77.0.1"
-"""An address of this machine that nobody else uses: any connection is meant for the canary."""
+"""An address of this machine that nothing else uses, so every connection is meant for the canary."""
 
 
 class Canary:
-    """Listens on a port of ADDRESS. What connects is noted with what it asks for, and gets an empty answer."""
+    """Listens on a port of ADDRESS. Records what each connection asks for, and gives an empty answer."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server((ADDRESS, 0))
         self._thread = threading.Thread(target=self._run)
         self.heard: list[str] = []
-        """The first line of each connection; empty for one that says nothing."""
+        """The first line of each connection; empty if it sent nothing."""
         self.spoke = threading.Event()
-        """Set with the first connection."""
+        """Set by the first connection."""
 
     def url(self, path: str = "", host: str = "evil.test") -> str:
         return f"http://{host}:{self._socket.getsockname()[1]}/{path}"

@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright. Where it is missing, the tests fail: nothing is skipped."""
+"""Debian's Chromium, driven by Playwright. If it is missing, the tests fail; nothing is skipped."""
 
 import shutil
 import threading
@@ -53,7 +53,7 @@ def bare_page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def page(bare_page: Page) -> Iterator[Page]:
-    """The same, and no script may throw anything in it."""
+    """The same page; the test fails if a script throws in it."""
     errors: list[str] = []
     bare_page.on("pageerror", lambda error: errors.append(str(error)))
     yield bare_page
@@ -62,7 +62,7 @@ def page(bare_page: Page) -> Iterator[Page]:
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Serves a recording; gives its address."""
+    """Serves a recording, and returns its address."""
     with ExitStack() as running:
 
         def start(recording: Recording) -> str:

@@ -1,4 +1,4 @@
-"""rrweb events for tests, and the text that a recorded page shows at a given time, worked out from its events."""
+"""Makes rrweb events for tests, and works out which texts a recorded page shows at a given time."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ Event = dict[str, Any]
 
 START = float(NOW_MS)
 HIDDEN = frozenset({"style", "script", "noscript", "head", "title"})
-"""Elements whose text is not shown."""
+"""Elements that do not show their text."""
 SHOWN_TEXTS = """() => {
   const shown = document.querySelector("#root iframe").contentDocument;
   const walker = shown.createTreeWalker(shown.body, NodeFilter.SHOW_TEXT);
@@ -23,11 +23,11 @@ SHOWN_TEXTS = """() => {
   }
   return texts;
 }"""
-"""The same of what the stage shows, asked in the stage."""
+"""JavaScript for the stage: the texts that it shows."""
 
 
 class Builder:
-    """Makes events whose nodes have ids that differ."""
+    """Makes events whose nodes have different ids."""
 
     def __init__(self) -> None:
         self._ids = count(1)
@@ -83,7 +83,7 @@ def lines(events: Iterable[Event], window: str = "window-1") -> list[bytes]:
 
 
 def shown_texts(events: Iterable[Event], until: float) -> list[str]:
-    """The texts of the page at a time (milliseconds since 1970), in order, by the events before it."""
+    """Return the page's texts at a time (milliseconds since 1970), in order, from the events before it."""
     page = _Page()
     for item in events:
         if item["timestamp"] < until:
@@ -113,7 +113,7 @@ class _Page:
                 self._nodes[changed["id"]]["textContent"] = changed["value"]
 
     def _add(self, adds: list[Node]) -> None:
-        """Put each node before its `nextId`; one whose parent or neighbour is not there yet waits for it."""
+        """Put each node before its `nextId`. A node waits until its parent and neighbour are there."""
         while adds:
             waiting = [one for one in adds if not self._place(one)]
             assert len(waiting) < len(adds), "nodes are added where there is no parent"

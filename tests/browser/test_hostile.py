@@ -1,4 +1,4 @@
-"""A recording is hostile input: nothing in it runs, and nothing is asked of the network.
+"""A recording is hostile input: nothing in it runs, and nothing is requested from the network.
 
 What tries to run asks a canary for something that says so; what loads asks it too. The canary notes every
 connection, to whatever host name, even one that says nothing.
@@ -25,20 +25,20 @@ from tests.browser.rrweb import Builder, Event, Node, added, click, console, eve
 from tests.builders import NOW_MS
 
 QUIET_MS = 700
-"""How long is waited for what should not happen; in `test_the_canary_would_hear_it` it has by then."""
+"""How long to wait for what must not happen. In `test_the_canary_would_hear_it` it happens in this time."""
 _DANGEROUS = """() => {
   const kinds = ["link[rel]:not([rel=stylesheet])", "[src]:not([src^='data:'])", "[http-equiv]"];
   kinds.push("[srcdoc]", "[srcset]", "[data]", "[ping]");
   const page = document.querySelector("#root iframe").contentDocument;
   return [...page.querySelectorAll(kinds.join())].map((element) => element.outerHTML);
 }"""
-"""Elements that connect to somewhere, which headless browsers do not do for all that others do it for."""
+"""Elements that open connections. A headless browser opens fewer of them than others."""
 _FETCH = "(url) => fetch(url, { mode: 'no-cors' }).then(() => 'answered', () => 'refused')"
 BREAKOUT = '</script></textarea></title></style><script>{run}</script><img src=x onerror="{run}">'
 
 
 def attack(canary: Canary, way: str) -> str:
-    """JavaScript that lets it be seen that it ran."""
+    """JavaScript that shows that it ran."""
     return (
         f"try {{ fetch('{canary.url('ran-' + way)}') }} catch (e) {{}}"
         f"new Image().src='{canary.url('ran-' + way)}';"
@@ -47,7 +47,7 @@ def attack(canary: Canary, way: str) -> str:
 
 
 def hostile_nodes(make: Builder, canary: Canary, stage: str) -> list[Node]:
-    """Elements that run scripts or load something, each in a way of its own."""
+    """Elements that run scripts or load something, each in a different way."""
 
     def run(way: str) -> str:
         return attack(canary, f"{stage}-{way}")
@@ -121,7 +121,7 @@ def hostile_nodes(make: Builder, canary: Canary, stage: str) -> list[Node]:
 
 
 def hostile_events(canary: Canary) -> list[Event]:
-    """A recording that tries all of it in its first snapshot, and again later by mutations."""
+    """A recording that tries all of this in its first snapshot, and again later by mutations."""
     make = Builder()
     target = make.element("div", {}, "nothing yet")
     links = [
@@ -200,13 +200,13 @@ def hostile_recording(canary: Canary) -> Recording:
 
 @pytest.fixture
 def page(bare_page: Page) -> Page:
-    """One in which promises may fail: promises of media that can't be loaded do."""
+    """A page in which promises may fail, as they do for media that can't be loaded."""
     return bare_page
 
 
 @pytest.fixture
 def alarms(page: Page) -> list[str]:
-    """What a page must not do, as it is done."""
+    """What a page did that it must not do."""
     heard: list[str] = []
 
     def dialog(shown: Dialog) -> None:
@@ -220,7 +220,7 @@ def alarms(page: Page) -> list[str]:
 
 
 def play_it(page: Page, url: str, alarms: list[str], canary: Canary) -> None:
-    """Play a hostile recording to its end, and see that nothing came of it."""
+    """Play a hostile recording to its end, and check that nothing happened."""
     page.goto(url)
     stage = stage_of(page)
     page.click("#begin")
@@ -230,7 +230,7 @@ def play_it(page: Page, url: str, alarms: list[str], canary: Canary) -> None:
     expect(page.locator("#toggle")).to_have_attribute("aria-label", "Play")
     for tab in ("#tab-pages", "#tab-details", "#tab-console"):
         page.click(tab)
-    page.locator("#log .row").first.click()  # back to where it was not tried yet
+    page.locator("#log .row").first.click()  # back to before the attempts
     page.click("#toggle")
     page.wait_for_timeout(QUIET_MS)
     assert alarms == []
@@ -245,7 +245,9 @@ def test_a_hostile_recording_runs_nothing(page: Page, serve: Serve, canary: Cana
     play_it(page, serve(hostile_recording(canary)), alarms, canary)
 
 
-def test_nor_does_it_in_a_file(page: Page, canary: Canary, alarms: list[str], tmp_path: Path) -> None:
+def test_a_hostile_recording_in_a_file_runs_nothing(
+    page: Page, canary: Canary, alarms: list[str], tmp_path: Path
+) -> None:
     target = tmp_path / "hostile.html"
     target.write_text(whole_page(player.load(), hostile_recording(canary)).html)
     play_it(page, target.as_uri(), alarms, canary)
@@ -254,7 +256,7 @@ def test_nor_does_it_in_a_file(page: Page, canary: Canary, alarms: list[str], tm
 def test_the_sandbox_alone_lets_no_script_run(
     page: Page, canary: Canary, alarms: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without any policy things are loaded, but the frame the page is rebuilt in still runs nothing."""
+    """Without a policy the page loads things, but the frame of the recorded page still runs nothing."""
     fill: Callable[..., str] = pages._fill
     monkeypatch.setattr(
         pages,
@@ -287,7 +289,7 @@ def test_the_stage_shares_no_origin_with_the_page(page: Page, serve: Serve, cana
 
 @pytest.mark.parametrize("way", ["frame", "img", "script"])
 def test_the_canary_would_hear_it(page: Page, canary: Canary, way: str) -> None:
-    """On a page without protection; and the silent connection of a frame that a policy refuses."""
+    """On a page without protection. And the silent connection of a frame that a policy refuses."""
     ways = {
         "frame": f"<meta http-equiv=Content-Security-Policy content=\"default-src 'none'\"><iframe src={canary.url()}>",
         "img": f"<img src='{canary.url('loaded')}'>",

@@ -1,4 +1,4 @@
-"""The page around the recorded one: what it does for who watches, and what it says where there is little to see."""
+"""The page around the recorded page: what it offers the viewer, and what it says if there is little to see."""
 
 import re
 
@@ -15,7 +15,7 @@ def move(at: float) -> dict[str, object]:
 
 
 def chatty(messages: int) -> list[bytes]:
-    """A window of 10 s that says something evenly over its time."""
+    """A window of 10 s whose console messages are spread evenly."""
     said = [console(2 + at * 10_000 / messages, "log", f"message {at}") for at in range(messages)]
     return lines([meta(0), Builder().snapshot(1, ["page"]), *said, move(10_000)])
 
@@ -37,7 +37,7 @@ def is_in_view(page: Page, inner: str, outer: str) -> bool:
     return inside["y"] >= around["y"] - 1 and bottoms[0] <= bottoms[1] + 1
 
 
-def test_the_large_button_is_gone_once_it_is_not_needed(page: Page, serve: Serve) -> None:
+def test_the_large_button_goes_when_it_is_not_needed(page: Page, serve: Serve) -> None:
     page.goto(serve(made(chatty(1))))
     stage_of(page)
     expect(page.locator("#begin")).to_be_visible()
@@ -54,7 +54,7 @@ def test_the_console_follows_the_time_and_leaves_its_reader_alone(page: Page, se
         assert abs(int((current.text_content() or "").strip('"').split()[1]) - number) <= 1
         assert is_in_view(page, "#log .row.current", "#log")
     page.evaluate("document.querySelector('#log').scrollTop = 3000")
-    click_timeline(page, 0.105)  # nothing new was said
+    click_timeline(page, 0.105)  # no new message
     assert page.evaluate("document.querySelector('#log').scrollTop") == 3000
 
 
@@ -67,14 +67,14 @@ def test_a_long_message_opens_and_can_be_copied(page: Page, serve: Serve) -> Non
     row.click(position={"x": 100, "y": 10})
     assert height(said) > 2 * closed
     said.select_text()
-    row.click(position={"x": 100, "y": 10}, modifiers=["Shift"])  # selects on
+    row.click(position={"x": 100, "y": 10}, modifiers=["Shift"])  # extends the selection
     assert height(said) > 2 * closed
     page.evaluate("getSelection().removeAllRanges()")
     page.locator("#log .row button").press("Enter")
     assert height(said) == closed
 
 
-def test_playing_goes_on_in_the_window_that_goes_on(page: Page, serve: Serve) -> None:
+def test_playing_continues_in_the_window_that_continues(page: Page, serve: Serve) -> None:
     make = Builder()
     first = [meta(0), make.snapshot(1, ["first"]), move(700)]
     blind = [event(3, 10, source=3, id=1, x=0, y=0), move(30_000)]
@@ -91,7 +91,7 @@ def test_playing_goes_on_in_the_window_that_goes_on(page: Page, serve: Serve) ->
     assert now(page) == 2_900
 
 
-def test_of_many_windows_the_chosen_one_is_in_view(page: Page, serve: Serve) -> None:
+def test_the_chosen_one_of_many_windows_is_in_view(page: Page, serve: Serve) -> None:
     make = Builder()
     windows = [
         lines([meta(at), make.snapshot(at + 1, [f"window {at}"]), click(at + 500, 1)], f"window-{at}")
@@ -107,7 +107,7 @@ def test_of_many_windows_the_chosen_one_is_in_view(page: Page, serve: Serve) -> 
     assert tab["x"] + tab["width"] <= tabs["x"] + tabs["width"]
 
 
-def test_the_mouse_is_shown_once_it_is_known_where_it_is(page: Page, serve: Serve) -> None:
+def test_the_mouse_is_shown_once_its_position_is_known(page: Page, serve: Serve) -> None:
     page.goto(serve(made(lines([meta(0), Builder().snapshot(1, ["page"]), move(4_000), move(5_000)]))))
     mouse = stage_of(page).locator(".replayer-mouse")
     expect(mouse).to_be_hidden()
@@ -115,7 +115,7 @@ def test_the_mouse_is_shown_once_it_is_known_where_it_is(page: Page, serve: Serv
     expect(mouse).to_be_visible()
 
 
-def test_where_no_event_can_be_read_the_page_still_tells_what_it_knows(page: Page, serve: Serve) -> None:
+def test_without_readable_events_the_page_shows_what_it_knows(page: Page, serve: Serve) -> None:
     page.goto(serve(made([b"no event"])))
     expect(page.locator("#message")).to_have_text("No event of this session can be read.")
     expect(page.locator("#facts")).to_contain_text("Began unknown".replace(" ", ""))
@@ -127,7 +127,7 @@ def test_where_no_event_can_be_read_the_page_still_tells_what_it_knows(page: Pag
     page.click("#tab-pages")
     expect(page.locator("#nowhere")).to_have_text("No address was recorded.")
     page.click("#tab-details")
-    expect(page.locator("#notes li").first).to_be_hidden()  # nothing was passed over
+    expect(page.locator("#notes li").first).to_be_hidden()  # nothing was skipped
     expect(page.locator("#notes")).to_contain_text("1 event can't be read: left out.")
 
 
@@ -147,7 +147,7 @@ def test_a_server_that_has_ended_leaves_nothing_of_another_window_behind(page: P
     expect(page.locator("#stage")).to_be_visible()
 
 
-def test_parts_that_are_missing_are_told(page: Page, serve: Serve) -> None:
+def test_missing_parts_are_named(page: Page, serve: Serve) -> None:
     recording = made(chatty(1))
     recording.notes.append("Left out: some/file: damaged")
     page.goto(serve(recording))

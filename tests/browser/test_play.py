@@ -1,4 +1,4 @@
-"""Recordings played in a real browser: what is shown is what the events say."""
+"""Plays recordings in a real browser: it shows what the events say."""
 
 import json
 import re
@@ -34,7 +34,7 @@ _WATCH = """() => {
   const note = () => window.passed.push(Number(line.getAttribute("aria-valuenow")));
   new MutationObserver(note).observe(line, { attributeFilter: ["aria-valuenow"] });
 }"""
-"""Notes each time that is shown from now on."""
+"""Records each time that is shown from now on."""
 _IS = f"(expected) => JSON.stringify(({SHOWN_TEXTS})()) === expected"
 
 
@@ -63,7 +63,7 @@ def events(recording: Recording, window: int) -> list[Event]:
 
 
 def now(page: Page) -> float:
-    """Where the playing is, milliseconds since the session's start."""
+    """The time that is shown, in milliseconds since the session's start."""
     return float(page.get_attribute("#timeline", "aria-valuenow") or "")
 
 
@@ -84,14 +84,14 @@ def test_the_page_shown_is_what_the_events_say(page: Page, serve: Serve, sample:
     page.goto(serve(played))
     stage_of(page)
     seen = []
-    for part in (0.2, 0.9, 0.6):  # back as well as on
+    for part in (0.2, 0.9, 0.6):  # back and forward
         click_timeline(page, part)
         at = played.start + now(page)
         expected = shown_texts(events(played, 0), at)
         assert len(expected) > 5
         shows(page, expected)
         seen.append(expected)
-    assert seen[0] != seen[1] or session == ADMIN  # whose tables stay
+    assert seen[0] != seen[1] or session == ADMIN  # its tables stay
 
 
 def test_canvases_show_what_was_drawn(page: Page, serve: Serve, sample: Path) -> None:
@@ -203,7 +203,7 @@ def test_what_can_not_be_played_says_why(page: Page, serve: Serve) -> None:
     expect(page.locator("#message")).to_have_text("No event of this session can be read.")
 
 
-def test_an_event_that_can_not_be_played_is_passed_over(page: Page, serve: Serve) -> None:
+def test_an_event_that_can_not_be_played_is_skipped(page: Page, serve: Serve) -> None:
     make = Builder()
     paragraph = make.element("p", {}, "before")
     odd = [
@@ -217,7 +217,7 @@ def test_an_event_that_can_not_be_played_is_passed_over(page: Page, serve: Serve
     page.click("#begin")
     shows(page, ["after"])
     page.click("#tab-details")
-    expect(page.locator("#skipped")).to_contain_text("Events passed over")
+    expect(page.locator("#skipped")).to_contain_text("Events that can't be played, and are skipped: ")
 
 
 def test_details_and_pages(page: Page, serve: Serve, sample: Path) -> None:

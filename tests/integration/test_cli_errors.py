@@ -53,7 +53,7 @@ def test_an_unknown_command_or_option() -> None:
     expect(run("run", "--codec", "gzip"), 2, "'gzip' is not one of 'zstd', 'snappy'")
 
 
-def test_what_run_can_not_do_without() -> None:
+def test_what_run_needs() -> None:
     result = run("run")
     assert result.code == 2
     storage, teams = result.err.splitlines()
@@ -81,7 +81,7 @@ def test_a_config_file_that_is_missing_or_broken(tmp_path: Path) -> None:
     expect(run("run", RECORDING_WORKER_CONFIG=str(config)), 2, f"{config}: not TOML: ", "line 1")
 
 
-def test_a_stray_variable_is_only_warned_of(tmp_path: Path) -> None:
+def test_a_stray_variable_is_only_a_warning(tmp_path: Path) -> None:
     result = run("ingest", SAMPLE, "--out", tmp_path / "out", "--any-token", "--json", RECORDING_WORKER_CODEK="zstd")
     assert result.code == 0
     assert result.err == (
@@ -101,7 +101,7 @@ def test_a_teams_file_that_is_missing_or_wrong(broker: EmbeddedBroker, tmp_path:
     expect_error(result, str(teams))
 
 
-def test_an_input_that_is_missing_or_no_file(tmp_path: Path) -> None:
+def test_an_input_that_is_missing_or_not_a_file(tmp_path: Path) -> None:
     for command in (("ingest", "--out", tmp_path / "out", "--any-token"), ("produce",)):
         expect(run(*command, tmp_path / "missing"), 2, f"File '{tmp_path / 'missing'}' does not exist")
         expect(run(*command, tmp_path), 2, "is a directory")
@@ -119,7 +119,7 @@ def test_a_folder_that_can_not_be_written(broker: EmbeddedBroker, tmp_path: Path
     expect_error(result, str(below))
 
 
-def test_a_broker_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_broker(tmp_path: Path) -> None:
     started = time.monotonic()
     address = ("--bootstrap-servers", "127.0.0.1:1", "--ops-port", "0")
     result = run("run", "--any-token", "--storage-dir", tmp_path, *address)
@@ -134,7 +134,7 @@ def run_service(broker: EmbeddedBroker, *arguments: str | Path) -> Result:
 
 
 def expect_error(result: Result, text: str) -> None:
-    """A failure whose last words are one clear line; the service may have logged before."""
+    """A failure that ends with one clear line; the service may have logged before."""
     assert result.code != 0
     assert "Traceback" not in result.err
     last = result.err.splitlines()[-1]

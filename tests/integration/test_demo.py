@@ -1,4 +1,4 @@
-"""`recording-worker demo`: the round trip on one machine, and how it ends before its time."""
+"""`recording-worker demo`: the round trip on one machine, and what ends it early."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     for kind in ("recorded", "dropped", "DLQ"):
         assert re.search(rf"│ {kind} ", result.out)
 
-    # what it says to try next works, and finds all that was recorded
+    # the commands it names next work, and find all that was recorded
     found = re.search(r"recording_worker (export .* --session \S+) \| head", result.out)
     assert found is not None
     exported = run(*found.group(1).split())
@@ -33,21 +33,21 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     events = sum(json.loads(line)["events"] for line in listed.out.splitlines())
     assert f"{events:,}" == table["their events"]
 
-    # a second run takes the folder of the first
+    # a second run replaces the folder of the first
     again = run("demo", "--seconds", "1", "--workers", "1", "--out", out)
     assert again.code == 0, again.out + again.err
 
 
-def test_a_folder_that_is_not_a_demos_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_no_demo_wrote_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
     result = run("demo", "--out", tmp_path)
     assert result.code == 2
-    assert result.error == f"{tmp_path} holds mine, which is not of an earlier demo: give another folder"
+    assert result.error == f"{tmp_path} holds mine, which no earlier demo wrote: give another folder"
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_ended_by_a_signal_it_leaves_no_process(tmp_path: Path, number: int, code: int) -> None:
+def test_a_signal_ends_it_without_leaving_a_process(tmp_path: Path, number: int, code: int) -> None:
     out = tmp_path / "demo"
     with start("demo", "--seconds", "60", "--out", out) as process:
         wait_for(lambda: list((out / "blocks").rglob("*-*")), "a first batch file")

@@ -37,7 +37,7 @@ def test_it_serves_until_a_signal(tmp_path: Path, number: signal.Signals, code: 
     with start("play", tmp_path, "--session", "session-1") as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
-        assert process.stdout.readline() == "Ctrl-C ends.\n"
+        assert process.stdout.readline() == "Press Ctrl-C to stop.\n"
         status, page = get(url)
         assert (status, page[:15]) == (200, "<!doctype html>")
         assert json.loads(get(url, "recording.json")[1])["events"] == 2
@@ -49,7 +49,7 @@ def test_it_serves_until_a_signal(tmp_path: Path, number: signal.Signals, code: 
         assert process.stderr.read() == ""
 
 
-def test_a_taken_port_is_said(tmp_path: Path) -> None:
+def test_a_taken_port_is_an_error(tmp_path: Path) -> None:
     write_batch_file(tmp_path, block([(1, [line(1)])]))
     with start("play", tmp_path, "--session", "session-1") as process:
         assert process.stdout is not None
@@ -67,7 +67,7 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
         ("--session other --html {}/none/x", 2, "{}/none/x: No such file or directory"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, arguments: str, code: int, error: str) -> None:
+def test_each_mistake_is_one_line(tmp_path: Path, arguments: str, code: int, error: str) -> None:
     write_batch_file(tmp_path, block([(1, [line(1)])]), block([(3, [line(9)])], "other"))
     write_batch_file(tmp_path, block([(5, [line(5)])], team_id=2))
     done = run("play", tmp_path, *arguments.format(tmp_path).split())
@@ -99,14 +99,14 @@ def test_a_damaged_block_does_not_hide_the_others(tmp_path: Path) -> None:
     assert f"Left out: {damaged}: block at byte 0 is damaged" in page.read_text()
 
 
-def test_files_of_packed_events_play_as_those_of_unpacked_ones(tmp_path: Path) -> None:
+def test_files_of_packed_events_play_like_files_of_unpacked_events(tmp_path: Path) -> None:
     kept, unpacked = (sessions(tmp_path / name, flag) for name, flag in (("a", "--no-"), ("b", "--")))
     assert len(kept) == 12
     assert kept == unpacked
 
 
 def sessions(out: Path, flag: str) -> dict[str, list[list[Any]]]:
-    """What the player gets of each session of the sample, by windows."""
+    """What the player gets for each session of the sample, by window."""
     assert run("ingest", SAMPLE, "--out", out, "--any-token", f"{flag}unpack-client-compression").code == 0
     found: dict[str, list[Block]] = {}
     for file_blocks in read_blocks(find_files([str(out / "blocks")])):

@@ -25,7 +25,7 @@ JAVA_HASHES = {
     "a-little-bit-long-string": -985981536,
     "a-little-bit-longer-string": -1486304829,
 }
-"""Keys and their murmur2, as Kafka's own tests of its Java client have them."""
+"""Keys and their murmur2, from the tests of Kafka's Java client."""
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def produce(broker: EmbeddedBroker, *arguments: str | Path) -> Result:
 
 
 def read(broker: EmbeddedBroker, count: int) -> list[KafkaMessage]:
-    """The first messages there are; per partition in their order."""
+    """Read the first messages; each partition's come in order."""
     consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "readers", "log_level": 0})
     consumer.assign([TopicPartition(TOPIC, number, 0) for number in range(PARTITIONS)])
     messages: list[KafkaMessage] = []
@@ -64,7 +64,7 @@ def write(path: Path, *keys: str, size: int = 10) -> Path:
     return path
 
 
-def test_messages_arrive_as_they_are_in_the_file(broker: EmbeddedBroker) -> None:
+def test_messages_arrive_unchanged(broker: EmbeddedBroker) -> None:
     small = [message for message in sample_messages() if len(message.value or b"") < 100_000]
     result = produce(broker, SAMPLE)
     assert (result.code, result.err) == (0, "")
@@ -98,7 +98,7 @@ def test_lines_before_a_bad_one_are_sent(broker: EmbeddedBroker, tmp_path: Path)
     assert len(read(broker, 2)) == 2
 
 
-def test_a_followed_group_is_never_behind_by_more_than_the_broker_keeps(broker: EmbeddedBroker, tmp_path: Path) -> None:
+def test_a_followed_group_never_falls_behind_what_the_broker_keeps(broker: EmbeddedBroker, tmp_path: Path) -> None:
     count, size = 40, 500_000
     stop = threading.Event()
     received: list[int] = []
@@ -146,7 +146,7 @@ def test_messages_the_broker_refuses_are_counted(broker: EmbeddedBroker, tmp_pat
     assert re.search(r"refused: Broker: Message size too large\W+3\b", result.out)
 
 
-def test_a_broker_that_is_not_there() -> None:
+def test_a_missing_broker() -> None:
     started = time.monotonic()
     result = run("produce", SAMPLE, "--bootstrap-servers", "127.0.0.1:1")
     assert result.code == 3
@@ -154,7 +154,7 @@ def test_a_broker_that_is_not_there() -> None:
     assert time.monotonic() - started < 12
 
 
-def test_a_topic_that_is_not_there(broker: EmbeddedBroker) -> None:
+def test_a_missing_topic(broker: EmbeddedBroker) -> None:
     result = run("produce", SAMPLE, "--topic", "nowhere", "--bootstrap-servers", broker.bootstrap_servers)
     assert result.code == 3
     assert "topic nowhere" in result.error

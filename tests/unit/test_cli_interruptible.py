@@ -27,7 +27,7 @@ def test_a_signal_ends_what_is_not_deferred_at_once(number: signal.Signals) -> N
 
 
 @each_signal
-def test_what_is_deferred_comes_to_its_end(number: signal.Signals) -> None:
+def test_what_is_deferred_finishes_first(number: signal.Signals) -> None:
     done = []
 
     def body(interruptions: Interruptible) -> None:
@@ -41,7 +41,7 @@ def test_what_is_deferred_comes_to_its_end(number: signal.Signals) -> None:
     assert done == ["ended"]
 
 
-def test_it_can_be_given_up_where_it_waits_and_by_a_second_signal() -> None:
+def test_a_check_or_a_second_signal_ends_it_while_it_is_deferred() -> None:
     def gives_up(interruptions: Interruptible) -> None:
         with interruptions.deferred():
             os.kill(os.getpid(), signal.SIGTERM)
@@ -58,7 +58,7 @@ def test_it_can_be_given_up_where_it_waits_and_by_a_second_signal() -> None:
     assert exit_code(again) == 130
 
 
-def test_it_ends_whatever_a_library_makes_of_the_signal() -> None:
+def test_it_ends_even_if_a_library_turns_the_signal_into_an_error() -> None:
     def body(_interruptions: Interruptible) -> None:
         try:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -68,7 +68,7 @@ def test_it_ends_whatever_a_library_makes_of_the_signal() -> None:
     assert exit_code(body) == 143
 
 
-def test_other_errors_stay_what_they_are() -> None:
+def test_other_errors_stay_as_they_are() -> None:
     with pytest.raises(TypeError, match="wrong"), Interruptible():
         raise TypeError("wrong")
 

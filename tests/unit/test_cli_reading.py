@@ -11,7 +11,7 @@ from tests.unit.command import run
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two batch files: session-1 in both, in two teams; a message of it twice."""
+    """Two batch files. Both hold session-1, of two teams; one of its messages is in both."""
     write_batch_file(tmp_path, block([(1, [line(1), line(3)]), (2, [line(4)])]), block([(3, [line(9)])], "other"))
     write_batch_file(tmp_path, block([(2, [line(4)]), (4, [line(2)])]), block([(5, [line(5)])], team_id=2))
     return tmp_path
@@ -66,7 +66,7 @@ def test_export_writes_a_sessions_events(folder: Path) -> None:
         ("export {}", 2, "Missing option '--session'"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(folder: Path, arguments: str, code: int, error: str) -> None:
+def test_each_mistake_is_one_line(folder: Path, arguments: str, code: int, error: str) -> None:
     (folder / "notes").write_text("some notes that are no batch file")
     done = run(*(argument.format(folder) for argument in arguments.split()))
     assert done.code == code
@@ -109,14 +109,14 @@ def test_a_damaged_block_does_not_hide_the_others(folder: Path) -> None:
     assert len(done.err.splitlines()) == 1
 
 
-def test_a_file_url_is_as_good_as_a_path(folder: Path) -> None:
+def test_a_file_url_works_like_a_path(folder: Path) -> None:
     for url in (folder.as_uri(), *(path.as_uri() for path in folder.rglob("*-*-*"))):
         done = run("blocks", url, "--json")
         assert (done.code, done.err) == (0, "")
         assert done.out
 
 
-def test_text_from_outside_can_not_drive_the_terminal(tmp_path: Path) -> None:
+def test_text_from_outside_can_not_control_the_terminal(tmp_path: Path) -> None:
     write_batch_file(tmp_path, block([(1, [line(1)])], "\x1b[31mred[bold]\n"))
     done = run("blocks", tmp_path)
     assert "\\x1b[31mred[bold]\\n" in done.out

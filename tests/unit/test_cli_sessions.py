@@ -25,7 +25,7 @@ def session(name: str, offset: int, hours: float, seconds: float, events: int = 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Sessions a (two files, a message of it in both), b (team 2, full snapshot after 90 s), c (disorder), old."""
+    """Sessions: a (in two files, which share a message), b (team 2, full snapshot after 90 s), c (disorder), old."""
     late = {"has_full_snapshot": True, "first_full_snapshot_position": 0}
     write_batch_file(
         tmp_path,
@@ -76,7 +76,7 @@ def test_sorted_and_filtered(folder: Path, arguments: str, expected: str) -> Non
     assert listed(folder, *arguments.split()) == expected
 
 
-def test_all_there_is_to_know_is_in_the_json(folder: Path) -> None:
+def test_the_json_has_every_field(folder: Path) -> None:
     done = run("sessions", folder, "--json", "--session", "b")
     [text] = done.out.splitlines()
     assert json.loads(text) == {
@@ -126,7 +126,7 @@ def test_the_table(folder: Path) -> None:
         ("--limit 0", 2, "Invalid value for '--limit'"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(folder: Path, arguments: str, code: int, error: str) -> None:
+def test_each_mistake_is_one_line(folder: Path, arguments: str, code: int, error: str) -> None:
     done = run("sessions", folder, *arguments.split())
     assert (done.code, done.out) == (code, "")
     assert done.err.startswith(f"recording-worker: error: {error}")
@@ -144,7 +144,7 @@ def test_a_snappy_file_is_named_and_the_others_are_listed(folder: Path) -> None:
     assert "codec snappy, which has no index" in error
 
 
-def test_text_from_outside_can_not_drive_the_terminal(tmp_path: Path) -> None:
+def test_text_from_outside_can_not_control_the_terminal(tmp_path: Path) -> None:
     write_batch_file(tmp_path, session("\x1b[31mred[bold]\n", 1, 0, 0, distinct_id="\x1b]0;title\x07"))
     done = run("sessions", tmp_path)
     assert "\\x1b[31mred[bold]\\n" in done.out

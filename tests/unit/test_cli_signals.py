@@ -8,7 +8,7 @@ from recording_worker.cli.output import signals_end
 
 
 def raise_within_a_library(number: int) -> None:
-    """As a C extension does that takes whatever is raised within it for a wrong argument."""
+    """Do what a C extension does that takes anything raised inside it for a wrong argument."""
     try:
         signal.raise_signal(number)
     except (KeyboardInterrupt, SystemExit):
@@ -19,7 +19,7 @@ def raise_within_a_library(number: int) -> None:
     ("number", "ending"),
     [(signal.SIGINT, KeyboardInterrupt()), (signal.SIGTERM, SystemExit(143)), (signal.SIGHUP, SystemExit(129))],
 )
-def test_a_signal_ends_them_whatever_a_library_makes_of_it(number: int, ending: BaseException) -> None:
+def test_a_signal_ends_them_even_if_a_library_turns_it_into_an_error(number: int, ending: BaseException) -> None:
     before = signal.getsignal(number)
     with pytest.raises(type(ending)) as ended, signals_end():
         raise_within_a_library(number)
@@ -27,6 +27,6 @@ def test_a_signal_ends_them_whatever_a_library_makes_of_it(number: int, ending: 
     assert signal.getsignal(number) is before
 
 
-def test_other_errors_stay_what_they_are() -> None:
+def test_other_errors_stay_as_they_are() -> None:
     with pytest.raises(TypeError, match="wrong"), signals_end():
         raise TypeError("wrong")

@@ -45,7 +45,7 @@ def test_a_line_is_a_message_and_its_number_the_offset(tmp_path: Path) -> None:
     ]
 
 
-def test_the_last_line_need_not_be_ended(tmp_path: Path) -> None:
+def test_the_last_line_needs_no_line_break(tmp_path: Path) -> None:
     assert len(list(read_messages(write(tmp_path, line() + line()[:-1]), 0))) == 2
 
 
@@ -129,7 +129,7 @@ def test_messages_before_the_damage_are_read(tmp_path: Path) -> None:
         (line().replace(b"partition_key", b"key"), "partition_key missing"),
     ],
 )
-def test_a_line_that_is_no_message_is_named(tmp_path: Path, bad: bytes, what: str) -> None:
+def test_a_line_that_is_not_a_message_is_named(tmp_path: Path, bad: bytes, what: str) -> None:
     path = write(tmp_path, line() + bad + line())
     text = problem(path)
     assert text.startswith(f"{path}:2: ")

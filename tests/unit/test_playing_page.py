@@ -42,7 +42,7 @@ def test_the_whole_page_holds_the_recording_escaped(recording: Recording) -> Non
     assert "connect-src 'none'" in page.policy
 
 
-def test_nothing_put_into_the_page_is_taken_for_a_place(recording: Recording) -> None:
+def test_text_put_into_the_page_is_not_searched_for_places(recording: Recording) -> None:
     recording.session_id = "{{script}} {{nowhere}}"
     assert json.loads(data_in(whole_page(PLAYER, recording).html, "recording"))["session"] == "{{script}} {{nowhere}}"
 
@@ -51,7 +51,7 @@ def test_lines_in_html() -> None:
     assert in_html('["</script>\\u003c"]\n[\r1]') == '["\\u003c/script>\\u003c"]\n[ 1]'
 
 
-def test_the_policy_lets_in_nothing_but_the_pages_own() -> None:
+def test_the_policy_allows_only_the_pages_own_scripts() -> None:
     policy = served_page(PLAYER).policy
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["default-src"] == "'none'"
@@ -118,7 +118,7 @@ def test_the_server_gives_nothing_else(app: PlayApp, path: str, host: str, metho
     assert len(body) < 50
 
 
-def test_a_port_that_is_taken_is_said(recording: Recording) -> None:
+def test_a_taken_port_is_an_error(recording: Recording) -> None:
     first = PlayServer(served_page(PLAYER), recording, 0)
     port = int(first.url.split(":")[2].split("/")[0])
     with pytest.raises(BootError, match=rf"can't listen on 127.0.0.1:{port}: Address already in use"):
@@ -145,7 +145,7 @@ def test_without_npm_it_says_so(caches: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def fake_npm(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """A program called npm; `$5` is the folder that the package goes to."""
+    """Make a program called npm; `$5` is the folder for the package."""
     npm = folder / "bin" / "npm"
     npm.parent.mkdir()
     npm.write_text(f"#!/bin/sh\n{script}\n")
@@ -155,12 +155,12 @@ def fake_npm(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None
 
 def test_a_package_that_was_changed_is_not_used(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_npm(caches, monkeypatch, 'echo "something else" > "$5/replay.tgz"')
-    with pytest.raises(WorkerError, match="not the package this version knows"):
+    with pytest.raises(WorkerError, match="not the package that this version knows"):
         player.fetch()
     assert not player.folder().exists()
 
 
-def test_what_npm_says_is_passed_on(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_npm_says_is_in_the_error(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_npm(caches, monkeypatch, "echo no network >&2; exit 1")
     with pytest.raises(WorkerError, match=r"could not be fetched: .*: no network"):
         player.fetch()

@@ -1,4 +1,4 @@
-"""What is shown of a session, worked out from its lines."""
+"""What the page shows of a session."""
 
 import gzip
 import json
@@ -153,7 +153,7 @@ def test_urls_in_order_and_not_repeated() -> None:
     assert len(recording.urls[2][1]) == 4_096
 
 
-def test_what_can_not_be_read_is_left_out_and_said() -> None:
+def test_what_can_not_be_read_is_left_out_and_noted() -> None:
     deep = b'["w1",{"type":3,"timestamp":1,"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}]"
     bad = [b"", b"[]", b'["w1",{}]', b'["w1",{"timestamp":1e999}]', b'[1,{"timestamp":1}]', b'["w1",7]', deep]
     recording = shown(*bad, line(event(3, 1)))
@@ -184,6 +184,6 @@ def test_packed_events_are_unpacked() -> None:
     ]
 
 
-def test_what_can_not_be_unpacked_is_said() -> None:
+def test_what_can_not_be_unpacked_is_noted() -> None:
     recording = shown(line({"type": 2, "timestamp": NOW_MS, "cv": "2024-10", "data": "no gzip"}))
-    assert recording.notes == ["1 event the client had compressed can't be unpacked."]
+    assert recording.notes == ["1 event that the client packed can't be unpacked."]

@@ -48,7 +48,7 @@ def test_any_split_into_batches_with_any_repeats_gives_each_message_once(data: s
     assert lines == sorted(events, key=lambda text: json.loads(text)[1]["timestamp"])
 
 
-def test_lines_come_byte_for_byte() -> None:
+def test_lines_come_unchanged() -> None:
     odd = [
         b'["",{"timestamp":1,"data":"\\ud83d","n":' + b"9" * 5000 + b"}]",
         b'["w",{"timestamp": 2 ,"data":' + b"[" * 4128 + b"]" * 4128 + b"}]",
@@ -57,7 +57,7 @@ def test_lines_come_byte_for_byte() -> None:
     assert session_lines(blocks_of(batch_file([block([(0, odd)])])), undamaged) == odd
 
 
-def test_several_teams_have_to_be_told_apart() -> None:
+def test_a_session_id_of_several_teams_is_refused() -> None:
     content = batch_file([block([(1, [line(1)])], team_id=12), block([(2, [line(2)])], team_id=3)])
     with pytest.raises(WorkerError, match=r"several teams: say which with --team \(3, 12\)"):
         check_one_team(blocks_of(content), "session-1")
@@ -68,7 +68,7 @@ def test_several_teams_have_to_be_told_apart() -> None:
     ("lines", "counts", "text"),
     [([line(1)], [(0, 2)], "does not hold as many lines"), ([b"no event"], [(0, 1)], "a line that is not an event")],
 )
-def test_a_block_unlike_its_index_is_left_out_and_told(
+def test_a_block_unlike_its_index_is_left_out_and_reported(
     lines: list[bytes], counts: list[tuple[int, int]], text: str
 ) -> None:
     entry, content = block([(0, lines)])

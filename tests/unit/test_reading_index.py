@@ -13,7 +13,7 @@ from tests.batch_files import batch_file, block, line, write_batch_file
 
 
 class InMemory:
-    """A file that notes what is read of it, as an object store would be asked."""
+    """A file in memory. It records each read, as an object store would receive it."""
 
     name = "file"
 
@@ -61,19 +61,19 @@ def test_a_block_takes_one_read_of_its_own_bytes() -> None:
     assert file.reads == [index.blocks[1].length]
 
 
-def test_a_file_cut_off_anywhere_is_told() -> None:
+def test_a_file_cut_off_anywhere_is_an_error() -> None:
     for length in range(len(CONTENT)):
         problem(CONTENT[:length])
 
 
-def test_a_changed_byte_of_the_index_is_told() -> None:
+def test_a_changed_byte_of_the_index_is_an_error() -> None:
     for at in range(1, INDEX_BYTES + 1):
         content = bytearray(CONTENT)
         content[-at] ^= 0x01
         problem(bytes(content))
 
 
-def test_a_changed_byte_of_a_block_is_told_when_it_is_read() -> None:
+def test_a_changed_byte_of_a_block_is_an_error_when_it_is_read() -> None:
     for at in range(len(CONTENT) - INDEX_BYTES):
         content = bytearray(CONTENT)
         content[at] ^= 0x01
@@ -84,7 +84,7 @@ def test_a_changed_byte_of_a_block_is_told_when_it_is_read() -> None:
             damaged[0].read()
 
 
-def test_what_is_no_batch_file_is_told_by_kind() -> None:
+def test_what_is_not_a_batch_file_is_named_by_kind() -> None:
     assert "not a batch file, or one of codec snappy" in problem(b"")
     assert "not a batch file, or one of codec snappy" in problem(b"some text that is long enough for a trailer")
     assert "cut off" in problem(CONTENT[:-INDEX_BYTES])
@@ -94,13 +94,13 @@ def test_what_is_no_batch_file_is_told_by_kind() -> None:
     assert "codec: Input should be a valid string" in problem(batch_file([block([(7, [line(1)])])], codec=3))
 
 
-def test_a_block_outside_the_file_is_told() -> None:
+def test_a_block_outside_the_file_is_an_error() -> None:
     entry, text = block([(7, [line(1)])])
     content = batch_file([(entry, text)])
     assert "outside the file" in problem(content[1:])
 
 
-def test_an_index_of_before_order_and_gaps_were_counted_is_read() -> None:
+def test_an_index_from_before_order_and_gaps_were_counted_is_read() -> None:
     index = read_index(InMemory(CONTENT))
     added = ("first_full_snapshot_position", "first_full_snapshot_timestamp", "out_of_order_count", "gap_count")
     before: list[Any] = [asdict(entry) for entry in index.blocks]
@@ -123,7 +123,7 @@ def test_files_are_found_in_folders(tmp_path: Path) -> None:
     assert [file.name for file in find_files([str(hidden.parent)])] == [str(hidden)]
 
 
-def test_a_path_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_path_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere: No such file or directory"):
         list(find_files([str(tmp_path / "nowhere")]))
 

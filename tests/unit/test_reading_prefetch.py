@@ -17,7 +17,7 @@ def test_several_are_read_at_a_time_and_come_in_order() -> None:
     assert list(prefetch(read, range(3 * MAX_CONCURRENT_READS))) == list(range(3 * MAX_CONCURRENT_READS))
 
 
-def test_no_more_is_read_than_is_asked_for_soon() -> None:
+def test_it_reads_only_a_few_items_ahead() -> None:
     asked: list[int] = []
 
     def items() -> Iterator[int]:
@@ -30,7 +30,7 @@ def test_no_more_is_read_than_is_asked_for_soon() -> None:
     assert len(asked) < 5 + MAX_CONCURRENT_READS
 
 
-def test_what_reading_raises_is_raised_in_its_place_and_ends_it() -> None:
+def test_an_error_of_a_read_comes_in_its_place_and_ends_it() -> None:
     def read(number: int) -> int:
         if number == 3:
             raise ValueError("the third")
@@ -44,7 +44,7 @@ def test_what_reading_raises_is_raised_in_its_place_and_ends_it() -> None:
         next(reading)
 
 
-def test_who_stops_early_leaves_no_thread_behind() -> None:
+def test_stopping_early_leaves_no_thread_behind() -> None:
     before = set(threading.enumerate())
     read: list[int] = []
     reading = prefetch(read.append, range(100))

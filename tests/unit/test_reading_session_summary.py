@@ -50,7 +50,7 @@ def test_a_session_is_put_together_over_its_blocks() -> None:
     assert (session.out_of_order_count, session.gap_count) == (3, 1)
 
 
-def test_sessions_are_told_apart_by_team_and_id() -> None:
+def test_sessions_differ_by_team_and_id() -> None:
     found = summarize_sessions([entry({1: 1}), entry({2: 1}, team_id=2), entry({3: 1}, session_id="a"), entry({4: 1})])
     assert [(session.team_id, session.session_id, session.events) for session in found] == [
         (1, "a", 1),
@@ -71,7 +71,7 @@ messages = st.dictionaries(st.integers(0, 30), st.integers(1, 3), min_size=1, ma
 
 @given(st.lists(st.tuples(messages, st.sampled_from("ab")), min_size=1, max_size=8), st.randoms(use_true_random=False))
 def test_in_any_order_each_message_counts_once(blocks: list[tuple[dict[int, int], str]], chance: random.Random) -> None:
-    """An offset is one message: it has the same events wherever it is found."""
+    """An offset is one message: it has the same events in every file."""
     events = {(source, offset): 1 + offset % 3 for messages, source in blocks for offset in messages}
     entries = [
         entry({offset: events[source, offset] for offset in messages}, source=source) for messages, source in blocks
@@ -111,12 +111,12 @@ def test_playable_from_the_earliest_full_snapshot() -> None:
     assert (session.has_full_snapshot, session.first_full_snapshot_timestamp) == (True, NOW_MS + 5)
 
 
-def test_what_older_files_do_not_say_is_not_known() -> None:
+def test_what_older_files_do_not_say_is_unknown() -> None:
     old = entry({1: 1}, has_full_snapshot=True, out_of_order_count=None, gap_count=None)
     for session in (only(old, entry({2: 1}, gap_count=2)), only(entry({2: 1}, gap_count=2), old)):
         assert session.has_full_snapshot
         assert (session.first_full_snapshot_timestamp, session.out_of_order_count, session.gap_count) == (None,) * 3
 
 
-def test_a_block_without_messages_is_no_session() -> None:
+def test_a_block_without_messages_makes_no_session() -> None:
     assert summarize_sessions([entry({})]) == []

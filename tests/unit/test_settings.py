@@ -23,7 +23,7 @@ def problems(flags: dict[str, object], config: Path | None = None, **environ: st
     return str(caught.value).splitlines()
 
 
-def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default(tmp_path: Path) -> None:
+def test_flags_beat_the_environment_which_beats_the_file_which_beats_defaults(tmp_path: Path) -> None:
     config = write(tmp_path, 'topic = "file"\ngroup_id = "file"\ncodec = "snappy"\n')
     environ = {"RECORDING_WORKER_TOPIC": "environment", "RECORDING_WORKER_GROUP_ID": "environment"}
     settings = load_settings({"topic": "flag"}, config, environ)
@@ -31,18 +31,18 @@ def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_defau
     assert settings.metadata_topic == "clickhouse_session_replay_events"
 
 
-def test_an_empty_variable_is_as_good_as_none() -> None:
+def test_an_empty_variable_counts_as_not_set() -> None:
     assert load_settings({}, None, {"RECORDING_WORKER_TEAMS": ""}).teams is None
 
 
-def test_every_setting_has_a_meaning_and_is_one_name_everywhere() -> None:
+def test_every_setting_has_a_meaning_and_one_name_everywhere() -> None:
     assert all(field.description for field in Settings.model_fields.values())
     assert flag_of("max_batch_bytes") == "--max-batch-bytes"
     assert variable_of("max_batch_bytes") == "RECORDING_WORKER_MAX_BATCH_BYTES"
     assert set(SCALARS) | TABLES == Settings.model_fields.keys()
 
 
-def test_settings_are_frozen_and_cross_to_other_processes(tmp_path: Path) -> None:
+def test_settings_are_frozen_and_can_be_pickled(tmp_path: Path) -> None:
     settings = load_settings({"storage_dir": str(tmp_path)}, write(tmp_path, '[kafka]\nclient.rack = "a"\n'), {})
     assert pickle.loads(pickle.dumps(settings)) == settings
     with pytest.raises(ValueError, match="frozen"):
@@ -76,7 +76,7 @@ def test_durations_take_units_and_are_seconds_without(given: str | float, second
 
 
 def test_every_setting_in_seconds_is_a_duration() -> None:
-    """And none that is in another unit, such as days."""
+    """And no setting with another unit, such as days."""
     durations = {name for name, field in Settings.model_fields.items() if unit_of(field) is DURATION}
     ends = ("_age", "_interval", "_after", "_timeout", "_deadline", "_seconds", "_for")
     assert durations == {name for name in Settings.model_fields if name.endswith(ends)}
@@ -188,7 +188,7 @@ def test_files_that_can_not_be_read(tmp_path: Path) -> None:
     assert problems({}, broken) == [f"{broken}: not UTF-8 text"]
 
 
-def test_variables_that_are_no_settings_but_for_those_kubernetes_sets() -> None:
+def test_variables_that_are_not_settings_are_named_except_those_of_kubernetes() -> None:
     environ = {
         "RECORDING_WORKER_MAX_BATCH_BYTE": "1",
         "RECORDING_WORKER_KAFKA": "{}",

@@ -13,8 +13,8 @@ def test_the_same_seed_makes_the_same_messages() -> None:
     assert list(islice(traffic(7, NOW_MS), 50)) != list(islice(traffic(8, NOW_MS), 50))
 
 
-def test_what_is_to_be_recorded_is_recordable() -> None:
-    """What becomes of the misfits is for the whole worker to show."""
+def test_what_the_worker_must_record_can_be_recorded() -> None:
+    """Tests of the whole worker show what happens to the misfits."""
     planned = list(islice(traffic(1, NOW_MS), 400))
     recordable = [one for one in planned if one.outcome == OK]
     decoded, dispositions, reasons = call_native(Decoder(), [input_of(one.message) for one in recordable], NOW_MS)

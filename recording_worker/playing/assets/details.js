@@ -1,4 +1,4 @@
-// What is said of a recording: above it, in short, and beside it, in full.
+// What the page says about a recording: in short above it, and in full in the details.
 const windowName = (index) => `Window ${index + 1}`;
 
 function drawDetails(recording) {

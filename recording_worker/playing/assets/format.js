@@ -1,5 +1,5 @@
 "use strict";
-// How what is recorded becomes text and elements: always as text, never as markup.
+// Makes text and elements from recorded data: always as text, never as markup.
 const make = (tag, className, text) => {
   const node = document.createElement(tag);
   if (className) node.className = className;

@@ -1,10 +1,10 @@
-// The page around the stage. All it shows of a recording it sets as text: nothing recorded ever becomes markup here.
+// The page around the stage. It shows all recorded data as text: nothing recorded ever becomes markup here.
 (() => {
   const $ = (id) => document.getElementById(id);
   const SKIP_MIN_MS = 2000; // shorter pauses are not worth a jump
-  const LEAD_MS = 500; // a jump ends this long before somebody does something
+  const LEAD_MS = 500; // a jump ends this long before the user does something
   const STEP_MS = 5000;
-  const GOES_ON_MS = 1000; // another window that ends no later than this is not worth going to
+  const GOES_ON_MS = 1000; // ignore another window that ends less than this after the current one
   const MAX_ROWS = 10_000;
 
   const embedded = $("recording");
@@ -13,7 +13,7 @@
   const state = { window: -1, at: 0, playing: false, begun: false, ready: false, said: null, skipped: 0, turn: 0 };
   let recording = null, rows = [], visits = [];
 
-  // -- reading what there is
+  // -- reading the recording
 
   async function get(path) {
     const response = await fetch(path);
@@ -44,7 +44,7 @@
     for (const [order, lane] of [...$("lanes").children].entries()) lane.classList.toggle("chosen", order === index);
     for (const all of [$("windows"), $("lanes")]) reveal(all, all.children[index]);
     const playable = from(window) !== null;
-    $("screen").classList.add("blank"); // until there is something to see: not what was there before
+    $("screen").classList.add("blank"); // hides the previous window until this one can be seen
     $("toggle").disabled = true;
     $("begin").hidden = !playable || state.begun;
     show(playable ? within(window, at === null ? from(window) : at) : window.start);
@@ -57,12 +57,12 @@
       if (state.window === index) failed(error);
       return;
     }
-    if (state.window !== index) return; // another window was chosen meanwhile
+    if (state.window !== index) return; // the viewer has chosen another window meanwhile
     state.playAfterLoad = play;
     order("load", { number: index, text, speed: Number($("speed").value) });
   }
 
-  // An order to be at the time shown. What the stage says of an earlier turn is out of date.
+  // Order the stage to go to the time shown. Messages of the stage from an earlier turn are out of date.
   function order(what, more) {
     state.turn += 1;
     stage.postMessage({ do: what, at: state.at, turn: state.turn, ...more });
@@ -104,7 +104,7 @@
     $("toggle").setAttribute("aria-label", state.playing ? "Pause" : "Play");
   }
 
-  // When nobody does anything now: when somebody does again, or the window ends.
+  // If the user is inactive at this time: when activity begins again, or when the window ends. Otherwise null.
   function pauseUntil(window, at) {
     if (window.active.some(([begin, end]) => at >= begin - LEAD_MS && at <= end)) return null;
     const next = window.active.find(([begin]) => begin > at);
@@ -125,7 +125,7 @@
     $("url").textContent = place ? place.item.url : "";
   }
 
-  // Marks what is past and what is last of a list; returns that row.
+  // Mark which rows of a list are past, and the last of these, which is returned.
   function mark(list, at) {
     let last = null;
     for (const row of list) {
@@ -138,14 +138,14 @@
     return last;
   }
 
-  // Scrolls to what was said last, once: it does not hold on to who reads something else in the console.
+  // Scroll to the latest console message, but only once, so that the viewer can read other messages.
   function follow() {
     const said = mark(rows, state.at);
     if (said && said.item !== state.said) reveal($("log"), said.node);
     state.said = said && said.item;
   }
 
-  // Scrolls this box alone: not the page, as scrollIntoView would on a small screen.
+  // Scroll only this box. scrollIntoView would also scroll the page on a small screen.
   function reveal(box, node) {
     const outer = box.getBoundingClientRect(), inner = node.getBoundingClientRect();
     if (inner.bottom > outer.bottom) box.scrollTop += inner.bottom - outer.bottom;
@@ -154,7 +154,7 @@
     else if (inner.left < outer.left) box.scrollLeft += inner.left - outer.left;
   }
 
-  // Of the windows that go on when this one ends, the one to be seen first; -1 where there is none.
+  // Return which window continues when this one ends, the first to show something; -1 if there is no such window.
   function nextWindow() {
     const end = current().end;
     const goOn = recording.windows.filter((window) => from(window) !== null && window.end > end + GOES_ON_MS);
@@ -190,7 +190,7 @@
     },
     skipped({ events }) {
       state.skipped += Number(events) || 0;
-      $("skipped").textContent = `Events passed over, as they can't be played: ${number(state.skipped)}.`;
+      $("skipped").textContent = `Events that can't be played, and are skipped: ${number(state.skipped)}.`;
       $("skipped").hidden = false;
     },
     problem({ text }) {
@@ -202,7 +202,7 @@
     if (action) action(data);
   };
 
-  // -- what is drawn once
+  // -- drawing
 
   function drawWindows() {
     $("windows").hidden = !many();
@@ -255,7 +255,7 @@
     if (many()) node.append(make("small", "", String(item.window + 1)));
     if (many()) node.lastChild.title = windowName(item.window);
     node.onclick = () => {
-      if (!getSelection().isCollapsed) return; // text is being copied
+      if (!getSelection().isCollapsed) return; // the viewer selects text
       node.classList.toggle("open");
       goTo(item);
     };
@@ -285,7 +285,7 @@
     follow();
   }
 
-  // -- what the viewer does
+  // -- listening to the viewer
 
   function partAt(event) {
     const box = $("lanes").getBoundingClientRect();
@@ -301,7 +301,7 @@
         await navigator.clipboard.writeText(recording.session);
         $("copy").textContent = "Copied";
       } catch (error) {
-        getSelection().selectAllChildren($("session")); // the browser does not allow it: Ctrl-C does
+        getSelection().selectAllChildren($("session")); // the browser refuses; the viewer can use Ctrl-C
       }
     };
   }
@@ -359,8 +359,8 @@
     drawConsole();
   }
 
-  // A data: document has an origin of its own, which nothing else has, this page neither. It may use that origin
-  // (allow-same-origin), so that the player reaches the frame inside it that the recorded page is rebuilt in.
+  // A data: document has an origin of its own, which it shares with nothing, not even with this page. It may use that
+  // origin (allow-same-origin), so that the player can reach the inner frame, in which it rebuilds the recorded page.
   function openStage() {
     const frame = make("iframe");
     frame.id = "stage";

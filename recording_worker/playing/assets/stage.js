@@ -1,6 +1,6 @@
 "use strict";
-// Runs in the stage: a frame of an origin of its own, without a network, in which rrweb's player rebuilds the recorded
-// page in a frame that may run no scripts. It is told what to do over one port, and says what happens over the same.
+// Runs in the stage: a frame with an origin of its own and no network. Here rrweb's player rebuilds the recorded page in
+// an inner frame that may run no scripts. The page sends orders over one port, and the stage answers over the same port.
 (() => {
   const META = 4, SNAPSHOT = 2, INCREMENTAL = 3, MUTATION = 0, MEDIA = 7, CANVAS = 9;
   const MOVES = new Set([1, 6, 12]);
@@ -12,15 +12,15 @@
 
   const root = document.getElementById("root");
   let port = null, replayer = null, first = 0, playing = false, size = DEFAULT_SIZE;
-  let turn = 0; // of the order to be at some time that came last
+  let turn = 0; // the number of the last order that said which time to show
 
   const say = (what) => port && port.postMessage(what);
   const sayTime = () => say({ is: "time", at: first + replayer.getCurrentTime(), turn });
   const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 
-  // What runs scripts or loads something is kept from it by the sandbox and the policy. These open connections without
-  // either having a say in it (a frame connects before it is refused), open documents of their own, or make the
-  // player call what is not there. Nothing is lost: what is not in the recording as a data: URL can't be shown anyway.
+  // The sandbox and the policy stop scripts and loading. Neither of them stops these attributes: they open connections
+  // (a frame connects before it is refused), open documents, or make the player call what does not exist. Nothing is
+  // lost: what is not in the recording as a data: URL can't be shown anyway.
   const NEVER = new Set(["http-equiv", "srcdoc", "data", "ping", "rr_mediastate"]);
   const ONLY_DATA = new Set(["src", "srcset", "poster", "background", "rr_dataurl"]);
 
@@ -33,8 +33,8 @@
     }
   }
 
-  // A canvas shows nothing where no scripts may run, so it becomes a picture: of what was drawn when the snapshot was
-  // taken, and then of each drawing of all of it, which is how canvases are recorded.
+  // A canvas shows nothing if no scripts may run, so it becomes a picture: first of its content in the snapshot, then of
+  // each recorded drawing. Canvases are recorded as drawings of the whole content.
   function asPicture(node) {
     node.tagName = "img";
     node.attributes.src = node.attributes.rr_dataURL;
@@ -68,7 +68,7 @@
     }
   }
 
-  // The event as it may be played; null, or an error, for one that may not.
+  // Return the event in a form that can be played. Return null or throw if there is no such form.
   function prepared(event) {
     if (!isObject(event) || typeof event.timestamp !== "number" || !isObject(event.data)) return null;
     const data = event.data;
@@ -82,7 +82,7 @@
       if (data.node.type !== DOCUMENT || !data.node.childNodes.some(({ type }) => type === ELEMENT)) return null;
       if (!isObject(data.initialOffset)) data.initialOffset = { top: 0, left: 0 };
     } else if (event.type === INCREMENTAL && data.source === MEDIA) {
-      return null; // there is no media to play, as nothing is loaded
+      return null; // there is no media to play, because nothing is loaded
     } else if (event.type === INCREMENTAL && MOVES.has(data.source)) {
       data.positions = Array.isArray(data.positions) ? data.positions.filter(isObject) : [];
     } else if (event.type === INCREMENTAL && data.source === CANVAS) {
@@ -117,7 +117,7 @@
     return { events, bad };
   }
 
-  // An event that can't be played is passed over: else the player would stop at it for good.
+  // Skip an event that can't be played. Otherwise the player would stop at it forever.
   class Replayer extends rrwebReplay.Replayer {
     rebuildFullSnapshot(...given) {
       this.attempt(() => super.rebuildFullSnapshot(...given));
@@ -156,7 +156,7 @@
       playing = false;
       const { events, bad } = parse(text);
       if (events.length < 2) {
-        say({ is: "problem", text: "There is nothing in this window that can be played." });
+        say({ is: "problem", text: "This window contains nothing that can be played." });
         return;
       }
       first = events[0].timestamp;
@@ -204,7 +204,7 @@
 
   addEventListener("resize", fit);
   addEventListener("error", () => say({ is: "problem", text: "A part of this recording can't be played." }));
-  addEventListener("unhandledrejection", (event) => event.preventDefault()); // of media that can't be loaded, or played
+  addEventListener("unhandledrejection", (event) => event.preventDefault()); // from media that can't be loaded or played
   setInterval(() => playing && sayTime(), TICK_MS);
   addEventListener("message", (message) => {
     if (port || message.source !== parent) return;
