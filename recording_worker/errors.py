@@ -1,4 +1,4 @@
-"""The exceptions of the worker: faults, never bad data (bad data is a disposition). And the exit codes.
+"""The exceptions of the worker, and the exit codes. Exceptions are faults; bad data is a disposition instead.
 
 | exit code | meaning |
 |---|---|
@@ -6,7 +6,7 @@
 | 1 | a fault, or a second signal: uncommitted messages are read again by the next run |
 | 2 | what the user asked for is wrong: a flag, a setting, a file, a folder |
 | 3 | the supervisor or a worker can't start: broker, topic, storage, port, PostgreSQL, Redis |
-| 4 | only of a worker process, and told to its supervisor by it: a step of the pipeline raised |
+| 4 | only for a worker process, which its supervisor reads: a step of the pipeline raised |
 """
 
 
@@ -29,11 +29,11 @@ class BootError(WorkerError):
 
 
 class FlushError(WorkerError):
-    """A session batch could not be stored or delivered; its messages are read again from the committed offsets."""
+    """A session batch could not be stored or delivered. Its messages are read again from the committed offsets."""
 
 
 class StepError(WorkerError):
-    """A step of the pipeline raised an exception: a fault of the worker's, which one message may have brought about."""
+    """A step of the pipeline raised an exception: a fault of the worker, which one message may have caused."""
 
     exit_code = 4
 

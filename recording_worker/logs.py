@@ -1,4 +1,4 @@
-"""Logs: structlog to stderr, as text or as JSON lines. One call a process sets them up."""
+"""Logs: structlog to stderr, as text or as JSON lines. Each process sets them up once."""
 
 import logging
 import sys
@@ -15,9 +15,9 @@ _TRACEBACKS = ExceptionDictTransformer(show_locals=False)
 
 
 def configure_logs(level: LogLevel, *, as_json: bool, **bound: Any) -> None:
-    """Set up this process's logs; `bound` (such as `process="worker 3"`) goes into every line.
+    """Set up this process's logs. `bound`, such as `process="worker 3"`, goes into every line.
 
-    What libraries log through the standard library comes out the same way, from warnings up.
+    Libraries that log through the standard library come out the same way, with warnings and errors.
     """
 
     def bind(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -40,14 +40,14 @@ def configure_logs(level: LogLevel, *, as_json: bool, **bound: Any) -> None:
             *render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
-        # one write a line, so that the lines of several processes don't mix
+        # one write per line, so that the lines of several processes don't mix
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
 
 
 class _ToStructlog(logging.Handler):
-    """Hands records of the standard library's logging on to structlog."""
+    """Passes records of the standard library's logging to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger()

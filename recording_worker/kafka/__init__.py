@@ -1,1 +1,1 @@
-"""Kafka: the clients, the offsets they commit, and an embedded broker for the demo and the tests."""
+"""Kafka: the clients, the offsets that they commit, and an embedded broker for the demo and the tests."""

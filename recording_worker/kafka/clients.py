@@ -1,4 +1,4 @@
-"""What every Kafka client is configured with, and the check that there is a broker and a topic to begin with."""
+"""What all Kafka clients share: their configuration, their logs, and the check for broker and topic at the start."""
 
 import logging
 import time
@@ -14,13 +14,14 @@ from recording_worker.settings.model import Properties, Settings
 log = structlog.get_logger()
 
 LIBRDKAFKA_LOGGER = logging.getLogger("librdkafka")
-"""Where the clients' own log lines go, but for those that come as errors as well."""
+"""For the clients' own log lines, except those that also come as errors."""
 LIBRDKAFKA_LOGGER.addFilter(lambda record: not record.getMessage().startswith("FAIL"))
 
 QUIET_LOGGER = logging.Logger("quiet", level=logging.CRITICAL + 1)
-"""For clients whose own lines nobody needs: what matters of them comes as an error."""
+"""For clients whose log lines nobody needs: what matters comes as an error."""
 
-_REPEAT_SECONDS = 10.0
+_LOG_INTERVAL = 10.0
+"""Seconds between two log lines about the same kind of error."""
 
 _OURS = {
     "bootstrap.servers": "set bootstrap_servers instead",
@@ -39,16 +40,16 @@ _OURS = {
     "transactional.id": "each worker has its own",
     "isolation.level": "records of transactions that are not committed don't count",
 }
-"""Properties the user can't set, and what to tell them."""
+"""Properties that the user can't set, and why or what to do instead."""
 
 
 def client_config(
     settings: Settings, role: str | None, *, defaults: Mapping[str, Any], ours: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The configuration of a client: `defaults`, the user's properties over them, and `ours` above all.
+    """Return the configuration of a client: `defaults`, overridden by the user's properties, and these by `ours`.
 
-    `role` is "consumer" or "producer": whose properties of the user's apply beside those of every client; or None.
-    Raises ConfigError where the user sets what is ours.
+    With the `role` "consumer" or "producer" the user's properties for these clients apply, with None only those for
+    all clients. Raises ConfigError if the user sets a property of _OURS.
     """
     return {
         "client.id": "recording-worker",
@@ -71,10 +72,7 @@ def _user_properties(settings: Settings, role: str | None) -> Properties:
 
 
 class _ErrorLog:
-    """Logs a client's news about its connections; librdkafka goes on trying by itself, many times a second.
-
-    Of each kind of error one in a while.
-    """
+    """Logs a client's connection errors, each kind once per _LOG_INTERVAL. librdkafka retries many times a second."""
 
     def __init__(self) -> None:
         self._quiet_until: dict[int, float] = {}
@@ -82,35 +80,32 @@ class _ErrorLog:
     def __call__(self, error: KafkaError) -> None:
         now = time.monotonic()
         if now >= self._quiet_until.get(error.code(), 0):
-            self._quiet_until[error.code()] = now + _REPEAT_SECONDS
+            self._quiet_until[error.code()] = now + _LOG_INTERVAL
             log.warning("Kafka client", error=error.str())
 
 
 def is_fatal(error: KafkaError) -> bool:
-    """Whether the client it is from is of no use any more. A consumer's fatal errors are told by their code alone."""
+    """Return whether the client with this error has to end. A consumer marks fatal errors by their code alone."""
     return error.fatal() or error.code() == KafkaError._FATAL  # noqa: SLF001 - public, though named so
 
 
 def as_config_error(problem: KafkaException) -> ConfigError:
-    """What librdkafka says of a configuration it does not take."""
+    """Make an error of what librdkafka says about a configuration that it refuses."""
     return ConfigError(f"Kafka client configuration: {problem.args[0].str()}")
 
 
 def check_broker(config: Mapping[str, Any], topic: str, timeout: float) -> None:
-    """Whether a broker answers and has the topic. Raises BootError saying what is wrong, ConfigError.
-
-    `config` is a consumer's.
-    """
+    """Check that a broker answers and has the topic. `config` is a consumer's. Raises BootError and ConfigError."""
     errors: list[str] = []
     probe = {**config, "error_cb": lambda error: errors.append(error.str())}
     try:
-        consumer = Consumer(probe, logger=QUIET_LOGGER)  # one clear line, not one a connection attempt
+        consumer = Consumer(probe, logger=QUIET_LOGGER)  # one clear line, not one per connection attempt
     except KafkaException as problem:
         raise as_config_error(problem) from problem
     try:
         found = consumer.list_topics(topic, timeout=timeout).topics[topic]
     except KafkaException as problem:
-        consumer.poll(0)  # lets librdkafka tell its errors, which say more than the time-out
+        consumer.poll(0)  # delivers librdkafka's errors, which say more than the time-out
         cause = errors[0] if errors else problem.args[0].str()
         raise BootError(f"no Kafka broker reachable at {config['bootstrap.servers']}: {cause}") from problem
     finally:

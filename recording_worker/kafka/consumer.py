@@ -1,4 +1,4 @@
-"""PartitionConsumer: how a worker reads what it was given. It is no member of the group and commits nothing."""
+"""PartitionConsumer: reads the partitions that a worker was given. It is no group member, and commits nothing."""
 
 from collections.abc import Iterable, Mapping
 from operator import methodcaller
@@ -17,7 +17,7 @@ from recording_worker.settings.model import OnOffsetGap, Settings
 log = structlog.get_logger()
 
 _MEMBERSHIP = ("group.remote.assignor", "session.timeout.ms", "heartbeat.interval.ms")
-"""Properties of a group member, which a worker is not."""
+"""Properties of a group member. A worker is none."""
 
 _WATERMARK_TIMEOUT = 5.0
 
@@ -29,20 +29,20 @@ _STOPPING_ERRORS = frozenset(
         KafkaError.OFFSET_OUT_OF_RANGE,
     }
 )
-"""Errors after which messages would be missing: the partition stops."""
+"""Errors after which messages would be missing. The partition stops."""
 
-_CUT = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001
-"""Those that a log gives whose beginning was cut off."""
+_TRUNCATED = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001
+"""Errors of a log whose beginning was removed."""
 
 
 def consumer_config(settings: Settings) -> dict[str, Any]:
-    """The configuration of a worker's consumer. Raises ConfigError."""
+    """Return the configuration of a worker's consumer. Raises ConfigError."""
     queue_kib = max(1, settings.fetch_queue_bytes // 1024)
     config = client_config(
         settings,
         "consumer",
         defaults={
-            # the whole fetch queue's bytes, over all partitions; one fetch may overshoot it
+            # the bytes of the whole fetch queue, over all partitions; one fetch may exceed it
             "queued.max.messages.kbytes": queue_kib,
             "queued.min.messages": 1_000_000,
             "fetch.max.bytes": min(52_428_800, queue_kib * 1024),
@@ -51,7 +51,7 @@ def consumer_config(settings: Settings) -> dict[str, Any]:
         },
         ours={
             "group.id": settings.group_id,
-            # a hole in the log is reported, never skipped over
+            # a hole in the log is reported, never skipped
             "auto.offset.reset": "error",
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
@@ -63,16 +63,16 @@ def consumer_config(settings: Settings) -> dict[str, Any]:
 
 
 class PartitionFault(NamedTuple):
-    """A partition that can't go on without leaving messages out."""
+    """A partition that can't go on without skipping messages."""
 
     partition: int
     offset: int
-    """The next offset that was wanted."""
+    """The offset that was to be read next."""
     text: str
 
 
 class OffsetGap(NamedTuple):
-    """Offsets that were gone from the log when they were to be read: from `start` up to, not including, `end`."""
+    """Offsets that were removed from the log before they were read: from `start` to `end`, without `end`."""
 
     partition: int
     start: int
@@ -85,7 +85,7 @@ class PartitionState(NamedTuple):
     position: int
     """The next offset to read."""
     high: int
-    """The log's end (high watermark), or -1 where it is not known yet."""
+    """The log's end (high watermark), or -1 if it is not known yet."""
 
 
 class PartitionConsumer:
@@ -109,19 +109,19 @@ class PartitionConsumer:
         self._consumer.incremental_assign([self._at(partition, offset) for partition, offset in offsets.items()])
 
     def unassign(self, partitions: Iterable[int]) -> None:
-        """Stop reading these; what of them was fetched and not consumed is dropped. Others are ignored."""
+        """Stop reading these. What was fetched and not consumed is dropped. Unassigned partitions are ignored."""
         mine = [partition for partition in partitions if self._starts.pop(partition, None) is not None]
         if mine:
             self._consumer.incremental_unassign([self._at(partition) for partition in mine])
             self._gaps = [gap for gap in self._gaps if gap.partition not in mine]
 
-    def consume(self, most: int, timeout: float) -> list[Message]:
-        """Up to `most` messages, waiting at most `timeout` seconds for them. Raises WorkerError.
+    def consume(self, limit: int, timeout: float) -> list[Message]:
+        """Return up to `limit` messages, after `timeout` seconds at most. Raises WorkerError.
 
-        A partition with a hole in its log is unassigned; `take_faults` tells of it.
+        A partition with a hole in its log is unassigned, and `take_faults` returns its fault.
         """
         messages = []
-        for message in self._consumer.consume(most, timeout):
+        for message in self._consumer.consume(limit, timeout):
             error = message.error()
             if error is None:
                 messages.append(_convert(message))
@@ -130,17 +130,17 @@ class PartitionConsumer:
         return messages
 
     def take_faults(self) -> list[PartitionFault]:
-        """The partitions that stopped since this was last asked."""
+        """Return the partitions that stopped since the last call."""
         faults, self._faults = self._faults, []
         return faults
 
     def take_gaps(self) -> list[OffsetGap]:
-        """What was jumped over since this was last asked."""
+        """Return what was skipped since the last call."""
         gaps, self._gaps = self._gaps, []
         return gaps
 
     def states(self) -> dict[int, PartitionState]:
-        """How far each assigned partition has been read, as far as the client knows without asking the broker."""
+        """Return how far each assigned partition has been read. The broker is not asked."""
         states = {}
         for at in self._consumer.position([self._at(partition) for partition in self._starts]):
             position = at.offset if at.offset >= 0 else self._starts[at.partition]
@@ -155,19 +155,19 @@ class PartitionConsumer:
         partition = message.partition()
         if is_fatal(error):
             raise WorkerError(f"Kafka consumer: {error.str()}")
-        if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:  # librdkafka would say so once, and try on for ever
+        if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:  # librdkafka reports it once, and retries for ever
             raise WorkerError(f"topic {self._topic} can't be read: {error.str()}")
         if error.code() in _STOPPING_ERRORS and partition in self._starts:
             if not self._jump(partition, error):
                 self._faults.append(self._fault(partition, error))
                 self.unassign([partition])
         else:
-            # librdkafka goes on trying by itself
+            # librdkafka retries by itself
             log.warning("Kafka consumer", error=error.str(), topic=message.topic(), partition=partition)
 
     def _jump(self, partition: int, error: KafkaError) -> bool:
-        """Go on at the log's beginning or end where that was asked for and the log is cut; False where not."""
-        if self._on_gap is OnOffsetGap.STOP or error.code() not in _CUT:
+        """Go on at the log's beginning or end if the settings say so and the log was cut. Return whether it goes on."""
+        if self._on_gap is OnOffsetGap.STOP or error.code() not in _TRUNCATED:
             return False
         wanted = self.states()[partition].position
         try:
@@ -176,7 +176,7 @@ class PartitionConsumer:
             log.warning("Kafka consumer", error=problem.args[0].str(), partition=partition)
             return False
         there = low if self._on_gap is OnOffsetGap.EARLIEST else high
-        if there < wanted:  # a log that ends before: going back would read anew what others have recorded
+        if there < wanted:  # the log ends before: going back would read again what is recorded
             return False
         log.error("offsets skipped: they are gone from the log", partition=partition, wanted=wanted, going_on_at=there)
         self._metrics.offsets_skipped.labels(partition).inc(there - wanted)
@@ -187,7 +187,7 @@ class PartitionConsumer:
 
     def _fault(self, partition: int, error: KafkaError) -> PartitionFault:
         wanted = self.states()[partition].position
-        way_on = ""
+        advice = ""
         try:
             low, high = self._consumer.get_watermark_offsets(self._at(partition), timeout=_WATERMARK_TIMEOUT)
         except KafkaException as problem:
@@ -197,10 +197,10 @@ class PartitionConsumer:
                 f"the log holds offsets {low} to {high - 1}" if high > low else f"the log is empty, next offset {high}"
             )
             if wanted < low:
-                way_on = "; on_offset_gap says where to go on without what is gone"
+                advice = "; on_offset_gap says where to go on without what is gone"
             elif wanted > high:
-                way_on = "; recording-worker rewind sets the group back to what is there"
-        text = f"partition {partition} stopped: offset {wanted} is to be read next, but {holds} ({error.str()}){way_on}"
+                advice = "; recording-worker rewind sets the group back to what is there"
+        text = f"partition {partition} stopped: offset {wanted} comes next, but {holds} ({error.str()}){advice}"
         return PartitionFault(partition, wanted, text)
 
     def _at(self, partition: int, offset: int = 0) -> TopicPartition:
@@ -208,12 +208,12 @@ class PartitionConsumer:
 
 
 _raw_headers = methodcaller("headers")
-"""`message.headers()` by way of a call whose result the interpreter checks. confluent-kafka 2.16 returns a list with a
-null pointer in it where a header's name is no UTF-8; called directly, in a loop that is warm, that ends the process."""
+"""`message.headers()` through a call whose result the interpreter checks. If a header's name is no UTF-8,
+confluent-kafka 2.16 returns a list with a null pointer in it; called directly in a warm loop, that ends the process."""
 
 
 def headers_of(message: Any) -> Headers:
-    """A record's headers; none where the name of one is no UTF-8, for then the client gives none of them."""
+    """Return a record's headers; none if the name of one is no UTF-8, because then the client gives none of them."""
     try:
         return [(key, value or b"") for key, value in _raw_headers(message) or ()]
     except SystemError:
@@ -221,7 +221,7 @@ def headers_of(message: Any) -> Headers:
 
 
 def _convert(message: Any) -> Message:
-    """A record as the pipeline takes it. (Any: by its stubs a record may lack a partition and an offset.)"""
+    """Make the pipeline's message of a record. (Any: by the stubs a record may lack a partition and an offset.)"""
     kind, timestamp = message.timestamp()
     return Message(
         message.partition(),

@@ -1,7 +1,7 @@
-"""EmbeddedBroker: librdkafka's mock cluster, for the demo and the tests, on a real TCP port.
+"""EmbeddedBroker: librdkafka's mock cluster on a real TCP port, for the demo and the tests.
 
-It comes with the confluent-kafka wheel and needs no install. It keeps 5 MiB a partition and drops the
-oldest silently, so a producer has to wait for its consumers; and its transactions mean nothing.
+It comes with the confluent-kafka wheel and needs no install. It keeps 5 MiB per partition and silently drops the
+oldest messages, so a producer has to wait for its consumers. It accepts transactions, but they have no effect.
 """
 
 import ctypes
@@ -20,8 +20,8 @@ ALL_BROKERS = -1
 
 _PRODUCER = 0
 _ERROR_TEXT_BYTES = 512
-_ORDER_SECONDS = 0.005
-"""Between two orders to the cluster: it may miss one that comes right after another, and finds it a second later."""
+_ORDER_INTERVAL = 0.005
+"""Seconds between two orders to the cluster. If they are closer, it may carry out the second a second later."""
 
 
 class EmbeddedBroker:
@@ -48,9 +48,9 @@ class EmbeddedBroker:
         self.close()
 
     def close(self) -> None:
-        """Stop the brokers; what they held is gone."""
+        """Stop the brokers. What they held is lost."""
         if self._cluster:
-            time.sleep(_ORDER_SECONDS)
+            time.sleep(_ORDER_INTERVAL)
             self._lib.rd_kafka_mock_cluster_destroy(self._cluster)
             self._lib.rd_kafka_destroy(self._client)
             self._cluster = None
@@ -59,37 +59,38 @@ class EmbeddedBroker:
         self._order(self._lib.rd_kafka_mock_topic_create, name.encode(), partitions, replication)
 
     def push_request_errors(self, api_key: int, errors: Sequence[int]) -> None:
-        """Fail the next requests of a kind (Kafka's API key: 0 Produce, 1 Fetch, 8 OffsetCommit, …), one error each.
+        """Fail the next requests of a kind, each with one of the errors.
 
-        Errors are Kafka's codes; -195 (`_TRANSPORT`) makes the broker close the connection.
+        `api_key` is Kafka's (0 Produce, 1 Fetch, 8 OffsetCommit, …). `errors` are Kafka's codes; -195 (`_TRANSPORT`)
+        makes the broker close the connection.
         """
         codes = (ctypes.c_int * len(errors))(*errors)
         self._lib.rd_kafka_mock_push_request_errors_array(self._cluster, api_key, len(errors), codes)
 
     def forbid(self, api_key: int) -> None:
-        """Be a broker that does not know a kind of request (22 InitProducerId: one without transactions)."""
+        """Behave like a broker that does not know a kind of request (22 InitProducerId: without transactions)."""
         self._order(self._lib.rd_kafka_mock_set_apiversion, api_key, -1, -1)
 
     def set_down(self, broker: int = ALL_BROKERS) -> None:
-        """Drop the connections of a broker and take no new ones."""
+        """Drop the connections of a broker, and refuse new ones."""
         self._order(self._lib.rd_kafka_mock_broker_set_down, broker)
 
     def set_up(self, broker: int = ALL_BROKERS) -> None:
         self._order(self._lib.rd_kafka_mock_broker_set_up, broker)
 
     def _order(self, function: Callable[..., int], *arguments: bytes | int) -> None:
-        time.sleep(_ORDER_SECONDS)
+        time.sleep(_ORDER_INTERVAL)
         if code := function(self._cluster, *arguments):
             raise WorkerError(f"embedded broker: {self._lib.rd_kafka_err2str(code).decode()}")
 
 
 def _librdkafka() -> ctypes.CDLL:
-    """The librdkafka that confluent-kafka runs on: the one bundled in its wheel, else the system's."""
+    """Load the librdkafka that confluent-kafka runs on: the one in its wheel, or else the system's."""
     site = Path(confluent_kafka.__file__).parent
     bundled = [*site.parent.glob("confluent_kafka.libs/librdkafka*"), *site.glob(".dylibs/librdkafka*")]
     name = str(bundled[0]) if bundled else ctypes.util.find_library("rdkafka")
     if name is None:
-        raise WorkerError("embedded broker: librdkafka not found beside confluent-kafka, nor on the system")
+        raise WorkerError("embedded broker: librdkafka is not in confluent-kafka's wheel and not on the system")
     lib = ctypes.CDLL(name)
     pointer, integer, text = ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p
     signatures: dict[str, tuple[type | None, list[type]]] = {

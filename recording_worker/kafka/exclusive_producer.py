@@ -9,7 +9,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from recording_worker.errors import BootError, WorkerError
 from recording_worker.kafka.clients import QUIET_LOGGER, as_config_error
-from recording_worker.kafka.transactions import PURGED, transactional_config, until_decided
+from recording_worker.kafka.transactions import PURGED, retry_until_decided, transactional_config
 from recording_worker.messages import Headers
 from recording_worker.settings.model import Delivery, Settings
 
@@ -78,7 +78,7 @@ class ExclusiveProducer:
         What it has committed is committed now, and nothing comes later. Raises BootError.
         """
         try:
-            until_decided(self._producer.init_transactions, self._waiting)
+            retry_until_decided(self._producer.init_transactions, self._waiting)
         except KafkaException as problem:
             raise BootError(f"Kafka transactions can't be used: {problem.args[0].str()}") from problem
 
@@ -95,7 +95,7 @@ class ExclusiveProducer:
             self._producer.begin_transaction()
             yield Transaction(self._producer)
             # if the answer to a commit is lost, it is asked for again; the commit may have happened, so never abort
-            until_decided(self._producer.commit_transaction, self._waiting)
+            retry_until_decided(self._producer.commit_transaction, self._waiting)
         except KafkaException as problem:
             error = problem.args[0]
             self._abort(error)
@@ -110,7 +110,7 @@ class ExclusiveProducer:
     def _abort(self, cause: KafkaError | None) -> None:
         """Abort the transaction. Raises FencedError, WorkerError if the producer is of no more use."""
         try:
-            until_decided(self._producer.abort_transaction, self._waiting)
+            retry_until_decided(self._producer.abort_transaction, self._waiting)
         except KafkaException as problem:
             error = problem.args[0]
             codes = {error.code()} if cause is None else {error.code(), cause.code()}

@@ -1,4 +1,4 @@
-"""Feeder: puts messages into a topic as they are, no faster than asked, or than a group gets on with them."""
+"""Feeder: sends messages to a topic, at a given rate, or as fast as a consumer group commits them."""
 
 import time
 from collections import Counter, defaultdict, deque
@@ -15,23 +15,23 @@ from recording_worker.settings.model import Settings
 
 MIB = 1024 * 1024
 
-LARGEST_FOLLOWED = 2 * MIB
-"""Bytes of the largest message that is sent while a group is followed: the embedded broker loses larger ones."""
+MAX_FOLLOWED_BYTES = 2 * MIB
+"""Size of the largest message that is sent while a group is followed. The embedded broker loses larger ones."""
 
-_MOST_OUTSTANDING = 4 * MIB
-"""Bytes a partition may hold that the group has not committed: the embedded broker keeps 5 MiB."""
+_MAX_OUTSTANDING_BYTES = 4 * MIB
+"""Bytes that a partition may hold which the group has not committed. The embedded broker keeps 5 MiB."""
 _RECORD_OVERHEAD = 100
-_LOOK_EVERY = 0.1
-_PATIENCE = 30.0
-"""Seconds without an answer about a group's offsets after which it is given up."""
-_STALLED = 300.0
-"""Seconds without a commit of a group that has messages to read after which it is given up."""
+_POLL_INTERVAL = 0.1
+_ANSWER_TIMEOUT = 30.0
+"""Seconds without an answer about the group's offsets, after which `look` fails."""
+_COMMIT_TIMEOUT = 300.0
+"""Seconds without a commit by a group that has messages to read, after which `look` fails."""
 
 
 class Feeder:
-    """Sends messages to `settings.topic`, their key deciding the partition as Java clients do it.
+    """Sends messages to `settings.topic`. The key decides the partition, as with Java clients.
 
-    `rate` is in messages a second. With `follow` a message waits while the group has too much before it.
+    `rate` is in messages per second. With `follow` a message waits while the group has not committed too many bytes.
     """
 
     def __init__(self, settings: Settings, *, rate: float | None = None, follow: "GroupFollower | None" = None) -> None:
@@ -46,13 +46,13 @@ class Feeder:
         self._started = time.monotonic()
         self._unacknowledged = 0
         self.sent = 0
-        """Messages handed over to be sent."""
+        """Messages that were handed over to be sent."""
         self.acknowledged = 0
         self.failures: Counter[str] = Counter()
-        """Messages the broker did not take, by why."""
+        """Messages that the broker refused, by the reason."""
 
     def send(self, message: Message) -> None:
-        """Send a message when it may be. Raises WorkerError where it is too large for a group to be followed."""
+        """Send a message as soon as rate and group allow. Raises WorkerError if it is too large to follow a group."""
         size = _size(message)
         if self._rate is not None:
             self._serve_until(self._started + self.sent / self._rate)
@@ -88,10 +88,10 @@ class Feeder:
             self._producer.poll(min(left, 0.1))
 
     def _wait_for_group(self, group: "GroupFollower", size: int) -> None:
-        if size > LARGEST_FOLLOWED:
+        if size > MAX_FOLLOWED_BYTES:
             raise WorkerError(
                 f"a message of {size:,} bytes is too large to be sent while a group is followed"
-                f" (at most {LARGEST_FOLLOWED:,})"
+                f" (at most {MAX_FOLLOWED_BYTES:,})"
             )
         while not group.has_room(self._unacknowledged + size):
             self._producer.poll(0.02)
@@ -115,7 +115,7 @@ class Feeder:
 
 
 class GroupFollower:
-    """How much of what was sent a consumer group has not committed yet."""
+    """Knows how many of the sent bytes a consumer group has not committed yet."""
 
     def __init__(self, settings: Settings, group: str) -> None:
         config = consumer_config(settings.model_copy(update={"group_id": group})) | {"error_cb": lambda _: None}
@@ -131,14 +131,14 @@ class GroupFollower:
         self._looked = self._seen = self._moved = time.monotonic()
 
     def add(self, partition: int, offset: int, size: int) -> None:
-        """A message is in the topic."""
+        """Note that a message is in the topic."""
         self._moved = time.monotonic()
         self._sent[partition].append((offset, size))
         self._outstanding[partition] += size
 
     def has_room(self, size: int) -> bool:
-        """Whether every partition can take this many bytes more."""
-        return max(self._outstanding.values(), default=0) + size <= _MOST_OUTSTANDING
+        """Return whether every partition can take this many more bytes."""
+        return max(self._outstanding.values(), default=0) + size <= _MAX_OUTSTANDING_BYTES
 
     @property
     def is_done(self) -> bool:
@@ -146,26 +146,26 @@ class GroupFollower:
         return not any(self._sent.values())
 
     def look(self) -> None:
-        """Ask for the group's committed offsets, if the last look is not too recent.
+        """Ask for the group's committed offsets, unless that was done a moment ago.
 
-        Raises WorkerError when they can't be had, or don't move, for too long.
+        Raises WorkerError if there was no answer, or no commit, for too long.
         """
         now = time.monotonic()
-        if now - self._looked < _LOOK_EVERY:
+        if now - self._looked < _POLL_INTERVAL:
             return
         self._looked = now
         wanted = [TopicPartition(self._topic, partition) for partition, sent in self._sent.items() if sent]
         try:
             committed = self._consumer.committed(wanted, timeout=5) if wanted else []
         except KafkaException as problem:
-            if now - self._seen > _PATIENCE:
+            if now - self._seen > _ANSWER_TIMEOUT:
                 raise WorkerError(f"can't read the offsets of group {self._group}: {problem.args[0].str()}") from None
             return
         self._seen = now
         for found in committed:
             self._forget_below(found.partition, found.offset)
-        if wanted and now - self._moved > _STALLED:
-            raise WorkerError(f"group {self._group} has committed nothing for {_STALLED:.0f} s")
+        if wanted and now - self._moved > _COMMIT_TIMEOUT:
+            raise WorkerError(f"group {self._group} has committed nothing for {_COMMIT_TIMEOUT:.0f} s")
 
     def close(self) -> None:
         self._consumer.close()

@@ -18,35 +18,36 @@ from recording_worker.settings.model import Delivery, Settings
 log = structlog.get_logger()
 
 _QUEUE_KIB = 64 * 1024
-_LARGEST_MESSAGE = 100 * 1024 * 1024
-_MAKING_SECONDS = 2.0
-"""What brokers that make missing topics get to make one."""
+_MAX_MESSAGE_BYTES = 100 * 1024 * 1024
+_TOPIC_CREATION_TIMEOUT = 2.0
+"""Seconds that brokers which create missing topics get to create one."""
 
 _OUTPUTS = ("metadata_topic", "console_logs_topic", "warnings_topic", "dlq_topic", "overflow_topic")
 
 
 def producer_config(settings: Settings) -> dict[str, Any]:
-    """The configuration of a worker's producer. Raises ConfigError."""
+    """Return the configuration of a worker's producer. Raises ConfigError."""
     return client_config(
         settings,
         "producer",
         defaults={
             "linger.ms": 5,
-            # the broker is the judge of what is too large: what came in must be able to go to the DLQ
-            "message.max.bytes": _LARGEST_MESSAGE,
+            # the broker decides what is too large: every message that came in must be able to go to the DLQ
+            "message.max.bytes": _MAX_MESSAGE_BYTES,
             "queue.buffering.max.kbytes": _QUEUE_KIB,
-            # gives up, with a reason, before the worker is held for stuck
+            # gives up, with a reason, before the worker counts as stuck
             "message.timeout.ms": max(1_000, round(settings.progress_deadline * 750)),
         },
-        # at_least_once is also for brokers that know no producer ids
+        # at_least_once is also for brokers that don't know producer ids
         ours={"enable.idempotence": settings.delivery is Delivery.EXACTLY_ONCE, "acks": "all"},
     )
 
 
 def check_outputs(settings: Settings, timeout: float) -> None:
-    """Whether the topics a worker writes to are there, or are made by the brokers. Raises BootError, ConfigError.
+    """Check that the topics that a worker writes to exist, or that the brokers create them.
 
-    Rights to write to one show only once it is written to; a topic that may not even be asked about is told of.
+    A missing right to write shows only at the first write, but a missing right to describe a topic shows here.
+    Raises BootError and ConfigError.
     """
     names = [*_OUTPUTS, *(["backfill_topic"] if settings.lag_shed_after is not None else [])]
     try:
@@ -67,8 +68,8 @@ def check_outputs(settings: Settings, timeout: float) -> None:
 
 
 def _topic_error(producer: Producer, topic: str, timeout: float) -> KafkaError | None:
-    """What is wrong with a topic. Asked about a missing one, brokers may make it, and say so a moment later."""
-    deadline = time.monotonic() + _MAKING_SECONDS
+    """Return what is wrong with a topic, or None. The question may make brokers create it, which takes a moment."""
+    deadline = time.monotonic() + _TOPIC_CREATION_TIMEOUT
     while True:
         error: KafkaError | None = producer.list_topics(topic, timeout=timeout).topics[topic].error
         if error is None or error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART or time.monotonic() > deadline:
@@ -84,7 +85,7 @@ class Failure(NamedTuple):
 
 
 class RecordProducer:
-    """Produces the records of a flush. Its queue is bounded; a full one makes `send` wait."""
+    """Produces the records of a flush. Its queue is bounded: `send` waits while it is full."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         try:
@@ -94,13 +95,13 @@ class RecordProducer:
         self._metrics = metrics
 
     def send(self, records: Sequence[OutputRecord]) -> None:
-        """Produce the records and wait for every acknowledgement. Raises FlushError naming topic and error.
+        """Produce the records and wait for every acknowledgement. Raises FlushError, which names topic and error.
 
-        A record that its topic never takes, being too large, is left out, logged and counted: the sender of a
-        message could otherwise make its partition stand still for ever (ids and console messages have no bound).
+        A record that is too large for its topic is left out, logged and counted. Otherwise the sender of a message
+        could stop its partition for ever: ids and console messages have no bound.
         """
         failures = self._send(records)
-        # a broker refuses the whole set of records it gets at once: which of them it is about shows when each is alone
+        # a broker refuses all records that it gets at once; sent alone, each shows whether it is too large
         for record in take_too_large(failures):
             alone = self._send([record])
             if take_too_large(alone):
@@ -117,13 +118,13 @@ class RecordProducer:
         failures: list[Failure] = []
         for record in records:
             produce(self._producer, record, failures)
-        # no time-out of its own: each record ends as acknowledged or failed within message.timeout.ms
+        # needs no time-out: each record is acknowledged or fails within message.timeout.ms
         self._producer.flush()
         return failures
 
 
 def produce(producer: Producer, record: OutputRecord, failures: list[Failure]) -> None:
-    """Hand a record to the producer, waiting while its queue is full; a failure, also a later one, is noted."""
+    """Hand a record to the producer, and wait while its queue is full. Failures, also later ones, go to `failures`."""
 
     def on_delivery(error: KafkaError | None, _message: KafkaMessage) -> None:
         if error is not None:
@@ -149,7 +150,7 @@ def produce(producer: Producer, record: OutputRecord, failures: list[Failure]) -
 
 
 def take_too_large(failures: list[Failure]) -> list[OutputRecord]:
-    """Take out of the failures the records that were refused for their size."""
+    """Remove the records that were refused for their size from the failures, and return them."""
     found = [failure for failure in failures if failure.error.code() == KafkaError.MSG_SIZE_TOO_LARGE]
     failures[:] = [failure for failure in failures if failure.error.code() != KafkaError.MSG_SIZE_TOO_LARGE]
     return [failure.record for failure in found]

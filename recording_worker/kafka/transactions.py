@@ -1,17 +1,17 @@
 """TransactionalProducer: output records and source offsets in one Kafka transaction, all or nothing.
 
-What each error calls for is written in librdkafka's manual ("Transactional producer"): an error is fatal, or has the
-transaction aborted, or lets the same call be made again.
+librdkafka's manual ("Transactional producer") says what to do about each error: a fatal one ends the producer, one that
+requires an abort ends the transaction, and after a retriable one the same call is made again.
 """
 
 import math
 import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, stop_never
 
 from recording_worker.errors import BootError, FlushError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, is_fatal
@@ -23,13 +23,13 @@ from recording_worker.settings.model import Settings
 
 log = structlog.get_logger()
 
-_CALL_SECONDS = 5.0
-"""How long a call waits before it is made again; it then goes on with what it began. The manual would rather have it
-wait until it is decided, without a word to anybody meanwhile."""
+_CALL_TIMEOUT = 5.0
+"""Seconds that a call waits before it is made again; it then goes on with what it began. The manual advises to let it
+wait until it is decided, but meanwhile nobody would know that it waits."""
 
 _DEFAULTS = {
-    # with its last connection lost, librdkafka would forget its brokers and begin from bootstrap.servers again; offsets
-    # on their way into a transaction then wait for a forgotten one, for ever (librdkafka 2.16; issues 5456 and 5511)
+    # after its last connection is lost, librdkafka would forget its brokers and begin from bootstrap.servers again;
+    # offsets on their way into a transaction then wait for a forgotten broker, for ever (2.16; issues 5456 and 5511)
     "metadata.recovery.strategy": "none",
 }
 
@@ -44,7 +44,7 @@ _STALE_MEMBERSHIP = frozenset(
 )
 """The group has moved on since the membership was learned."""
 
-_HOPELESS = frozenset(
+_PERMANENT = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -56,16 +56,16 @@ _HOPELESS = frozenset(
         KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
     }
 )
-"""Errors that another try does not mend."""
+"""Errors that another transaction would meet too."""
 
 PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001
-"""What the other records of an aborted transaction end with."""
+"""The errors that the other records of an aborted transaction end with."""
 
 
 def transactional_config(settings: Settings, transactional_id: str) -> dict[str, Any]:
-    """The configuration of a transactional producer. Raises ConfigError."""
+    """Return the configuration of a transactional producer. Raises ConfigError."""
     config = {**_DEFAULTS, **producer_config(settings), "transactional.id": transactional_id}
-    # within a transaction a record has as long as the transaction
+    # in a transaction, a record has as much time as the transaction
     if "message.timeout.ms" not in {**settings.kafka, **settings.kafka_producer}:
         del config["message.timeout.ms"]
     return config
@@ -82,7 +82,10 @@ class Aborted(NamedTuple):
 
 
 class TransactionalProducer:
-    """One worker's producer. Its transactional id is no other's: whoever comes later with the same id fences it."""
+    """One worker's producer.
+
+    Each worker has its own transactional id; a later producer with the same id fences this one.
+    """
 
     def __init__(self, settings: Settings, transactional_id: str, metrics: Metrics) -> None:
         self._id = transactional_id
@@ -94,12 +97,12 @@ class TransactionalProducer:
             raise as_config_error(problem) from problem
 
     def begin(self, waiting: Callable[[], None] = lambda: None) -> None:
-        """Fence whoever had the transactional id before, and abort what they left open.
+        """Fence the producer that had the transactional id before, and abort its open transaction.
 
-        Waits for the broker as long as it takes; `waiting` is called every few seconds. Raises BootError.
+        Waits for the broker as long as it takes, and calls `waiting` every few seconds. Raises BootError.
         """
         try:
-            until_decided(self._producer.init_transactions, waiting)
+            retry_until_decided(self._producer.init_transactions, waiting)
         except KafkaException as problem:
             raise _no_transactions(self._id, problem.args[0]) from problem
 
@@ -125,7 +128,7 @@ class TransactionalProducer:
                 left, suspects = self._narrow_down(left, suspects, too_large)
             elif not refused:
                 return Aborted(error.name(), error.str(), error.code() in _STALE_MEMBERSHIP)
-            # what was refused leaves a gap in the sequence numbers: the next transaction may be aborted for it, once
+            # a refused record leaves a gap in the sequence numbers, for which the next transaction may be aborted once
             refused = bool(too_large)
 
     def _attempt(
@@ -136,7 +139,7 @@ class TransactionalProducer:
         membership: bytes,
         failures: list[Failure],
     ) -> KafkaError | None:
-        """One transaction; `suspects` are sent one by one, small ones first. Why it was aborted, or None."""
+        """Make one transaction, and return why it was aborted, or None. `suspects` go one by one, small ones first."""
         try:
             self._producer.begin_transaction()
             for record in sorted(suspects, key=_size):
@@ -147,9 +150,11 @@ class TransactionalProducer:
             self._producer.poll(0)
             if failures:
                 return self._abort(failures[0].error, failures)
-            until_decided(lambda timeout: self._producer.send_offsets_to_transaction(offsets, membership, timeout))
-            # a commit whose answer is lost is asked about again, never aborted: it may have happened
-            until_decided(self._producer.commit_transaction)
+            retry_until_decided(
+                lambda timeout: self._producer.send_offsets_to_transaction(offsets, membership, timeout)
+            )
+            # a commit whose answer is lost is asked for again, never aborted: it may have happened
+            retry_until_decided(self._producer.commit_transaction)
         except KafkaException as problem:
             error = problem.args[0]
             if is_fatal(error):
@@ -160,9 +165,10 @@ class TransactionalProducer:
     def _narrow_down(
         self, left: list[OutputRecord], suspects: list[OutputRecord], too_large: list[OutputRecord]
     ) -> tuple[list[OutputRecord], list[OutputRecord]]:
-        """What to send next after some were refused for their size: the records, and those to be sent one by one.
+        """Return what to send after some records were refused for their size: the rest, and those to send one by one.
 
-        A broker refuses all that it gets at once. One that was refused alone is left out, and whatever is no smaller.
+        A broker refuses all records that it gets at once. A record that was refused alone is left out, and so are the
+        suspects for its topic that are no smaller.
         """
         alone = {id(record) for record in suspects}
         refused = [record for record in too_large if id(record) in alone]
@@ -179,57 +185,67 @@ class TransactionalProducer:
         return left, remaining
 
     def _abort(self, error: KafkaError, failures: Sequence[Failure]) -> KafkaError:
-        """Abort the transaction; returns why: the error of the record that was at fault, or else what the call said."""
+        """Abort the transaction. Return why: the error of the record at fault, or else the call's error."""
         try:
-            until_decided(self._producer.abort_transaction)
+            retry_until_decided(self._producer.abort_transaction)
         except KafkaException as problem:
             raise FlushError(f"Kafka transaction can't be aborted: {problem.args[0].str()}") from problem
         failure = next((failure for failure in failures if failure.error.code() not in PURGED), None)
         where = "" if failure is None else f"topic {failure.record.topic}: "
         cause = error if failure is None else failure.error
-        if is_fatal(cause) or cause.code() in _HOPELESS:
+        if is_fatal(cause) or cause.code() in _PERMANENT:
             raise FlushError(f"Kafka transaction failed: {where}{cause.str()}")
         return cause
 
 
 def can_transact(settings: Settings, timeout: float) -> bool:
-    """Whether the brokers do transactions. Raises BootError where they can't be asked, ConfigError."""
+    """Return whether the brokers support transactions. Raises BootError if they can't be asked, and ConfigError."""
     transactional_id = f"{settings.group_id}/probe-{random.getrandbits(64):016x}"
     try:
         producer = Producer(transactional_config(settings, transactional_id), logger=LIBRDKAFKA_LOGGER)
     except KafkaException as problem:
         raise as_config_error(problem) from problem
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            producer.init_transactions(_CALL_SECONDS)
-        except KafkaException as problem:
-            error = problem.args[0]
-            if error.code() == KafkaError._UNSUPPORTED_FEATURE:  # noqa: SLF001
-                return False
-            if not error.retriable() or time.monotonic() > deadline:
-                raise _no_transactions(transactional_id, error) from problem
-        else:
-            return True
+    try:
+        retry_until_decided(producer.init_transactions, timeout=timeout)
+    except KafkaException as problem:
+        error = problem.args[0]
+        if error.code() == KafkaError._UNSUPPORTED_FEATURE:  # noqa: SLF001
+            return False
+        raise _no_transactions(transactional_id, error) from problem
+    return True
 
 
 def _no_transactions(transactional_id: str, error: KafkaError) -> BootError:
     return BootError(f"Kafka transactions can't be used under the transactional id {transactional_id}: {error.str()}")
 
 
-def until_decided(call: Callable[[float], Any], waiting: Callable[[], None] = lambda: None) -> None:
-    """Make a call until it is neither too early nor timed out. Raises KafkaException."""
-    while True:
-        try:
-            call(_CALL_SECONDS)
-        except KafkaException as problem:
-            error = problem.args[0]
-            if not error.retriable() or is_fatal(error):
-                raise
-            log.warning("Kafka transaction: waiting for the broker", error=error.str())
-            waiting()
-        else:
-            return
+def retry_until_decided(
+    call: Callable[[float], Any], waiting: Callable[[], None] = lambda: None, *, timeout: float | None = None
+) -> None:
+    """Make a call again while its error is retriable, for `timeout` seconds or without an end. Raises KafkaException.
+
+    `call` takes the seconds that it may wait. `waiting` is called before each further call.
+    """
+
+    def before_retry(state: RetryCallState) -> None:
+        assert state.outcome is not None
+        log.warning("Kafka transaction: waiting for the broker", error=str(state.outcome.exception()))
+        waiting()
+
+    retrying = Retrying(
+        retry=retry_if_exception(_is_retriable),
+        stop=stop_never if timeout is None else stop_after_delay(timeout),
+        before_sleep=before_retry,
+        reraise=True,
+    )
+    retrying(call, _CALL_TIMEOUT if timeout is None else min(_CALL_TIMEOUT, timeout))
+
+
+def _is_retriable(problem: BaseException) -> bool:
+    if not isinstance(problem, KafkaException):
+        return False
+    error = problem.args[0]
+    return bool(error.retriable()) and not is_fatal(error)
 
 
 def _size(record: OutputRecord) -> int:

@@ -21,8 +21,9 @@ log = structlog.get_logger()
 Command = tuple[str | int, ...]
 
 MAX_SESSION_ID_LENGTH = 256
-"""Characters. The clients' ids have 36. Longer ones are neither remembered nor sent to Redis."""
+"""Characters. The clients' ids have 36. Longer ones are not remembered, and not sent to Redis."""
 PROBE_BACKOFF = Backoff(first=1.0, longest=30.0)
+"""The pauses before Redis is probed."""
 _TIMEOUT = 0.5
 """Seconds to connect, and to get an answer."""
 _REFUSAL_LOG_INTERVAL = 60.0

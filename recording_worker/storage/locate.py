@@ -54,7 +54,7 @@ class Locator:
             elif parts.scheme == "file" and not parts.query:
                 yield from find_files([unquote(parts.path)])
             elif "://" in path:
-                raise ConfigError(f"{path}: neither a path nor s3://BUCKET/PREFIX")
+                raise ConfigError(f"{path}: not a path, and not s3://BUCKET/PREFIX")
             else:
                 yield from find_files([path])
 

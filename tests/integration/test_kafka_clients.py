@@ -175,7 +175,7 @@ def test_a_hole_is_a_fault_of_its_partition(send: Send, consumer: PartitionConsu
     assert [message.value for message in consume(consumer, 2, seconds=3)] == [b"c"]
     [fault] = consumer.take_faults()
     assert (fault.partition, fault.offset) == (0, 7)
-    assert fault.text.startswith("partition 0 stopped: offset 7 is to be read next, but the log holds offsets 0 to 1")
+    assert fault.text.startswith("partition 0 stopped: offset 7 comes next, but the log holds offsets 0 to 1")
     assert fault.text.endswith("; recording-worker rewind sets the group back to what is there")
     assert consumer.take_faults() == []
     assert consumer.states().keys() == {1}

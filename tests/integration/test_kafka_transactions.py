@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from recording_worker.errors import FlushError
+from recording_worker.errors import BootError, FlushError
 from recording_worker.formats.accounts import Account
 from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.group_member import GroupMember
@@ -224,6 +224,14 @@ def test_whether_brokers_do_transactions_can_be_asked(settings: Settings) -> Non
         broker.forbid(INIT_PRODUCER_ID)
         there = settings.model_copy(update={"bootstrap_servers": broker.bootstrap_servers})
         assert not can_transact(there, 10)
+
+
+def test_brokers_that_are_away_are_asked_for_transactions_for_a_limited_time() -> None:
+    with EmbeddedBroker() as broker:
+        settings = Settings(bootstrap_servers=broker.bootstrap_servers, group_id="group")
+        broker.set_down()
+        with pytest.raises(BootError, match="Kafka transactions can't be used under the transactional id group"):
+            can_transact(settings, 0.3)
 
 
 def test_an_undecided_transaction_holds_up_its_own_partition_alone(

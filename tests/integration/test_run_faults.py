@@ -49,9 +49,7 @@ def test_a_hole_in_the_log_stops_its_partition_and_no_other(
     service.wait_until_ready()
     wait_for(lambda: service.logged("partition 0 stopped"), "the hole to be reported")
     [report] = service.logged("partition 0 stopped")
-    assert re.match(
-        r"partition 0 stopped: offset 1 is to be read next, but the log holds offsets \d+ to 60", report["event"]
-    )
+    assert re.match(r"partition 0 stopped: offset 1 comes next, but the log holds offsets \d+ to 60", report["event"])
     assert report["event"].endswith("; on_offset_gap says where to go on without what is gone")
     wait_for(lambda: service.metric("partitions_stopped") == {"": 1.0}, "the metric")
     wait_for(lambda: traffic.committed() == traffic.ends() | {0: 1}, "the other partitions to go on")

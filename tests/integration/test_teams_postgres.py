@@ -59,7 +59,7 @@ def test_rows_that_can_not_be_used_are_named_and_the_others_used(postgres: Postg
         "team 1: its retention period is unknown: '7d'",
         "team 2: its token is not a text",
         "team 3: its token is not a text",
-        "team 4: its token is that of team 1 too",
+        "team 4: team 1 has the same token",
     ]
 
 

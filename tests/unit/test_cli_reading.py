@@ -61,7 +61,7 @@ def test_export_writes_a_sessions_events(folder: Path) -> None:
         ("blocks {}/nowhere", 2, "{}/nowhere: No such file or directory"),
         ("sessions s3://", 2, "s3:// is not s3://BUCKET or s3://BUCKET/KEY"),
         ("sessions s3://bucket/key?range=bytes=0-9", 2, "s3://bucket/key?range=bytes=0-9 is not s3://BUCKET or"),
-        ("sessions http://server/bucket", 2, "http://server/bucket: neither a path nor s3://BUCKET/PREFIX"),
+        ("sessions http://server/bucket", 2, "http://server/bucket: not a path, and not s3://BUCKET/PREFIX"),
         ("blocks", 2, "Missing argument 'PATH...'"),
         ("export {}", 2, "Missing option '--session'"),
     ],

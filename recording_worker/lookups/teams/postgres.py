@@ -76,9 +76,9 @@ def teams_of(rows: list[tuple[object, ...]]) -> Reading[dict[str, Team]]:
         elif not isinstance(token, str) or not token:
             problem = "its token is not a text"
         elif not isinstance(console_logs, bool | None):
-            problem = f"its capture_console_log_opt_in is neither true, false nor null: {console_logs!r}"
+            problem = f"its capture_console_log_opt_in is not true, false or null: {console_logs!r}"
         elif token in teams:
-            problem = f"its token is that of team {teams[token].id} too"
+            problem = f"team {teams[token].id} has the same token"
         else:
             known = isinstance(period, str) and period in RETENTION_DAYS
             if not known and period is not None:

@@ -33,7 +33,7 @@ class S3Storage:
         part_bytes: int = PART_BYTES,
         policy: RetryPolicy | None = None,
     ) -> None:
-        """`location` is the bucket, and the prefix of all keys in it. `policy` is that of the settings unless given."""
+        """`location` is the bucket, and the prefix of all keys in it. `policy` comes from the settings unless given."""
         self._location = location
         self._metrics = metrics
         self._policy = policy or RetryPolicy(settings.s3_retry_for)

@@ -17,8 +17,8 @@ S3Client = Any
 def connect(settings: Settings, connections: int) -> S3Client:
     """Return a client for up to `connections` requests at a time, with credentials as boto3 finds them.
 
-    It does not retry (`s3/retry.py` does) and adds no checksums. Those of writes are given as plain headers by
-    `s3/upload.py`, and servers that know no checksums ignore them. boto3 would send its own as trailers over https,
+    It does not retry (`s3/retry.py` does) and adds no checksums. `s3/upload.py` gives checksums as plain headers,
+    which servers without checksums ignore. boto3 would send its own as trailers over https,
     which such servers refuse. What is read has checksums of its own. Raises ConfigError.
     """
     config = Config(

@@ -22,7 +22,7 @@ class S3Files:
     """Batch files in S3, by their URLs."""
 
     def __init__(self, settings: Settings, policy: RetryPolicy | None = None) -> None:
-        """`policy` is that of the settings unless given."""
+        """`policy` comes from the settings unless given."""
         self._client = connect(settings, connections=MAX_CONCURRENT_READS)
         self._policy = policy or RetryPolicy(settings.s3_retry_for)
 

@@ -19,7 +19,7 @@ class S3Object:
 
 @dataclass(frozen=True, slots=True)
 class S3Upload:
-    """A multipart upload that was neither completed nor aborted."""
+    """A multipart upload that was not completed and not aborted."""
 
     location: S3Location
     upload_id: str
@@ -30,7 +30,7 @@ class S3Upload:
 def list_objects(client: S3Client, location: S3Location, policy: RetryPolicy) -> Iterator[S3Object]:
     """Yield the object of this key, and all objects below it as if it were a folder, sorted by key. Raises S3_ERRORS.
 
-    Each page has a retry budget of its own; that of the first page lasts `first_answer_for` at most.
+    Each page has a retry budget of its own; the first one lasts `first_answer_for` at most.
     """
     token: dict[str, str] = {}
     first = policy.within(min(policy.retry_for, policy.first_answer_for))

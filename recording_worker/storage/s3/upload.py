@@ -44,7 +44,7 @@ class Dialect:
     """The CRC-32 of each request's body, which the server compares."""
 
     def understood(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Return those of these headers, by boto3's names, that the server takes."""
+        """Return the headers that the server takes, by boto3's names."""
         return {
             name: value
             for name, value in headers.items()
@@ -231,7 +231,7 @@ class Upload:
         headers: Mapping[str, str],
         expected: str | None = None,
     ) -> Any:
-        """Send a request with those of the headers that the server understands. It is tried again if that may help."""
+        """Send a request with the headers that the server understands. It is tried again if that may help."""
         while True:
             sent = self._dialect.understood(headers)
             try:
