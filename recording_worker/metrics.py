@@ -88,8 +88,10 @@ class Metrics:
         self.unpack_failures = counter(
             "unpack_failures", "Events the client had packed that can't be unpacked, and are written as they came."
         )
-        self.session_bytes = BatchSummary(
-            f"{PREFIX}_session_bytes", "Size of a session's events in a poll, bytes of lines.", registry=self.registry
+        self.recorded_message_bytes = BatchSummary(
+            f"{PREFIX}_recorded_message_bytes",
+            "Size of what a message adds to its session, bytes of lines.",
+            registry=self.registry,
         )
         self.events_discarded = counter(
             "events_discarded", "Events taken out of a session batch again, by why.", "reason"

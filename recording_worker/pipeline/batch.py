@@ -125,6 +125,13 @@ class MessageBatch:
                 self.dispositions[row] = Disposition.HELD
                 self.reasons[row] = Reason.NONE
 
+    def ranges(self) -> dict[int, tuple[int, int]]:
+        """Return partition → its first offset, and the offset after its last one."""
+        # the last entry of a partition wins, and rows are in order
+        first = dict(zip(reversed(self.partitions), reversed(self.offsets), strict=True))
+        last = dict(zip(self.partitions, self.offsets, strict=True))
+        return {partition: (first[partition], offset + 1) for partition, offset in last.items()}
+
     def counts(self, row: int) -> bool:
         """Return whether the row counts. A row of a partition that has halted does not: it will be read again."""
         return self.dispositions[row] != Disposition.HELD
@@ -147,13 +154,11 @@ class MessageBatch:
 
     def advances(self) -> dict[int, Advance]:
         """Return how far each partition moves. Rows that don't count move none."""
-        # the last entry of a partition wins, and rows are in order
-        first = dict(zip(reversed(self.partitions), reversed(self.offsets), strict=True))
-        last = dict(zip(self.partitions, self.offsets, strict=True))
+        ranges = self.ranges()
         advances: dict[int, Advance] = {}
         for (number, disposition, _), rows in self.outcomes().items():
             if number not in advances:
-                advances[number] = Advance(first[number], last[number] + 1, Counter())
+                advances[number] = Advance(*ranges[number], Counter())
             advances[number].ended[disposition] += rows
         return advances
 

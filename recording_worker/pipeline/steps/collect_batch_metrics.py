@@ -33,11 +33,13 @@ class CollectBatchMetrics(Step):
 
     def _received(self, batch: MessageBatch) -> Counter[int]:
         """Return partition → messages that come for the first time."""
-        received: Counter[int] = Counter()
-        for partition, offset in zip(batch.partitions, batch.offsets, strict=True):
-            if offset >= self._next_offsets.get(partition, 0):
-                self._next_offsets[partition] = offset + 1
-                received[partition] += 1
+        received = Counter(batch.partitions)
+        for partition, (first, end) in batch.ranges().items():
+            new_from = self._next_offsets.get(partition, 0)
+            if first < new_from:
+                rows = zip(batch.partitions, batch.offsets, strict=True)
+                received[partition] = sum(1 for number, offset in rows if number == partition and offset >= new_from)
+            self._next_offsets[partition] = max(new_from, end)
         return received
 
     def forget(self, partitions: Collection[int]) -> None:

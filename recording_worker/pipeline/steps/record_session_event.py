@@ -1,7 +1,5 @@
 """record_session_event: each message's events into the block of its session."""
 
-from collections import Counter
-
 import structlog
 
 from recording_worker.metrics import Metrics
@@ -32,19 +30,19 @@ class RecordSessionEvent(Step):
         self._metrics.sessions_revoked.set(0)  # recording goes on
         events = 0
         discarded = session_batch.discarded_events
-        sizes: Counter[tuple[int, str]] = Counter()
+        sizes: list[int] = []
         for row in batch.ok_rows():
             team, retention = batch.teams[row], batch.retentions[row]
             assert team is not None
             assert retention is not None
             if session_batch.record(batch.partitions[row], batch.offsets[row], team, retention, decoded, row):
                 events += decoded.event_count(row)
-                sizes[team.id, decoded.session_id(row)] += decoded.line_bytes(row)
+                sizes.append(decoded.line_bytes(row))
             else:
                 text = "the session has more events in this batch than max_events_per_session_per_batch"
                 batch.end(row, Disposition.DROP, Reason.SESSION_EVENT_LIMIT, self.name, text)
         self._metrics.events.inc(events)
-        self._metrics.session_bytes.observe_all(sizes.values())
+        self._metrics.recorded_message_bytes.observe_all(sizes)
         if session_batch.discarded_events > discarded:
             reason = Reason.SESSION_EVENT_LIMIT.label
             self._metrics.events_discarded.labels(reason).inc(session_batch.discarded_events - discarded)

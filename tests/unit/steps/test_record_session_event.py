@@ -24,7 +24,7 @@ def obtained(rows: MessageBatch, max_events: int | None = None) -> MessageBatch:
     return rows
 
 
-def test_events_and_the_sizes_of_sessions_are_counted() -> None:
+def test_events_and_what_messages_add_to_their_sessions_are_counted() -> None:
     metrics = Metrics()
     rows = obtained(
         batch(
@@ -38,8 +38,8 @@ def test_events_and_the_sizes_of_sessions_are_counted() -> None:
     assert rows.session_batch is not None
     assert rows.session_batch.session_count == 2
     assert counted(metrics, "events_total") == 4
-    assert counted(metrics, "session_bytes_count") == 2
-    assert counted(metrics, "session_bytes_sum") == rows.session_batch.raw_bytes
+    assert counted(metrics, "recorded_message_bytes_count") == 3
+    assert counted(metrics, "recorded_message_bytes_sum") == rows.session_batch.raw_bytes
 
 
 def test_a_session_over_the_event_limit_is_dropped_and_what_was_recorded_of_it_is_counted() -> None:
