@@ -36,7 +36,7 @@ class Outcome:
     distinct_id: str | None = None
     lines: tuple[Line, ...] = ()
     timestamps: tuple[float, float] | None = None
-    """Also where the row was dropped for them."""
+    """Also if the row was dropped because of them."""
     console_logs: tuple[ConsoleLog, ...] = ()
 
     @property

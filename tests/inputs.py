@@ -50,7 +50,7 @@ Members = Mapping[str, str | None]
 
 
 def object_text(*members: Members) -> str:
-    """A JSON object; where several of `members` have a key, the last decides."""
+    """A JSON object; if several of `members` have the same key, the last counts."""
     merged = {key: text for group in members for key, text in group.items()}
     return pairs_text(*((key, text) for key, text in merged.items() if text is not None))
 

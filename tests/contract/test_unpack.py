@@ -1,4 +1,4 @@
-"""What the client packed (`"cv": "2024-10"`), written unpacked where that is asked for."""
+"""What the client packed (`"cv": "2024-10"`), written unpacked if that is wanted."""
 
 import json
 

@@ -41,7 +41,7 @@ class CommittedReader:
     def read_to_end(self, seconds: float) -> Iterator[KafkaMessage]:
         """All records that have come since, up to what is in the log now.
 
-        Raises TimeoutError where an open transaction, say, keeps them from being read for so long.
+        Raises TimeoutError if they can't be read for that long, for example because of an open transaction.
         """
         ends = {place: self._peeker.get_watermark_offsets(TopicPartition(*place), timeout=30)[1] for place in self._at}
         deadline = time.monotonic() + seconds
@@ -68,7 +68,7 @@ class CommittedReader:
 
 @dataclass(slots=True)
 class Findings:
-    """What is wrong; nothing where all is well."""
+    """What is wrong; empty if nothing is."""
 
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -84,14 +84,14 @@ class Findings:
 
 
 class Ledger:
-    """Holds each number against where it was to end: once in a block, in the DLQ or in the overflow, or nowhere."""
+    """Compares each number with where it must end: once in a block, in the DLQ or in the overflow, or nowhere."""
 
     def __init__(self, bootstrap_servers: str, metadata_topic: str, dlq_topic: str, overflow_topic: str) -> None:
         self._ends = {dlq_topic: Fate.DLQ, overflow_topic: Fate.REDIRECTED}
         self._reader = CommittedReader(bootstrap_servers, [metadata_topic, dlq_topic, overflow_topic])
         self._sent: dict[int, Sent] = {}
         self._seen: dict[int, str] = {}
-        """Number → where it was found first."""
+        """Number → where it was first found."""
 
     def check(self, sent: list[Sent], seconds: float) -> Findings:
         """Read on to the end, and find what is wrong with the numbers sent since the last check.

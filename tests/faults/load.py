@@ -77,7 +77,7 @@ class Load:
     def close(self) -> None:
         self._over.set()
         self._thread.join()
-        self._producer.purge()  # where the broker is away, closing would wait for it for ever
+        self._producer.purge()  # if the broker is away, closing would wait for it for ever
         self._producer.close()
 
     @property

@@ -44,7 +44,7 @@ class Host:
         self.keep()
 
     def keep(self) -> None:
-        """What an init system does: start it where it should run and does not."""
+        """Do what an init system does: start it if it should run and does not."""
         if self._process is not None and (code := self._process.poll()) is not None:
             self.exits.append(code)
             self._process = None
@@ -119,7 +119,7 @@ class Host:
 
 
 def signal_to(pid: int, number: int) -> None:
-    """Send a signal, where the process still is."""
+    """Send a signal, if the process still exists."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
 

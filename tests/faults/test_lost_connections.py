@@ -55,7 +55,7 @@ def test_transaction_goes_on(link: Link, api: Api, side: Side) -> None:
         record = OutputRecord(f"{name}-out", b"key", value, [], 0)
         return producer.transact([record], {0: Position(offset)}, membership)
 
-    # librdkafka's calls can't be interrupted: where one never returns, only its thread hangs
+    # librdkafka's calls can't be interrupted: if one never returns, only its thread hangs
     first: Future[object] = Future()
     threading.Thread(target=lambda: first.set_result(transact(b"first", 1)), daemon=True).start()
     caught = link.proxy.catch(api, side=side)

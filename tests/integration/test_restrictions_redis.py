@@ -25,7 +25,7 @@ NOBODY: tuple[None, None, None, None] = (None, None, None, None)
 
 
 def put(server: RedisServer, key: str, content: object) -> None:
-    """Put this at a key of restrictions: a text as it is, else as JSON."""
+    """Put this at a key of restrictions: a text unchanged, anything else as JSON."""
     with server.client() as client:
         client.set(PREFIX + key, content if isinstance(content, str) else json.dumps(content))
 

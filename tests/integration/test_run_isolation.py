@@ -101,7 +101,7 @@ if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # a worker
         run(step, batch)
     ResolveTeam.run = raising
 """
-"""What Python runs at its start: a step that raises where a message holds this text."""
+"""What Python runs at its start: a step that raises if a message holds this text."""
 
 
 def test_a_message_that_a_step_raises_at_goes_to_the_dlq(

@@ -1,4 +1,4 @@
-"""What Redis remembers of sessions loses nothing where batches are read again: on Apache Kafka, with workers killed."""
+"""What Redis remembers of sessions loses nothing if batches are read again: on Apache Kafka, with killed workers."""
 
 import json
 import os

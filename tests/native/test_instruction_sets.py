@@ -53,7 +53,7 @@ def test_an_escape_that_is_none_is_found_at_every_place(wrong: str) -> None:
 
 @pytest.mark.parametrize("name", SETS)
 def test_like_the_reference_with_each_instruction_set(name: str) -> None:
-    """In a process of its own, since simdjson chooses once; skipped where this machine has no such set."""
+    """In a process of its own, since simdjson chooses once; skipped if this machine has no such set."""
     again = [__file__ + "::test_like_the_reference_at_every_place_of_a_block"]
     again += [__file__ + "::test_an_escape_that_is_none_is_found_at_every_place"]
     environment = os.environ | {"SIMDJSON_FORCE_IMPLEMENTATION": name}

@@ -45,7 +45,7 @@ def decode(value: bytes, *, cap: int = 1 << 26) -> Unpacked:
 
 
 def unpacked_event(*pairs: tuple[str, str]) -> str:
-    """The text of an event's line where the event must be unpacked."""
+    """The text of an event's line if the event must be unpacked."""
     return unpacked_text(pairs_text(*pairs))
 
 

@@ -139,7 +139,7 @@ def is_active(event: Event) -> bool:
 
 
 def url_of(event: JsonObject) -> str | None:
-    """The event's url, cut; None where it has none."""
+    """The event's URL, cut; None if it has none."""
     data = _data(event)
     if _is(event.get("type"), CUSTOM) and data.get("tag") == "$json_ld":
         return None

@@ -189,7 +189,7 @@ def _take_events(decoded: Decoded, items: list[JsonValue], data: str, at: int) -
 
 
 def _timestamp(item: JsonValue) -> float | None:
-    """The timestamp of an item, or None where the item is no event."""
+    """The timestamp of an item, or None if the item is not an event."""
     if not isinstance(item, dict):
         return None
     timestamp = item.get("timestamp")

@@ -24,7 +24,7 @@ class TooLargeError(ValueError):
 
 
 def encoding_of(value: bytes, content_encoding: str | None) -> str:
-    """The name of the value's encoding: what the header says; where there is none, by the first bytes."""
+    """The name of the value's encoding: what the header says; without a header, by the first bytes."""
     if content_encoding is not None:
         if content_encoding not in ("lz4", "zstd", "gzip"):
             raise CorruptError(f"unknown content-encoding {content_encoding!r}")

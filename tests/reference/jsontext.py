@@ -34,7 +34,7 @@ class Number:
 
     @property
     def double(self) -> float:
-        """The nearest double; infinite where the number is too large for one."""
+        """The nearest double; infinite if the number is too large for one."""
         return float(self.text)
 
 

@@ -1,4 +1,4 @@
-"""unpack_event: an event the client packed, as it must be written where unpacking is asked for.
+"""unpack_event: an event the client packed, as it must be written if unpacking is wanted.
 
 An event of `"cv": "2024-10"` carries `data`, or any of `data.texts`, `attributes`, `removes` and `adds`, as a
 string whose characters U+0000 to U+00FF are the bytes of a gzip of the field's JSON. Unpacked, each such string

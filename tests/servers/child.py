@@ -15,11 +15,11 @@ _STOP_SECONDS = 30
 
 
 class ServerError(Exception):
-    """A server the tests need can't be had."""
+    """A server that the tests need is not available."""
 
 
 def require(program: str, package: str, *folders: Path) -> str:
-    """The path of a program of one of these folders, or of the PATH. Raises ServerError where it is not there."""
+    """The path of a program of one of these folders, or of the PATH. Raises ServerError if it does not exist."""
     for folder in folders:
         if os.access(folder / program, os.X_OK):
             return str(folder / program)

@@ -108,7 +108,7 @@ class ClickHouse:
         )
         deadline = time.monotonic() + _READ_SECONDS
         while True:
-            # a queue gives its records once, and nothing where it had no partition yet: then a new one is made
+            # a queue gives its records once, and nothing if it had no partition yet: then a new one is made
             self._make_queue(made, stand_in=False)
             rows = self.query(
                 f"SELECT {', '.join(['*', *_VIRTUAL])} FROM reading.{queue}"

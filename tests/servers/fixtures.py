@@ -1,4 +1,4 @@
-"""Fixtures of real servers. Where one can't be had, the test fails: nothing is skipped."""
+"""Fixtures of real servers. If one is not available, the test fails: nothing is skipped."""
 
 import itertools
 from collections.abc import Callable, Iterator

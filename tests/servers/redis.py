@@ -18,7 +18,7 @@ class RedisServer(ServerProcess):
         self.port = port or free_ports(1)[0]
         self.url = f"redis://default:{PASSWORD}@127.0.0.1:{self.port}/0"
         self.patient_url = f"{self.url}?socket_timeout=20&socket_connect_timeout=20"
-        """For tests that would go wrong where a busy machine lets an answer come late."""
+        """For tests that would fail if a busy machine delays an answer."""
 
     def command(self) -> list[str]:
         settings = {

@@ -133,7 +133,7 @@ class Bucket:
         """Keys of multipart uploads that are not completed and not aborted."""
         try:
             listed = self.client.list_multipart_uploads(Bucket=self.name)
-        except self.client.exceptions.NoSuchUpload:  # rclone's server, where there never was any in this bucket
+        except self.client.exceptions.NoSuchUpload:  # rclone's server, if there never was one in this bucket
             return []
         return [upload["Key"] for upload in listed.get("Uploads", [])]
 

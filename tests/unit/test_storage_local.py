@@ -40,7 +40,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: int, times: int) -> list[int
             raise OSError(error, os.strerror(error))
         real(descriptor)
 
-    monkeypatch.setattr(os, "fsync", fsync)  # a disk that fails can't be had otherwise
+    monkeypatch.setattr(os, "fsync", fsync)  # there is no other way to a disk that fails
     return calls
 
 
@@ -188,7 +188,7 @@ def test_check_says_in_one_line_what_is_wrong(tmp_path: Path, monkeypatch: pytes
 
 
 def test_check_finds_a_folder_without_write_permission(tmp_path: Path) -> None:
-    """As a user without root's rights, so in a process of its own where the tests run as root."""
+    """As a user without root's rights, so in a process of its own if the tests run as root."""
     script = """
 import os, sys
 from pathlib import Path

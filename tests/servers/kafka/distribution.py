@@ -43,7 +43,7 @@ def libraries() -> Path:
 
 
 def require(program: str) -> str:
-    """Where a program is. Raises KafkaError where it is not installed."""
+    """Where a program is. Raises KafkaError if it is not installed."""
     path = shutil.which(program)
     if path is None:
         raise KafkaError(f"Kafka for tests needs {program}: run tools/system-packages python3 kafka")
