@@ -18,8 +18,9 @@ import zstandard
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.reading.batch_files import read_index
 from recording_worker.storage.local.file import find_files
+from tests.builders import NOW_MS
 from tests.decoders import Line, Outcome, decode_reference, parse_lines
-from tests.inputs import input_of
+from tests.inputs import event_text, input_of, plain_value
 from tests.integration.command import group_members, run, start
 from tests.integration.service import wait_for
 from tests.reference import snappy
@@ -27,6 +28,7 @@ from tests.sample import SAMPLE, sample_messages
 
 TOKENS = sorted({dict(message.headers)["token"].decode() for message in sample_messages()})
 METADATA, LOGS = "clickhouse_session_replay_events", "log_entries"
+WARNINGS = "clickhouse_ingestion_warnings"
 DLQ, OVERFLOW = "session_recording_snapshot_item_dlq", "session_recording_snapshot_item_overflow"
 
 
@@ -219,6 +221,27 @@ def test_teams_and_restrictions_decide(tmp_path: Path) -> None:
     assert (why["dlq-reason"], why["dlq-step"]) == ("redirected_by_restriction", "apply_restrictions")
     assert (why["dlq-partition"], why["dlq-offset"]) == ("0", str(first.offset))
     assert why["dlq-timestamp"] == str(first.timestamp_ms)
+
+
+def test_warnings_carry_the_time_of_their_message(tmp_path: Path) -> None:
+    """Not the time of the run. The time between warnings of a kind is that of the messages too."""
+    hour = 3_600_000
+    times = [NOW_MS - 1000 * hour, NOW_MS - 1000 * hour + 1, NOW_MS - 998 * hour]
+    lines = [
+        {
+            "partition_key": "session-1",
+            "timestamp_ms": at,
+            "headers": [["token", "token-1"], ["lib_version", "1.64.1"]],
+            "value_b64": base64.b64encode(plain_value([event_text(timestamp=str(at))])).decode(),
+        }
+        for at in times
+    ]
+    old = tmp_path / "old.jsonl"
+    old.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert ingest(tmp_path / "out", old)["ok"] == 3
+    warnings = [record["value"] for record in topic(tmp_path / "out", WARNINGS)]
+    assert [warning["type"] for warning in warnings] == ["replay_lib_version_too_old"] * 2
+    assert [warning["timestamp"] for warning in warnings] == [utc_text(times[0]), utc_text(times[2])]
 
 
 def test_messages_taken_out_by_the_event_limit_are_dropped(tmp_path: Path) -> None:
