@@ -1,4 +1,4 @@
-"""Admin: what the operator's commands ask the brokers, and the little they change: a group's offsets, a new topic."""
+"""Admin: what operators' commands ask the brokers, and the little they change: a group's offsets, a new topic."""
 
 import time
 from collections.abc import Mapping
@@ -12,10 +12,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     NewTopic,
     OffsetSpec,
     ResourceType,
+    TopicMetadata,
 )
 
 from recording_worker.errors import BootError
-from recording_worker.kafka.clients import QUIET_LOGGER, as_config_error, client_config
+from recording_worker.kafka.clients import BROKER_TIMEOUT, QUIET_LOGGER, ClientErrors, as_config_error, client_config
 from recording_worker.kafka.offsets import Position, position_of
 from recording_worker.settings.model import Settings
 
@@ -38,23 +39,22 @@ class LogBounds(NamedTuple):
 
 
 class Admin:
-    """One connection to the brokers. Everything raises BootError where they can't be asked."""
+    """One connection to the brokers. Everything raises BootError if they can't be asked."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, timeout: float = BROKER_TIMEOUT) -> None:
+        """Connect. Raises BootError if no broker answers within `timeout` seconds, ConfigError."""
         self._servers = settings.bootstrap_servers
-        config = {**client_config(settings, None, defaults={}, ours={}), "error_cb": lambda _: None}
+        self._errors = ClientErrors()
+        config = {**client_config(settings, None, defaults={}, ours={}), "error_cb": self._errors}
         try:
             self._client = AdminClient(config, logger=QUIET_LOGGER)
         except KafkaException as problem:
             raise as_config_error(problem) from problem
+        self._topics(timeout)
 
     def partitions(self, topic: str) -> list[int]:
-        """The partitions of a topic; none where there is no such topic."""
-        try:
-            # asked for by its name, brokers may create it
-            found = self._client.list_topics(timeout=_TIMEOUT).topics.get(topic)
-        except KafkaException as problem:
-            raise BootError(f"no Kafka broker reachable at {self._servers}: {problem.args[0].str()}") from problem
+        """The partitions of a topic; an empty list if there is no such topic."""
+        found = self._topics(_TIMEOUT).get(topic)
         if found is None:
             return []
         if found.error is not None:
@@ -69,13 +69,13 @@ class Admin:
         return {number: LogBounds(starts[number], stable[number], ends[number]) for number in partitions}
 
     def offsets_at(self, topic: str, partitions: list[int], time_ms: int) -> dict[int, int | None]:
-        """Partition → the first offset not older than this, milliseconds since 1970; None where all is older."""
+        """Partition → its first offset of this time (milliseconds since 1970) or later; None if all are older."""
         spec = OffsetSpec.for_timestamp(time_ms)
         found = self._list_offsets(topic, partitions, spec, IsolationLevel.READ_UNCOMMITTED)
         return {number: offset if offset >= 0 else None for number, offset in found.items()}
 
     def committed(self, group: str) -> dict[str, dict[int, Position]]:
-        """Topic → partition → what the group has committed. What open transactions would commit does not count."""
+        """Topic → partition → what the group has committed, without what open transactions would commit."""
         request = [ConsumerGroupTopicPartitions(group)]
         asked = self._client.list_consumer_group_offsets(request, require_stable=False, request_timeout=_TIMEOUT)
         committed: dict[str, dict[int, Position]] = {}
@@ -85,7 +85,7 @@ class Admin:
         return committed
 
     def members(self, group: str) -> list[str]:
-        """The members of a group, each by its name and host; none where there is no such group."""
+        """The members of a group, each by its name and host; an empty list if there is no such group."""
         asked = self._client.describe_consumer_groups([group], request_timeout=_TIMEOUT)
         try:
             described = asked[group].result()
@@ -99,7 +99,7 @@ class Admin:
         )
 
     def set_offsets(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
-        """Commit these offsets for a group without members, without any account."""
+        """Commit these offsets for a group that has no members. They carry no account."""
         at = [TopicPartition(topic, number, offset) for number, offset in offsets.items()]
         asked = self._client.alter_consumer_group_offsets(
             [ConsumerGroupTopicPartitions(group, at)], request_timeout=_TIMEOUT
@@ -111,9 +111,9 @@ class Admin:
                 raise BootError(f"offset of {where} can't be set: {partition.error.str()}")
 
     def create_topic(self, topic: str, config: Mapping[str, str]) -> None:
-        """Make a topic of one partition, replicated as the brokers do by themselves. Returns once it can be read.
+        """Make a topic of one partition with the brokers' default replication. Return once it can be read.
 
-        Somebody else may make it at the same time.
+        Another process may make it at the same time.
         """
         request = [NewTopic(topic, 1, -1, config=dict(config))]
         [asked] = self._client.create_topics(request, request_timeout=_TIMEOUT).values()
@@ -125,7 +125,7 @@ class Admin:
         deadline = time.monotonic() + _TIMEOUT
         while not self._is_readable(topic):
             if time.monotonic() > deadline:
-                raise BootError(f"topic {topic} was made, and can't be read after {_TIMEOUT:.0f} s")
+                raise BootError(f"topic {topic} was made, but can't be read after {_TIMEOUT:.0f} s")
             time.sleep(_LOOK_EVERY)
 
     def topic_config(self, topic: str) -> dict[str, str]:
@@ -135,8 +135,16 @@ class Admin:
         entries = self._answer(asked[resource], f"configuration of topic {topic}")
         return {name: entry.value for name, entry in entries.items()}
 
+    def _topics(self, timeout: float) -> dict[str, TopicMetadata]:
+        """All topics: brokers may create a topic that is asked for by its name."""
+        try:
+            return self._client.list_topics(timeout=timeout).topics
+        except KafkaException as problem:
+            self._client.poll(0)
+            raise self._errors.no_broker(self._servers, problem) from problem
+
     def _is_readable(self, topic: str) -> bool:
-        """Whether the brokers know of a new topic yet."""
+        """Whether all brokers know a new topic yet."""
         try:
             partitions = self.partitions(topic)
             return bool(partitions and self.log_bounds(topic, partitions))

@@ -22,6 +22,8 @@ QUIET_LOGGER = logging.Logger("quiet", level=logging.CRITICAL + 1)
 
 _LOG_INTERVAL = 10.0
 """Seconds between two log lines about the same kind of error."""
+BROKER_TIMEOUT = 8.0
+"""Seconds in which a broker must answer when a command begins."""
 
 _OURS = {
     "bootstrap.servers": "set bootstrap_servers instead",
@@ -94,21 +96,36 @@ def as_config_error(problem: KafkaException) -> ConfigError:
     return ConfigError(f"Kafka client configuration: {problem.args[0].str()}")
 
 
-def check_broker(config: Mapping[str, Any], topic: str, timeout: float) -> None:
-    """Check that a broker answers and has the topic. `config` is a consumer's. Raises BootError and ConfigError."""
-    errors: list[str] = []
-    probe = {**config, "error_cb": lambda error: errors.append(error.str())}
+def check_broker(config: Mapping[str, Any], topic: str, timeout: float = BROKER_TIMEOUT) -> None:
+    """Check that a broker answers and has the topic. Raises BootError saying what is wrong, ConfigError.
+
+    `config` is a consumer's.
+    """
+    errors = ClientErrors()
     try:
-        consumer = Consumer(probe, logger=QUIET_LOGGER)  # one clear line, not one per connection attempt
+        consumer = Consumer({**config, "error_cb": errors}, logger=QUIET_LOGGER)
     except KafkaException as problem:
         raise as_config_error(problem) from problem
     try:
         found = consumer.list_topics(topic, timeout=timeout).topics[topic]
     except KafkaException as problem:
-        consumer.poll(0)  # delivers librdkafka's errors, which say more than the time-out
-        cause = errors[0] if errors else problem.args[0].str()
-        raise BootError(f"no Kafka broker reachable at {config['bootstrap.servers']}: {cause}") from problem
+        consumer.poll(0)
+        raise errors.no_broker(config["bootstrap.servers"], problem) from problem
     finally:
         consumer.close()
     if found.error is not None:
         raise BootError(f"topic {topic} can't be read: {found.error.str()}")
+
+
+class ClientErrors:
+    """Collects a client's errors (`error_cb`), which say more than the time-out of a call."""
+
+    def __init__(self) -> None:
+        self._first: str | None = None
+
+    def __call__(self, error: KafkaError) -> None:
+        self._first = self._first or error.str()
+
+    def no_broker(self, servers: str, problem: KafkaException) -> BootError:
+        """The error if a call failed because no broker answered. Poll the client before: that collects its errors."""
+        return BootError(f"no Kafka broker reachable at {servers}: {self._first or problem.args[0].str()}")

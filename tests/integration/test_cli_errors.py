@@ -35,6 +35,11 @@ def test_no_command_shows_the_help() -> None:
     assert run() == run("--help")
 
 
+def test_dlq_without_its_command_shows_its_help() -> None:
+    result = run("dlq")
+    assert (result.code, result.out, result.err) == (2, "", run("dlq", "--help").out)
+
+
 def test_the_version() -> None:
     assert run("--version").out.split()[-1] == __version__
 

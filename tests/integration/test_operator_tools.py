@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.offsets import topic_partitions
 from tests.builders import NOW_MS
 from tests.history import History, Part
-from tests.integration.command import Result, run
+from tests.integration.command import Result, run, start
 from tests.servers.kafka import KafkaServer
 from tests.servers.s3 import Bucket
 
@@ -144,12 +145,22 @@ def test_verify_says_what_it_could_not_compare(stage: Stage) -> None:
     assert note.startswith(f"group {stage.group} has committed offsets of {stage.topic} and no account of them")
 
 
-@pytest.mark.parametrize("command", [["verify"], ["sweep"], ["rewind", "--to", "1"]])
-def test_tools_without_a_broker(stage: Stage, command: list[str]) -> None:
-    stage.storage.mkdir()
-    done = stage.run(*command, "--bootstrap-servers", "127.0.0.1:1")
-    assert done.code == 3
-    assert done.error.startswith("no Kafka broker reachable at 127.0.0.1:1: ")
+def test_all_commands_say_in_the_same_words_that_no_broker_answers(tmp_path: Path) -> None:
+    commands: list[list[str | Path]] = [
+        ["run", "--any-token", "--ops-port", "0", "--storage-dir", tmp_path],
+        ["verify"],
+        ["sweep", "--storage-dir", tmp_path],
+        ["sweep", "--storage-dir", tmp_path, "--older-than", "1m", "--delete"],
+        ["rewind", "--to", "1"],
+        ["dlq", "list"],
+        ["dlq", "redrive"],
+    ]
+    for process in [start(*command, "--bootstrap-servers", "127.0.0.1:1") for command in commands]:
+        with process:
+            _, err = process.communicate(timeout=60)
+        words = r"recording-worker: error: no Kafka broker reachable at 127\.0\.0\.1:1: .*Connection refused.*"
+        assert re.fullmatch(words, err.splitlines()[-1])
+        assert process.returncode == 3
 
 
 def test_verify_names_each_damage_of_a_copy(stage: Stage, tmp_path: Path) -> None:

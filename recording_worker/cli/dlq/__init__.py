@@ -1,10 +1,11 @@
-"""`recording-worker dlq`: what is on the DLQ, and what to do about it. One file a command, but for the two that act."""
+"""`recording-worker dlq`: what is on the DLQ, and what to do about it. `acting` has both commands that act."""
 
 import click
 
 from recording_worker.cli.dlq.acting import drop, redrive
 from recording_worker.cli.dlq.listing import list_letters
 from recording_worker.cli.dlq.showing import show
+from recording_worker.errors import ConfigError
 
 
 class _InOrder(click.Group):
@@ -16,16 +17,21 @@ class _InOrder(click.Group):
 
 @click.group(
     cls=_InOrder,
+    invoke_without_command=True,
     epilog="""\b
 Each command explains itself:
   recording-worker dlq redrive --help""",
 )
-def dlq() -> None:
+@click.pass_context
+def dlq(ctx: click.Context) -> None:
     """Messages on the DLQ: list them, look at one, send them back to where they came from, or drop them.
 
-    What was done about a message is kept on the audit topic (--dlq-audit-topic), in one transaction with the doing:
-    so a redrive that was stopped, or killed, goes on later and sends nothing twice.
+    What was done about a message is recorded on the audit topic (--dlq-audit-topic) in the same transaction. So a
+    redrive that was stopped or killed can be run again, and sends nothing twice.
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(ConfigError.exit_code)  # what click ends with if a group lacks its command
 
 
 for _command in (list_letters, show, redrive, drop):
