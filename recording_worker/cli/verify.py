@@ -1,7 +1,6 @@
 """`recording-worker verify`: checks what was recorded."""
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,8 @@ import orjson
 
 from recording_worker.cli.options import S3_SETTINGS, settings_from, settings_options
 from recording_worker.cli.times import parse_time
-from recording_worker.text import printable
+from recording_worker.errors import ConfigError
+from recording_worker.text import counted, printable
 
 if TYPE_CHECKING:
     from recording_worker.operations.verify.check_all import VerifyReport
@@ -24,24 +24,25 @@ Examples:
   recording-worker verify --at file:///var/lib/recordings=/mnt/backup/recordings
 
 \b
-Exit codes: 0 nothing is wrong, 1 something is, 2 wrong settings, 3 the brokers can't be asked."""
+Exit codes: 0 nothing is wrong, 1 something is wrong, 2 wrong settings, or there was nothing to verify,
+3 the brokers can't be asked."""
 )
 @settings_options(("bootstrap_servers", "group_id", "metadata_topic", "dlq_topic", *S3_SETTINGS))
-@click.option("--since", metavar="TIME", help="Check what was committed since then: ISO 8601, UTC unless it says.")
+@click.option("--since", metavar="TIME", help="Check what was committed since this time: ISO 8601, UTC by default.")
 @click.option(
     "--at",
     "moved",
     multiple=True,
     metavar="URL_PREFIX=PLACE",
-    help="Read files whose URL begins so from this folder or s3:// URL instead: for a copy of them.",
+    help="Read files whose URL begins with URL_PREFIX from this folder or s3:// URL instead, to check a copy.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 def verify(since: str | None, moved: tuple[str, ...], as_json: bool, config: Path | None, **flags: Any) -> int:
-    """Check what was recorded: every block can be read and is what its metadata says, and every message
+    """Check what was recorded: every block can be read and matches its metadata, and every message
     up to the committed offsets is in exactly one block, or was dropped, redirected or sent to the DLQ, once.
 
-    Reads the metadata and DLQ topics as a read_committed reader does, and every block by its URL.
-    It changes nothing and may run beside the service.
+    Reads the metadata and DLQ topics as a read_committed reader, and every block by its URL.
+    It changes nothing, and may run while the service runs.
     """
     settings = settings_from(config, flags)
     from recording_worker.cli.output import progress_bar, signals_end
@@ -56,12 +57,13 @@ def verify(since: str | None, moved: tuple[str, ...], as_json: bool, config: Pat
         report = run.run(since_ms)
     with standard_output():
         if as_json:
-            figures = asdict(report)
-            del figures["findings"]
-            figures["damages"] = [finding.to_dict() for finding in report.findings]
-            sys.stdout.buffer.write(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+            sys.stdout.buffer.write(
+                orjson.dumps(report.to_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+            )
         else:
             _print(report)
+    if report.nothing_verified and not report.findings:
+        raise ConfigError(f"there was nothing to verify: {report.nothing_verified}")
     return 1 if report.findings else 0
 
 
@@ -78,5 +80,7 @@ def _print(report: "VerifyReport") -> None:
         f" {report.dropped:,} dropped, {report.redirected:,} redirected, {report.dlq:,} sent to the DLQ,"
         f" {report.skipped:,} offsets skipped"
     )
-    number = len(report.findings)
-    click.echo(f"{number:,} damage{'s' if number > 1 else ''}" if number else "nothing is wrong")
+    if report.findings:
+        click.echo(counted(len(report.findings), "damage"))
+    elif not report.nothing_verified:
+        click.echo("nothing is wrong")

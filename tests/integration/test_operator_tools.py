@@ -135,14 +135,30 @@ def test_verify_names_what_was_not_committed_with_the_offsets(stage: Stage) -> N
 
 def test_verify_says_what_it_could_not_compare(stage: Stage) -> None:
     stage.batch({0: Part({0: "a"})})
-    other = stage.verify("--group-id", "somebody", "--dlq-topic", "not-there")
-    assert other["damages"] == []
-    no_topic, nothing, of_others = other["notes"]
-    assert no_topic == "there is no topic not-there (dlq_topic)"
+    assert stage.verify("--dlq-topic", "not-there")["notes"] == ["there is no topic not-there (dlq_topic)"]
+
+
+def test_verify_of_nothing_fails(stage: Stage) -> None:
+    stage.batch({0: Part({0: "a"})})
+    done = stage.run("verify", "--json", "--group-id", "somebody")
+    assert (done.code, done.error) == (2, "there was nothing to verify: group somebody has committed nothing")
+    report = json.loads(done.out)
+    assert (report["blocks"], report["damages"]) == (1, []), "the blocks are checked all the same"
+    nothing, of_others = report["notes"]
     assert nothing == "group somebody has committed nothing"
-    assert of_others.startswith(f"group {stage.group}: its accounts were not held against its committed offsets")
-    [note] = stage.verify("--metadata-topic", stage.topic)["notes"]
-    assert note.startswith(f"group {stage.group} has committed offsets of {stage.topic} and no account of them")
+    assert of_others.startswith(f"group {stage.group}: its accounts were not compared with its committed offsets")
+
+    done = stage.run("verify", "--metadata-topic", stage.topic)
+    assert (done.code, done.error) == (2, f"there was nothing to verify: topic {stage.topic} holds no metadata")
+    assert f"note: group {stage.group} has committed offsets of {stage.topic}, but no account" in done.out
+    assert "nothing is wrong" not in done.out
+    done = stage.run("verify", "--since", "2100-01-01")
+    assert (done.code, done.error.endswith("holds no metadata since 2100-01-01 00:00:00.000 UTC")) == (2, True)
+
+    stage._producer.begin_transaction()
+    stage.send(b"{}", [], 0)
+    stage._producer.commit_transaction(30)
+    assert stage.run("verify", "--group-id", "somebody").code == 1, "what is wrong comes first"
 
 
 def test_all_commands_say_in_the_same_words_that_no_broker_answers(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_file_whose_retention_period_is_over_may_be_gone(history: History) -> 
     assert kinds(history, now_ms=NOW_MS + 29 * DAY_MS) == [FindingKind.FILE_MISSING] * 2
     report = history.verify(now_ms=NOW_MS + 31 * DAY_MS)
     assert report.findings == []
-    assert report.notes == ["1 files are gone, their retention period being over"]
+    assert report.notes == ["1 files are gone, as their retention period is over"]
 
 
 def test_what_is_older_than_the_metadata_topic_is_not_missed(history: History) -> None:
@@ -86,13 +86,13 @@ def test_metadata_without_an_account_is_checked_without_it(history: History) -> 
     history.metadata[0] = history.metadata[0]._replace(headers=[])
     report = history.verify()
     assert report.findings == []
-    assert report.notes == ["1 batches have no account: it is lost, or an earlier version wrote them"]
+    assert report.notes == ["1 batches have no account: it was lost, or an earlier version wrote them"]
 
 
 def test_a_topic_that_holds_nothing_of_what_was_committed_is_told_of(history: History) -> None:
     history.metadata.clear()
     [note] = history.verify().notes
-    assert note.endswith("and no account of them: is their metadata elsewhere?")
+    assert note.endswith("but no account: is their metadata elsewhere?")
     assert history.verify(metadata_ms=NOW_MS + 1).notes == [], "it may have been there"
     history.committed[0] = history.committed[0]._replace(offset=0)
     assert history.verify().notes == [], "nothing was read yet"

@@ -1,7 +1,7 @@
-"""The checks of `verify` together, over what was read: they need no Kafka."""
+"""All checks of `verify` together, over what was read from Kafka. They need no Kafka themselves."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from recording_worker.operations.verify.check_accounts import Committed, Horizon, account_findings, add_carried
 from recording_worker.operations.verify.check_files import FileCheck
@@ -12,7 +12,7 @@ from recording_worker.storage.locate import Locator
 
 @dataclass(slots=True)
 class VerifyReport:
-    """What was found."""
+    """What a run of `verify` has found."""
 
     files: int = 0
     blocks: int = 0
@@ -22,19 +22,27 @@ class VerifyReport:
     size: int = 0
     """Bytes of the lines, uncompressed."""
     partitions: int = 0
-    """Source partitions there are accounts of, each group's for itself."""
+    """Source partitions with accounts, counted for each group separately."""
     accounts: int = 0
     recorded: int = 0
-    """Messages by how they ended, as the accounts say: recorded, dropped, redirected, dlq; and skipped offsets."""
+    """The accounts' numbers: messages recorded, dropped, redirected and sent to the DLQ, and offsets skipped."""
     dropped: int = 0
     redirected: int = 0
     dlq: int = 0
     skipped: int = 0
     groups: list[str] = field(default_factory=list)
-    """The consumer groups there are accounts of."""
+    """The consumer groups with accounts."""
     notes: list[str] = field(default_factory=list)
     """What could not be checked, and why."""
     findings: list[Finding] = field(default_factory=list)
+    nothing_verified: str = ""
+    """Why there was nothing to verify; empty if there was something."""
+
+    def to_dict(self) -> dict[str, object]:
+        """For JSON: the figures, the notes and, as `damages`, the findings."""
+        figures = asdict(self)
+        del figures["nothing_verified"], figures["findings"]
+        return figures | {"damages": [finding.to_dict() for finding in self.findings]}
 
 
 def check_all(
@@ -46,35 +54,36 @@ def check_all(
 ) -> VerifyReport:
     """Check all that was read into the ledger, and every block it names.
 
-    `after` is what was committed after the metadata was read; `report` is told of (blocks, messages) checked.
+    `after` is what was committed after the metadata was read. `report` is called with how many blocks and messages
+    were checked since its last call.
     """
     add_carried(ledger, horizon)
-    found = _count(ledger)
+    found = _counted(ledger)
     check = FileCheck(ledger, locator, horizon)
     for file, blocks in ledger.files():
         found.findings += check.findings(file, blocks)
         report(len(blocks), sum(block.message_count for block in blocks))
     found.findings += account_findings(ledger, horizon, after, check.unreferenced)
     if batches := ledger.batches_without_account():
-        found.notes.append(f"{batches} batches have no account: it is lost, or an earlier version wrote them")
+        found.notes.append(f"{batches} batches have no account: it was lost, or an earlier version wrote them")
     else:
-        found.notes += _untold(ledger, horizon)
+        found.notes += _unaccounted(ledger, horizon)
     if check.expired:
-        found.notes.append(f"{check.expired} files are gone, their retention period being over")
+        found.notes.append(f"{check.expired} files are gone, as their retention period is over")
     return found
 
 
-def _untold(ledger: Ledger, horizon: Horizon) -> Iterator[str]:
-    """Notes of topics of which offsets are committed, and nothing is told; all metadata being there."""
+def _unaccounted(ledger: Ledger, horizon: Horizon) -> Iterator[str]:
+    """A note on each topic with committed offsets and no account, if all metadata is still there."""
     if horizon.metadata_ms:
         return
     for group, topic in horizon.before.keys() - ledger.groups():
         if any(at.offset > 0 for at in horizon.before[group, topic].values()):
-            yield f"group {group} has committed offsets of {topic} and no account of them: is their metadata elsewhere?"
+            yield f"group {group} has committed offsets of {topic}, but no account: is their metadata elsewhere?"
 
 
-def _count(ledger: Ledger) -> VerifyReport:
-    """What the ledger holds, in numbers."""
+def _counted(ledger: Ledger) -> VerifyReport:
+    """A report with the figures of the ledger."""
     totals = ledger.totals()
     report = VerifyReport(totals.files, totals.blocks, totals.messages, totals.events, totals.size)
     report.groups = sorted({group for group, _ in ledger.groups()})

@@ -1,4 +1,4 @@
-"""`verify`: reads what was committed, and holds it against the files and against itself."""
+"""VerifyRun: reads what was committed, and compares it with the files and with itself. Verify's entry."""
 
 import time
 
@@ -15,11 +15,11 @@ from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import Locator
 
 _CATCH_UP_SECONDS = 5.0
-"""How long a commit that belongs to metadata already seen may take to be seen."""
+"""How long a commit may become visible after the metadata of the same transaction."""
 
 
 class VerifyRun:
-    """One run of `verify`, of one group's recordings. Raises WorkerError."""
+    """One run of `verify`, on one group's recordings. Raises WorkerError."""
 
     def __init__(self, settings: Settings, locator: Locator, progress: ProgressBar, now_ms: int) -> None:
         self._settings = settings
@@ -30,7 +30,7 @@ class VerifyRun:
         self._notes: list[str] = []
 
     def run(self, since_ms: int | None) -> VerifyReport:
-        """Check all that was committed since a time, milliseconds since 1970; all of it where that is None."""
+        """Check what was committed since a time, in milliseconds since 1970; everything if that is None."""
         if not self._admin.partitions(self._settings.metadata_topic):
             raise ConfigError(f"there is no topic {self._settings.metadata_topic} (metadata_topic)")
         ledger = Ledger()
@@ -44,7 +44,12 @@ class VerifyRun:
         finally:
             ledger.close()
         if not any(before.values()):
-            self._notes.append(f"group {self._settings.group_id} has committed nothing")
+            found.nothing_verified = f"group {self._settings.group_id} has committed nothing"
+        elif not found.blocks and not found.accounts:
+            found.nothing_verified = f"topic {self._settings.metadata_topic} holds no metadata"
+            found.nothing_verified += "" if since_ms is None else f" since {utc_text(since_ms)} UTC"
+        if found.nothing_verified:
+            self._notes.append(found.nothing_verified)
         found.notes[:0] = [*self._notes, *self._other_groups(found)]
         found.findings[:0] = findings
         return found
@@ -54,7 +59,7 @@ class VerifyRun:
         return {(group, topic): positions for topic, positions in self._admin.committed(group).items()}
 
     def _caught_up(self, ledger: Ledger) -> Committed:
-        """The committed offsets once they have reached the metadata that was read, or some seconds later."""
+        """The committed offsets once they have reached the metadata that was read, or after some seconds."""
         deadline = time.monotonic() + _CATCH_UP_SECONDS
         while True:
             committed = self._committed()
@@ -98,7 +103,7 @@ class VerifyRun:
     def _other_groups(self, found: VerifyReport) -> list[str]:
         ours = self._settings.group_id
         return [
-            f"group {group}: its accounts were not held against its committed offsets; for that ask with its group id"
+            f"group {group}: its accounts were not compared with its committed offsets; verify it by its own --group-id"
             for group in found.groups
             if group != ours
         ]
