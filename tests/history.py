@@ -1,4 +1,4 @@
-"""A made-up history of batches: the files, and what Kafka would hold of them, as `verify` reads it."""
+"""A made-up history of batches: the files, and the records that Kafka would hold, as `verify` reads them."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ GROUP = "recorders"
 METADATA = "metadata"
 DLQ = "dlq"
 LATER_MS = NOW_MS + 60_000
-"""When the history is looked at."""
+"""When `verify` runs."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Part:
     dropped: int = 0
     dlq: Sequence[int] = ()
     next: int | None = None
-    """Where the partition goes on; after the last recorded or DLQ offset unless given."""
+    """The partition's next offset; by default after the last recorded or DLQ offset."""
 
 
 class History:
-    """Batches one after the other. What they leave is in plain lists, to be damaged by a test."""
+    """Batches one after the other. What they leave is in plain lists, which a test can damage."""
 
     def __init__(self, folder: Path, topic: str = TOPIC, group: str = GROUP) -> None:
         self.folder = folder
@@ -55,7 +55,7 @@ class History:
         self.files: list[Path] = []
 
     def batch(self, parts: Mapping[int, Part], created_ms: int = NOW_MS) -> list[Record]:
-        """Commit a batch. Returns its metadata records; the first one carries the account."""
+        """Commit a batch; return its metadata records. The first one carries the account."""
         batch_id = str(uuid_utils.uuid7())
         accounts = {number: self._account(number, part) for number, part in parts.items()}
         blocks = []
@@ -123,7 +123,7 @@ def dlq_record(topic: str, partition: int, offset: int, at: int) -> Record:
 
 
 def offsets(findings: Iterable[Finding], *kinds: FindingKind) -> set[tuple[int | None, int]]:
-    """(partition, offset) of all that findings of these kinds name."""
+    """(partition, offset) of all messages that findings of these kinds name."""
     return {
         (finding.partition, offset)
         for finding in findings

@@ -1,4 +1,4 @@
-"""`recording-worker rewind`: has a group read again."""
+"""`recording-worker rewind`: makes a group read again."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,23 +19,28 @@ Examples:
   recording-worker rewind --to 120000 --partition 3
 
 \b
-Exit codes: 0 done, 2 it can't be: wrong settings, or the group has members, 3 the brokers can't be asked."""
+Exit codes: 0 done, 2 wrong settings, or the group has members, 3 the brokers can't be asked."""
 )
 @settings_options(("bootstrap_servers", "topic", "group_id"))
 @click.option(
     "--to",
     required=True,
     metavar="TIME|OFFSET",
-    help="An offset, or a time: ISO 8601, UTC unless it says; the first message not older than it.",
+    help="An offset, or a time (ISO 8601, UTC by default): the first message of that time or later.",
 )
 @click.option(
-    "--partition", "partitions", multiple=True, type=click.IntRange(min=0), metavar="N", help="Only these partitions."
+    "--partition",
+    "partitions",
+    multiple=True,
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Only these partitions.",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 def rewind(to: str, partitions: tuple[int, ...], dry_run: bool, config: Path | None, **flags: Any) -> None:
     """Set the group's committed offsets back, so that messages are read again. Its workers must be stopped.
 
-    What was recorded from there on is recorded a second time, under other block URLs; `verify` will say so. Offsets
+    Everything from there on is recorded a second time, under other block URLs; `verify` will report that. Offsets
     never move forward: that would leave messages out.
     """
     settings = settings_from(config, flags)

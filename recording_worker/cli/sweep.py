@@ -11,7 +11,7 @@ from recording_worker.cli.options import S3_SETTINGS, settings_from, settings_op
 from recording_worker.cli.times import parse_age
 
 if TYPE_CHECKING:
-    from recording_worker.operations.sweep import Findings
+    from recording_worker.operations.sweep import SweepResult
     from recording_worker.storage.base import StoredFile
 
 
@@ -23,23 +23,27 @@ Examples:
   recording-worker sweep --config /etc/recording-worker.toml --older-than 7d --delete
 
 \b
-Exit codes: 0 done, 1 a file can't be removed, 2 it can't be: wrong settings, or not safe,
+Exit codes: 0 done, 1 a file can't be removed, 2 wrong settings, or removing is not safe,
 3 the brokers can't be asked."""
 )
 @settings_options(
     ("bootstrap_servers", "topic", "group_id", "metadata_topic", "storage_dir", "storage", *S3_SETTINGS, "codec")
 )
 @click.option(
-    "--older-than", default="24h", show_default=True, metavar="AGE", help="Only files of this age: 30m, 24h, 7d."
+    "--older-than",
+    default="24h",
+    show_default=True,
+    metavar="AGE",
+    help="The least age of a file: 30m, 24h, 7d.",
 )
-@click.option("--delete", is_flag=True, help="Remove them.")
+@click.option("--delete", is_flag=True, help="Remove the files found.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 def sweep(older_than: str, delete: bool, as_json: bool, config: Path | None, **flags: Any) -> None:
-    """List the batch files that no committed metadata refers to: left by flushes that were aborted or crashed, whose
-    messages are in other files as well. And what was never finished: hidden files, multipart uploads to S3.
+    """List the batch files that no committed metadata refers to. Flushes that were aborted or crashed leave them; their
+    messages are in other files. Also list what was never finished: hidden files, multipart uploads to S3.
 
-    What can't be told for certain is listed as not judged, and never removed. All who write to the place must
-    send their metadata to the same topic.
+    Files whose case is not certain are listed as not judged, and never removed. All workers that write to this
+    storage must send their metadata to the same topic.
     """
     settings = settings_from(config, flags)
     age_ms = parse_age(older_than, "--older-than")
@@ -50,49 +54,49 @@ def sweep(older_than: str, delete: bool, as_json: bool, config: Path | None, **f
 
     run = Sweep(settings, progress_bar, SystemClock().now_ms())
     with signals_end():
-        findings = run.find(age_ms, delete=delete)
+        result = run.find(age_ms, delete=delete)
         if delete:
-            run.remove(findings)
+            run.remove(result)
     with standard_output():
         if as_json:
-            sys.stdout.buffer.write(_json(findings, run.notes, deleted=delete))
+            sys.stdout.buffer.write(_json(result, run.notes, deleted=delete))
         else:
-            _print(findings, run.notes, deleted=delete)
+            _print(result, run.notes, deleted=delete)
 
 
-def _json(findings: "Findings", notes: list[str], *, deleted: bool) -> bytes:
+def _json(result: "SweepResult", notes: list[str], *, deleted: bool) -> bytes:
     """Sizes in bytes, times in milliseconds since 1970."""
 
     def listed(file: "StoredFile") -> dict[str, object]:
         return {"file": file.name, "size": file.size, "created_ms": file.created_ms}
 
     figures = {
-        "referred": findings.referred,
-        "young": findings.young,
-        "orphans": [listed(file) for file in findings.orphans],
-        "temporary": [listed(file) for file in findings.temporary],
-        "not_judged": [{**listed(file), "reason": reason} for file, reason in findings.not_judged],
-        "bytes": sum(file.size for file in findings.removable),
+        "referred": result.referred,
+        "young": result.young,
+        "orphans": [listed(file) for file in result.orphans],
+        "temporary": [listed(file) for file in result.temporary],
+        "not_judged": [{**listed(file), "reason": reason} for file, reason in result.not_judged],
+        "bytes": sum(file.size for file in result.removable),
         "deleted": deleted,
         "notes": notes,
     }
     return orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def _print(findings: "Findings", notes: list[str], *, deleted: bool) -> None:
+def _print(result: "SweepResult", notes: list[str], *, deleted: bool) -> None:
     from rich.filesize import decimal
 
-    for file in findings.orphans:
+    for file in result.orphans:
         click.echo(f"orphan: {file.name} ({decimal(file.size)})")
-    for file in findings.temporary:
+    for file in result.temporary:
         click.echo(f"never finished: {file.name} ({decimal(file.size)})")
-    for file, reason in findings.not_judged:
+    for file, reason in result.not_judged:
         click.echo(f"not judged: {file.name}: {reason}")
     for note in notes:
         click.echo(f"note: {note}")
-    total = sum(file.size for file in findings.removable)
+    total = sum(file.size for file in result.removable)
     click.echo(
-        f"{findings.referred:,} files referred to, {findings.young:,} younger, {len(findings.not_judged):,} not judged;"
-        f" {len(findings.orphans):,} orphans and {len(findings.temporary):,} never finished, {decimal(total)}"
+        f"{result.referred:,} files referred to, {result.young:,} younger, {len(result.not_judged):,} not judged;"
+        f" {len(result.orphans):,} orphans and {len(result.temporary):,} never finished, {decimal(total)}"
         f" ({total:,} bytes): {'removed' if deleted else 'nothing removed'}"
     )

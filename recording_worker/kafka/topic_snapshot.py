@@ -17,7 +17,7 @@ _LOOK_EVERY = 0.1
 
 
 class TopicSnapshot:
-    """The bounds of a topic's partitions, and what between them is to be read. Everything raises BootError.
+    """The bounds of a topic's partitions, and which offsets a reader wants. Everything raises BootError.
 
     All that was committed before the snapshot was taken is in it.
     """
@@ -30,7 +30,7 @@ class TopicSnapshot:
         bounds: Mapping[int, LogBounds],
         ranges: Mapping[int, OffsetRange],
     ) -> None:
-        """`take` makes one. `ranges`: partition → what of it is to be read."""
+        """`take` makes one. `ranges`: partition → the offsets to read."""
         self.topic = topic
         self._settings = settings
         self._admin = admin
@@ -68,16 +68,16 @@ class TopicSnapshot:
 
     @property
     def size(self) -> int:
-        """How many offsets are to be read."""
+        """How many offsets there are to read."""
         return sum(end - start for start, end in self._ranges.values())
 
     def narrowed(self, ranges: Mapping[int, OffsetRange]) -> Self:
-        """The same snapshot, of which only these ranges are to be read, as far as they are in it."""
+        """The same snapshot, reduced to these ranges."""
         within = {number: self._ranges[number].intersection(wanted) for number, wanted in ranges.items()}
         return type(self)(self._settings, self._admin, self.topic, self._bounds, within)
 
     def since(self, time_ms: int) -> Self:
-        """The same snapshot, of which only records of this time or later are to be read, milliseconds since 1970."""
+        """The same snapshot, reduced to the records of this time or later, milliseconds since 1970."""
         found = self._admin.offsets_at(self.topic, list(self._ranges), time_ms)
         return self.narrowed(
             {
@@ -101,7 +101,7 @@ class TopicSnapshot:
         return max(times)
 
     def records(self, title: str, progress: ProgressBar) -> Generator[Record]:
-        """Yield the records to be read, those of each partition in order."""
+        """Yield the records to read; the order holds within each partition."""
         with (
             progress(title, self.size) as report,
             closing(read_topic(self._settings, self.topic, self._ranges, report)) as records,

@@ -1,4 +1,4 @@
-"""Rewinding a group: where each of its partitions goes on from instead. It only ever goes back."""
+"""Rewind: sets a group's committed offsets back. An offset never moves forward."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ class Move:
     partition: int
     committed: int | None
     new: int | None
-    """None where it stays as it is."""
+    """None if it stays unchanged."""
     remark: str = ""
-    """Why it is not what was asked for."""
+    """Why the new offset is not the wanted one; empty if it is."""
 
 
 def plan_move(partition: int, committed: Position | None, wanted: int | None, bounds: LogBounds) -> Move:
-    """Where a partition goes to. `wanted` is None for "after all there is"."""
+    """The new offset of a partition. `wanted` is None for the end of its log."""
     if committed is None:
         return Move(partition, None, None, "stays: nothing is committed")
     new, remark = bounds.end if wanted is None else wanted, ""
@@ -31,30 +31,30 @@ def plan_move(partition: int, committed: Position | None, wanted: int | None, bo
     if new >= committed.offset:
         return Move(partition, committed.offset, None, "stays: it is not past that")
     waiting = committed.account
-    if waiting is not None and waiting.start < new:  # an account can't be cut in two
+    if waiting is not None and waiting.start < new:  # an account can't be split
         new, remark = max(waiting.start, bounds.start), "where what was not recorded since the last block begins"
     return Move(partition, committed.offset, new, remark)
 
 
 class Rewind:
-    """Moves a group's offsets of its topic. Raises ConfigError for what can't be, BootError."""
+    """Moves a group's offsets on its topic. Raises ConfigError if that is impossible or not safe, BootError."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._admin = Admin(settings)
 
     def plan(self, partitions: tuple[int, ...], *, offset: int | None = None, time_ms: int | None = None) -> list[Move]:
-        """What would be moved, of these partitions or all, to an offset or a time (milliseconds since 1970)."""
+        """Plan the move of these partitions, or of all, to an offset or a time (milliseconds since 1970)."""
         topic, group = self._settings.topic, self._settings.group_id
-        there = self._admin.partitions(topic)
-        if not there:
+        present = self._admin.partitions(topic)
+        if not present:
             raise ConfigError(f"there is no topic {topic}")
-        if strangers := sorted(set(partitions) - set(there)):
-            raise ConfigError(f"topic {topic} has no partition {', '.join(map(str, strangers))}: it has {len(there)}")
+        if unknown := sorted(set(partitions) - set(present)):
+            raise ConfigError(f"topic {topic} has no partition {', '.join(map(str, unknown))}: it has {len(present)}")
         committed = self._admin.committed(group).get(topic, {})
         if not committed:
-            raise ConfigError(f"group {group} has committed nothing of topic {topic}")
-        chosen = sorted(set(partitions)) or there
+            raise ConfigError(f"group {group} has committed nothing on topic {topic}")
+        chosen = sorted(set(partitions)) or present
         bounds = self._admin.log_bounds(topic, chosen)
         wanted: Mapping[int, int | None] = dict.fromkeys(chosen, offset)
         if time_ms is not None:
@@ -62,7 +62,7 @@ class Rewind:
         return [plan_move(number, committed.get(number), wanted[number], bounds[number]) for number in chosen]
 
     def apply(self, moves: list[Move]) -> None:
-        """Commit the new offsets. Raises ConfigError while the group has members."""
+        """Commit the new offsets. Raises ConfigError if the group has members."""
         if members := self._admin.members(self._settings.group_id):
             raise ConfigError(
                 f"group {self._settings.group_id} has members; stop them first, or wait until the session of one that"

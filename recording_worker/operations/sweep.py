@@ -1,6 +1,6 @@
-"""`sweep`: batch files that no committed metadata leads to, left by flushes that were aborted or crashed.
+"""`sweep`: finds batch files that no committed metadata leads to, left by flushes that were aborted or crashed.
 
-Removing is for ever, so whatever can't be said for certain is not judged.
+A removed file can't be brought back, so a file is not judged unless its case is certain.
 """
 
 from collections.abc import Collection, Iterable
@@ -21,8 +21,8 @@ from recording_worker.storage.base import RangedFile, StoredFile
 from recording_worker.storage.open import open_inventory
 
 FLUSH_MS = 3_600_000
-"""While a group has members, younger files may be part of a flush under way."""
-_CLOCKS_MS = 3_600_000
+"""While a group has members, files younger than this may be part of a flush under way."""
+_CLOCK_SKEW_MS = 3_600_000
 """How far the clocks of hosts may be apart."""
 
 
@@ -31,9 +31,9 @@ class Committed:
     """What the metadata topic says."""
 
     keys: set[str] = field(default_factory=set)
-    """Of the files that are referred to (see `file_key_of`)."""
+    """The keys of the files that metadata refers to (see `file_key_of`)."""
     topics: set[str] = field(default_factory=set)
-    """The source topics of what is recorded there."""
+    """The source topics of the recorded messages."""
     unreadable: int = 0
 
     def add(self, record: Record) -> None:
@@ -46,16 +46,16 @@ class Committed:
 
 
 @dataclass(slots=True)
-class Findings:
-    """What became of the files: each that is old enough is in one of these."""
+class SweepResult:
+    """The files by kind; each file is counted in one of these."""
 
     referred: int = 0
     young: int = 0
-    """Files not as old as asked for."""
+    """Files younger than the age asked for."""
     orphans: list[StoredFile] = field(default_factory=list)
     temporary: list[StoredFile] = field(default_factory=list)
     not_judged: list[tuple[StoredFile, str]] = field(default_factory=list)
-    """Files nothing refers to, and why that does not say that they are orphans."""
+    """Files that nothing refers to, each with the reason why it may still not be an orphan."""
 
     @property
     def removable(self) -> list[StoredFile]:
@@ -64,36 +64,37 @@ class Findings:
 
 def judge(
     files: Iterable[StoredFile], committed: Committed, *, older_than_ms: int, horizon_ms: int, indexed: bool
-) -> Findings:
-    """Which files nothing refers to. Times in milliseconds since 1970.
+) -> SweepResult:
+    """Sort the files by kind. Times in milliseconds since 1970.
 
-    `horizon_ms`: of files created before, metadata may be gone. `indexed`: whether workers write files with an index.
+    `horizon_ms`: the metadata of files created before this time may be gone; 0 if all of it is there. `indexed`:
+    whether workers write files with an index.
     """
-    findings = Findings()
+    result = SweepResult()
     for file in files:
         if not file.temporary and file.key in committed.keys:
-            findings.referred += 1
+            result.referred += 1
         elif file.created_ms >= older_than_ms:
-            findings.young += 1
+            result.young += 1
         elif file.temporary:
-            findings.temporary.append(file)
-        elif horizon_ms and file.created_ms <= horizon_ms + _CLOCKS_MS:
-            findings.not_judged.append((file, "older than what the metadata topic still holds"))
+            result.temporary.append(file)
+        elif horizon_ms and file.created_ms <= horizon_ms + _CLOCK_SKEW_MS:
+            result.not_judged.append((file, "older than what the metadata topic still holds"))
         elif reason := _foreign(file.file, committed.topics, indexed=indexed):
-            findings.not_judged.append((file, reason))
+            result.not_judged.append((file, reason))
         else:
-            findings.orphans.append(file)
-    return findings
+            result.orphans.append(file)
+    return result
 
 
 def _foreign(file: RangedFile, topics: Collection[str], *, indexed: bool) -> str | None:
-    """Why a file may be somebody else's: written from another topic, whose metadata is elsewhere, or from files."""
+    """Why a file may belong elsewhere: it was recorded from another topic, or by `ingest`. None if it does not."""
     try:
         index = read_index(file)
     except BatchFileError:
         return "its index can't be read" if indexed else None
-    strangers = {entry.source.rpartition("/")[0] for entry in index.blocks} - set(topics)
-    return f"recorded from elsewhere: {', '.join(sorted(strangers)) or 'a file'}" if strangers else None
+    others = {entry.source.rpartition("/")[0] for entry in index.blocks} - set(topics)
+    return f"recorded from elsewhere: {', '.join(sorted(others)) or 'a file'}" if others else None
 
 
 class Sweep:
@@ -107,35 +108,35 @@ class Sweep:
         self._admin = Admin(settings)
         self.notes: list[str] = []
 
-    def find(self, age_ms: int, *, delete: bool) -> Findings:
-        """What is there of at least this age. With `delete`, also makes sure that it may be removed."""
+    def find(self, age_ms: int, *, delete: bool) -> SweepResult:
+        """Sort all files by kind. With `delete`, also make sure that those of at least this age may be removed."""
         if delete:
             self._check_age(age_ms)
-        files = list(self._inventory.files())  # before the metadata: what is committed later is not among them
+        files = list(self._inventory.files())  # before the metadata: a file committed later is not in it
         committed, horizon_ms = self._read(delete=delete)
         if delete:
             self._check_age(age_ms)
-        findings = judge(
+        result = judge(
             files,
             committed,
             older_than_ms=self._now_ms - age_ms,
             horizon_ms=horizon_ms,
             indexed=self._settings.codec is Codec.ZSTD,
         )
-        if delete and findings.orphans and not findings.referred:
+        if delete and result.orphans and not result.referred:
             raise ConfigError(
                 f"nothing is removed: topic {self._settings.metadata_topic} refers to none of the files in"
-                f" {self._inventory}. Is it the topic their metadata went to?"
+                f" {self._inventory}. Did their metadata go to another topic?"
             )
-        return findings
+        return result
 
-    def remove(self, findings: Findings) -> None:
+    def remove(self, result: SweepResult) -> None:
         """Remove what was found."""
-        for file in findings.removable:
+        for file in result.removable:
             self._inventory.remove(file)
 
     def _read(self, *, delete: bool) -> tuple[Committed, int]:
-        """All committed metadata, and from when on all of it is there."""
+        """All committed metadata, and the time since which all of it is there."""
         topic = self._settings.metadata_topic
         snapshot = TopicSnapshot.take(self._settings, self._admin, topic)
         if not snapshot.partitions:

@@ -114,7 +114,7 @@ def test_show_tells_all_there_is_to_know_of_a_message(stage: DlqStage, tmp_path:
     assert base64.b64decode(found["value_b64"]) == b"\x1f\x8b broken"
     assert found["value"] is None
     assert "value   none" in stage.done("show", "0:2")
-    for place, error in (("0:3", "there is no message at 0:3"), ("7:0", "has no partition 7"), ("x", "is no place")):
+    for place, error in (("0:3", "there is no message at 0:3"), ("7:0", "has no partition 7"), ("x", "is not a place")):
         failed = stage.run("show", place)
         assert (failed.code, error in failed.err) == (2, True), failed
 
@@ -229,7 +229,7 @@ def test_a_limit_and_a_rate_are_kept(stage: DlqStage) -> None:
 def test_dropped_letters_are_not_redriven_and_dropping_has_to_be_meant(stage: DlqStage) -> None:
     stage.letters(6)
     refused = stage.run("drop", "--source-partition", "1")
-    assert (refused.code, refused.error) == (2, "nothing is dropped: say --yes where nobody can be asked")
+    assert (refused.code, refused.error) == (2, "nothing is dropped: nobody can be asked here, so say --yes")
     assert answered(stage, "n") == 130
     assert stage.numbers() == list(range(6))
     assert answered(stage, "y") == 0
@@ -327,7 +327,7 @@ def test_a_foreign_record_on_the_audit_topic_is_not_passed_over(stage: DlqStage,
         (["redrive", "--source-offset", "soon"], 2, "--source-offset soon: must be an offset"),
         (["list", "--since", "yesterday"], 2, "--since yesterday: must be a time such as"),
         (["list", "--dlq-topic", "nowhere"], 2, "there is no topic nowhere (dlq_topic)"),
-        (["drop", "0-1"], 2, "'0-1' is no place on the DLQ"),
+        (["drop", "0-1"], 2, "'0-1' is not a place on the DLQ"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(stage: DlqStage, arguments: list[str], code: int, error: str) -> None:

@@ -1,4 +1,4 @@
-"""`recording-worker dlq redrive` and `drop`: what is done about messages on the DLQ."""
+"""`recording-worker dlq redrive` and `drop`: send messages on the DLQ back, or mark them as dealt with."""
 
 import getpass
 import os
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from recording_worker.settings.model import Settings
 
 _EXIT_CODES = """\b
-Exit codes: 0 all that was asked for is done, 1 some could not be, or it failed, 2 wrong settings,
-3 the brokers can't be asked, 130 and 143 stopped by Ctrl-C and SIGTERM: the rest is done next time."""
+Exit codes: 0 done, 1 some messages could not be handled, or the command failed, 2 wrong settings,
+3 the brokers can't be asked, 130 and 143 stopped by Ctrl-C and SIGTERM: the rest is left for the next call."""
 
 
 @click.command(
@@ -38,9 +38,14 @@ Examples:
 @settings_options(DLQ_SETTINGS)
 @places_argument
 @selecting
-@click.option("--to-topic", metavar="TOPIC", help="Send them to this topic instead of the one they came from.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Send at most so many.")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Send at most so many a second.")
+@click.option("--to-topic", metavar="TOPIC", help="Send messages to this topic, not to the one they came from.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Send at most this many messages.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="Send at most this many per second.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
 def redrive(
     selection: Selection,
@@ -51,10 +56,10 @@ def redrive(
     config: Path | None,
     **flags: Any,
 ) -> None:
-    """Send messages on the DLQ back to the topic they came from: key, value and headers as they were, at the end of the
-    partition they were in. Those at PLACE..., or all; the options narrow that down.
+    """Send messages on the DLQ back to the topic they came from. Key, value and headers are unchanged; each message
+    goes to the end of the partition it was in. Takes the messages at PLACE..., or all; the options narrow that down.
 
-    A message is sent once, however often this is called and however it ends. One that can't be read again comes to
+    A message is sent once, no matter how often this is called and how it ends. If its cause persists, it comes to
     the DLQ again, as a new message.
     """
     from recording_worker.operations.dlq.audit import Action
@@ -76,12 +81,12 @@ Examples:
 @settings_options(DLQ_SETTINGS)
 @places_argument
 @selecting
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Drop at most so many.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Drop at most this many messages.")
 @click.option("--dry-run", is_flag=True, help="Show what would be dropped, and drop nothing.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
 def drop(selection: Selection, limit: int | None, dry_run: bool, yes: bool, config: Path | None, **flags: Any) -> None:
     """Mark messages on the DLQ as dealt with: `list` no longer shows them, and `redrive` does not send them. They
-    stay on the topic as long as it keeps them. Those at PLACE..., or all; the options narrow that down.
+    stay on the topic as long as it keeps them. Takes the messages at PLACE..., or all; the options narrow that down.
 
     This can't be undone.
     """
@@ -92,7 +97,7 @@ def drop(selection: Selection, limit: int | None, dry_run: bool, yes: bool, conf
     request = RedriveRequest(Action.DROP, selection, limit=limit)
     if not yes and not dry_run:
         if not sys.stdin.isatty():
-            raise ConfigError("nothing is dropped: say --yes where nobody can be asked")
+            raise ConfigError("nothing is dropped: nobody can be asked here, so say --yes")
         if not _act(settings, request, dry_run=True).done:
             return
         click.confirm("Drop them?", abort=True)
@@ -100,7 +105,7 @@ def drop(selection: Selection, limit: int | None, dry_run: bool, yes: bool, conf
 
 
 def _act(settings: "Settings", request: "RedriveRequest", *, dry_run: bool) -> "RedriveResult":
-    """Do it, or show what would be done. Raises WorkerError where something was left, too."""
+    """Do it, or show what would be done. Raises WorkerError, also if something could not be handled."""
     from recording_worker.cli.output import Interruptible, progress_bar
     from recording_worker.cli.scanning import standard_output
     from recording_worker.clock import SystemClock
@@ -151,9 +156,9 @@ def _summary(verb: str, result: "RedriveResult") -> str:
 
 
 def _who() -> str:
-    """For the audit: user@host."""
+    """Who acts, for the audit: user@host."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # nobody has a name here, as in many containers
+    except (KeyError, OSError):  # the user has no name here, as in many containers
         user = f"uid {os.getuid()}"
     return f"{user}@{socket.gethostname()}"

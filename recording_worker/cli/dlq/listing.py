@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "list",
-    short_help="What is there, counted.",
+    short_help="Messages on the DLQ, counted.",
     epilog="""\b
 Examples:
   recording-worker dlq list
@@ -34,13 +34,13 @@ Exit codes: 0 done, 2 wrong settings, 3 the brokers can't be asked.""",
 )
 @settings_options(DLQ_SETTINGS)
 @selecting
-@click.option("--all", "everything", is_flag=True, help="Also those that were redriven or dropped.")
+@click.option("--all", "everything", is_flag=True, help="Also list messages that were redriven or dropped.")
 @click.option(
     "--by",
     type=click.Choice([kind.removesuffix("_id") for kind in KINDS]),
     default="reason",
     show_default=True,
-    help="What to count them by.",
+    help="What to count the messages by.",
 )
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="Rows at most.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
@@ -49,7 +49,7 @@ def list_letters(
 ) -> None:
     """List the messages on the DLQ: how many by reason, and the newest of them.
 
-    Those that were redriven or dropped are left out.
+    Messages that were redriven or dropped are left out.
     """
     settings = settings_from(config, flags)
     from recording_worker.cli.output import progress_bar, signals_end
@@ -83,7 +83,7 @@ def _print(listing: Listing, by: str, notes: list[str]) -> None:
 
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = 1000  # as wide as the table is: there is no screen to fit
+        console.width = 1000  # as wide as the table, since there is no screen to fit
     if entries := listing.entries:
         console.print(_count_table(by, listing.counts))
         console.print(_letter_table(entries))

@@ -1,4 +1,4 @@
-"""What the dlq commands share: which letters are asked for, and how they are shown."""
+"""What the dlq commands share: the options that select messages, and how a message is named."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from recording_worker.operations.dlq.dead_letter import DeadLetter, Place, Selec
 from recording_worker.text import printable
 
 DLQ_SETTINGS = ("bootstrap_servers", "dlq_topic", "dlq_audit_topic")
-"""What each of the commands has to know."""
+"""The settings that every dlq command needs."""
 
 _PLACE = re.compile(r"(\d{1,9}):(\d{1,18})")
 _OFFSETS = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?")
@@ -23,21 +23,23 @@ def parse_place(text: str) -> Place:
     """PARTITION:OFFSET on the DLQ topic."""
     found = _PLACE.fullmatch(text)
     if found is None:
-        raise click.BadParameter(f"'{text}' is no place on the DLQ, which is PARTITION:OFFSET, such as 0:123.")
+        raise click.BadParameter(f"'{text}' is not a place on the DLQ: PARTITION:OFFSET, such as 0:123.")
     return Place(int(found[1]), int(found[2]))
 
 
 def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command the options that say which letters are asked for, as `selection: Selection`."""
+    """Give a command the options that select messages, as `selection: Selection`."""
 
-    @click.option("--reason", "reasons", multiple=True, metavar="R", help="Only those that are there for this reason.")
-    @click.option("--step", "steps", multiple=True, metavar="S", help="Only those that this step has sent there.")
-    @click.option("--token", "tokens", multiple=True, metavar="T", help="Only those of this team's token.")
-    @click.option("--session", "sessions", multiple=True, metavar="ID", help="Only those of this session.")
-    @click.option("--since", metavar="TIME", help="Only those sent there at this time or later: 2026-11-24T03:30, UTC.")
-    @click.option("--until", metavar="TIME", help="Only those sent there before this time.")
+    @click.option("--reason", "reasons", multiple=True, metavar="R", help="Only messages with this reason.")
+    @click.option("--step", "steps", multiple=True, metavar="S", help="Only messages from this step.")
+    @click.option("--token", "tokens", multiple=True, metavar="T", help="Only messages with this team token.")
+    @click.option("--session", "sessions", multiple=True, metavar="ID", help="Only messages of this session.")
     @click.option(
-        "--source-topic", "source_topics", multiple=True, metavar="T", help="Only those read from this topic."
+        "--since", metavar="TIME", help="Only messages sent there at this time or later: 2026-11-24T03:30, UTC."
+    )
+    @click.option("--until", metavar="TIME", help="Only messages sent there before this time.")
+    @click.option(
+        "--source-topic", "source_topics", multiple=True, metavar="T", help="Only messages read from this topic."
     )
     @click.option(
         "--source-partition",
@@ -45,9 +47,9 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
         multiple=True,
         type=click.IntRange(min=0),
         metavar="N",
-        help="Only those read from this partition.",
+        help="Only messages read from this partition.",
     )
-    @click.option("--source-offset", metavar="N[-N]", help="Only those read from this offset, or these.")
+    @click.option("--source-offset", metavar="N[-N]", help="Only messages read from this offset, or this range.")
     @wraps(command)
     def with_selection(
         since: str | None,
@@ -70,11 +72,11 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 places_argument = click.argument("places", metavar="[PLACE]...", nargs=-1, type=parse_place)
-"""Letters by name; used above `selecting`."""
+"""The argument PLACE…; to be used above `selecting`."""
 
 
 def summary_of(letter: DeadLetter) -> str:
-    """A letter in one line."""
+    """A dead letter in one line."""
     reason = f" ({printable(letter.reason)})" if letter.reason else ""
     return f"{letter.place}{reason}" + (f" from {printable(str(letter.source))}" if letter.source is not None else "")
 

@@ -1,4 +1,4 @@
-"""`recording-worker dlq show`: one message on the DLQ."""
+"""`recording-worker dlq show`: shows one message on the DLQ."""
 
 import base64
 import sys
@@ -42,14 +42,14 @@ Exit codes: 0 done, 1 the value can't be written, 2 wrong settings, or no such m
     "--value-to",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write the value to this file, byte for byte as it came.",
+    help="Write the unchanged value to this file.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 def show(place: Place, value_to: Path | None, as_json: bool, config: Path | None, **flags: Any) -> None:
-    """Show the message at PLACE, which is PARTITION:OFFSET of the DLQ topic, as `dlq list` names it: why it is there,
-    what was done about it, its headers, and its value, decompressed, with its JSON laid out.
+    """Show the message at PLACE, which is PARTITION:OFFSET of the DLQ topic, as `dlq list` shows it: why it is there,
+    what was done about it, its headers, and its value, decompressed and with its JSON laid out.
 
-    A value that is no text is shown by its first bytes; --value-to writes it to a file.
+    If the value is not text, its first bytes are shown; --value-to writes it to a file.
     """
     settings = settings_from(config, flags)
     from recording_worker.cli.output import signals_end
@@ -131,7 +131,7 @@ def _print_value(raw: bytes | None, value: "Unpacked | None") -> None:
     click.echo(f"value   {len(raw):,} bytes, {printable(value.encoding)}{unpacked}")
     text = value.text
     if text is None:
-        why = value.problem or "it is no text"
+        why = value.problem or "it is not text"
         click.echo(f"  {printable(why)}; --value-to FILE writes it to a file. It begins with")
         click.echo(f"  {raw[:_HEX_BYTES].hex(' ')}")
     else:

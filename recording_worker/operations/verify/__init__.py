@@ -1,1 +1,1 @@
-"""`verify`: what Kafka says was recorded, held against the files and against itself."""
+"""`verify`: compares what Kafka says was recorded with the files and with itself. `run` is the entry."""

@@ -1,4 +1,4 @@
-"""Holds the accounts of a group against each other, its committed offsets, the blocks and the DLQ."""
+"""Compares the accounts of a group with each other, its committed offsets, the blocks and the DLQ."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,21 +17,21 @@ _LONGEST_TRANSACTION_MS = 900_000
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """Which accounts can be judged: those of which all that was committed with them was read.
+    """Decides which accounts can be checked: those whose whole batch was read.
 
     Times in milliseconds since 1970.
     """
 
     now_ms: int
     metadata_ms: int = 0
-    """From when on all metadata is still there."""
+    """All metadata since this time is still there."""
     dlq_ms: int = 0
-    """From when on all DLQ records are still there."""
+    """All DLQ records since this time are still there."""
     before: Committed = field(default_factory=dict)
-    """What was committed before anything was read. A batch of later may have been read in part."""
+    """What was committed before anything was read. A later batch may have been read in part."""
 
     def judges(self, record: AccountRecord) -> bool:
-        """Whether what is missing of this account is missing."""
+        """Whether all that was committed with this account was read, so that anything missing is really missing."""
         if record.timestamp_ms < self.metadata_ms:
             return False
         committed = self.before.get((record.group, record.topic), {}).get(record.partition)
@@ -40,7 +40,7 @@ class Horizon:
 
 
 def add_carried(ledger: Ledger, horizon: Horizon) -> None:
-    """Take the accounts that wait in committed offsets into the ledger, but for those a batch has told since."""
+    """Add the accounts that wait in committed offsets to the ledger, except those that a batch has included since."""
     for (group, topic), positions in horizon.before.items():
         for partition, position in positions.items():
             carried = position.account
@@ -52,10 +52,10 @@ def add_carried(ledger: Ledger, horizon: Horizon) -> None:
 def account_findings(
     ledger: Ledger, horizon: Horizon, after: Committed, unreferenced: Mapping[tuple[str, int], int]
 ) -> Iterator[Finding]:
-    """What the accounts of all groups have wrong with them.
+    """What is wrong with the accounts of all groups.
 
     `after` is what was committed after the metadata was read: no account reaches past it. `unreferenced`: (batch,
-    partition) → messages of which it is already known that no metadata leads to them.
+    partition) → messages already known to be in blocks that no metadata leads to.
     """
     for group, topic in ledger.groups():
         for partition in ledger.partitions(group, topic):
@@ -77,35 +77,35 @@ class _PartitionCheck:
     partition: int
 
     def chain(self) -> Iterator[Finding]:
-        """Offsets between two accounts of which none tells, and offsets of which several do."""
+        """Gaps between two accounts, and offsets that are in several."""
         records = self._records()
         last = next(records)
         for record in records:
             account, end = record.account, last.account.next
             if account.start > end and last.timestamp_ms >= self.horizon.metadata_ms and self.horizon.judges(record):
-                text = f"{account.start - end} offsets of which no account tells what became"
+                text = f"no account says what became of {account.start - end} offsets"
                 yield self._finding(FindingKind.MESSAGES_MISSING, text, end, account.start, record.batch_id)
             elif account.start < min(end, account.next):
-                text = f"accounted for by batch {last.batch_id} as well"
+                text = f"batch {last.batch_id} accounts for them as well"
                 overlap = account.start, min(end, account.next)
                 yield self._finding(FindingKind.ACCOUNTS_OVERLAP, text, *overlap, record.batch_id)
             if account.next >= end:
                 last = record
 
     def end(self, after: Position | None) -> Iterator[Finding]:
-        """Whether the accounts reach what was committed before they were read, and not past what was afterwards."""
+        """Accounts that end before the offset committed earlier, or after the offset committed later."""
         last = max(self._records(), key=lambda record: record.account.next)
         end = last.account.next
         before = self.horizon.before.get((self.group, self.topic), {}).get(self.partition)
         if before is not None and before.offset > end and last.timestamp_ms >= self.horizon.metadata_ms:
-            text = f"{before.offset - end} committed offsets of which no account tells what became"
+            text = f"no account says what became of {before.offset - end} committed offsets"
             yield self._finding(FindingKind.MESSAGES_MISSING, text, end, before.offset)
         if after is not None and after.offset < end:
             text = f"the committed offset is {after.offset}: these will be recorded again"
             yield self._finding(FindingKind.OFFSETS_BEHIND, text, after.offset, end, last.batch_id)
 
     def contents(self, unreferenced: Mapping[tuple[str, int], int]) -> Iterator[Finding]:
-        """Accounts that say other numbers than the blocks of their batch, or than the DLQ."""
+        """Accounts whose numbers differ from the blocks of their batch, or from the DLQ."""
         previous_ms = 0
         for record in self._records():
             if self.horizon.judges(record):
@@ -121,7 +121,7 @@ class _PartitionCheck:
             yield self._account_finding(kind, f"{recorded} messages were recorded; metadata leads to {held}", record)
 
     def _dlq(self, record: AccountRecord, previous_ms: int) -> Iterator[Finding]:
-        """DLQ records may be as old as the account before: batches without blocks have none of their own."""
+        """DLQ records may be as old as the account before: a batch without blocks has no account of its own."""
         sent = record.account.dlq
         found = self.ledger.dlq_messages(self.topic, self.partition, record.account)
         text = f"{sent} messages went to the DLQ; it has {found}"
@@ -150,7 +150,7 @@ class _PartitionCheck:
 
 
 def _dlq_findings(ledger: Ledger) -> Iterator[Finding]:
-    """Messages that are on the DLQ more than once for each group that reads their topic."""
+    """Messages that are on the DLQ more often than there are groups that read their topic."""
     groups: dict[str, int] = {}
     for _group, topic in ledger.groups():
         groups[topic] = groups.get(topic, 0) + 1

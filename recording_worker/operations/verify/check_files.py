@@ -1,4 +1,4 @@
-"""Holds batch files against the committed metadata that leads to them."""
+"""Compares batch files with the committed metadata that leads to them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -29,11 +29,11 @@ from recording_worker.storage.locate import Locator
 
 _DAY_MS = 86_400_000
 _LARGEST_FRAME = 1 << 34
-"""Bytes a block may decompress to, whatever its metadata says."""
+"""The most bytes a block may decompress to, whatever its metadata says."""
 
 
 class FileCheck:
-    """Goes through the files of a ledger. A message's offsets are remembered, one bit each."""
+    """Checks file after file of a ledger. It remembers the offsets of all messages, one bit each."""
 
     def __init__(self, ledger: Ledger, locator: Locator, horizon: Horizon) -> None:
         self._ledger = ledger
@@ -41,9 +41,9 @@ class FileCheck:
         self._horizon = horizon
         self._seen: defaultdict[str, OffsetSet] = defaultdict(OffsetSet)
         self.expired = 0
-        """Files that are gone, and whose retention period is over."""
+        """Files that are gone, as their retention period is over."""
         self.unreferenced: dict[tuple[str, int], int] = {}
-        """(batch, partition) → messages in blocks that no metadata leads to, and should."""
+        """(batch, partition) → messages in blocks that metadata should lead to, and does not."""
 
     def findings(self, file_url: str, blocks: list[BlockRecord]) -> Iterator[Finding]:
         """What is wrong with a file and the blocks that metadata says are in it."""
@@ -91,7 +91,7 @@ class FileCheck:
         return int(name.split("-")[1]) + blocks[0].retention_period_days * _DAY_MS < self._horizon.now_ms
 
     def _index_findings(self, index: BatchIndex, entry: BlockEntry | None, block: BlockRecord) -> Iterator[Finding]:
-        """Where the file's index and the metadata differ."""
+        """Differences between the file's index and the metadata."""
         if entry is None:
             yield self._finding(FindingKind.INDEX_DIFFERS, "the file's index has no block of this range", block)
             return
@@ -123,7 +123,7 @@ class FileCheck:
             yield self._finding(FindingKind.INDEX_DIFFERS, "the index's line counts don't add up to its events", block)
 
     def _doubled(self, entry: BlockEntry, block: BlockRecord) -> Iterator[Finding]:
-        """The messages of a block that were in another one before."""
+        """The messages of a block that are also in a block checked before."""
         seen = self._seen[entry.source]
         for first, last in ranges(sorted(offset for offset, _ in entry.messages if not seen.add(offset))):
             text = "the messages are in another committed block as well"
@@ -147,9 +147,9 @@ class FileCheck:
             yield self._finding(FindingKind.BLOCK_DAMAGED, str(error), block)
 
     def _unreferenced(self, file_url: str, index: BatchIndex, entries: Iterable[BlockEntry]) -> Iterator[Finding]:
-        """Blocks that count, their partition being in the batch's account, and that no metadata leads to.
+        """Blocks that no metadata leads to, though their partition is in the batch's account.
 
-        Blocks of partitions that were taken away before the batch was committed are left out of it: they don't count.
+        Blocks of partitions that were revoked before the batch was committed don't count: the account leaves them out.
         """
         for entry in entries:
             record = self._ledger.account_of(index.batch_id, entry.partition)
@@ -192,7 +192,7 @@ class FileCheck:
 
 
 def _decompress(stored: bytes, block: BlockRecord) -> bytes:
-    """The block's lines. Raises ValueError where they are not of the size the metadata says."""
+    """The block's lines. Raises ValueError if their size differs from the metadata."""
     try:
         if block.codec == Codec.SNAPPY:
             size = cramjam.snappy.decompress_raw_len(stored)
@@ -208,7 +208,7 @@ def _decompress(stored: bytes, block: BlockRecord) -> bytes:
 
 
 def _check_lines(text: bytes, block: BlockRecord) -> None:
-    """Raise ValueError where lines are no events, or not those the metadata says."""
+    """Raise ValueError if lines are not events, or not the events that the metadata describes."""
     lines = text.split(b"\n")
     if lines.pop() != b"" or len(lines) != block.event_count:
         raise ValueError(f"it holds {len(lines)} lines; its metadata says {block.event_count} events")
@@ -216,7 +216,7 @@ def _check_lines(text: bytes, block: BlockRecord) -> None:
     found = utc_text(min(timestamps)), utc_text(max(timestamps))
     if found != (block.first_timestamp, block.last_timestamp):
         said = f"{block.first_timestamp} to {block.last_timestamp}"
-        raise ValueError(f"its events are of {found[0]} to {found[1]}; its metadata says {said}")
+        raise ValueError(f"its events are from {found[0]} to {found[1]}; its metadata says {said}")
 
 
 def _timestamp(number: int, line: bytes) -> float:

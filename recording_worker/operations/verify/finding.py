@@ -1,4 +1,4 @@
-"""Finding: what `verify` finds wrong, each with its kind and where it is."""
+"""Finding: one thing that `verify` finds wrong, its kind and where it is."""
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -10,29 +10,29 @@ class FindingKind(StrEnum):
     FILE_MISSING = "file_missing"
     """Metadata leads to a file that is not there."""
     FILE_UNREADABLE = "file_unreadable"
-    """The file's index can't be read, or its URL is of a kind this version can't fetch."""
+    """The file's index can't be read, or this version can't fetch URLs of its kind."""
     BLOCK_CUT = "block_cut"
     """The file ends before the block does."""
     BLOCK_DAMAGED = "block_damaged"
     """The block does not decompress, or not to what its metadata says."""
     INDEX_DIFFERS = "index_differs"
-    """The file's index and the metadata say different things of the block."""
+    """The file's index and the metadata say different things about the block."""
     METADATA_UNREADABLE = "metadata_unreadable"
-    """A record of the metadata topic is none of ours."""
+    """A record of the metadata topic is not one of ours."""
     METADATA_DOUBLED = "metadata_doubled"
-    """Two committed records are of the same block, or have the same uuid."""
+    """Two committed records name the same block, or have the same uuid."""
     METADATA_MISSING = "metadata_missing"
     """A committed batch's file has a block that no metadata leads to."""
     MESSAGE_DOUBLED = "message_doubled"
     """A message is in two committed blocks."""
     MESSAGES_MISSING = "messages_missing"
-    """No account tells what became of these offsets, or blocks hold fewer messages than their account says."""
+    """No account says what became of these offsets, or blocks hold fewer messages than their account says."""
     ACCOUNTS_OVERLAP = "accounts_overlap"
-    """Two accounts tell what became of the same offsets."""
+    """Two accounts say what became of the same offsets."""
     ACCOUNT_DIFFERS = "account_differs"
     """Blocks hold more messages than their account says."""
     DLQ_MISSING = "dlq_missing"
-    """The DLQ has fewer messages of these offsets than their account says."""
+    """The DLQ has fewer messages from these offsets than their account says."""
     DLQ_DOUBLED = "dlq_doubled"
     """A message is on the DLQ twice, or the DLQ has more than the account says."""
     OFFSETS_BEHIND = "offsets_behind"
@@ -41,7 +41,7 @@ class FindingKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong. What is None does not apply, or is not known."""
+    """One thing that is wrong. A field that is None does not apply, or is not known."""
 
     kind: FindingKind
     text: str
@@ -59,7 +59,7 @@ class Finding:
     team_id: int | None = None
 
     def to_dict(self) -> dict[str, object]:
-        """What is known of it, for JSON."""
+        """The fields that are known, for JSON."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def __str__(self) -> str:

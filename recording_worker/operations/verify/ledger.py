@@ -1,7 +1,7 @@
-"""Ledger: what Kafka says was recorded, sorted so that it can be held against the files and against itself.
+"""Ledger: what Kafka says was recorded, sorted so that it can be compared with the files and with itself.
 
 It is a temporary SQLite database, which spills to disk by itself: a metadata topic may hold many more records than
-memory does, and those of one file lie anywhere in it.
+memory can, and the records of one file lie anywhere in it.
 """
 
 import sqlite3
@@ -20,7 +20,7 @@ from recording_worker.operations.verify.finding import Finding, FindingKind
 
 
 class BlockTotals(NamedTuple):
-    """What all blocks hold together."""
+    """Sums over all blocks; `size` in bytes of lines, uncompressed."""
 
     blocks: int
     files: int
@@ -44,7 +44,7 @@ _ACCOUNT = "grp, topic, partition, start, next, recorded, dropped, redirected, d
 
 
 class Ledger:
-    """Filled first, then asked. Not for two threads."""
+    """Fill it first, then ask. For one thread only."""
 
     def __init__(self) -> None:
         self._sql = sqlite3.connect("", isolation_level=None)  # a temporary file, gone when this is
@@ -54,7 +54,7 @@ class Ledger:
         self._sql.close()
 
     def add_metadata(self, record: Record) -> Finding | None:
-        """Take in a metadata record and the account it may carry; returns what is wrong with it by itself."""
+        """Add a metadata record and the account it may carry; return what is wrong with the record by itself."""
         try:
             block = read_block(record)
             url = parse_block_url(block.block_url)
@@ -85,7 +85,7 @@ class Ledger:
         )
 
     def add_dlq(self, record: Record) -> None:
-        """Take in a DLQ record; one that does not say where its message came from is passed over."""
+        """Add a DLQ record; one that does not say where its message came from is ignored."""
         source = source_of(record.headers)
         if source is not None:
             self._sql.execute("INSERT INTO dlq VALUES (?, ?, ?)", source[:3])
@@ -95,14 +95,14 @@ class Ledger:
         return BlockTotals(*map(int, self._sql.execute(query).fetchone()))
 
     def batches_without_account(self) -> int:
-        """How many batches there are blocks of, and no account."""
+        """How many batches have blocks, but no account."""
         query = (
             "SELECT count(DISTINCT batch) FROM block WHERE batch NOT IN (SELECT batch FROM account WHERE batch > '')"
         )
         return int(self._sql.execute(query).fetchone()[0])
 
     def files(self) -> Iterator[tuple[str, list[BlockRecord]]]:
-        """Each file's URL, and its blocks by where they begin; files in the order of their batches."""
+        """Each file's URL, and its blocks in the order of their position; files in the order of their batches."""
         file, blocks = "", list[BlockRecord]()
         for url, value in self._sql.execute("SELECT file, value FROM block ORDER BY batch, file, start"):
             if url != file and blocks:
@@ -114,42 +114,42 @@ class Ledger:
             yield file, blocks
 
     def source_topic(self, batch_id: str) -> str | None:
-        """Where a batch's messages came from, as its account says."""
+        """The topic a batch's messages came from, by its account; None if it has no account."""
         found = self._sql.execute("SELECT topic FROM account WHERE batch = ? LIMIT 1", (batch_id,)).fetchone()
         return None if found is None else str(found[0])
 
     def account_of(self, batch_id: str, partition: int) -> AccountRecord | None:
-        """A batch's account of a partition."""
+        """A batch's account of a partition; None if it has none."""
         query = f"SELECT {_ACCOUNT} FROM account WHERE batch = ? AND partition = ?"
         found = self._sql.execute(query, (batch_id, partition)).fetchone()
         return None if found is None else _account(found)
 
     def groups(self) -> list[tuple[str, str]]:
-        """The (group, source topic) pairs there are accounts of."""
+        """The pairs (group, source topic) that have accounts."""
         return self._sql.execute("SELECT DISTINCT grp, topic FROM account ORDER BY grp, topic").fetchall()
 
     def partitions(self, group: str, topic: str) -> list[int]:
-        """The partitions there are accounts of."""
+        """The partitions that have accounts."""
         query = "SELECT DISTINCT partition FROM account WHERE grp = ? AND topic = ? ORDER BY partition"
         return [number for (number,) in self._sql.execute(query, (group, topic))]
 
     def chain(self, group: str, topic: str, partition: int) -> Iterator[AccountRecord]:
-        """A partition's accounts by where they begin."""
+        """A partition's accounts, in the order of their first offsets."""
         query = f"SELECT {_ACCOUNT} FROM account WHERE grp = ? AND topic = ? AND partition = ? ORDER BY start, next"
         return map(_account, self._sql.execute(query, (group, topic, partition)))
 
     def chain_end(self, group: str, topic: str, partition: int) -> int:
-        """Where the accounts of a partition end; 0 where there is none."""
+        """The offset at which the accounts of a partition end; 0 if there are no accounts."""
         query = "SELECT max(next) FROM account WHERE grp = ? AND topic = ? AND partition = ?"
         return int(self._sql.execute(query, (group, topic, partition)).fetchone()[0] or 0)
 
     def block_messages(self, batch_id: str, partition: int) -> int:
-        """How many messages the blocks of a batch hold of a partition, as their metadata says."""
+        """How many messages of a partition the blocks of a batch hold, by their metadata."""
         query = "SELECT total(messages) FROM block WHERE batch = ? AND partition = ?"
         return int(self._sql.execute(query, (batch_id, partition)).fetchone()[0])
 
     def dlq_messages(self, topic: str, partition: int, account: Account) -> int:
-        """How many messages that an account is of are on the DLQ, each counted once."""
+        """How many messages from an account's offsets are on the DLQ, each counted once."""
         query = (
             "SELECT count(DISTINCT offset) FROM dlq WHERE topic = ? AND partition = ? AND offset >= ? AND offset < ?"
         )

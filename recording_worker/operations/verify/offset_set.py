@@ -1,4 +1,4 @@
-"""OffsetSet: a set of offsets in one bit each, as the messages of a partition lie close together."""
+"""OffsetSet: a set of offsets that takes one bit each, since the messages of a partition lie close together."""
 
 from collections.abc import Iterable
 
@@ -6,13 +6,13 @@ _PAGE = 1 << 15
 
 
 class OffsetSet:
-    """Offsets, in pages of bits. A page is there only where an offset of it is."""
+    """Offsets, in pages of bits. A page exists only if it holds an offset."""
 
     def __init__(self) -> None:
         self._pages: dict[int, bytearray] = {}
 
     def add(self, offset: int) -> bool:
-        """Add an offset; False where it was in already."""
+        """Add an offset; return False if it is in the set already."""
         number, bit = divmod(offset, _PAGE)
         page = self._pages.get(number)
         if page is None:
@@ -25,7 +25,7 @@ class OffsetSet:
 
 
 def ranges(offsets: Iterable[int]) -> list[tuple[int, int]]:
-    """Ascending offsets as ranges, first and last inclusive."""
+    """Ascending offsets as ranges (first, last), both inclusive."""
     found: list[tuple[int, int]] = []
     for offset in offsets:
         if found and found[-1][1] == offset - 1:
