@@ -24,7 +24,7 @@ class OffsetRange(NamedTuple):
     end: int
 
     def intersection(self, other: "OffsetRange") -> "OffsetRange":
-        """The offsets that are in both; an empty range if there are none."""
+        """The offsets that are in both; an empty range if they share no offset."""
         start = max(self.start, other.start)
         return OffsetRange(start, max(start, min(self.end, other.end)))
 

@@ -109,7 +109,7 @@ class Sweep:
         self.notes: list[str] = []
 
     def find(self, age_ms: int, *, delete: bool) -> SweepResult:
-        """Sort all files by kind. With `delete`, also make sure that those of at least this age may be removed."""
+        """Sort all files by kind. With `delete`, also make sure that files of at least this age may be removed."""
         if delete:
             self._check_age(age_ms)
         files = list(self._inventory.files())  # before the metadata: a file committed later is not in it

@@ -29,7 +29,7 @@ class Entry:
         return cls(replace(letter, value=None), size, state, record)
 
     def json(self) -> dict[str, object]:
-        """Times in milliseconds since 1970; -1 if there is none."""
+        """Times in milliseconds since 1970; -1 if there is no time."""
         letter = self.letter
         return {
             "place": str(letter.place),
