@@ -21,7 +21,7 @@ ChunkRef ChunkPool::take(size_t size) {
     }
   }
   if (!chunk->bytes) chunk->bytes = map_memory(chunk->capacity);
-  // If the shared pointer cannot be made, the deleter is called.
+  // If the shared pointer can't be made, its constructor calls the deleter.
   return ChunkRef(chunk.release(), [pool = shared_from_this()](Chunk* unused) { pool->give_back(unused); });
 }
 

@@ -1,4 +1,4 @@
-// What one decode call found, as columns, and the memory its lines are in.
+// What one decode call found, as columns, and the memory that holds its lines.
 #pragma once
 
 #include <memory>
@@ -10,8 +10,8 @@
 
 namespace recording {
 
-// A piece of memory that lines are written to, one row after the other and each row whole. Whoever
-// refers to lines holds a reference to the chunk; bytes that are written never change.
+// A piece of memory for lines. Rows follow each other, and a row is in one chunk as a whole. Everything that refers to
+// lines holds a reference to their chunk. Bytes that are written never change.
 struct Chunk {
   size_t capacity = 0;
   size_t used = 0;
@@ -20,7 +20,7 @@ struct Chunk {
 
 using ChunkRef = std::shared_ptr<Chunk>;
 
-// Chunks that nobody refers to any more, kept to be used again: fresh memory has to be cleared first.
+// Chunks that nothing refers to any more, kept for the next rows: the system has to clear fresh memory first.
 // Chunks come back from any thread.
 class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
  public:
@@ -31,7 +31,7 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
   ChunkPool& operator=(const ChunkPool&) = delete;
   ~ChunkPool();
 
-  // A chunk with room for `size` bytes; of the usual size unless that is too small.
+  // A chunk with room for `size` bytes: of the usual size, or larger if that is too small.
   ChunkRef take(size_t size);
 
  private:
@@ -56,13 +56,14 @@ struct Log {
   LogLevel level;
 };
 
-// The earliest full snapshot of a row or a block: when, in ms, and which of its events that is. From
-// there on what was recorded can be played.
+// The earliest full snapshot of a row or a block: its time in ms, and its number among the events. A recording can be
+// played from there on.
 struct FullSnapshot {
-  double time = 0;  // 0: there is none
+  double time = 0;  // 0: no full snapshot
   size_t event = 0;
 
-  // Of equal times the first to come stays. `before` is how many events come before those `other` counts.
+  // If the times are equal, the first that was added stays. `before` is the number of events before the first event
+  // that `other` counts.
   void add(const FullSnapshot& other, size_t before) {
     if (other.time > 0 && (time == 0 || other.time < time)) *this = {other.time, before + other.event};
   }
@@ -99,11 +100,11 @@ struct Row {
 };
 
 struct Columns {
-  std::vector<Row> rows;  // those that were decided; cut short where the batch became too large
+  std::vector<Row> rows;  // the decided ones; fewer than the messages if the batch became too large
   std::vector<ChunkRef> chunks;
-  // Of each event the timestamp in ms, which is above zero; negative where the event is an active one.
+  // The timestamp of each event, in ms. It is above zero; the sign is negative if the event is an active one.
   std::vector<double> events;
-  std::vector<TextSlice> urls;  // each different within its row
+  std::vector<TextSlice> urls;  // no two equal ones within a row
   std::vector<Log> logs;
   std::string texts;
 

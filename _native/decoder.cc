@@ -10,20 +10,21 @@
 namespace recording {
 namespace {
 
-// Buffers that grew past this for a large message are given back after the batch.
+// After a batch, buffers that a large message made grow past this are freed.
 constexpr size_t kept_bytes = 8 << 20;
 
-// The lines of a message repeat its window id. They may take this many times the bytes a message may
-// have, which no message with a window id of ordinary length comes near.
+// The lines of a message repeat its window id. They may take this many times max_decompressed_bytes. No message with a
+// window id of ordinary length comes near that.
 constexpr size_t line_expansion = 4;
 
-// From here on a row's events get the memory they need, and not up to twice that.
+// A row with more events than this gets exactly the memory they need. A vector that grows by itself takes up to twice
+// that.
 constexpr size_t many_events = 64 * 1024;
 
 constexpr size_t max_characters = 1000;  // of snapshot source and library
 constexpr size_t max_url_characters = 4096;
 constexpr size_t max_log_characters = 2999;  // of one argument
-constexpr size_t max_urls = 25;              // of a block, so of a row too
+constexpr size_t max_urls = 25;              // of a block, and so of a row
 
 TextSlice append_text(Columns& columns, Span raw, size_t most = no_limit) {
   const size_t offset = columns.texts.size();
@@ -51,7 +52,7 @@ void Decoder::decode(std::vector<Message>& messages, Columns& columns) {
   give_back_memory();
 }
 
-// What is not needed any more once a message is read and its ids are copied.
+// Frees what is not needed after a message is read and its ids are copied.
 void Decoder::give_back_inputs() {
   decompressor_.shrink(kept_bytes);
   repaired_.shrink(kept_bytes);
@@ -87,8 +88,8 @@ Reason Decoder::decode_one(const Message& message, Columns& columns, Row& row) {
   return Reason::NONE;
 }
 
-// Parses the text, and once more with its UTF-8 repaired if it was invalid. UTF-8 that is invalid
-// does not change where a JSON text's strings begin and end, so it is enough to look at it afterwards.
+// Parses the text, and if its UTF-8 is invalid, parses it again with the UTF-8 repaired. Invalid UTF-8 does not change
+// where the strings of a JSON text begin and end, so checking it afterwards is enough.
 Reason Decoder::read_text(Span text, Columns& columns) {
   bool valid_utf8;
   const Reason reason = parse_text(text, valid_utf8);
@@ -106,7 +107,7 @@ Reason Decoder::parse_text(Span text, bool& valid_utf8) {
   const Span data{data_.data(), data_.data() + envelope_.unescaped.size};
   if (!envelope_.unescaped.escapes_valid) return Reason::RECEIVED_NON_SNAPSHOT_MESSAGE;
   reason = reader_.read(data, valid_utf8);
-  // Unescaping only ever adds whole characters: `data` in the outer text is valid if the inner text is.
+  // Unescaping adds whole characters only: `data` in the outer text is valid UTF-8 if the inner text is.
   const Span raw = envelope_.data.text;
   valid_utf8 = valid_utf8 && is_valid_utf8({text.begin, raw.begin}) && is_valid_utf8({raw.end, text.end});
   return reason;
@@ -144,7 +145,7 @@ Reason Decoder::check_times(const Message& message, Row& row) const {
   return far ? Reason::MESSAGE_TIMESTAMP_DIFF_TOO_LARGE : Reason::NONE;
 }
 
-// Unpacks what the client has packed. The text and what it unpacks to may have max_decompressed_bytes together.
+// Unpacks the events that the client packed. The text and its unpacked events may have max_decompressed_bytes together.
 void Decoder::unpack(size_t text_bytes, Columns& columns) {
   const Snapshot& snapshot = reader_.snapshot();
   const uint8_t* const data = data_.data() + byte_order_mark(data_.data(), envelope_.unescaped.size);
@@ -185,7 +186,7 @@ Reason Decoder::write_lines(Columns& columns, Row& row) {
   row.lines = {begin, out};
   chunk_->used += row.lines.size();
   columns.line_bytes += row.lines.size();
-  // A chunk made for one large row is not kept open: it would pin that row's memory.
+  // A chunk that was made for one large row takes no other rows: they would keep that row's memory alive.
   if (chunk_->capacity > ChunkPool::chunk_bytes) chunk_.reset();
   return Reason::NONE;
 }

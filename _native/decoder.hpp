@@ -1,4 +1,4 @@
-// One message after the other: docs/data/messages.md from the value to the block lines.
+// Decodes one message after the other, from the value to the block lines, by the rules of docs/data/messages.md.
 #pragma once
 
 #include <memory>
@@ -26,9 +26,9 @@ struct Message {
   Span content_encoding;
   Span session_id;
   Span distinct_id;
-  int64_t timestamp_ms = 0;  // below zero: none
+  int64_t timestamp_ms = 0;  // below zero: the message has none
   int64_t now_ms = 0;
-  bool skip = false;  // ended before
+  bool skip = false;  // another step has ended the message
   Reason reason = Reason::NONE;
 };
 
@@ -36,9 +36,9 @@ class Decoder {
  public:
   explicit Decoder(const Limits& limits);
 
-  // Decodes messages in order, sets their reasons, and fills `columns`, until all are decided or
-  // the lines have passed max_decoded_bytes, or ids and other texts what one message may have. Throws
-  // nothing but std::bad_alloc.
+  // Decodes messages in order, sets their reasons, and fills `columns`. Stops early, after a row, if the lines take
+  // more than max_decoded_bytes, or ids and other texts take more than max_decompressed_bytes. Throws only
+  // std::bad_alloc.
   void decode(std::vector<Message>& messages, Columns& columns);
 
  private:
@@ -56,11 +56,11 @@ class Decoder {
 
   const Limits limits_;
   Decompressor decompressor_;
-  PaddedBuffer repaired_;  // the outer text, where its UTF-8 had to be repaired
+  PaddedBuffer repaired_;  // the outer text, if its UTF-8 had to be repaired
   PaddedBuffer data_;      // the unescaped `data`
   Envelope envelope_;
   SnapshotReader reader_;
-  std::unique_ptr<Unpacker> unpacker_;  // where it is asked for
+  std::unique_ptr<Unpacker> unpacker_;  // null unless unpack_client_compression is set
   std::shared_ptr<ChunkPool> pool_;
   ChunkRef chunk_;  // the one being filled
 };

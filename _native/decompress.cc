@@ -12,8 +12,8 @@ namespace {
 
 constexpr size_t first_room = 64 * 1024;
 
-// The buffer may grow this far past the cap: a decoder that runs out of room there has really
-// produced more than the cap, and not just read a few bits past a truncated input.
+// The buffer may grow this far past the cap. A decoder that runs out of room there has really produced more than the
+// cap. With less room, it might only have read a few bits past the end of a truncated input.
 constexpr size_t slack = 16 * 1024;
 
 // No codec expands further than this: deflate 258 bytes for 2 bits, an lz4 length byte 255.
@@ -68,7 +68,7 @@ bool skip_gzip_header(Cursor& in) {
 
 namespace {
 
-// A length of the lz4 block format: `length` and, where its four bits are full, the bytes that follow.
+// Reads a length of the lz4 block format: `length`, and if its four bits are all set, the bytes that follow.
 bool lz4_length(Cursor& in, size_t& length) {
   if (length < 15) return true;
   uint8_t more;
@@ -80,7 +80,7 @@ bool lz4_length(Cursor& in, size_t& length) {
   return true;
 }
 
-// What an lz4 block decompresses to, found without decompressing it; false where it is corrupt.
+// Finds the decompressed size of an lz4 block without decompressing it. False if the block is corrupt.
 bool lz4_size(Cursor in, size_t& size) {
   size = 0;
   while (!in.done()) {
@@ -141,7 +141,7 @@ Reason Decompressor::decompress(Span value, Encoding encoding, Span& text) {
   return Reason::NONE;
 }
 
-// Calls `attempt` with ever more room behind the text so far, up to the cap, until it has enough.
+// Calls `attempt` until it has enough room after the text so far, with twice the buffer each time, up to the cap.
 template <class Attempt>
 Reason Decompressor::with_room(size_t hint, Attempt attempt) {
   const size_t most = max_bytes_ + slack;
@@ -160,7 +160,7 @@ Reason Decompressor::with_room(size_t hint, Attempt attempt) {
 }
 
 Reason Decompressor::gzip(Cursor in) {
-  // The last four bytes are the size of the last member, if the sender is honest and nothing trails.
+  // The last four bytes are the size of the last member, if the sender is honest and nothing follows the member.
   const size_t said = in.left() >= 4 ? little_endian_32(in.end - 4) : 0;
   const size_t hint = std::min(said, deflate_expansion * in.left());
   do {
@@ -170,7 +170,7 @@ Reason Decompressor::gzip(Cursor in) {
   return Reason::NONE;
 }
 
-// Decompresses one member behind the text so far. `in` moves past it only if that succeeds.
+// Appends one member to the text so far. `in` moves past the member only if that succeeds.
 Decompressor::Step Decompressor::gzip_member(Cursor& in) {
   Cursor at = in;
   if (!skip_gzip_header(at)) return Step::corrupt;
@@ -205,7 +205,7 @@ Reason Decompressor::lz4(Cursor in) {
     return lz4_size(in, size) && size == said ? Reason::PAYLOAD_TOO_LARGE : Reason::INVALID_COMPRESSED_DATA;
   }
   out_.reserve(std::max(said, first_room));
-  // Exactly the room the prefix speaks of: a block that needs more does not match it.
+  // Exactly the room that the prefix promises: a block that needs more does not match its prefix.
   const int size = LZ4_decompress_safe(reinterpret_cast<const char*>(in.at), reinterpret_cast<char*>(out_.data()),
                                        static_cast<int>(in.left()), static_cast<int>(said));
   if (size < 0 || static_cast<size_t>(size) != said) return Reason::INVALID_COMPRESSED_DATA;
@@ -235,8 +235,8 @@ Reason Decompressor::zstd(Cursor in) {
   return Reason::NONE;
 }
 
-// Decompresses one frame behind the text so far. In one call, so its window is the buffer itself:
-// a frame that asks for a large window costs no memory.
+// Appends one frame to the text so far. A single call decompresses it, so the buffer itself is the window: a frame
+// that asks for a large window costs no memory.
 Decompressor::Step Decompressor::zstd_frame(Span frame) {
   const size_t produced =
       ZSTD_decompressDCtx(zstd_.get(), out_.data() + size_, out_.capacity() - size_, frame.begin, frame.size());
@@ -247,8 +247,8 @@ Decompressor::Step Decompressor::zstd_frame(Span frame) {
   return ZSTD_getErrorCode(produced) == ZSTD_error_dstSize_tooSmall ? Step::no_room : Step::corrupt;
 }
 
-// The one-call decoder also says "no room" to blocks that are corrupt in some ways. The streaming
-// decoder gives the frame as much room as it asks for, and so tells one from the other.
+// The single-call decoder also says "no room" for some corrupt blocks. The streaming decoder gives the frame as much
+// room as it asks for, and so can tell a large frame from a corrupt one.
 Reason Decompressor::zstd_too_large_or_corrupt(Span frame) {
   size_t size = size_;
   int window_log = 10;

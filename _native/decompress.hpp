@@ -1,8 +1,7 @@
-// Message values as they are carried: plain, gzip, lz4 or zstd.
+// Decompresses message values: plain, gzip, lz4 or zstd.
 //
-// The encoding is what the content-encoding header says: exactly lz4, zstd or gzip; any other name,
-// the empty one too, is unknown. Without the header the magic bytes decide (gzip, zstd), else the
-// value is plain.
+// The content-encoding header says the encoding: exactly lz4, zstd or gzip. Any other name is unknown, and so is an
+// empty one. If there is no header, the magic bytes of gzip and zstd decide; a value without them is plain.
 #pragma once
 
 #include <memory>
@@ -20,24 +19,24 @@ enum class Encoding : uint8_t { plain, gzip, lz4, zstd, unknown };
 inline constexpr int encoding_count = 4;
 inline constexpr const char* encoding_names[encoding_count] = {"plain", "gzip", "lz4", "zstd"};
 
-// `content_encoding` is a null span where the message has no such header.
+// `content_encoding` is a null span if the message has no such header.
 Encoding encoding_of(Span value, Span content_encoding);
 
-// Moves past the header of a gzip member (RFC 1952, 2.3), its CRC checked where it has one. False where
-// there is none.
+// Moves past the header of a gzip member (RFC 1952, 2.3), and checks its CRC if it has one. False if `in` is not at
+// such a header.
 bool skip_gzip_header(Cursor& in);
 
 class Decompressor {
  public:
   explicit Decompressor(size_t max_bytes);
 
-  // The text of `value`, at most max_bytes of it: in `value` itself where it is plain, else in a
-  // buffer of this object, valid until the next call. Size fields of the input are hints for the
-  // first allocation; the buffer never grows past max_bytes and a constant.
+  // Sets `text` to the decompressed value, of at most max_bytes. A plain value is its own text. Otherwise the text is
+  // in a buffer of this object, valid until the next call. Size fields of the input are hints for the first
+  // allocation only; the buffer never grows past max_bytes and a constant.
   // Reasons: INVALID_COMPRESSED_DATA, PAYLOAD_TOO_LARGE.
   Reason decompress(Span value, Encoding encoding, Span& text);
 
-  // Gives back what grew past `most` bytes.
+  // Frees the buffer if it grew past `most` bytes.
   void shrink(size_t most) { out_.shrink(most); }
 
  private:

@@ -15,7 +15,7 @@ bool read_data(Cursor& in, PaddedBuffer& scratch, Envelope& envelope) {
   return true;
 }
 
-// Moves past one member of the outer object, and keeps it where it is one of those that count.
+// Moves past one member of the outer object, and keeps `data` and `distinct_id`.
 bool read_member(const Name& key, Cursor& in, Nesting& nesting, PaddedBuffer& scratch, Envelope& envelope) {
   if (key.is("data")) {
     if (in.take_if('"')) return read_data(in, scratch, envelope);

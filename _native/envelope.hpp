@@ -1,4 +1,4 @@
-// The outer object of a message: what it is, and the unescaped text of its `data`.
+// Reads the outer object of a message: its distinct_id, and the unescaped text of its `data`.
 #pragma once
 
 #include "reason.hpp"
@@ -14,8 +14,8 @@ struct Envelope {
   Unescaped unescaped{};  // of `data`; the bytes are in the buffer that was passed in
 };
 
-// Reads the outer text, all of it validated but for its UTF-8. The last value of a key that occurs
-// more than once counts. The unescaped `data` is left in `scratch`, followed by zero bytes.
+// Reads and validates the whole outer text, except its UTF-8. If a key occurs more than once, its last value counts.
+// Leaves the unescaped `data` in `scratch`, followed by zero bytes.
 // Reasons: INVALID_JSON, INVALID_MESSAGE_PAYLOAD.
 Reason read_envelope(Span text, PaddedBuffer& scratch, Envelope& envelope);
 

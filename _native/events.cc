@@ -11,7 +11,7 @@ namespace {
 
 constexpr double latest_time = 8.64e15;  // the last millisecond a JavaScript Date can hold
 
-// The depth of the containers that are read, which is the number of containers around their values.
+// The depth of each container that is read: the number of containers around its values.
 constexpr uint32_t root_depth = 1, properties_depth = 2, items_depth = 3, event_depth = 4, data_depth = 5,
                    payload_depth = 6, payload_strings_depth = 7;
 
@@ -51,7 +51,7 @@ void shrink_vector(std::vector<T>& vector, size_t most_bytes) {
 
 }  // namespace
 
-// What is read of an event's `data`.
+// What the reader keeps from an event's `data`.
 struct SnapshotReader::EventData {
   int source = -1;
   int type = -1;
@@ -89,7 +89,7 @@ void Snapshot::clear_properties() {
 }
 
 SnapshotReader::SnapshotReader() {
-  // The second stage is not used: no depth.
+  // The second stage is not used, so it needs no depth.
   switch (simdjson::get_active_implementation()->create_dom_parser_implementation(1, 1, stage1_)) {
     case simdjson::SUCCESS:
       return;
@@ -239,7 +239,7 @@ bool SnapshotReader::read_payload_strings(uint8_t first, EventData& data) {
   });
 }
 
-// A small whole number, such as the type of an event; -1 where it is none.
+// Reads a small whole number, such as the type of an event. `code` is -1 for any other value.
 bool SnapshotReader::read_code(uint8_t first, uint32_t depth, int& code) {
   code = -1;
   if (first != '-' && !is_digit(first)) return tokens_.skip(first, depth);

@@ -1,4 +1,4 @@
-// The text of `data`: validated, and in the same pass everything read that the worker needs of it.
+// Reads the text of `data`: validates it, and in the same pass finds everything that the worker needs.
 #pragma once
 
 #include <memory>
@@ -15,15 +15,15 @@ class dom_parser_implementation;
 
 namespace recording {
 
-// One valid rrweb event: where it stands in the text, and its timestamp in ms, negative where the
-// event is an active one (timestamps are above zero).
+// One valid rrweb event: its place in the text, and its timestamp in ms. The sign is negative if the event is an active
+// one (timestamps are above zero).
 struct EventSlice {
   uint32_t begin;
   uint32_t end;
   double time;
 };
 
-// One console event; its message is the strings at these places of Snapshot::log_strings.
+// One console event. Its message is the strings from strings_begin to strings_end of Snapshot::log_strings.
 struct RawLog {
   double time;
   LogLevel level;
@@ -41,8 +41,8 @@ struct Snapshot {
   bool items_array = false;
 
   std::vector<EventSlice> events;
-  std::vector<uint32_t> packed;  // which of the events say that the client has packed them
-  std::vector<Span> urls;        // of the events in order, without a run's repetitions
+  std::vector<uint32_t> packed;  // the numbers of the events that say the client packed them
+  std::vector<Span> urls;        // of the events in order; a url that follows itself is there once
   std::vector<RawLog> logs;
   std::vector<Span> log_strings;
   Counters counters;
@@ -57,14 +57,14 @@ class SnapshotReader {
   SnapshotReader();
   ~SnapshotReader();
 
-  // Reads `text`, which is followed by the padding, all zero, and holds no invalid escape. The spans
-  // of the result point into the text. `valid_utf8` is set if the text is known to be valid UTF-8.
-  // Reasons: RECEIVED_NON_SNAPSHOT_MESSAGE, INVALID_JSON where it is too deep.
+  // Reads `text`, which the padding follows, all zero, and which holds no invalid escape. The spans of the result point
+  // into the text. Sets `valid_utf8` if the text is known to be valid UTF-8.
+  // Reasons: RECEIVED_NON_SNAPSHOT_MESSAGE; INVALID_JSON if the text nests too deep.
   Reason read(Span text, bool& valid_utf8);
 
   const Snapshot& snapshot() const { return snapshot_; }
 
-  // Give back what texts of more than `most` bytes made it allocate: all of it, or only what the
+  // Free what texts of more than `most` bytes made this allocate: `shrink` all of it, `shrink_tokens` only what the
   // snapshot does not need.
   void shrink(size_t most);
   void shrink_tokens(size_t most);

@@ -1,4 +1,4 @@
-// Block lines, written and read back: ["<window_id>",<event>] and a line break.
+// The format of block lines, written and read: ["<window_id>",<event>] and a line break.
 #pragma once
 
 #include <cstring>
@@ -7,31 +7,31 @@
 
 namespace recording {
 
-// Whether a JSON text holds line breaks, which in valid JSON stand between tokens.
+// Whether a JSON text holds line breaks. In valid JSON they are between tokens.
 inline bool holds_line_break(Span text) {
   return std::memchr(text.begin, '\n', text.size()) || std::memchr(text.begin, '\r', text.size());
 }
 
 class LineWriter {
  public:
-  // The window id goes into each line as it was written in `data`, quotes included.
+  // Each line gets the window id as `data` writes it, with its quotes and escapes.
   explicit LineWriter(const RawString& window_id) {
     const bool present = window_id.kind == RawString::string;
     static constexpr uint8_t none[] = {'"', '"'};
     window_id_ = present ? Span{window_id.text.begin - 1, window_id.text.end + 1} : Span{none, none + 2};
   }
 
-  // At most, for an event of `event_bytes`.
+  // The most bytes that the line of an event of `event_bytes` takes.
   size_t line_bytes(size_t event_bytes) const { return event_bytes + window_id_.size() + 4; }
 
-  // Write one line at `out` and return its end.
+  // Writes one line at `out`, and returns its end.
   uint8_t* write(Span event, uint8_t* out) const {
     out = begin_line(out);
     std::memcpy(out, event.begin, event.size());
     return end_line(out + event.size());
   }
 
-  // The same for an event that holds line breaks: without the white space between its tokens.
+  // Writes the line of an event that holds line breaks, without the white space between its tokens.
   uint8_t* write_compacted(Span event, uint8_t* out) const {
     out = begin_line(out);
     bool in_string = false;
@@ -62,9 +62,9 @@ class LineWriter {
   Span window_id_;
 };
 
-// A line that is read back.
+// What was read from a line.
 struct Line {
-  Span event;  // where it stands in the line
+  Span event;  // points into the line
   bool has_time = false;
   double time = 0;      // the event's own `timestamp`, ms since 1970
   bool packed = false;  // the client packed the event (see unpack.hpp)

@@ -1,5 +1,5 @@
-// Why a message did not end as ok. The names and codes are those of
-// recording_worker/reasons.py; tests/native/test_reasons.py holds the two against each other.
+// Why a message did not end as ok. Names and codes are the same as in recording_worker/outcome.py;
+// tests/native/test_reasons.py compares the two.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +40,7 @@ inline constexpr NamedReason named_reasons[] = {
 
 inline constexpr int reason_count = sizeof(named_reasons) / sizeof(named_reasons[0]);
 
-// What a reason makes of the message.
+// What happens to a message that ends for this reason.
 inline constexpr Disposition disposition_of(Reason reason) {
   switch (reason) {
     case Reason::NONE:

@@ -8,11 +8,11 @@ namespace {
 
 constexpr size_t max_urls = 25;
 constexpr double idle_ms = 5000;
-constexpr double gap_ms = 10000;  // what rrweb's player takes for a pause to skip, unless told otherwise
+constexpr double gap_ms = 10000;  // the pause that rrweb's player skips by default
 
 void set_text(std::string& text, Span value) { text.assign(reinterpret_cast<const char*>(value.begin), value.size()); }
 
-// The times of events in order, negative where the event is an active one.
+// Reads the times of events in order; the sign is negative if the event is an active one.
 void read_in_order(const std::vector<double>& events, Timeline& found) {
   double total = 0, first = 0, last = 0, last_active = 0;
   bool in_segment = false, active_segment = false;

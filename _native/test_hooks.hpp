@@ -1,5 +1,5 @@
-// Messages that make the core itself fail, so that it can be tested what becomes of the others. Only
-// in a build with RECORDING_WORKER_TEST_HOOKS; any other build holds nothing of this.
+// Messages that make the core itself fail, so that tests can see what happens to the other messages. Only a build with
+// RECORDING_WORKER_TEST_HOOKS has them.
 #pragma once
 
 #include "text/cursor.hpp"

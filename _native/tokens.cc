@@ -3,11 +3,11 @@
 namespace recording {
 namespace {
 
-// What may follow a number or literal. At the end of the text there is a zero, and no valid text of
-// ours ends in either.
+// Whether a byte may follow a number or literal. The end of the text, a zero, may not: valid texts end in a bracket, a
+// brace or white space.
 bool ends_scalar(uint8_t c) { return c == ',' || c == '}' || c == ']' || is_whitespace(c); }
 
-// How many of the next eight bytes are digits before the first that is not.
+// The number of digits at the start of the next eight bytes.
 int leading_digits(const uint8_t* at) {
   uint64_t bytes;
   std::memcpy(&bytes, at, sizeof bytes);
@@ -30,7 +30,7 @@ bool Tokens::any_number_valid(const uint8_t* at, const uint8_t*& end) const {
 }
 
 inline bool Tokens::number_valid(const uint8_t* at) const {
-  // Most are whole numbers of a few digits. The text has padding behind it.
+  // Most numbers are whole and have a few digits. Padding follows the text, so eight bytes may be read.
   const uint8_t* const digits = at + (*at == '-');
   const int count = leading_digits(digits);
   const uint8_t next = digits[count];
@@ -45,7 +45,7 @@ bool Tokens::literal_valid(const uint8_t* at) const {
 }
 
 bool Tokens::read_number(double& value) {
-  constexpr int most_digits = 18;  // that surely fit 64 bits
+  constexpr int most_digits = 18;  // a number with more may not fit 64 bits
   const uint8_t* at = token();
   uint64_t whole = 0;
   for (; is_digit(*at) && at - token() < most_digits; ++at) whole = 10 * whole + (*at - '0');

@@ -1,6 +1,6 @@
-// A walk over the tokens simdjson's first stage has found: each structural character, and the first
-// byte of each string, number and literal. Strings are known to be closed and free of control
-// characters; everything else is checked here.
+// A walk over the tokens that simdjson's first stage found: each structural character, and the first byte of each
+// string, number and literal. The first stage has checked that strings are closed and free of control characters. The
+// walk checks everything else.
 #pragma once
 
 #include <memory>
@@ -11,8 +11,8 @@ namespace recording {
 
 class Tokens {
  public:
-  // `indexes` ends in one that points at the zero byte behind the text. That byte is no JSON: whoever
-  // meets it fails, so that nobody reads past it.
+  // The last of `indexes` points at the zero byte behind the text. That byte is no JSON, so a reader that takes it
+  // fails, and reads no further.
   void start(Span text, const uint32_t* indexes) {
     text_ = text.begin;
     end_ = text.end;
@@ -23,10 +23,10 @@ class Tokens {
   uint8_t take() { return text_[*at_++]; }
   bool at_end() const { return text_ + *at_ == end_; }
   bool too_deep() const { return too_deep_; }
-  uint32_t position() const { return at_[-1]; }  // of the token taken last
+  uint32_t position() const { return at_[-1]; }  // of the last token taken
   const uint8_t* token() const { return text_ + at_[-1]; }
 
-  // What stands between the quotes of the string taken last.
+  // The bytes between the quotes of the string that was taken last.
   Span string() const {
     const uint8_t* quote = text_ + *at_;
     do --quote;
@@ -34,8 +34,8 @@ class Tokens {
     return {token() + 1, quote};
   }
 
-  // Each of these is called with the first byte of a value, already taken, and moves past that value.
-  // They return false where the text is no JSON.
+  // Each of these gets the first byte of a value, already taken, and moves past that value. They return false if the
+  // text is no JSON.
   bool skip(uint8_t first, uint32_t depth);
   bool read_number(double& value);
   bool read_string(uint8_t first, uint32_t depth, RawString& out) {
@@ -47,7 +47,7 @@ class Tokens {
     return skip(first, depth);
   }
 
-  // Moves past an object whose brace is taken; calls read(key, first byte of the value) for each member.
+  // Moves past an object whose brace is taken. Calls read(key, first byte of the value) for each member.
   template <class Read>
   bool members(Read read) {
     uint8_t c = take();
@@ -64,7 +64,7 @@ class Tokens {
     }
   }
 
-  // Moves past an array whose bracket is taken; calls read(first byte of the value) for each.
+  // Moves past an array whose bracket is taken. Calls read(first byte of the value) for each element.
   template <class Read>
   bool elements(Read read) {
     uint8_t c = take();
@@ -88,7 +88,7 @@ class Tokens {
   const uint8_t* end_ = nullptr;
   const uint32_t* at_ = nullptr;
   bool too_deep_ = false;
-  bool object_[max_depth + 1];  // what is open at each level of the value being skipped
+  bool object_[max_depth + 1];  // for each open level of the value being skipped: object or array
 };
 
 }  // namespace recording

@@ -13,19 +13,19 @@
 namespace recording {
 namespace {
 
-// The containers around the values of an event and around those of its data.
+// The number of containers around the values of an event, and around the values of its data.
 constexpr uint32_t event_depth = 4, data_depth = 5;
 
 constexpr size_t least_room = 4096;
 
-// A gzip that says it holds more than this many times its own size is not believed at once.
+// A gzip's size field may promise this many times the gzip's own size; a larger promise gets less room at first.
 constexpr size_t usual_expansion = 64;
 
-// How many bytes, beyond what its fields may unpack to, a message may have unpacked in vain.
+// A message may have this many bytes unpacked in vain, beyond the bytes its fields may unpack to.
 constexpr size_t most_in_vain = 64 << 20;
 
-// The bytes of a string that need a look: quote, backslash, and what begins a character above U+00FF.
-// 0xC2 and 0xC3 begin those from U+0080 on.
+// The bytes of a string that need a look: quote, backslash, and the first byte of a character above U+00FF. 0xC2 and
+// 0xC3 begin the characters U+0080 to U+00FF.
 struct Classes {
   bool special[256];
 };
@@ -54,16 +54,16 @@ constexpr HexDigits make_hex_digits() {
 
 constexpr HexDigits hex_digits = make_hex_digits();
 
-// Writes the characters of a valid string, its opening quote taken, as bytes to `out`, which has room
-// for all of `in`. Returns their end, or null where a character is above U+00FF.
+// Writes the characters of a valid string, whose opening quote is taken, as bytes to `out`, which has room for all of
+// `in`. Returns their end, or null if a character is above U+00FF.
 uint8_t* latin1_bytes(Cursor& in, uint8_t* out) {
   const uint8_t* at = in.at;
-  // Within a valid text, a string ends in a quote, and a sequence or escape is whole.
+  // In a valid text, a string ends in a quote, and its UTF-8 sequences and escapes are whole.
   for (;;) {
     const uint8_t c = *at++;
     if (!classes.special[c]) {
-      // Every other byte of a gzip is above 0x7F: no branches. The first byte of two is left out, the
-      // second joined with it.
+      // No branches: half of the bytes of a gzip are above 0x7F, and a branch would often be mispredicted. The first
+      // byte of two is left out; the second is joined with it.
       const unsigned second = (c >> 6) == 2;
       *out = static_cast<uint8_t>((c & (0xFF >> 2 * second)) | (at[-2] << 6 & (0u - second)));
       out += c < 0xC0;
@@ -87,7 +87,7 @@ uint8_t* latin1_bytes(Cursor& in, uint8_t* out) {
   }
 }
 
-// These move past parts of a text that is known to be valid.
+// These move past parts of a text that has been validated.
 
 Span take_string(Cursor& in) {
   Span raw{++in.at, nullptr};
@@ -167,7 +167,7 @@ bool Unpacker::unpack(Span event, uint32_t index) {
   return true;
 }
 
-// Appends what of the event has not been dealt with yet.
+// Appends the part of the event from `copied_` to `end`.
 void Unpacker::copy_until(const uint8_t* end) {
   const Span rest{copied_, end};
   if (size_ + rest.size() > out_.capacity())
@@ -200,7 +200,7 @@ bool Unpacker::rewrite(Span event) {
       skip_value(in);
     }
     in.skip_whitespace();
-    // Where `cv` was the first member, the comma that follows it goes with it.
+    // If `cv` is the first member, the comma after it is left out too.
     if (version_seen && !separator && key.is("cv")) copied_ = in.at + (in.peek() == ',');
     separator = in.at;
     if (in.take() == '}') break;
@@ -209,7 +209,7 @@ bool Unpacker::rewrite(Span event) {
   return true;
 }
 
-// `data` that is no string.
+// Unpacks the fields of `data` that is not a string.
 bool Unpacker::unpack_data(Cursor& in) {
   if (in.peek() != '{') {
     skip_value(in);
@@ -235,7 +235,7 @@ bool Unpacker::unpack_data(Cursor& in) {
   return true;
 }
 
-// A string that should be packed.
+// Unpacks a string.
 bool Unpacker::unpack_field(Cursor& in, uint32_t depth) {
   copy_until(in.at);
   in.take();
@@ -249,8 +249,8 @@ bool Unpacker::unpack_field(Cursor& in, uint32_t depth) {
   return true;
 }
 
-// Appends what a gzip holds. As with message values, members are joined, and what follows the last
-// is ignored.
+// Appends the content of a gzip. As with message values, members are joined, and bytes after the last member are
+// ignored.
 bool Unpacker::inflate(Span packed) {
   const auto is_member = [](const Cursor& in) { return in.left() >= 2 && in.at[0] == 0x1F && in.at[1] == 0x8B; };
   Cursor in{packed.begin, packed.end};
@@ -269,7 +269,7 @@ void Unpacker::spend_in_vain(size_t bytes) { in_vain_left_ -= std::min(in_vain_l
 bool Unpacker::inflate_member(Cursor& in) {
   Cursor header = in;
   if (in_vain_left_ == 0 || !skip_gzip_header(header)) return false;
-  // The last four bytes are the size, if the sender is honest and this is all there is.
+  // The last four bytes are the size, if the sender is honest and this is the only member.
   const uint8_t* const size = in.end - 4;
   size_t room = size[0] | size[1] << 8 | size[2] << 16 | static_cast<size_t>(size[3]) << 24;
   if (room > usual_expansion * in.left()) room = usual_expansion / 4 * in.left();
@@ -285,14 +285,14 @@ bool Unpacker::inflate_member(Cursor& in) {
       left_ -= produced;
       return true;
     }
-    spend_in_vain(room);  // it may have written all that
+    spend_in_vain(room);  // it may have written all of it
     if (result != LIBDEFLATE_INSUFFICIENT_SPACE || room == left_ || in_vain_left_ == 0) return false;
   }
 }
 
-// Whether what was appended behind `begin` is one JSON value that may stand at this depth.
+// Whether the bytes appended from `begin` on are one JSON value that may be nested this deep.
 bool Unpacker::is_json(size_t begin, uint32_t depth) {
-  // With a blank behind it, so that numbers and literals end.
+  // A blank follows it, so that a number or literal ends.
   uint8_t* const end = out_.data() + size_;
   *end = ' ';
   std::memset(end + 1, 0, padding - 1);
@@ -306,7 +306,7 @@ bool Unpacker::is_json(size_t begin, uint32_t depth) {
   return tokens_.skip(tokens_.take(), depth) && tokens_.at_end();
 }
 
-// Takes the white space out of the JSON behind `begin`.
+// Removes the white space between the tokens of the JSON from `begin` on.
 void Unpacker::compact(size_t begin) {
   const uint8_t* at = out_.data() + begin;
   const uint8_t* const end = out_.data() + size_;

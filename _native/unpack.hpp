@@ -1,6 +1,7 @@
-// Events that the client has packed: `"cv": "2024-10"`, and in `data`, or in its texts, attributes,
-// removes and adds, a string whose characters U+0000 to U+00FF are the bytes of a gzip of the field's
-// JSON. Unpacked, an event has that JSON in place of the string, and no `cv`; all else stays as it is.
+// Unpacks events that the client packed. Such an event has `"cv": "2024-10"`, and packed fields: its `data`, or any of
+// data's texts, attributes, removes and adds. A packed field is a string whose characters U+0000 to U+00FF are the
+// bytes of a gzip of the field's JSON. The unpacked event has that JSON instead of the string, and no `cv`. All else
+// stays.
 #pragma once
 
 #include <memory>
@@ -23,16 +24,16 @@ class Unpacker {
   Unpacker();
   ~Unpacker();
 
-  // Begins a message whose fields may unpack to `most` bytes, those of events that fail included.
+  // Begins a message. Its fields may unpack to `most` bytes together, and fields of events that fail count too.
   void start(size_t most);
 
-  // Unpacks an event, which is valid JSON and has the number `index` in its message: events come in
-  // order. False where a field is no gzip of JSON in Latin-1 characters, would nest too deep or pass
-  // what the message may unpack to, or where a member that matters comes twice.
+  // Unpacks an event. It must be valid JSON; `index` is its number in the message, and events come in order. False if a
+  // field is not a gzip of JSON in Latin-1 characters, nests too deep, or holds more than the message may unpack to, or
+  // if the event has `cv`, `data` or a packed field twice.
   bool unpack(Span event, uint32_t index);
 
-  // The unpacked form of the event with the number `index`, or `event` itself where there is none.
-  // To be asked for events in order; `rewind` goes back to the first.
+  // Returns the unpacked form of the event with the number `index`, or `event` itself if it was not unpacked. Call it
+  // for events in order; `rewind` goes back to the first.
   void rewind() { next_ = 0; }
   Span next(uint32_t index, Span event) {
     if (next_ == unpacked_.size() || unpacked_[next_].index != index) return event;
@@ -40,12 +41,12 @@ class Unpacker {
     return {out_.data() + found.begin, out_.data() + found.end};
   }
 
-  // Give back what grew past `most` bytes: what is not needed once all events are unpacked, and all.
+  // Free what grew past `most` bytes: `shrink_inputs` what is not needed after all events are unpacked, `shrink` all.
   void shrink_inputs(size_t most);
   void shrink(size_t most);
 
  private:
-  // Where an unpacked event stands in `out_`.
+  // The place of an unpacked event in `out_`.
   struct Unpacked {
     size_t begin;
     size_t end;
@@ -71,16 +72,16 @@ class Unpacker {
   Tokens tokens_;
   PaddedBuffer packed_;  // the gzip of one field
   PaddedBuffer out_;     // the unpacked events
-  size_t size_ = 0;      // bytes of them
+  size_t size_ = 0;      // bytes used of `out_`
   std::vector<Unpacked> unpacked_;
   size_t next_ = 0;
   size_t left_ = 0;                  // bytes the message may still unpack to
-  size_t in_vain_left_ = 0;          // bytes that may still be unpacked for nothing
-  const uint8_t* copied_ = nullptr;  // up to where the event is in `out_`, or not to be there
+  size_t in_vain_left_ = 0;          // bytes that may still be unpacked and thrown away
+  const uint8_t* copied_ = nullptr;  // the event is in `out_`, or left out, up to here
 };
 
-// A block line with its event unpacked, in `out`; as it is if the client did not pack the event. The event's fields may
-// unpack to `most` bytes. False if the text is no line, or its event can't be unpacked.
+// Sets `out` to a block line with its event unpacked, or to the same line if the client did not pack the event. The
+// event's fields may unpack to `most` bytes together. False if the text is no line, or its event can't be unpacked.
 bool unpack_line(Span text, size_t most, std::string& out);
 
 }  // namespace recording

@@ -12,7 +12,7 @@ using namespace recording;
 
 namespace {
 
-// Whether each event is JSON, and all that points into the text does.
+// Checks that each event is JSON, and that all spans point into the text.
 void check(const Snapshot& snapshot, Span text) {
   for (const EventSlice& event : snapshot.events) {
     if (event.begin >= event.end || event.end > text.size()) std::abort();

@@ -18,7 +18,7 @@ void check_lines(Span lines) {
     const void* const found = std::memchr(at, '\n', static_cast<size_t>(lines.end - at));
     if (!found) std::abort();
     const auto* const end = static_cast<const uint8_t*>(found);
-    // The window id's array is one level more.
+    // The array of the line is one level more.
     if (!PlainJson::valid({at, end}, max_depth + 1)) std::abort();
     at = end + 1;
   }

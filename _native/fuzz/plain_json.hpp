@@ -1,4 +1,4 @@
-// A JSON validator with nothing clever in it, to hold the fast one against: RFC 8259, byte by byte.
+// A simple JSON validator to compare the fast ones with: RFC 8259, byte by byte.
 #pragma once
 
 #include <cstring>
@@ -9,7 +9,7 @@ namespace recording {
 
 class PlainJson {
  public:
-  // Whether a text is JSON, nested at most `deepest` levels.
+  // Whether a text is JSON that nests at most `deepest` levels.
   static bool valid(Span text, int deepest) {
     PlainJson json{{text.begin, text.end}, deepest};
     json.in_.skip_whitespace();

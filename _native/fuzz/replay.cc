@@ -1,4 +1,4 @@
-// Runs a fuzz target over files, without libFuzzer: for machines that have none.
+// Runs a fuzz target over files without libFuzzer, for machines that don't have it.
 #include <cstdint>
 #include <cstdio>
 #include <fstream>

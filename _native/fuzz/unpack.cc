@@ -1,4 +1,4 @@
-// What the client compressed: any bytes as the JSON of a packed field.
+// Unpacking: any bytes as the JSON of a packed field.
 #include "unpack.hpp"
 
 #include <libdeflate.h>
@@ -35,7 +35,7 @@ std::string packed(Span text) {
   return string + '"';
 }
 
-// Unpacks an event that is valid JSON; whatever comes out is, too.
+// Unpacks an event that is valid JSON, and checks that the result is valid JSON.
 bool unpack(std::string event) {
   static Unpacker unpacker;
   const size_t size = event.size();
@@ -62,7 +62,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
                           : unpack("{\"cv\":\"2024-10\",\"data\":{\"source\":0,\"adds\":" + packed(text) +
                                    ",\"texts\":[]},\"type\":3}");
   const size_t mark = byte_order_mark(text.begin, text.size());
-  // Four containers are around what an event holds, five around what its data holds.
+  // Four containers are around the values of an event, five around the values of its data.
   const int deepest = max_depth - (whole ? 4 : 5);
   if (done && !PlainJson::valid({text.begin + mark, text.end}, deepest)) std::abort();
   return 0;

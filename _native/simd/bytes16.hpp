@@ -1,4 +1,4 @@
-// Sixteen bytes at once: SSE2, NEON, or plain code. Comparisons give 0xFF or 0 a byte.
+// Sixteen bytes at once: SSE2, NEON, or plain code. Comparisons give 0xFF or 0 for each byte.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ inline Bytes minus(Bytes a, Bytes b) { return _mm_sub_epi8(a, b); }
 inline Bytes equal(Bytes a, Bytes b) { return _mm_cmpeq_epi8(a, b); }
 inline Bytes at_most(Bytes a, Bytes b) { return _mm_cmpeq_epi8(_mm_min_epu8(a, b), a); }
 
-// One bit a byte of four comparisons.
+// The results of four comparisons, one bit a byte.
 inline uint64_t bits(Bytes a, Bytes b, Bytes c, Bytes d) {
   const auto mask = [](Bytes bytes) { return static_cast<uint64_t>(static_cast<uint32_t>(_mm_movemask_epi8(bytes))); };
   return mask(a) | mask(b) << 16 | mask(c) << 32 | mask(d) << 48;
@@ -42,7 +42,7 @@ inline Bytes at_most(Bytes a, Bytes b) { return vcleq_u8(a, b); }
 
 inline uint64_t bits(Bytes a, Bytes b, Bytes c, Bytes d) {
   const Bytes weights = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201));
-  // Adding neighbours three times leaves one byte for each eight.
+  // Adding neighbours three times leaves one byte for each eight bytes.
   const Bytes low = vpaddq_u8(vandq_u8(a, weights), vandq_u8(b, weights));
   const Bytes high = vpaddq_u8(vandq_u8(c, weights), vandq_u8(d, weights));
   const Bytes sums = vpaddq_u8(low, high);

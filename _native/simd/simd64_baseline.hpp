@@ -47,7 +47,7 @@ struct Simd64 {
     }
   }
 #else
-  // Copies what stands between the bytes left out, a bit more each time: the next copy covers it.
+  // Copies the bytes between those left out, 16 at a time. Each copy may write too many; the next copy covers them.
   void store_kept(uint64_t keep, uint8_t* out) const {
     int position = 0;
     for (uint64_t left_out = ~keep;; left_out &= left_out - 1) {

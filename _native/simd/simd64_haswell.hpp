@@ -20,9 +20,9 @@ struct Simd64 {
   }
   inline uint64_t controls() const { return bits(at_most(low, 0x1F), at_most(high, 0x1F)); }
 
-  // A byte is of the classes that the entries of its two halves have in common: bits 0 to 3 for what
-  // may be escaped, in the rows 2 (" /), 5 (\), 6 (b f n) and 7 (r t u), bits 4 and 5 for digits, in
-  // the rows 3 (0 to 9), 4 and 6 (A to F). The shuffle gives zero for bytes above 0x7F.
+  // Each half of a byte has an entry in a table. The byte belongs to the classes that both entries have. Bits 0 to 3
+  // are for bytes that may follow a backslash, in the rows 2 (" /), 5 (\), 6 (b f n) and 7 (r t u). Bits 4 and 5 are
+  // for hexadecimal digits, in the rows 3 (0 to 9), 4 and 6 (A to F). The shuffle gives zero for bytes above 0x7F.
   struct Classes {
     __m256i low, high;
     static inline __m256i has(__m256i of, char classes) {

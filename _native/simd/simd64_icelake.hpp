@@ -8,12 +8,12 @@ struct Simd64 {
   inline uint64_t equal_to(char c) const { return _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(c)); }
   inline uint64_t controls() const { return _mm512_cmplt_epu8_mask(bytes, _mm512_set1_epi8(0x20)); }
 
-  // As _mm512_broadcast_i32x4, about which GCC 12 warns.
+  // The same as _mm512_broadcast_i32x4, for which GCC 12 gives a warning.
   static inline __m512i every_lane(__m128i lane) { return _mm512_maskz_broadcast_i32x4(0xFFFF, lane); }
 
-  // A byte is of the classes that the entries of its two halves have in common: bits 0 to 3 for what
-  // may be escaped, in the rows 2 (" /), 5 (\), 6 (b f n) and 7 (r t u), bits 4 and 5 for digits, in
-  // the rows 3 (0 to 9), 4 and 6 (A to F). The shuffle gives zero for bytes above 0x7F.
+  // Each half of a byte has an entry in a table. The byte belongs to the classes that both entries have. Bits 0 to 3
+  // are for bytes that may follow a backslash, in the rows 2 (" /), 5 (\), 6 (b f n) and 7 (r t u). Bits 4 and 5 are
+  // for hexadecimal digits, in the rows 3 (0 to 9), 4 and 6 (A to F). The shuffle gives zero for bytes above 0x7F.
   struct Classes {
     __m512i of;
     inline uint64_t escapable() const { return _mm512_test_epi8_mask(of, _mm512_set1_epi8(0x0F)); }
@@ -27,7 +27,7 @@ struct Simd64 {
   }
 
   inline void store(uint8_t* out) const { _mm512_storeu_si512(out, bytes); }
-  // In a register first: compressing straight to memory is slow on some machines.
+  // Compresses in a register first: compressing straight to memory is slow on some machines.
   inline void store_kept(uint64_t keep, uint8_t* out) const {
     _mm512_storeu_si512(out, _mm512_maskz_compress_epi8(keep, bytes));
   }

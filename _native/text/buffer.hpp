@@ -1,5 +1,5 @@
-// A buffer that is kept from one message to the next, with room behind its end that may be read
-// and written: loops over whole SIMD blocks need no tail.
+// A buffer that is kept from one message to the next. Loops may read and write some bytes behind its end, so loops over
+// 64 bytes at a time need no tail.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@ class PaddedBuffer {
   uint8_t* data() { return bytes_; }
   size_t capacity() const { return capacity_; }
 
-  // Room for `size` bytes and the padding; what the buffer held is lost.
+  // Makes room for `size` bytes and the padding. May lose what the buffer held.
   void reserve(size_t size) {
     if (bytes_ && size <= capacity_) return;
     release();
@@ -30,7 +30,7 @@ class PaddedBuffer {
     capacity_ = size;
   }
 
-  // Room for `size` bytes and the padding; what the buffer held is kept.
+  // Makes room for `size` bytes and the padding, and keeps what the buffer held.
   void grow(size_t size) {
     if (bytes_ && size <= capacity_) return;
     void* grown = std::realloc(bytes_, size + padding);
@@ -39,7 +39,7 @@ class PaddedBuffer {
     capacity_ = size;
   }
 
-  // Gives the memory back where it has grown past `most`.
+  // Frees the memory if it has grown past `most` bytes.
   void shrink(size_t most) {
     if (capacity_ > most) release();
   }

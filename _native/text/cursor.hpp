@@ -7,7 +7,7 @@
 
 namespace recording {
 
-// Bytes that somebody else owns.
+// Bytes that another object owns.
 struct Span {
   const uint8_t* begin = nullptr;
   const uint8_t* end = nullptr;
@@ -20,8 +20,7 @@ inline bool equal(Span a, Span b) {
   return a.size() == b.size() && (a.empty() || std::memcmp(a.begin, b.begin, a.size()) == 0);
 }
 
-// A position in a text. Past the end it reads 0, a byte that is not valid anywhere in JSON:
-// whoever looks for something else stops there.
+// A position in a text. Past the end it reads 0. That byte is not valid anywhere in JSON, so a reader stops there.
 struct Cursor {
   const uint8_t* at;
   const uint8_t* end;
@@ -43,7 +42,7 @@ struct Cursor {
 inline bool is_whitespace(uint8_t c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 inline bool is_digit(uint8_t c) { return static_cast<uint8_t>(c - '0') < 10; }
 
-// The byte order mark, where a text begins with one.
+// The size of the byte order mark that a text begins with, or 0.
 inline size_t byte_order_mark(const uint8_t* text, size_t size) {
   return size >= 3 && text[0] == 0xEF && text[1] == 0xBB && text[2] == 0xBF ? 3 : 0;
 }

@@ -91,7 +91,7 @@ void Name::unescape() {
   size_t size = 0;
   for (; !in.done() && size < max_name; ++size) {
     const int32_t code = in.take_if('\\') ? take_escape(in) : in.take();
-    if (code < 0 || code > 0x7F) return;  // stays as it is: no name has a backslash
+    if (code < 0 || code > 0x7F) return;  // keeps the raw text, which no name equals: it has a backslash
     unescaped_[size] = static_cast<uint8_t>(code);
   }
   if (in.done()) value_ = {unescaped_, unescaped_ + size};

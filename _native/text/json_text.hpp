@@ -1,5 +1,4 @@
-// The small pieces of JSON that both texts of a message need: numbers, literals, and the value of a
-// short string.
+// Small pieces of JSON that both texts of a message need: numbers, literals, and the value of a short string.
 #pragma once
 
 #include <string>
@@ -8,17 +7,18 @@
 
 namespace recording {
 
-// Levels of nesting either text of a message may have. An event that is 4,096 levels deep stands four levels down.
+// How many levels either text of a message may nest. An event may nest 4,096 levels by itself, and four containers are
+// around its values.
 inline constexpr uint32_t max_depth = 4128;
 
-// The value of a key that should be a string: what stands between the quotes, escapes as they came.
+// The value of a key that should be a string: the bytes between the quotes, with their escapes.
 struct RawString {
   enum Kind : uint8_t { absent, string, other };
   Span text;
   Kind kind = absent;
 };
 
-// Moves past a number, or returns false where none is. The caller checks what follows it.
+// Moves past a number, or returns false if there is no number. The caller checks the byte that follows.
 inline bool skip_number(Cursor& in) {
   in.take_if('-');
   if (!in.take_if('0')) {
@@ -40,7 +40,7 @@ inline bool skip_number(Cursor& in) {
 // The value of a valid number; infinite if it is too large for a double.
 double number_value(Span number);
 
-// Moves past true, false or null.
+// Moves past true, false or null, or returns false at anything else.
 inline bool skip_literal(Cursor& in) {
   for (const char* literal : {"true", "false", "null"}) {
     const size_t size = std::strlen(literal);
@@ -58,7 +58,7 @@ inline int hex_digit(uint8_t c) {
   return letter < 6 ? letter + 10 : -1;
 }
 
-// Four hexadecimal digits; -1 where they are not.
+// Takes four hexadecimal digits, and returns their value, or -1 if they are something else.
 inline int32_t take_hex4(Cursor& in) {
   if (in.left() < 4) return -1;
   int32_t value = 0;
@@ -71,17 +71,17 @@ inline int32_t take_hex4(Cursor& in) {
   return value;
 }
 
-// The code point of an escape, `in` behind its backslash: -1 where the escape is not valid. A
-// surrogate pair is one code point; a surrogate without its other half is U+FFFD.
+// Takes an escape whose backslash is taken, and returns its code point, or -1 if the escape is not valid. A surrogate
+// pair is one code point. A surrogate without its other half is U+FFFD.
 int32_t take_escape(Cursor& in);
 
 inline constexpr size_t no_limit = static_cast<size_t>(-1);
 
-// Appends the value of a valid string, which its quote follows, cut to `most` code points.
+// Appends the value of a valid string, cut to `most` code points. The closing quote must follow `raw`.
 void append_value(Span raw, std::string& out, size_t most = no_limit);
 
-// A short string's value, for comparing it with names: `is` is true however the string was written.
-// Names are ASCII, and of max_name bytes at most.
+// The value of a short string, to compare with names. `is` is also true if the string is written with escapes. Names
+// are ASCII, of at most max_name bytes.
 class Name {
  public:
   explicit Name(Span raw) : value_(raw) {

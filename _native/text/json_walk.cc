@@ -5,7 +5,7 @@
 namespace recording {
 namespace {
 
-// Moves to the next byte that means something in a string: a quote, a backslash, or a control character.
+// Moves to the next byte of a string that is not plain text: a quote, a backslash, or a control character.
 void skip_plain(Cursor& in) {
   while (in.left() >= 64) {
     const auto stops = [](bytes16::Bytes bytes) {
@@ -73,7 +73,7 @@ bool skip_value(Cursor& in, Nesting& nesting) {
     } else if (!skip_scalar(in)) {
       return false;
     }
-    // A value has ended, and with it perhaps the containers around it.
+    // A value has ended; the containers around it may end too.
     for (;;) {
       if (nesting.depth() == outside) return true;
       in.skip_whitespace();

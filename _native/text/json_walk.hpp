@@ -1,5 +1,5 @@
-// A walk over a JSON text byte by byte, for texts that are read once and are mostly strings. All that is passed is
-// validated, but for its UTF-8.
+// A walk over a JSON text byte by byte, for texts that are read once and are mostly strings. It validates everything it
+// moves past, except UTF-8.
 #pragma once
 
 #include <vector>
@@ -9,7 +9,7 @@
 
 namespace recording {
 
-// Which kind each open container is, one bit a level.
+// The kind of each open container, one bit a level.
 class Nesting {
  public:
   explicit Nesting(uint32_t limit) : limit_(limit) {}
@@ -35,7 +35,7 @@ class Nesting {
   std::vector<uint64_t> bits_;
 };
 
-// Moves past a string whose opening quote is taken. `raw` is what stands between the quotes.
+// Moves past a string whose opening quote is taken. Sets `raw` to the bytes between the quotes.
 bool skip_string(Cursor& in, Span& raw);
 
 // Moves past `"key" :` and the white space around it.
@@ -44,8 +44,8 @@ bool skip_key(Cursor& in, Span& key);
 // Moves past any value, without recursion.
 bool skip_value(Cursor& in, Nesting& nesting);
 
-// Moves past an object whose brace is taken. Calls read(key) for each member, with `in` at the value; it moves past
-// the value, or returns false if the text is no JSON.
+// Moves past an object whose brace is taken. Calls read(key) for each member, with `in` at the value. `read` must move
+// past the value, or return false if the text is no JSON.
 template <class Read>
 bool skip_members(Cursor& in, Nesting& nesting, Read read) {
   if (!nesting.open(true)) return false;

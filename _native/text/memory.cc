@@ -33,7 +33,7 @@ uint8_t* map_memory(size_t size) {
   unmap_memory(begin, before);
   unmap_memory(memory + needed, huge_page - before);
 #ifdef MADV_HUGEPAGE
-  madvise(memory, needed, MADV_HUGEPAGE);  // a wish: it does not matter if it is refused
+  madvise(memory, needed, MADV_HUGEPAGE);  // a refusal does not matter
 #endif
   return memory;
 }

@@ -1,4 +1,4 @@
-// Memory for lines, which comes in megabytes and stays for seconds.
+// Memory for lines, which take megabytes for some seconds.
 #pragma once
 
 #include <cstddef>
@@ -6,11 +6,11 @@
 
 namespace recording {
 
-// Pages straight from the system. Large pieces are aligned for huge pages, which are asked for: a page
-// fault and an entry of the processor's address cache then go a long way. Throws std::bad_alloc.
+// Maps pages from the system. Aligns large pieces for huge pages, and asks for these: each page fault, and each entry
+// of the processor's address cache, then covers 2 MiB. Throws std::bad_alloc.
 uint8_t* map_memory(size_t size);
 
-// Gives them back at once. A null pointer is left alone.
+// Gives pages back to the system at once. Does nothing for a null pointer.
 void unmap_memory(uint8_t* memory, size_t size) noexcept;
 
 }  // namespace recording

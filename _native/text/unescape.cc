@@ -26,7 +26,7 @@
 namespace recording {
 namespace {
 
-// For each choice out of eight bytes, the order that moves the kept ones together.
+// For each selection of eight bytes, the order that moves the kept bytes together.
 struct KeptOrder {
   uint64_t of[256];
 };
@@ -71,7 +71,7 @@ struct Kernel {
   bool (*escapes_valid)(Span);
 };
 
-// By the instruction set simdjson has chosen: what it needs of the machine includes what these need.
+// Chooses by the instruction set that simdjson chose: a machine that has it can run the kernel of that name.
 Kernel choose() {
 #if defined(__x86_64__)
   const std::string name = simdjson::get_active_implementation()->name();

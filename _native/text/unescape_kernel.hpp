@@ -1,18 +1,18 @@
 // The loops of unescape.hpp, 64 bytes at a time. Included once for each instruction set, in a namespace
 // that has a `Simd64`:
 //   Simd64(at)                     reads 64 bytes
-//   equal_to(c), controls()        one bit a byte, lowest first
-//   classes().escapable(), classes().hex_digits()   likewise
-//   store(out), store_kept(keep, out)   writes all bytes, or those whose bit is set, close together;
+//   equal_to(c), controls()        give one bit a byte, lowest first
+//   classes().escapable(), classes().hex_digits()   give the same
+//   store(out), store_kept(keep, out)   write all bytes, or the bytes whose bit is set, close together;
 //                                       both may write 64 bytes
 
-// Which backslashes begin an escape: in each run of backslashes the first, the third, and so on.
-// `carry` is 1 where the first byte of the block is escaped by the block before, and becomes that for
-// the next block. Gives the escaped bytes in `escaped`.
+// Finds the backslashes that begin an escape: in each run of backslashes the first, the third, and so on. `carry` is 1
+// if the 64 bytes before escape the first of these bytes; it becomes the same for the next 64 bytes. Sets `escaped` to
+// the bytes that are escaped.
 static inline uint64_t escape_starts(uint64_t backslashes, uint64_t& carry, uint64_t& escaped) {
   constexpr uint64_t odd = 0xAAAAAAAAAAAAAAAA;
-  // Subtracting the backslashes from their positions moved up by one makes the borrow run through
-  // each run, so that its parity comes out against the odd bits.
+  // Subtract the backslashes from their positions moved up by one: the borrow goes through each run of backslashes, so
+  // that comparing with the odd bits gives the run's parity.
   const uint64_t candidates = backslashes & ~carry;
   const uint64_t parity = (((candidates << 1) | odd) - candidates) ^ odd;
   escaped = parity ^ (backslashes | carry);
@@ -21,7 +21,7 @@ static inline uint64_t escape_starts(uint64_t backslashes, uint64_t& carry, uint
   return starts;
 }
 
-// Looks at the escapes of the text that comes out, a stretch at a time while it is in the cache.
+// Checks the escapes of the unescaped text, a stretch at a time while the text is in the cache.
 class EscapeCheck {
  public:
   explicit EscapeCheck(const uint8_t* text) : at_(text) {}
@@ -35,14 +35,14 @@ class EscapeCheck {
       at_ += stretch;
   }
 
-  // Looks at the rest. The text is followed by 64 zero bytes.
+  // Checks the rest. 64 zero bytes must follow the text.
   bool finish(const uint8_t* end) {
     add_until(end);
     return (wrong_ | carry_ | hex_carry_) == 0;
   }
 
  private:
-  // Not inlined: the two loops would take each other's registers.
+  // Not inlined: the two loops would compete for registers.
   __attribute__((noinline)) void add_until(const uint8_t* end) {
     EscapeCheck check = *this;
     for (; check.at_ < end; check.at_ += 64) check.add(check.at_);
@@ -59,15 +59,15 @@ class EscapeCheck {
     wrong_ |= escaped & ~classes.escapable();
     const uint64_t u = escaped & bytes.equal_to('u');
     if ((u | hex_carry_) == 0) return;
-    // Four bits behind each u. Where two overlap, the first has a backslash in its digits already.
+    // Four bits behind each u. If two of them overlap, the first has a backslash among its digits, and is wrong anyway.
     const unsigned __int128 digits = static_cast<unsigned __int128>(u) * 0b11110;
     wrong_ |= (static_cast<uint64_t>(digits) | hex_carry_) & ~classes.hex_digits();
     hex_carry_ = static_cast<uint64_t>(digits >> 64);
   }
 
   const uint8_t* at_;
-  uint64_t carry_ = 0;      // the next block's first byte is escaped
-  uint64_t hex_carry_ = 0;  // bytes of the next block that have to be hexadecimal digits
+  uint64_t carry_ = 0;      // 1 if the next byte is escaped
+  uint64_t hex_carry_ = 0;  // which of the next 64 bytes must be hexadecimal digits
   uint64_t wrong_ = 0;
 };
 
@@ -89,7 +89,7 @@ static Unescaped unescape(Span in, uint8_t* out) {
     const uint8_t* from = at;
     const size_t left = static_cast<size_t>(in.end - at);
     if (left < 64) {
-      // Zeros are control characters: the block stops there at the latest.
+      // Zeros are control characters: the loop stops there at the latest.
       std::memset(tail, 0, sizeof tail);
       std::memcpy(tail, at, left);
       from = tail;
@@ -100,9 +100,9 @@ static Unescaped unescape(Span in, uint8_t* out) {
     const uint64_t controls = bytes.controls();
     uint64_t escaped, carry = 0;
     const uint64_t starts = escape_starts(backslashes, carry, escaped);
-    // Where the loop has to stop: at a quote that is not escaped, behind a backslash that escapes
-    // neither quote nor backslash (of these it is enough to leave out the backslash), at a control
-    // character, and at an escape that goes on in the next block.
+    // The loop must stop at a quote that is not escaped, at an escape of anything but a quote or backslash (for these
+    // two, leaving out the first backslash is enough), at a control character, and at an escape that continues in the
+    // next 64 bytes.
     const uint64_t unusual = (escaped ^ quotes) & ~backslashes;
     const uint64_t cut = starts & (uint64_t{1} << 63);
     if ((unusual | controls | cut) == 0) {

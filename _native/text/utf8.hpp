@@ -1,4 +1,4 @@
-// UTF-8: replacement of invalid sequences, and the encoding of single code points.
+// UTF-8: replaces invalid sequences, and encodes single code points.
 #pragma once
 
 #include "text/buffer.hpp"
@@ -10,15 +10,14 @@ inline constexpr uint32_t replacement_character = 0xFFFD;
 
 bool is_valid_utf8(Span text);
 
-// `text` with each invalid sequence replaced by U+FFFD, in `out`, at most three times as long. What
-// one sequence is follows the Unicode standard's "maximal subpart" practice (section 3.9), as
-// Python's errors="replace" does.
+// Copies `text` to `out` with each invalid sequence replaced by U+FFFD; the copy is at most three times as long. One
+// sequence is a "maximal subpart" of the Unicode standard (section 3.9), as in Python's errors="replace".
 Span replace_invalid_utf8(Span text, PaddedBuffer& out);
 
-// The length of the valid sequence at `at`, or minus the length of the invalid one.
+// The length of the sequence at `at`; negative if the sequence is invalid.
 int utf8_sequence(const uint8_t* at, const uint8_t* end);
 
-// Writes one code point, which is no surrogate, and returns the end.
+// Writes one code point, and returns the end. The code point must not be a surrogate.
 inline uint8_t* write_utf8(uint32_t code, uint8_t* out) {
   if (code < 0x80) {
     *out++ = static_cast<uint8_t>(code);
