@@ -102,16 +102,19 @@ class RetryBudget:
     def _is_spent(self, state: RetryCallState) -> bool:
         if not never_arrived(_error_of(state)):
             self.unanswered += 1
-        now = time.monotonic()
-        if self._until is None:
-            self._until = now + self.policy.retry_for
-        return now >= self._until or self._stopped.is_set()
+        return self._left() <= 0 or self._stopped.is_set()
 
     def _wait(self, state: RetryCallState) -> float:
         error = _error_of(state)
         wait = self.policy.throttled_wait if is_throttling(error) else self.policy.wait
-        left = (self._until or 0) - time.monotonic()
-        return max(0.0, min(wait(state) + retry_after(error), left))
+        return max(0.0, min(wait(state) + retry_after(error), self._left()))
+
+    def _left(self) -> float:
+        """Return the seconds that are left since the first failure, which is now if there was none."""
+        now = time.monotonic()
+        if self._until is None:  # tenacity asks for the pause before it asks whether to stop
+            self._until = now + self.policy.retry_for
+        return self._until - now
 
     def _before_sleep(self, state: RetryCallState) -> None:
         error = _error_of(state)
