@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 from structlog.testing import capture_logs
 
 from recording_worker.errors import BootError, ConfigError, FlushError
@@ -186,6 +186,44 @@ def test_a_server_that_refuses_a_header_is_asked_without(
     assert len(bucket.all_keys()) == 2
     assert storage._dialect.conditional == (refused != "IfNoneMatch"), "no more is left out than was refused"
     assert storage._dialect.checksums == (refused == "IfNoneMatch")
+
+
+@pytest.mark.parametrize("request_name", ["put_object", "complete_multipart_upload"])
+def test_an_object_is_stored_also_if_only_the_answer_was_lost(
+    bucket: Bucket, storage_of: Make, monkeypatch: pytest.MonkeyPatch, request_name: str
+) -> None:
+    storage = storage_of(quick_retries(60))
+    really, requests = getattr(storage._client, request_name), []
+
+    def lose_the_first_answer(**arguments: Any) -> Any:
+        answer = really(**arguments)
+        requests.append(arguments["Key"])
+        if len(requests) == 1:
+            raise ReadTimeoutError(endpoint_url=bucket.url)
+        return answer
+
+    monkeypatch.setattr(storage._client, request_name, lose_the_first_answer)
+    parts = [b"x" * PART_BYTES] * (1 if request_name == "put_object" else 3)
+    storage.write(NAME, parts, {"batch-id": "1"})
+    assert bucket.content(NAME) == b"".join(parts)
+    assert (bucket.all_keys(), bucket.open_uploads()) == ([NAME], [])
+
+
+@pytest.mark.parametrize("s3", ["moto"], indirect=True)
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize(
+    ("content", "metadata"),
+    [(b"x" * (PART_BYTES + 1), {"batch-id": "1"}), (b"x" * PART_BYTES, {})],
+)
+def test_an_object_of_another_size_or_other_metadata_is_not_taken_for_this_one(
+    storage_of: Make, bucket: Bucket, parts: int, content: bytes, metadata: dict[str, str]
+) -> None:
+    storage = storage_of()
+    storage.write(NAME, [content] * parts, metadata)
+    with pytest.raises(FlushError, match="there is another object of this name"):
+        storage.write(NAME, [b"x" * PART_BYTES] * parts, {"batch-id": "1"})
+    assert bucket.content(NAME) == content * parts
+    assert bucket.open_uploads() == []
 
 
 def wrong_secret(bucket: Bucket, patch: pytest.MonkeyPatch) -> Settings:

@@ -1,0 +1,132 @@
+"""What an upload makes of the answer that the object is already there: it may be its own."""
+
+import base64
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from botocore.stub import Stubber
+from tenacity import wait_fixed
+
+from recording_worker.errors import FlushError
+from recording_worker.settings.model import Settings
+from recording_worker.storage.s3.client import S3Client, connect
+from recording_worker.storage.s3.location import S3Location
+from recording_worker.storage.s3.retry import RetryBudget, RetryPolicy
+from recording_worker.storage.s3.upload import Dialect, Upload
+from tests.servers.s3 import use_credentials
+
+BODY = b"content"
+METADATA = {"batch-id": "1"}
+
+
+def checksum(content: bytes) -> str:
+    return base64.b64encode(zlib.crc32(content).to_bytes(4, "big")).decode()
+
+
+OURS = {"ContentLength": len(BODY), "Metadata": METADATA, "ChecksumCRC32": checksum(BODY)}
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> S3Client:
+    use_credentials(monkeypatch)
+    return connect(Settings(storage="s3://bucket", s3_region="eu-west-1"), connections=1)
+
+
+@pytest.fixture
+def server(client: S3Client) -> Iterator[Stubber]:
+    """Answers the requests, in the order in which a test expects them."""
+    with Stubber(client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+@pytest.fixture
+def upload(client: S3Client) -> Iterator[Upload]:
+    budget = RetryBudget(RetryPolicy(60, wait=wait_fixed(0)))
+    with ThreadPoolExecutor(1) as pool:
+        yield Upload(client, pool, S3Location("bucket", "key"), METADATA, budget=budget, dialect=Dialect())
+
+
+def refuse(server: Stubber, request: str, code: str, status: int) -> None:
+    server.add_client_error(request, code, http_status_code=status)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        OURS,
+        {**OURS, "Metadata": {"Batch-Id": "1"}},  # rclone's server writes capitals
+        {"ContentLength": len(BODY), "Metadata": METADATA},  # a server without checksums
+        {**OURS, "ChecksumCRC32": f"{checksum(BODY)}-1"},  # a checksum of parts, which says nothing about the whole
+    ],
+)
+def test_an_object_that_is_there_and_its_own_is_stored(upload: Upload, server: Stubber, head: dict[str, Any]) -> None:
+    refuse(server, "put_object", "PreconditionFailed", 412)
+    server.add_response("head_object", head)
+    upload.run([BODY])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {**OURS, "ContentLength": len(BODY) + 1},
+        {**OURS, "Metadata": {"batch-id": "2"}},
+        {**OURS, "ChecksumCRC32": checksum(b"another")},
+    ],
+)
+def test_another_object_is_an_error_but_only_if_two_answers_say_so(
+    upload: Upload, server: Stubber, other: dict[str, Any]
+) -> None:
+    refuse(server, "put_object", "PreconditionFailed", 412)
+    server.add_response("head_object", other)
+    server.add_response("head_object", OURS)
+    upload.run([BODY])
+    refuse(server, "put_object", "PreconditionFailed", 412)
+    server.add_response("head_object", other)
+    server.add_response("head_object", other)
+    with pytest.raises(FlushError, match=r"^can't write s3://bucket/key: there is another object of this name$"):
+        upload.run([BODY])
+
+
+def test_an_object_that_was_there_and_is_gone_is_an_error(upload: Upload, server: Stubber) -> None:
+    refuse(server, "put_object", "PreconditionFailed", 412)
+    refuse(server, "head_object", "404", 404)
+    with pytest.raises(FlushError, match="there is another object of this name"):
+        upload.run([BODY])
+
+
+@pytest.mark.parametrize("status", [403, 409])
+def test_any_other_refusal_is_not_looked_into(upload: Upload, server: Stubber, status: int) -> None:
+    refuse(server, "put_object", "AccessDenied", status)
+    with pytest.raises(FlushError, match="access denied"):
+        upload.run([BODY])
+
+
+def begin(server: Stubber, upload_id: str) -> None:
+    """Expect the requests of a multipart upload of two parts, up to its completion."""
+    server.add_response("create_multipart_upload", {"UploadId": upload_id})
+    for _ in range(2):
+        server.add_response("upload_part", {"ETag": "x"})
+
+
+def test_a_completed_upload_whose_answer_was_lost_is_stored(upload: Upload, server: Stubber) -> None:
+    parts = checksum(b"".join(zlib.crc32(part).to_bytes(4, "big") for part in (BODY, BODY)))
+    begin(server, "1")
+    refuse(server, "complete_multipart_upload", "NoSuchUpload", 404)
+    server.add_response(
+        "head_object", {"ContentLength": 2 * len(BODY), "Metadata": METADATA, "ChecksumCRC32": f"{parts}-2"}
+    )
+    upload.run([BODY, BODY], part_bytes=1)
+
+
+def test_an_upload_that_the_server_forgot_begins_again_and_not_for_ever(upload: Upload, server: Stubber) -> None:
+    for number in range(3):
+        begin(server, str(number))
+        refuse(server, "complete_multipart_upload", "NoSuchUpload", 404)
+        refuse(server, "head_object", "404", 404)
+        refuse(server, "abort_multipart_upload", "NoSuchUpload", 404)
+    with pytest.raises(FlushError, match="the server forgot the multipart upload 3 times"):
+        upload.run([BODY, BODY], part_bytes=1)
