@@ -6,8 +6,10 @@ import random
 import secrets
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 
 import pytest
 import zstandard
@@ -18,6 +20,7 @@ from recording_worker.metrics import Metrics
 from recording_worker.reading.batch_files import read_blocks
 from recording_worker.recording.flush import FlushedBatch, Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
+from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import Locator
 from recording_worker.storage.s3.backend import S3Storage
 from recording_worker.storage.s3.errors import S3_ERRORS
@@ -31,6 +34,13 @@ FLUSHES = 200
 LANES = 8
 """Workers at a time."""
 KILLS = 5
+PERMANENT = (
+    "access denied",
+    "there is no such bucket",
+    "the secret key is wrong",
+    "the server does not know this access key",
+)
+"""What failures say that trying again does not help."""
 
 
 @dataclass
@@ -79,20 +89,21 @@ class Run:
         self.delivered = Delivered()
         self.expected: dict[str, bytes] = {}
         self.failures: list[str] = []
+        self.metrics = Metrics()
         self.settings = bucket.settings(s3_endpoint=proxy.endpoint, s3_read_timeout=0.3, s3_connect_timeout=0.3)
 
-    def storage(self, bucket: str | None = None) -> S3Storage:
+    def storage(self, settings: Settings, bucket: str | None = None) -> S3Storage:
         location = S3Location(bucket or self.bucket.name, "in")
-        return S3Storage(location, self.settings, Metrics(), part_bytes=PART_BYTES, policy=quick_retries(3.0))
+        return S3Storage(location, settings, self.metrics, part_bytes=PART_BYTES, policy=quick_retries(3.0))
 
     def lane(self, numbers: range, seed: int, misconfigured: list[S3Storage]) -> None:
         rng = random.Random(seed)
-        storage = self.storage()
+        storage = self.storage(self.settings)
+        wrong_first = misconfigured[seed % len(misconfigured)]
         for number in numbers:
             content_seed = rng.random()
-            while True:
+            for used in chain([wrong_first] if number == numbers[0] else [], repeat(storage)):
                 made = messages(random.Random(content_seed), number)  # read again from the committed offsets
-                used = rng.choice(misconfigured) if rng.random() < 0.04 else storage
                 flusher = Flusher(used, self.delivered, settings=self.settings, clock=FakeClock(), metrics=Metrics())
                 flusher.submit(made.batch, FlushReason.SIZE)
                 assert flusher.wait(60)
@@ -147,12 +158,13 @@ class Watcher(threading.Thread):
 
 
 def misconfigured(run: Run, patch: pytest.MonkeyPatch) -> list[S3Storage]:
-    """Storages of workers that were set up wrongly."""
-    storages = [run.storage("there-is-no-such-bucket")]
+    """Storages of workers that were set up wrongly. Their requests don't go through the proxy."""
+    direct = run.bucket.settings()
+    storages = [run.storage(direct, "there-is-no-such-bucket")]
     if run.bucket.server.checks_credentials:
         for key, secret in ((KEY, "wrong"), ("wrong", "wrong")):
             use_credentials(patch, key, secret)
-            storages.append(run.storage())
+            storages.append(run.storage(direct))
         use_credentials(patch)
     return storages
 
@@ -198,7 +210,10 @@ def test_whatever_goes_wrong(s3: S3Server, bucket: Bucket, monkeypatch: pytest.M
             future.result()
     watcher.end()
     proxy.close()
-    print(f"{proxy.done.total()} requests went wrong, {len(run.failures)} flushes failed")
+    permanent = Counter(text for failure in run.failures for text in PERMANENT if text in failure)
+    transient = [failure for failure in run.failures if not any(text in failure for text in PERMANENT)]
+    print(f"{proxy.done.total()} requests went wrong; {dict(permanent)} and {len(transient)} other flushes failed")
+    print("\n".join(transient))
 
     assert len(run.delivered.batches) == len(run.expected) == FLUSHES
     places = Locator(bucket.settings())
@@ -207,3 +222,12 @@ def test_whatever_goes_wrong(s3: S3Server, bucket: Bucket, monkeypatch: pytest.M
     assert bucket.open_uploads() == []
     assert proxy.done.keys() >= {(operation, fault) for operation in WRITES for fault in Fault}
     assert {"abort", "list uploads"} <= {operation for operation, _ in proxy.done}
+
+    denied = sum(count for (_, fault), count in proxy.done.items() if fault is Fault.DENIED)
+    assert 0 < permanent.pop("access denied") <= denied, "a request that is denied fails its flush, and once"
+    assert permanent.total() == LANES, "each worker began with a storage that was set up wrongly"
+    assert len(permanent) == len(wrong)
+    assert len(transient) < FLUSHES // 4, "what may pass is tried again"
+    assert not any("another object" in failure for failure in transient), "its own object was taken for another"
+    for fault in ("InternalError", "SlowDown"):
+        assert run.metrics.storage_retries.labels(fault)._value.get() > 0
