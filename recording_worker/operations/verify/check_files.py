@@ -14,6 +14,7 @@ from recording_worker.formats.batch_file import (
     BatchIndex,
     BlockEntry,
     FileMissingError,
+    created_ms_of,
     parse_block_url,
 )
 from recording_worker.formats.block_metadata import BlockRecord
@@ -88,7 +89,7 @@ class FileCheck:
         name = file_url.rpartition("/")[2]
         if not FILE_NAME.fullmatch(name):
             return False
-        return int(name.split("-")[1]) + blocks[0].retention_period_days * _DAY_MS < self._horizon.now_ms
+        return created_ms_of(name) + blocks[0].retention_period_days * _DAY_MS < self._horizon.now_ms
 
     def _index_findings(self, index: BatchIndex, entry: BlockEntry | None, block: BlockRecord) -> Iterator[Finding]:
         """Differences between the file's index and the metadata."""
