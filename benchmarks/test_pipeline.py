@@ -1,5 +1,6 @@
 """The pipeline over the sample of real recordings as one batch: each step alone, and all of it with the flush."""
 
+from collections.abc import Mapping
 from math import inf
 
 import pytest
@@ -8,11 +9,19 @@ from benchmarks.conftest import Measure
 from benchmarks.inputs import TOPIC, columns, real
 from recording_worker.clock import SystemClock
 from recording_worker.lookups.restrictions.refreshed import RefreshedRestrictions
+from recording_worker.lookups.restrictions.service import (
+    Restriction,
+    RestrictionService,
+    Rule,
+    TokenRules,
+    rules_by_token,
+)
 from recording_worker.lookups.teams.any_token import AnyTokenTeams
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.build import Pipeline, build_pipeline
 from recording_worker.pipeline.step import Step
+from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 from recording_worker.recording.flush import FlushedBatch, Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
 from recording_worker.settings.model import Codec, Settings
@@ -42,11 +51,34 @@ def new_manager() -> SessionBatchManager:
     return SessionBatchManager(TOPIC, SystemClock(), Settings().max_batch_bytes, inf, None)
 
 
-def new_pipeline(manager: SessionBatchManager, flusher: Flusher | NoFlush, codec: Codec = Codec.ZSTD) -> Pipeline:
+NO_RESTRICTIONS = RefreshedRestrictions([])
+
+
+class AskedRestrictions:
+    """Rules for every token of the sample. Each asks about a session id that no message has."""
+
+    def __init__(self) -> None:
+        batch = MessageBatch(TOPIC, real())
+        ParseHeaders().run(batch)
+        nobody = frozenset({"nobody"})
+        tokens = {token for token in batch.tokens if token}
+        self._rules = rules_by_token(Rule(Restriction.DROP_EVENT, token, session_ids=nobody) for token in tokens)
+        assert self._rules
+
+    def current(self) -> Mapping[str, TokenRules]:
+        return self._rules
+
+
+def new_pipeline(
+    manager: SessionBatchManager,
+    flusher: Flusher | NoFlush,
+    codec: Codec = Codec.ZSTD,
+    restrictions: RestrictionService = NO_RESTRICTIONS,
+) -> Pipeline:
     return build_pipeline(
         Settings(codec=codec),
         teams=AnyTokenTeams(),
-        restrictions=RefreshedRestrictions([]),
+        restrictions=restrictions,
         manager=manager,
         flusher=flusher,
         clock=SystemClock(),
@@ -66,7 +98,7 @@ STEPS = [step.name for step in steps(new_pipeline(new_manager(), NoFlush()))]
 def test_step(measure: Measure, name: str) -> None:
     """Run one step over a batch on which the earlier steps have run, with a new session batch."""
     manager = new_manager()
-    all_steps = steps(new_pipeline(manager, NoFlush()))
+    all_steps = steps(new_pipeline(manager, NoFlush(), restrictions=AskedRestrictions()))
     number = STEPS.index(name)
 
     def prepare() -> MessageBatch:

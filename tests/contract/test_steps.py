@@ -33,7 +33,18 @@ from recording_worker.pipeline.steps.shed_lag import ShedLag
 from recording_worker.pipeline.steps.track_lib_version import TrackLibVersion
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
 from recording_worker.settings.model import Settings
-from tests.builders import NOW_MS, FakeClock, FixedRestrictions, batch, event, headers, message, session_message, value
+from tests.builders import (
+    NOW_MS,
+    FakeClock,
+    FixedRestrictions,
+    batch,
+    counted,
+    event,
+    headers,
+    message,
+    session_message,
+    value,
+)
 
 
 class KeepingFlusher:
@@ -210,6 +221,21 @@ def test_every_row_ends_in_exactly_one_disposition_and_offsets_pass_all_of_them(
     assert by_topic.count("clickhouse_ingestion_warnings") == 3
 
 
+def test_metrics_tell_what_became_of_the_messages_and_how_long_each_step_took() -> None:
+    manager, metrics = new_manager(), Metrics()
+    pipeline_of(manager, KeepingFlusher(), metrics=metrics).run(mixed_batch())
+    assert counted(metrics, "messages_received_total", partition="0") == 18
+    assert counted(metrics, "partition_messages_total", partition="0") == 18
+    assert counted(metrics, "messages_total", disposition="ok", reason="") == 2
+    assert counted(metrics, "messages_total", disposition="dlq", reason="invalid_json") == 1
+    assert counted(metrics, "messages_total", disposition="redirect", reason="lag_shed") == 1
+    assert counted(metrics, "ingestion_warnings_total", type="replay_lib_version_too_old") == 1
+    assert counted(metrics, "sessions_handled") == manager.session_count == 1
+    assert counted(metrics, "session_batch_bytes") == manager.raw_bytes > 0
+    # without the step that is not set up here
+    assert [name for name in ORDER if not counted(metrics, "step_seconds_total", step=name)] == ["halt_on_dlq"]
+
+
 @pytest.mark.parametrize("topic", ["overflow_topic", "backfill_topic"])
 def test_a_worker_does_not_send_messages_back_to_where_they_come_from(topic: str) -> None:
     rows, manager, reads = mixed_batch(), new_manager(), getattr(Settings(), topic)
@@ -263,7 +289,12 @@ def test_what_a_poll_decodes_to_is_bounded_and_the_rest_comes_first_next_time() 
     assert manager.current.offsets == {0: 30}
 
 
-def pipeline_of(manager: SessionBatchManager, flusher: KeepingFlusher, topic: str = "recordings") -> Pipeline:
+def pipeline_of(
+    manager: SessionBatchManager,
+    flusher: KeepingFlusher,
+    topic: str = "recordings",
+    metrics: Metrics | None = None,
+) -> Pipeline:
     pipeline = build_pipeline(
         Settings(
             topic=topic,
@@ -278,7 +309,7 @@ def pipeline_of(manager: SessionBatchManager, flusher: KeepingFlusher, topic: st
         manager=manager,
         flusher=flusher,
         clock=CLOCK,
-        metrics=Metrics(),
+        metrics=metrics or Metrics(),
         redis=REDIS,
     )
     pipeline.set_aside(POISON)

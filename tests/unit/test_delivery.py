@@ -19,6 +19,7 @@ from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.processes.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
 from recording_worker.recording.flush import FlushedBatch, FlushedPartition
 from recording_worker.recording.session_batch import FlushReason
+from tests.builders import counted
 
 STALE = Aborted("ILLEGAL_GENERATION", "the group has moved on", membership_is_stale=True)
 TIMED_OUT = Aborted("_TIMED_OUT", "timed out", membership_is_stale=False)
@@ -181,6 +182,7 @@ def test_what_may_pass_is_tried_again(bench: Bench) -> None:
     bench.delivery.deliver(flushed(p0=43))
     assert len(bench.producer.asked) == 3
     assert len(bench.said()) == 1
+    assert counted(bench.metrics, "transactions_aborted_total", error="_TIMED_OUT") == 2
 
 
 def test_what_does_not_pass_is_raised_and_nothing_is_said(bench: Bench) -> None:

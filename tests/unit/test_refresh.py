@@ -13,7 +13,7 @@ from recording_worker.errors import BootError, ConfigError, StoreError
 from recording_worker.lookups.refreshed import Reading, Refreshed, Stores
 from recording_worker.lookups.watched_file import WatchedFile
 from recording_worker.metrics import Metrics
-from tests.builders import FakeClock
+from tests.builders import FakeClock, counted
 from tests.integration.service import wait_for
 
 
@@ -41,10 +41,11 @@ def pass_time(clock: FakeClock, store: Refreshed[str], seconds: float) -> None:
 
 
 def test_it_is_read_at_the_start_and_once_an_interval_give_or_take_a_fifth() -> None:
-    source, clock = Source(), FakeClock()
-    store = refreshed(source, clock)
+    source, clock, metrics = Source(), FakeClock(), Metrics()
+    store = refreshed(source, clock, metrics)
     assert (store.value, source.asked) == ("first", 1)
-    source.answer = Reading("second", 1)
+    assert counted(metrics, "store_entries", store="things") == 1
+    source.answer = Reading("second", 2)
     pass_time(clock, store, 239)
     assert (store.value, source.asked) == ("first", 1)
     pass_time(clock, store, 122)
@@ -53,6 +54,10 @@ def test_it_is_read_at_the_start_and_once_an_interval_give_or_take_a_fifth() -> 
     source.answer = None
     pass_time(clock, store, 361)
     assert (store.value, source.asked) == ("second", 3)
+    assert counted(metrics, "store_entries", store="things") == 2
+    assert counted(metrics, "store_read_timestamp_seconds", store="things") == clock.now_ms() / 1000
+    assert counted(metrics, "store_reads_total", store="things", outcome="read") == 2
+    assert counted(metrics, "store_reads_total", store="things", outcome="unchanged") == 1
 
 
 def test_a_first_reading_that_fails_says_what_and_why() -> None:

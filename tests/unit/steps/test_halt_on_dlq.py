@@ -95,6 +95,13 @@ def test_a_partition_that_is_forgotten_begins_anew() -> None:
     assert watched.passed(rows_of([DLQ])).keys() == {0}
 
 
+def test_what_leaves_the_window_counts_no_longer() -> None:
+    watched = limits(ratio=0.5, window=4)
+    ends = [DLQ, DLQ, OK, OK, OK, OK, DLQ, DLQ, OK, OK]
+    assert polled(watched, ends, poll=1) is None, "never more than 2 of 4"
+    assert polled(watched, [DLQ, DLQ, DLQ], poll=1) == 2
+
+
 @pytest.mark.parametrize("limit", ["consecutive", "ratio"])
 def test_nothing_of_a_halted_partition_counts_and_all_of_the_others(limit: str) -> None:
     manager = SessionBatchManager("recordings", FakeClock(), 1 << 30, 10.0, None)

@@ -6,7 +6,7 @@ from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 from recording_worker.pipeline.steps.parse_session_recording_message import ParseSessionRecordingMessage
-from tests.builders import NOW_MS, FakeClock, batch, event, headers, message, value
+from tests.builders import NOW_MS, FakeClock, batch, counted, event, headers, message, value
 
 DAY_MS = 86_400_000
 
@@ -77,3 +77,28 @@ def test_rows_that_were_cut_off_are_undecided_when_they_come_again() -> None:
     assert (len(rows), list(rows.dispositions), list(rows.reasons), rows.errors) == (1, [0], [0], {})
     again = parsed(batch(*rows.rest))
     assert list(again.dispositions) == [Disposition.OK, Disposition.DLQ]
+
+
+def test_what_was_decoded_is_counted() -> None:
+    metrics = Metrics()
+    packed = {**event(), "cv": "2024-10", "data": gzip.compress(b"{}").decode("latin-1")}
+    damaged = {**packed, "data": "not gzip"}
+    values = [
+        value(),
+        gzip.compress(value([event(), "no event", {"timestamp": 0}])),
+        value(window_id="caf\xe9").replace(b"caf\\\\u00e9", b"caf\xe9"),
+        value([packed, damaged, event()]),
+    ]
+    rows = batch(*(message(offset, value=each) for offset, each in enumerate(values)), message(9, value=None))
+    ParseHeaders().run(rows)
+    step = ParseSessionRecordingMessage(Decoder(unpack_client_compression=True), FakeClock(), 7.0, metrics)
+    step.run(rows)
+    assert list(rows.dispositions) == [0, 0, 0, 0, Disposition.DLQ]
+    assert counted(metrics, "encoded_messages_total", encoding="plain") == 3
+    assert counted(metrics, "encoded_messages_total", encoding="gzip") == 1
+    plain = [gzip.decompress(each) if each[:1] == b"\x1f" else each for each in values]
+    assert counted(metrics, "uncompressed_bytes_total") == sum(map(len, plain))
+    assert counted(metrics, "invalid_items_total") == 2
+    assert counted(metrics, "invalid_utf8_messages_total") == 1
+    assert counted(metrics, "events_unpacked_total") == 1
+    assert counted(metrics, "unpack_failures_total") == 1
