@@ -1,10 +1,10 @@
-"""Builds the native core. RECORDING_WORKER_BUILD chooses how: release, profile, debug, sanitize or hooks.
+"""Build the native core. RECORDING_WORKER_BUILD chooses how: release, profile, debug, sanitize or hooks.
 
-- release (default): optimised, for any machine of the architecture; simdjson picks its loops at run time.
+- release (default): optimised, for any machine of the architecture; simdjson chooses its loops at run time.
 - profile: release with debug symbols, for perf and callgrind.
-- debug: hardly optimised, with symbols and the standard library's assertions.
-- sanitize: debug with AddressSanitizer and UndefinedBehaviorSanitizer; run Python with libasan preloaded.
-- hooks: compiled quickly, for tests: certain messages make it crash or hang (`_native/test_hooks.hpp`).
+- debug: little optimised, with symbols and the standard library's assertions.
+- sanitize: debug with AddressSanitizer and UndefinedBehaviorSanitizer. Python must run with libasan preloaded.
+- hooks: compiled quickly, for tests. Certain messages make it crash or hang (`_native/test_hooks.hpp`).
 """
 
 import importlib.util

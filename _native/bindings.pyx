@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=False, auto_pickle=False, autotestdict=False
-"""The native decode core: Python's side of it. What is decided is decided in the C++ files beside this one."""
+"""The native decode core: what Python sees of it. It only binds; all decisions are in the C++ files of this folder."""
 
 from collections import namedtuple
 
@@ -75,7 +75,10 @@ cdef inline str cpp_str(const string& text):
 
 
 cdef Span str_span(str text, list keep) except *:
-    """The UTF-8 of a string or None. Unpaired surrogates become U+FFFD; such a copy is appended to `keep`."""
+    """Return the UTF-8 of a string, or a null span for None.
+
+    If the string has unpaired surrogates, they become U+FFFD in a copy, which is appended to `keep`.
+    """
     cdef Span span
     cdef Py_ssize_t size = 0
     cdef const char* utf8
@@ -113,7 +116,7 @@ cdef str level_name(LogLevel level):
 
 @final
 cdef class DecodedBatch:
-    """What one decode call found. Row numbers are those of the call."""
+    """What one decode call found. Rows have the same numbers as in the call."""
 
     cdef Columns columns
 
@@ -190,7 +193,7 @@ cdef class DecodedBatch:
 
 @final
 cdef class Decoder:
-    """Decodes batches of message values; keeps its buffers from one batch to the next. Not for two threads at once."""
+    """Decodes batches of message values. Keeps its buffers between batches. One thread at a time may use it."""
 
     cdef unique_ptr[CppDecoder] decoder
     cdef vector[Message] messages
@@ -248,7 +251,7 @@ cdef class Decoder:
         return batch
 
     cdef int collect(self, tuple columns, now_ms, bytearray dispositions, bytearray reasons, list keep) except -1:
-        """Set self.messages to what the rows are, as C++ sees them."""
+        """Set self.messages to the rows, as C++ sees them."""
         cdef tuple values = columns[0], encodings = columns[1], session_ids = columns[2], distinct_ids = columns[3]
         cdef tuple timestamps = columns[4]
         cdef Py_ssize_t rows = len(values), row
@@ -277,11 +280,11 @@ cdef class Decoder:
         return 0
 
     cdef int report(self, DecodedBatch batch, bytearray dispositions, bytearray reasons) except -1:
-        """Write down how the rows that were decided ended."""
+        """Set the disposition and reason of each decided row."""
         cdef size_t rows = batch.columns.rows.size(), row
         cdef Reason reason
         if <size_t> len(dispositions) < rows or <size_t> len(reasons) < rows:
-            raise ValueError("dispositions or reasons were cut while their rows were decoded")
+            raise ValueError("dispositions or reasons became shorter while their rows were decoded")
         for row in range(rows):
             if not self.messages[row].skip:
                 reason = self.messages[row].reason
@@ -292,12 +295,12 @@ cdef class Decoder:
 
 @final
 cdef class SessionBlock:
-    """The lines of one session in one session batch, and the counters over them."""
+    """One session's lines in a session batch, and counters over them."""
 
     cdef CppSessionBlock block
 
     def record(self, DecodedBatch decoded not None, Py_ssize_t row, int64_t offset):
-        """Add the row's lines, which came from source offset `offset`. Returns their bytes. No bytes are copied."""
+        """Add the row's lines; `offset` is their message's source offset. Return their size. Copies no bytes."""
         cdef const Row* found = decoded.row(row)
         if not found.ok:
             raise ValueError(f"row {row} did not end as ok")
@@ -317,7 +320,7 @@ cdef class SessionBlock:
         return self.block.messages.size()
 
     def summary(self):
-        """Return everything a reader of the block is told about it. Goes through all events: call it once."""
+        """Return the block's figures. Reads all events: call it once, when the block is complete."""
         cdef CppTimeline timeline = self.block.timeline()
         cdef bint playable = self.block.counters.full_snapshot.time > 0
         urls = [cpp_str(self.block.urls[i]) for i in range(self.block.urls.size())]
@@ -346,13 +349,13 @@ cdef class SessionBlock:
         )
 
     def messages(self):
-        """(source offset, line count) of each recorded message, in the order recorded."""
+        """Return (source offset, line count) of each message, in the order recorded."""
         return [(self.block.messages[i].first, self.block.messages[i].second) for i in range(self.block.messages.size())]
 
 
 @final
 cdef class LineBuffer:
-    """The lines of several blocks one after the other; readable through the buffer protocol."""
+    """The lines of several blocks, one block after the other. Has the buffer protocol."""
 
     cdef uint8_t* lines
     cdef Py_ssize_t size
@@ -387,7 +390,7 @@ def gather(blocks):
         segments.push_back(buffer.size - segments.back())
     buffer.segments = PyBytes_FromStringAndSize(<const char*> segments.data(), <Py_ssize_t> segments.size() * 8)
     with nogil:
-        # Never empty: a view of no bytes has an address too.
+        # One byte more, so that a view of no bytes has an address too.
         buffer.lines = out = map_memory(buffer.size + 1)
         for i in range(slices.size()):
             size = slices[i].end - slices[i].begin

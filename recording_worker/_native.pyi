@@ -1,42 +1,42 @@
-"""The native decode core; sources in `_native/`."""
+"""The native decode core. Its sources are in `_native/`."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Self, final
 
 REASONS: dict[str, int]
-"""The reason codes the core can give, name → code, for the test that holds them against `reasons.Reason`."""
+"""The reason codes that the core can give, name → code. A test compares them with `outcome.Reason`."""
 
 SIMDJSON_IMPLEMENTATION: str
-"""The instruction set simdjson chose on this machine, such as "icelake" or "haswell"."""
+"""The instruction set that simdjson chose on this machine, such as "icelake" or "haswell"."""
 
 def encoding_of(value: bytes, content_encoding: str | None) -> str | None:
     """Return how a message value is encoded: "plain", "gzip", "lz4" or "zstd"; None for an unknown content-encoding.
 
-    `content_encoding` is the message's header, None if it has none; then the first bytes of the value decide.
+    `content_encoding` is the message's header. If it is None, the first bytes of the value decide.
     """
 
 def decompress(value: bytes, content_encoding: str | None, max_bytes: int) -> bytes:
     """Return the text of a message value, by the rules of docs/data/messages.md, with the GIL released.
 
-    `content_encoding` is as in `encoding_of`. Raises ValueError with the label of the reason the message would go
-    to the DLQ for: "invalid_compressed_data", or "payload_too_large" for a text of more than `max_bytes`.
+    `content_encoding` is as in `encoding_of`. Raises ValueError with the label of the reason for which the message
+    goes to the DLQ: "invalid_compressed_data", or "payload_too_large" for a text of more than `max_bytes`.
     Raises OverflowError if `max_bytes` is below zero or above 1 GiB, MemoryError if there is no memory.
     """
 
 def event_timestamp(line: bytes) -> float:
     """Return the timestamp of the event on a block line, ms since 1970, with the GIL released.
 
-    `line` is `["<window_id>",<event>]`, with or without its line break. It must be JSON, but may nest to any depth,
-    hold numbers of any length, lone surrogates, and invalid UTF-8. If several members are called `timestamp`, the
-    last counts. Raises ValueError if the line is not such a line, or the event has no number for its timestamp.
+    `line` is `["<window_id>",<event>]`, with or without its line break. It must be JSON. It may nest to any depth, and
+    may hold numbers of any length, lone surrogates and invalid UTF-8. If several members of the event are called
+    `timestamp`, the last one counts. Raises ValueError if `line` is something else, or the timestamp is not a number.
     """
 
 def unpack_line(line: bytes, max_bytes: int) -> bytes:
     """Return a block line with its event unpacked, with the GIL released; the same line if it is not packed.
 
-    A packed event has `"cv": "2024-10"`, and gzips in place of its data or of fields of its data. `line` is as in
-    `event_timestamp`. Raises ValueError if it is not such a line, or if its event can't be unpacked: a field is not
-    a gzip of JSON, or the fields hold more than `max_bytes` together.
+    A packed event has `"cv": "2024-10"`, and a gzip of JSON in place of its data, or of fields of its data. `line` is
+    as in `event_timestamp`. Raises ValueError if it is something else, or if its event can't be unpacked: a field is
+    not a gzip of JSON, or the fields hold more than `max_bytes` together.
     """
 
 @final
@@ -51,7 +51,7 @@ class ConsoleLog:
 
 @final
 class Decoder:
-    """Decodes batches of message values; keeps its buffers from one batch to the next. Not for two threads at once."""
+    """Decodes batches of message values. Keeps its buffers between batches. One thread at a time may use it."""
 
     def __new__(
         cls,
@@ -61,7 +61,13 @@ class Decoder:
         max_decoded_bytes: int = 134_217_728,
         unpack_client_compression: bool = False,
     ) -> Self:
-        """With `unpack_client_compression`, events of `"cv": "2024-10"` are written unpacked, where that works."""
+        """Make a decoder with these limits.
+
+        A message may have `max_decompressed_bytes` after decompression (at most 1 GiB). Its first and last event must
+        be less than `max_timestamp_diff_ms` away from now. `decode` stops when the lines of a batch take more than
+        `max_decoded_bytes`. With `unpack_client_compression`, lines hold events of `"cv": "2024-10"` unpacked, if that
+        is possible. Raises ValueError or OverflowError for limits out of range.
+        """
     def decode(
         self,
         values: Sequence[bytes | None],
@@ -75,47 +81,48 @@ class Decoder:
     ) -> DecodedBatch:
         """Decode the rows whose disposition is 0, with the GIL released, and set their disposition and reason.
 
-        All sequences have one entry a row. `now_ms` is the clock, or None where each message's own
-        timestamp counts as now. Decoding stops once the lines of the batch pass `max_decoded_bytes`
-        (after at least one row): `DecodedBatch.rows` says how many rows were decided.
-        Raises ValueError if lengths differ, MemoryError if there is no memory.
+        All sequences have one entry a row. Timestamps are ms since 1970; below zero means none. `now_ms` is the clock;
+        if it is None, each message's own timestamp counts as now. Decoding stops after the row with which the lines of
+        the batch take more than `max_decoded_bytes`: `DecodedBatch.rows` says how many rows were decided.
+        Raises ValueError if lengths differ, RuntimeError if another thread is decoding, MemoryError if there is no
+        memory.
         """
 
 @final
 class DecodedBatch:
-    """What one decode call found. Row numbers are those of the call. Its bytes live while any block uses them."""
+    """What one decode call found. Rows have the same numbers as in the call. Blocks keep the bytes they use alive."""
 
     rows: int
-    """How many rows were decided; fewer than given where `max_decoded_bytes` was reached."""
+    """How many rows were decided; fewer than given if `max_decoded_bytes` was reached."""
     encodings: dict[str, int]
-    """Messages by how the value was encoded: "plain", "gzip", "lz4", "zstd" (rows that got as far)."""
+    """How many values of each encoding were decompressed: "plain", "gzip", "lz4", "zstd"."""
     uncompressed_bytes: int
     """Bytes of all values after decompression."""
     invalid_items: int
-    """Items left out as no event: not an object, or no valid timestamp."""
+    """Items left out because they are not events: they are not objects, or have no valid timestamp."""
     invalid_utf8: int
-    """Messages in which invalid UTF-8 was replaced by U+FFFD."""
+    """Messages whose invalid UTF-8 was replaced by U+FFFD."""
     unpacked_events: int
-    """Events the client had packed (`"cv": "2024-10"`) that are written unpacked."""
+    """Packed events (`"cv": "2024-10"`) whose lines hold them unpacked."""
     unpack_failures: int
-    """Such events that can't be unpacked: they are written as they came."""
+    """Packed events that can't be unpacked: their lines hold them unchanged."""
     def session_id(self, row: int) -> str: ...
     def distinct_id(self, row: int) -> str: ...
     def event_count(self, row: int) -> int: ...
     def line_bytes(self, row: int) -> int:
-        """Bytes of the row's lines, as they go into a block."""
+        """Return the size of the row's lines in bytes, as they go into a block."""
     def lines(self, row: int) -> bytes:
-        """The row's block lines (a copy): `["<window_id>",<event>]\\n` each. For tests and debugging."""
+        """Return a copy of the row's block lines, each `["<window_id>",<event>]\\n`. For tests and debugging."""
     def timestamps(self, row: int) -> tuple[float, float]:
-        """The smallest and largest event timestamp, ms since 1970. Also for rows dropped for these timestamps."""
+        """Return the smallest and largest event timestamp, ms since 1970; also if the row was dropped for them."""
     def console_logs(self, row: int) -> list[ConsoleLog]:
-        """The row's console events, in order; an empty list for most rows."""
+        """Return the row's console events, in order. Most rows have none."""
 
 class BlockSummary(NamedTuple):
-    """What a reader of a block is told about it: counters over its events; the rules are in docs/data/messages.md."""
+    """The figures that a reader of a block gets: counters over its events, by the rules of docs/data/messages.md."""
 
     distinct_id: str
-    """Of the first message."""
+    """The first message's."""
     size: int
     """Bytes of all lines, uncompressed."""
     event_count: int
@@ -132,41 +139,44 @@ class BlockSummary(NamedTuple):
     mouse_activity_count: int
     has_full_snapshot: bool
     first_full_snapshot_position: int | None
-    """Which of the events the earliest full snapshot is, from 0; of those equally early the first to come."""
+    """The number of the earliest full snapshot among the events, from 0. If several are equally early, the first."""
     first_full_snapshot_timestamp: float | None
-    """Its time, ms since 1970: the block can be played from there on."""
+    """Its timestamp, ms since 1970: the block can be played from there on."""
     snapshot_source: str
-    """Of the first message that says; "web" if no message says; at most 1,000 characters."""
+    """From the first message that says; "web" if no message says. At most 1,000 characters."""
     snapshot_library: str | None
     active_milliseconds: int
-    """Time in which the user was active."""
+    """How long the user was active."""
     out_of_order_count: int
-    """Events that are earlier than the one that came before them."""
+    """Events that are earlier than the event before them."""
     gap_count: int
-    """Silences of more than 10 s between events in order of their time."""
+    """Pauses of more than 10 s between events in order of their time."""
 
 @final
 class SessionBlock:
-    """The lines of one session in one session batch, and the counters over them."""
+    """One session's lines in a session batch, and counters over them."""
 
     def __init__(self) -> None: ...
     def record(self, decoded: DecodedBatch, row: int, offset: int) -> int:
-        """Add the row's lines, which came from source offset `offset`. Return their bytes. No bytes are copied."""
+        """Add the row's lines; `offset` is their message's source offset. Return their size. Copies no bytes.
+
+        Raises ValueError if the row did not end as ok, IndexError if there is no such row.
+        """
     size: int
-    """Bytes of all lines, uncompressed."""
+    """The size of all lines in bytes, uncompressed."""
     event_count: int
     message_count: int
     def summary(self) -> BlockSummary:
-        """Return everything a reader of the block is told about it. Goes through all events: call it once."""
+        """Return the block's figures. Reads all events: call it once, when the block is complete."""
     def messages(self) -> list[tuple[int, int]]:
-        """(source offset, line count) of each recorded message, in the order recorded."""
+        """Return (source offset, line count) of each message, in the order recorded."""
 
 @final
 class LineBuffer:
-    """The lines of several blocks one after the other; readable through the buffer protocol."""
+    """The lines of several blocks, one block after the other. Has the buffer protocol."""
 
     segments: bytes
-    """Per block (offset, length), two native uint64: what `zstandard.BufferWithSegments` takes."""
+    """For each block (offset, length), two native uint64: the format that `zstandard.BufferWithSegments` takes."""
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 

@@ -1,7 +1,7 @@
-"""Checks the native core on aarch64: everything is cross-compiled, and the stages that need no codec run under qemu.
+"""Check the native core on aarch64: cross-compile everything, and run the stages that need no codec under qemu.
 
-`python _native/fuzz/aarch64.py` replays the seeds, and what fuzzing has found so far, on the targets envelope and
-events, which hold the NEON loops against a plain JSON validator. Exit code 1 where something fails.
+`python _native/fuzz/aarch64.py` replays the seeds, and the inputs that fuzzing has found, on the targets envelope and
+events. These compare the NEON loops with a simple JSON validator. Exit code 1 if anything fails.
 """
 
 import shutil
@@ -16,15 +16,15 @@ COMPILER = "aarch64-linux-gnu-g++"
 EMULATOR = "qemu-aarch64"
 TARGETS = ["envelope", "events"]
 CODECS = {"columns", "decoder", "decompress", "session_block", "unpack"}
-"""Sources that need a codec's library: they are compiled, but there is nothing to link them with."""
+"""Sources that need a codec's library. They are compiled, but not linked: there is no library for aarch64."""
 HEADERS = ["libdeflate.h", "lz4.h", "zstd.h", "zstd_errors.h"]
 
 
 def compile_all(folder: Path) -> dict[str, Path]:
-    """Every source of the core as an object file for aarch64, by name."""
+    """Compile every source of the core for aarch64. Return name → object file."""
     headers = folder / "include"
     headers.mkdir(parents=True, exist_ok=True)
-    for header in HEADERS:  # the same for every machine; the rest of /usr/include is not
+    for header in HEADERS:  # these are the same on every machine; the rest of /usr/include is not
         shutil.copy(Path("/usr/include", header), headers)
     flags = ["-std=c++17", "-O2", "-Wall", f"-I{NATIVE}", f"-I{SIMDJSON}", f"-I{headers}"]
     objects = {}
@@ -36,7 +36,7 @@ def compile_all(folder: Path) -> dict[str, Path]:
 
 
 def main() -> None:
-    """Compile everything, run what can be run."""
+    """Compile everything, and run the targets that can run."""
     for program in (COMPILER, EMULATOR):
         if not shutil.which(program):
             sys.exit(f"aarch64: no {program}. Debian: apt-get install g++-aarch64-linux-gnu qemu-user")

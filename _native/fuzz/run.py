@@ -1,8 +1,8 @@
-"""Fuzzes the native core with libFuzzer, AddressSanitizer and UndefinedBehaviorSanitizer: one target a stage.
+"""Fuzz the native core with libFuzzer, AddressSanitizer and UndefinedBehaviorSanitizer: one target a stage.
 
 `python _native/fuzz/run.py SECONDS` builds what is out of date, makes seeds from the recordings in tests/data, runs
-each target for SECONDS, and prints how many inputs each ran. Exit code 1 where one was found that crashes, hangs,
-or breaks what a target checks; it is kept in build/fuzz.
+each target for SECONDS, and prints how many inputs each ran. Exit code 1 if an input crashes or hangs a target, or
+fails a target's checks; build/fuzz keeps that input.
 """
 
 import gzip
@@ -41,11 +41,11 @@ FLAGS = [
 LIBRARIES = ["-ldeflate", "-llz4", "-lzstd"]
 MOST_SEED_BYTES = 4_000
 CODECS = {"plain": 0, "gzip": 1, "lz4": 2, "zstd": 3}
-"""What the first byte of an input of the decompress target means."""
+"""The first byte of an input of the decompress target chooses the encoding."""
 
 
 def find_clang() -> str:
-    """The newest clang++ there is."""
+    """Return the path of clang++: the default one, or the newest version."""
     names = ["clang++", *(f"clang++-{version}" for version in range(30, 12, -1))]
     for name in names:
         if path := shutil.which(name):
@@ -54,12 +54,12 @@ def find_clang() -> str:
 
 
 def core_sources() -> list[Path]:
-    """The sources of the core, without those of the fuzz targets."""
+    """Return the sources of the core, without the fuzz targets."""
     return sorted(path for path in NATIVE.rglob("*.cc") if path.parent != FUZZ)
 
 
 def compile_object(clang: str, source: Path) -> Path:
-    """The object file of a source, made again where the source or any header is newer."""
+    """Return the object file of a source. Compile it if the source or any header is newer."""
     made = BUILD / f"{source.stem}.o"
     inputs = [source, *NATIVE.rglob("*.hpp")]
     if not made.exists() or made.stat().st_mtime < max(path.stat().st_mtime for path in inputs):
@@ -68,7 +68,7 @@ def compile_object(clang: str, source: Path) -> Path:
 
 
 def build_targets() -> dict[str, Path]:
-    """Target name → executable."""
+    """Build all targets. Return target name → executable."""
     clang = find_clang()
     BUILD.mkdir(parents=True, exist_ok=True)
     cores = len(sched_getaffinity(0))
@@ -85,7 +85,7 @@ def build_targets() -> dict[str, Path]:
 
 
 def write_seeds() -> None:
-    """Inputs to start from, for each target: the values, the outer texts and the event texts of real recordings."""
+    """Write inputs to start from for each target: values, outer texts and event texts of real recordings."""
     folders = {name: BUILD / "seeds" / name for name in ("decompress", "envelope", "events", "message", "unpack")}
     for folder in folders.values():
         shutil.rmtree(folder, ignore_errors=True)
@@ -110,7 +110,7 @@ def write_seeds() -> None:
 
 
 def run_target(name: str, executable: Path, seconds: int) -> tuple[str, int, str]:
-    """Fuzz one target; returns its name, how many inputs it ran, and what it said where it found something."""
+    """Fuzz one target. Return its name, how many inputs it ran, and its output if it found something."""
     corpus = BUILD / "corpus" / name
     corpus.mkdir(parents=True, exist_ok=True)
     command = [
