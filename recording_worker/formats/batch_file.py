@@ -26,7 +26,7 @@ TRAILER = struct.Struct("<II8s")
 SKIPPABLE_MAGIC = 0x184D2A57
 FRAME_HEADER = struct.Struct("<II")
 """The header of a zstd skippable frame: magic number, length of what follows; little endian."""
-_MOST_OFFSETS = 1500
+_MAX_OFFSETS_LENGTH = 1500
 """Characters. S3 takes 2,048 bytes of metadata in all."""
 FILE_NAME = re.compile(r"[0-9a-f]{4}-[0-9]+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """What the last part of a batch file's key looks like."""
@@ -126,8 +126,8 @@ def file_metadata(batch_id: str, codec: str, topic: str, blocks: Iterable[BlockE
         first, last = ranges.get(block.partition, (block.first_offset, block.last_offset))
         ranges[block.partition] = min(first, block.first_offset), max(last, block.last_offset)
     offsets = ",".join(f"{partition}:{first}-{last}" for partition, (first, last) in sorted(ranges.items()))
-    if len(offsets) > _MOST_OFFSETS:
-        offsets = offsets[: offsets.rindex(",", 0, _MOST_OFFSETS) + 1] + "..."
+    if len(offsets) > _MAX_OFFSETS_LENGTH:
+        offsets = offsets[: offsets.rindex(",", 0, _MAX_OFFSETS_LENGTH) + 1] + "..."
     return {"batch-id": batch_id, "codec": codec, "topic": topic, "offsets": offsets}
 
 

@@ -33,11 +33,12 @@ class ZstdBlocks:
     threads would take their time from other workers.
     """
 
-    def __init__(self, level: int) -> None:
+    def __init__(self, level: int, slice_bytes: int = SLICE_BYTES) -> None:
+        self._slice_bytes = slice_bytes
         self._compressor = zstandard.ZstdCompressor(level=level, write_content_size=True, write_checksum=True)
 
     def compress(self, lines: LineBuffer) -> Iterator[memoryview]:
-        for segments in _slices(lines.segments):
+        for segments in _slices(lines.segments, self._slice_bytes):
             source = zstandard.BufferWithSegments(memoryview(lines), segments)
             frames = self._compressor.multi_compress_to_buffer(source, threads=1)
             for number in range(len(frames)):
@@ -54,12 +55,12 @@ class SnappyBlocks:
             yield memoryview(cramjam.snappy.compress_raw(view[start : start + length]))
 
 
-def _slices(segments: bytes) -> Iterator[bytes]:
-    """Cut the segments into groups of about SLICE_BYTES."""
+def _slices(segments: bytes, slice_bytes: int) -> Iterator[bytes]:
+    """Cut the segments into groups of about `slice_bytes` bytes of lines."""
     first, size = 0, 0
     for number, (_, length) in enumerate(_SEGMENT.iter_unpack(segments), 1):
         size += length
-        if size >= SLICE_BYTES:
+        if size >= slice_bytes:
             yield segments[first : number * _SEGMENT.size]
             first, size = number * _SEGMENT.size, 0
     if first < len(segments):

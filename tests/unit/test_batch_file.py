@@ -2,6 +2,7 @@ import json
 import random
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,19 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording_worker.formats.batch_file import FILE_NAME, TRAILER, block_url, file_key
+from recording_worker.formats.batch_file import (
+    FILE_NAME,
+    TRAILER,
+    BlockEntry,
+    BlockRange,
+    block_url,
+    created_ms_of,
+    file_key,
+    file_key_of,
+    file_metadata,
+    parse_block_url,
+)
 from recording_worker.reading.batch_files import Block, read_index
-from recording_worker.recording import compression
 from recording_worker.recording.compression import SnappyBlocks, ZstdBlocks, block_compressor
 from recording_worker.settings.model import Codec
 from recording_worker.storage.local.file import LocalFile
@@ -87,6 +98,46 @@ def test_a_block_url_names_the_range_inclusively() -> None:
     assert zstandard.decompress(content[start : last + 1]) == second[1]
 
 
+def test_a_block_url_is_taken_apart() -> None:
+    assert parse_block_url("s3://b/k?range=bytes=10-19") == BlockRange("s3://b/k", 10, 10)
+    assert parse_block_url("s3://b/k?range=bytes=0-0") == BlockRange("s3://b/k", 0, 1)
+    for wrong in ("s3://b/k", "s3://b/k?range=bytes=5-4", "s3://b/k?range=bytes=1-", "?range=bytes=0-1"):
+        with pytest.raises(ValueError, match="not a block URL"):
+            parse_block_url(wrong)
+
+
+def test_a_name_says_when_the_file_was_flushed_and_which_file_it_is() -> None:
+    key = file_key("a/blocks", "1y", 1_700_000_000_123, BATCH_ID)
+    url, path = f"s3://bucket/{key}", f"/mnt/elsewhere/{key.removeprefix('a/')}"
+    assert created_ms_of(Path(path).name) == 1_700_000_000_123
+    assert file_key_of(url) == file_key_of(path) == f"1y/ec0b-1700000000123-{BATCH_ID}"
+
+
+def test_metadata_has_the_offsets_of_each_partition() -> None:
+    def part(partition: int, first: int, last: int) -> BlockEntry:
+        entry, _ = block([(first, [line(1)]), (last, [line(1)])])
+        return replace(entry, partition=partition)
+
+    entries = [part(5, 8, 20), part(3, 120, 130), part(5, 4, 9), part(5, 21, 99)]
+    expected = {"batch-id": BATCH_ID, "codec": "zstd", "topic": "recordings", "offsets": "3:120-130,5:4-99"}
+    assert file_metadata(BATCH_ID, "zstd", "recordings", entries) == expected
+
+
+def test_metadata_with_too_many_offsets_ends_after_a_whole_range() -> None:
+    entry, _ = block([(10, [line(1)])])
+    for count in range(180, 200):  # 8 characters each, from partition 100 on
+        entries = [replace(entry, partition=100 + number) for number in range(count)]
+        whole = ",".join(f"{100 + number}:10-10" for number in range(count))
+        offsets = file_metadata(BATCH_ID, "zstd", "recordings", entries)["offsets"]
+        if len(whole) <= 1500:
+            assert offsets == whole
+        else:
+            kept = offsets.removesuffix("...")
+            assert whole.startswith(kept)
+            assert kept.endswith(",")
+            assert 1500 - len("100:10-10,") < len(kept) <= 1500
+
+
 @given(st.lists(st.binary(min_size=1, max_size=500), min_size=1, max_size=10))
 def test_snappy_blocks_are_raw_snappy_each_on_its_own(given: list[bytes]) -> None:
     parts = SnappyBlocks().compress(line_buffer(given))
@@ -104,9 +155,8 @@ def test_snappy_blocks_of_all_kinds_of_elements() -> None:
 @given(st.lists(st.binary(min_size=1, max_size=500), min_size=1, max_size=20), st.integers(1, 2000))
 def test_blocks_compressed_in_slices_are_those_compressed_at_once(given: list[bytes], slice_bytes: int) -> None:
     at_once = [bytes(part) for part in ZstdBlocks(3).compress(line_buffer(given))]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compression, "SLICE_BYTES", slice_bytes)
-        assert [bytes(part) for part in ZstdBlocks(3).compress(line_buffer(given))] == at_once
+    in_slices = ZstdBlocks(3, slice_bytes).compress(line_buffer(given))
+    assert [bytes(part) for part in in_slices] == at_once
 
 
 def test_codecs() -> None:

@@ -91,6 +91,10 @@ def test_what_is_not_a_batch_file_is_named_by_kind() -> None:
     assert "later layout" in problem(CONTENT[:-1] + b"2")
     assert "index version 2" in problem(batch_file([block([(7, [line(1)])])], version=2))
     assert "can't be longer than the file" in problem(CONTENT[-20:])
+    assert "can't be longer than the file" in problem(CONTENT[-INDEX_BYTES + 1 :])
+    assert "outside the file" in problem(CONTENT[-INDEX_BYTES:])
+    assert "not a batch file, or one of codec snappy" in problem(CONTENT[-15:])
+    assert "Input should be a valid integer" in problem(batch_file([block([("7", [line(1)])])]))  # type: ignore[list-item]
     assert "codec: Input should be a valid string" in problem(batch_file([block([(7, [line(1)])])], codec=3))
 
 
@@ -98,6 +102,11 @@ def test_a_block_outside_the_file_is_an_error() -> None:
     entry, text = block([(7, [line(1)])])
     content = batch_file([(entry, text)])
     assert "outside the file" in problem(content[1:])
+    index = read_index(InMemory(content))
+    for start, length in ((-1, 5), (0, 0), (0, -1), (0, entry.length + 1), (1, entry.length)):
+        moved = replace(index, blocks=[replace(index.blocks[0], start=start, length=length)])
+        assert "outside the file" in problem(content[: entry.length] + index_frame(moved)), (start, length)
+    assert (entry.start, read_index(InMemory(content)).blocks[0].length) == (0, entry.length)
 
 
 def test_an_index_from_before_order_and_gaps_were_counted_is_read() -> None:
