@@ -116,6 +116,20 @@ def test_block_metadata_has_what_clickhouse_wants() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (None, "value: Invalid JSON"),
+        (b"[]", "value: Input should be an object"),
+        (b"{}", "uuid: Field required"),
+        (b'{"uuid": 1}', "uuid: Input should be a valid string"),
+    ],
+)
+def test_a_record_that_is_no_block_metadata_says_why(value: bytes | None, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        read_block(Record("metadata", 0, 0, NOW_MS, [], value))
+
+
 def test_a_console_log_is_what_log_entries_takes() -> None:
     value = console_log_value(
         team_id=1, session_id="a", batch_id="batch-1", level="warn", message="1 é", timestamp=NOW_MS + 1
