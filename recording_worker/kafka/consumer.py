@@ -17,7 +17,7 @@ from recording_worker.settings.model import OnOffsetGap, Settings
 log = structlog.get_logger()
 
 _MEMBERSHIP = ("group.remote.assignor", "session.timeout.ms", "heartbeat.interval.ms")
-"""Properties of a group member. A worker is none."""
+"""Properties of a group member. A worker is not in the group."""
 
 _WATERMARK_TIMEOUT = 5.0
 
@@ -67,7 +67,7 @@ class PartitionFault(NamedTuple):
 
     partition: int
     offset: int
-    """The offset that was to be read next."""
+    """The next offset to read."""
     text: str
 
 

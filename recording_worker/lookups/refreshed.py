@@ -52,7 +52,7 @@ class Refreshed(Generic[Value]):
     def __init__(
         self, name: str, load: Load[Value], clock: Clock, metrics: Metrics, *, interval: float, stale_after: float
     ) -> None:
-        """Reads the store. Raises BootError where it can't be, ConfigError where it is wrong."""
+        """Read the store. Raises BootError if it can't be read, ConfigError if its content is wrong."""
         self.name = name
         self._load = load
         self._interval = interval

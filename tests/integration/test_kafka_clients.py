@@ -102,7 +102,7 @@ def consume(consumer: PartitionConsumer, messages: int, seconds: float = 10) -> 
     return got
 
 
-def test_messages_come_as_they_were_sent(send: Send, consumer: PartitionConsumer) -> None:
+def test_messages_arrive_as_they_were_sent(send: Send, consumer: PartitionConsumer) -> None:
     headers = [("token", b"a"), ("empty", None), ("token", b"b")]
     send(b"value", key=b"key", headers=headers, timestamp=1_700_000_000_123)
     send(None)
@@ -114,7 +114,7 @@ def test_messages_come_as_they_were_sent(send: Send, consumer: PartitionConsumer
     assert (second.key, second.value, second.headers) == (None, None, [])
 
 
-def test_a_record_whose_headers_can_not_be_had_comes_without_them(
+def test_a_record_whose_headers_can_not_be_read_has_none(
     broker: Broker, topic: str, send: Send, consumer: PartitionConsumer
 ) -> None:
     many = 200  # calls, after which the interpreter checks less of what they return
@@ -127,7 +127,7 @@ def test_a_record_whose_headers_can_not_be_had_comes_without_them(
     assert got[many].value == b"value"
 
 
-def test_a_topic_that_may_not_be_read_fails_the_worker(topic: str, settings_of: SettingsOf) -> None:
+def test_a_missing_right_to_read_the_topic_fails_the_worker(topic: str, settings_of: SettingsOf) -> None:
     """librdkafka reports it once, and asks again for ever."""
     with EmbeddedBroker() as broker:
         broker.create_topic(topic, PARTITIONS)
@@ -141,7 +141,7 @@ def test_a_topic_that_may_not_be_read_fails_the_worker(topic: str, settings_of: 
         consumer.close()
 
 
-def test_partitions_are_read_from_where_they_are_told_to_begin(send: Send, consumer: PartitionConsumer) -> None:
+def test_partitions_are_read_from_the_given_offsets(send: Send, consumer: PartitionConsumer) -> None:
     for partition in (0, 1):
         send(*(b"%d" % number for number in range(10)), partition=partition)
     consumer.assign({0: 4})
@@ -199,7 +199,7 @@ def read_back(broker: Broker, topic: str) -> list[tuple[Any, ...]]:
     return got
 
 
-def test_records_arrive_as_given_though_the_queue_is_small(broker: Broker, topic: str, settings_of: SettingsOf) -> None:
+def test_records_arrive_even_if_the_queue_is_small(broker: Broker, topic: str, settings_of: SettingsOf) -> None:
     producer = RecordProducer(settings_of(kafka_producer={"queue.buffering.max.messages": 50}), Metrics())
     producer.send(records(500, topic))
     assert sorted(read_back(broker, topic)) == sorted(tuple(record[1:5]) for record in records(500, topic))

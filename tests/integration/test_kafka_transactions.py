@@ -141,7 +141,7 @@ def test_records_and_offsets_commit_together(
     assert member.start_offsets() == {0: (Position(7, CARRIED), 7), 1: (Position(11), 11)}
 
 
-def test_under_a_membership_that_is_over_nothing_counts_until_the_new_one_is_known(
+def test_a_stale_membership_commits_nothing_and_the_new_one_does(
     kafka: KafkaServer,
     output: str,
     join: Callable[[GroupProtocol], Member],
@@ -166,7 +166,7 @@ def test_under_a_membership_that_is_over_nothing_counts_until_the_new_one_is_kno
     assert first.start_offsets()[mine] == (Position(7), 7)
 
 
-def test_whoever_comes_later_with_the_same_id_fences_the_one_before(
+def test_a_later_producer_with_the_same_id_fences_the_earlier_one(
     kafka: KafkaServer,
     settings: Settings,
     group: str,
@@ -186,7 +186,7 @@ def test_whoever_comes_later_with_the_same_id_fences_the_one_before(
     assert read_committed(kafka, output) == [b"before", b"after"]
 
 
-def test_what_is_too_large_for_its_topic_is_left_out_and_the_rest_counts_once(
+def test_records_too_large_for_their_topic_are_left_out_and_the_rest_is_committed_once(
     kafka: KafkaServer,
     output: str,
     join: Callable[[], Member],
@@ -202,7 +202,7 @@ def test_what_is_too_large_for_its_topic_is_left_out_and_the_rest_counts_once(
     assert metrics.records_too_large.labels(output)._value.get() == 2
 
 
-def test_a_topic_that_is_not_there_fails_the_flush_uncommitted(
+def test_a_missing_topic_fails_the_flush_and_nothing_is_committed(
     join: Callable[[], Member], settings: Settings, group: str
 ) -> None:
     producer = TransactionalProducer(
@@ -218,7 +218,7 @@ def test_a_topic_that_is_not_there_fails_the_flush_uncommitted(
     assert member.start_offsets()[0] == (None, 0)
 
 
-def test_whether_brokers_do_transactions_can_be_asked(settings: Settings) -> None:
+def test_brokers_with_and_without_transactions_are_told_apart(settings: Settings) -> None:
     assert can_transact(settings, 10)
     with EmbeddedBroker() as broker:
         broker.forbid(INIT_PRODUCER_ID)
@@ -226,7 +226,7 @@ def test_whether_brokers_do_transactions_can_be_asked(settings: Settings) -> Non
         assert not can_transact(there, 10)
 
 
-def test_brokers_that_are_away_are_asked_for_transactions_for_a_limited_time() -> None:
+def test_asking_for_transactions_ends_if_no_broker_answers() -> None:
     with EmbeddedBroker() as broker:
         settings = Settings(bootstrap_servers=broker.bootstrap_servers, group_id="group")
         broker.set_down()

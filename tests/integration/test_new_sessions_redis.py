@@ -83,7 +83,7 @@ def test_a_batch_that_is_read_again_ends_as_before_and_takes_no_tokens(breaker: 
     assert since(before) == (0, 0, 0, 0)
 
 
-def test_unless_told_to_block_it_only_counts(redis_server: RedisServer, breaker: RedisCircuitBreaker) -> None:
+def test_without_block_new_sessions_it_only_counts(redis_server: RedisServer, breaker: RedisCircuitBreaker) -> None:
     before = counted()
     assert passing(worker(breaker, burst=1, block=False), "a", "b", "c") == ["a", "b", "c"]
     assert since(before) == (3, 2, 0, 0)
@@ -93,7 +93,7 @@ def test_unless_told_to_block_it_only_counts(redis_server: RedisServer, breaker:
     assert passing(worker(breaker, burst=1, block=False), "d") == ["d"]
 
 
-def test_it_asks_once_a_batch_and_not_for_what_it_knows(
+def test_it_asks_once_per_batch_and_only_about_unknown_sessions(
     breaker: RedisCircuitBreaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
@@ -114,7 +114,7 @@ def test_it_asks_once_a_batch_and_not_for_what_it_knows(
     assert asked == [4, 2, 1]
 
 
-def test_while_redis_is_away_all_pass_and_those_that_did_go_on_passing(
+def test_sessions_that_begin_while_redis_is_away_pass_and_go_on_passing(
     redis_server: RedisServer, breaker: RedisCircuitBreaker
 ) -> None:
     step = worker(breaker, burst=1)
@@ -129,7 +129,9 @@ def test_while_redis_is_away_all_pass_and_those_that_did_go_on_passing(
     assert passing(step, "e", "c", "d", "f") == ["e", "c", "d"]
 
 
-def test_what_redis_refuses_to_remember_is_not_limited(redis_server: RedisServer, breaker: RedisCircuitBreaker) -> None:
+def test_sessions_that_redis_does_not_remember_are_not_limited(
+    redis_server: RedisServer, breaker: RedisCircuitBreaker
+) -> None:
     step, before = worker(breaker, burst=1), counted()
     with redis_server.client() as client:
         client.set("@posthog/replay/session-blocked:1:d", "1")
@@ -143,7 +145,7 @@ def test_what_redis_refuses_to_remember_is_not_limited(redis_server: RedisServer
     assert passing(step, "b", "e", "c", "f") == ["b", "e", "c"]
 
 
-def test_what_can_not_be_blocked_in_redis_is_not_dropped(
+def test_sessions_that_can_not_be_blocked_in_redis_are_not_dropped(
     redis_server: RedisServer, breaker: RedisCircuitBreaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask = breaker.ask

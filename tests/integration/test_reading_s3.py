@@ -53,7 +53,7 @@ def test_ranges(bucket: Bucket, size: int) -> None:
             assert file.read(start, length) == content[start : start + length]
 
 
-def test_what_can_not_be_read_is_named(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_name_the_file_that_can_not_be_read(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = places(bucket).open(f"{bucket.url}/some/key")
     with pytest.raises(FileMissingError, match=rf"^{bucket.url}/some/key: there is no such object \(NoSuchKey"):
         missing.read(0, 10)

@@ -80,7 +80,7 @@ def test_entries_without_a_version_have_single_values(redis_server: RedisServer)
     )
 
 
-def test_entries_for_other_pipelines_are_left_out_without_a_word(redis_server: RedisServer) -> None:
+def test_entries_for_other_pipelines_are_ignored_silently(redis_server: RedisServer) -> None:
     others = [entry("a", pipelines=["analytics"]), entry("b", pipelines=None), {"token": "c"}, entry("d", pipelines=[])]
     put(redis_server, DROP, others)
     assert read(redis_server) == ([], [])
@@ -103,7 +103,7 @@ def test_entries_for_other_pipelines_are_left_out_without_a_word(redis_server: R
         (entry("a", None, session_ids=["x"]), "drop_event[0], token 'a': session_ids is not of version 0"),
     ],
 )
-def test_an_entry_that_can_not_be_used_is_named_and_the_others_used(
+def test_an_entry_that_can_not_be_used_is_named_and_the_others_are_used(
     redis_server: RedisServer, bad: object, problem: str
 ) -> None:
     put(redis_server, DROP, [bad, entry("good")])
@@ -142,14 +142,14 @@ def test_a_key_that_can_not_be_read_keeps_its_rules(redis_server: RedisServer, c
     assert [rule.token for rule in reading.value] == ["c"]
 
 
-def test_keys_that_hold_what_they_held_are_not_read_twice(redis_server: RedisServer) -> None:
+def test_unchanged_keys_are_not_parsed_again(redis_server: RedisServer) -> None:
     put(redis_server, DROP, [entry("a")])
     store = RedisRestrictions(SecretStr(redis_server.url))
     assert store.load() is not None
     assert store.load() is None
 
 
-def test_file_and_redis_together_through_a_failure(redis_server: RedisServer, tmp_path: Path) -> None:
+def test_rules_of_file_and_redis_survive_a_failure_of_redis(redis_server: RedisServer, tmp_path: Path) -> None:
     file = tmp_path / "restrictions.toml"
     file.write_text('[[restriction]]\ntype = "force_overflow"\ntoken = "a"\n')
     put(redis_server, DROP, [entry("b")])
@@ -188,7 +188,7 @@ def test_a_redis_that_is_away_at_the_start_is_named(redis_server: RedisServer) -
         open_restrictions(settings, Stores(FakeClock(), Metrics(), interval=300, stale_after=1000))
 
 
-def test_a_user_who_may_not_read_the_keys_is_no_user_without_restrictions(redis_server: RedisServer) -> None:
+def test_a_missing_right_to_read_the_keys_is_an_error_and_not_an_empty_list(redis_server: RedisServer) -> None:
     put(redis_server, DROP, [entry("a")])
     with redis_server.client() as client:
         client.acl_setuser("reader", enabled=True, passwords=["+hush"], commands=["+get"], keys=["other*"])

@@ -190,7 +190,7 @@ def lines_of(places: Locator, run: Run, flushed: FlushedBatch) -> bytes:
     return lines
 
 
-def test_whatever_goes_wrong(s3: S3Server, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faults_lose_nothing_and_leave_nothing(s3: S3Server, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     seed = int(os.environ.get("FAULTS_SEED") or secrets.randbits(32))
     print(f"FAULTS_SEED={seed}")
     rng = random.Random(seed)

@@ -39,7 +39,7 @@ def test_a_session_keeps_the_period_it_began_with(redis_server: RedisServer, bre
     assert pinned(PinRetention(breaker, Metrics()), sessions("c", "a", retention="5y")) == ["1y", "30d"]
 
 
-def test_redis_is_asked_once_a_batch_and_not_for_what_is_known(
+def test_redis_is_asked_once_per_batch_and_only_about_unknown_sessions(
     breaker: RedisCircuitBreaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
@@ -57,7 +57,7 @@ def test_redis_is_asked_once_a_batch_and_not_for_what_is_known(
     assert asked == [4, 2]
 
 
-def test_a_session_pinned_to_no_period_is_dropped_and_a_mended_pin_taken(
+def test_a_session_with_an_invalid_pin_is_dropped_until_the_pin_is_repaired(
     redis_server: RedisServer, breaker: RedisCircuitBreaker
 ) -> None:
     step = PinRetention(breaker, Metrics())
@@ -71,7 +71,7 @@ def test_a_session_pinned_to_no_period_is_dropped_and_a_mended_pin_taken(
     assert pinned(step, sessions("a")) == ["90d"]
 
 
-def test_a_key_that_holds_something_else_leaves_the_teams_period(
+def test_a_key_of_another_type_leaves_the_period_of_the_team(
     redis_server: RedisServer, breaker: RedisCircuitBreaker, metrics: Metrics
 ) -> None:
     with redis_server.client() as client:
@@ -80,7 +80,7 @@ def test_a_key_that_holds_something_else_leaves_the_teams_period(
     assert metrics.retention_unpinned._value.get() == 1
 
 
-def test_an_endless_session_id_is_not_sent(redis_server: RedisServer, breaker: RedisCircuitBreaker) -> None:
+def test_a_very_long_session_id_is_not_sent(redis_server: RedisServer, breaker: RedisCircuitBreaker) -> None:
     assert pinned(PinRetention(breaker, Metrics()), sessions("x" * 1000, "a")) == ["30d"] * 2
     with redis_server.client() as client:
         assert client.keys() == ["@posthog/replay/session-retention-a"]
@@ -140,7 +140,7 @@ def test_redis_that_went_away_is_probed_less_and_less_often_and_logged_once(
     breaker.close()
 
 
-def test_one_that_answers_probes_but_no_requests_in_time_is_asked_less_and_less_often(
+def test_redis_that_answers_only_probes_in_time_is_asked_less_and_less_often(
     redis_server: RedisServer,
 ) -> None:
     backoff = NoPauses()
@@ -177,7 +177,7 @@ def test_redis_that_hangs_is_waited_for_once(redis_server: RedisServer) -> None:
     breaker.close()
 
 
-def test_what_redis_refuses_is_counted_and_told_once_a_minute(
+def test_refused_commands_are_counted_and_logged_once_a_minute(
     redis_server: RedisServer, breaker: RedisCircuitBreaker, metrics: Metrics
 ) -> None:
     counted = 0.0
@@ -199,14 +199,14 @@ def test_what_redis_refuses_is_counted_and_told_once_a_minute(
     assert "maxmemory" in logs[0]["error"]
 
 
-def test_what_redis_refuses_is_the_commands_reply(breaker: RedisCircuitBreaker) -> None:
+def test_the_reply_to_a_refused_command_is_the_error(breaker: RedisCircuitBreaker) -> None:
     replies = breaker.ask([("SET", "k", "v"), ("LPUSH", "k", "v"), ("GET", "k")])
     assert replies is not None
     assert (type(replies[1]).__name__, replies[2]) == ("ResponseError", b"v")
 
 
 @pytest.mark.parametrize("url", ["redis://:pass/word-hush@host:1", "redis://host:hush/0"])
-def test_a_url_that_is_none_is_not_shown(url: str) -> None:
+def test_an_invalid_url_is_not_shown(url: str) -> None:
     with pytest.raises(ConfigError, match="sessions_redis: not a URL") as error:
         RedisCircuitBreaker(SecretStr(url), CLOCK, Metrics())
     assert "hush" not in str(error.value)

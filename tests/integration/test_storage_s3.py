@@ -42,7 +42,7 @@ def storage_of(bucket: Bucket) -> Iterator[Callable[..., S3Storage]]:
 Make = Callable[..., S3Storage]
 
 
-def test_the_settings_choose_it(bucket: Bucket) -> None:
+def test_the_settings_choose_s3(bucket: Bucket) -> None:
     storage = open_storage(bucket.settings(storage=f"{bucket.url}/some/prefix"), Metrics())
     assert isinstance(storage, S3Storage)
     assert storage.write(NAME, [b"x"], {}) == f"{bucket.url}/some/prefix/{NAME}"
@@ -94,7 +94,7 @@ def test_parts_are_uploaded_while_later_ones_are_made(bucket: Bucket, storage_of
     assert len(bucket.content(NAME)) == 2 * PART_BYTES + 3
 
 
-def test_so_many_parts_are_uploaded_at_a_time(bucket: Bucket, storage_of: Make) -> None:
+def test_no_more_parts_than_s3_uploads_are_uploaded_at_a_time(bucket: Bucket, storage_of: Make) -> None:
     storage = storage_of(s3_uploads=3)
     together = threading.Barrier(3, timeout=10)
     under_way: list[int] = []
@@ -114,7 +114,7 @@ def test_so_many_parts_are_uploaded_at_a_time(bucket: Bucket, storage_of: Make) 
 
 
 @pytest.mark.parametrize("size", [10, 4 * PART_BYTES])
-def test_nothing_is_made_twice(bucket: Bucket, storage_of: Make, size: int) -> None:
+def test_parts_are_made_once_whatever_fails(bucket: Bucket, storage_of: Make, size: int) -> None:
     """Whatever fails, what was made is sent again."""
     proxy = FaultyProxy(bucket.server.port, seed=1, writes=0.4, others=0.33)
     storage = storage_of(quick_retries(60), s3_endpoint=proxy.endpoint, s3_read_timeout=0.3)
@@ -254,7 +254,7 @@ def no_bucket(bucket: Bucket, patch: pytest.MonkeyPatch) -> Settings:  # noqa: A
         (no_bucket, "there is no such bucket"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line_and_not_tried_again(
+def test_a_permanent_error_is_one_line_and_not_tried_again(
     bucket: Bucket,
     monkeypatch: pytest.MonkeyPatch,
     wrong: Callable[[Bucket, pytest.MonkeyPatch], Settings],
@@ -276,7 +276,7 @@ def test_what_is_wrong_is_said_in_one_line_and_not_tried_again(
     assert logs == []
 
 
-def test_a_server_that_is_not_there(bucket: Bucket, storage_of: Make) -> None:
+def test_a_server_that_can_not_be_reached(bucket: Bucket, storage_of: Make) -> None:
     policy = RetryPolicy(0.2, check_for=0.2, abort_for=0.2)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, and nobody listens

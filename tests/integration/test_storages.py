@@ -20,7 +20,7 @@ KEY = "blocks/30d/file"
 SIZES = [0, 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 10 * PART_BYTES + 7]
 
 
-class Place(Protocol):
+class Backend(Protocol):
     """A storage, and a look at what is in it."""
 
     storage: Storage
@@ -31,7 +31,7 @@ class Place(Protocol):
     def leftovers(self) -> list[str]: ...
 
 
-class Folder:
+class LocalBackend:
     overwrites = False
 
     def __init__(self, root: Path) -> None:
@@ -48,8 +48,8 @@ class Folder:
         return [str(path) for path in self.root.rglob(".*")]
 
 
-class Below:
-    """Of a bucket, what is below a prefix."""
+class S3Backend:
+    """A bucket, below a prefix."""
 
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket
@@ -69,53 +69,53 @@ class Below:
 
 
 @pytest.fixture(params=["local", *S3_SERVERS])
-def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Place]:
-    made: Place
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Backend]:
+    made: Backend
     if request.param == "local":
-        made = Folder(tmp_path)
+        made = LocalBackend(tmp_path)
     else:
         use_credentials(monkeypatch)
-        made = Below(request.getfixturevalue(request.param).new_bucket())
+        made = S3Backend(request.getfixturevalue(request.param).new_bucket())
     yield made
     made.storage.close()
 
 
-def test_check_finds_nothing_wrong_and_leaves_nothing(place: Place) -> None:
-    place.storage.check()
-    assert (place.names(), place.leftovers()) == ([], [])
+def test_check_finds_nothing_wrong_and_leaves_nothing(backend: Backend) -> None:
+    backend.storage.check()
+    assert (backend.names(), backend.leftovers()) == ([], [])
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_what_is_written_is_there_whole(place: Place, size: int) -> None:
+def test_a_written_file_is_whole(backend: Backend, size: int) -> None:
     content = os.urandom(size)
     parts: list[Part] = [content[at : at + 400] for at in range(0, size, 400)]
     parts = [kind(part) for kind, part in zip([bytes, bytearray, memoryview] * len(parts), parts, strict=False)]
-    url = place.storage.write(KEY, iter(parts), {"batch-id": "1"})
-    assert place.content(url) == content
-    assert (place.names(), place.leftovers()) == ([KEY], [])
+    url = backend.storage.write(KEY, iter(parts), {"batch-id": "1"})
+    assert backend.content(url) == content
+    assert (backend.names(), backend.leftovers()) == ([KEY], [])
 
 
 @pytest.mark.parametrize("size", SIZES[1:])
-def test_parts_that_can_not_be_made_leave_nothing(place: Place, size: int) -> None:
+def test_parts_that_can_not_be_made_leave_nothing(backend: Backend, size: int) -> None:
     def parts() -> Iterator[bytes]:
         yield os.urandom(size)
         yield os.urandom(size)
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        place.storage.write(KEY, parts(), {})
-    assert (place.names(), place.leftovers()) == ([], [])
+        backend.storage.write(KEY, parts(), {})
+    assert (backend.names(), backend.leftovers()) == ([], [])
 
 
 @pytest.mark.parametrize("size", [100, 3 * PART_BYTES])
-def test_nothing_is_overwritten_where_the_server_can_be_asked_not_to(place: Place, size: int) -> None:
-    url = place.storage.write(KEY, [b"1" * size], {"batch-id": "1"})
+def test_nothing_is_overwritten_where_the_server_can_be_asked_not_to(backend: Backend, size: int) -> None:
+    url = backend.storage.write(KEY, [b"1" * size], {"batch-id": "1"})
     other = [b"2" * PART_BYTES, b"2" * (size - 1)]
-    if place.overwrites:
-        place.storage.write(KEY, other, {"batch-id": "2"})
-        assert place.content(url) == b"".join(other)
+    if backend.overwrites:
+        backend.storage.write(KEY, other, {"batch-id": "2"})
+        assert backend.content(url) == b"".join(other)
     else:
         with pytest.raises(FlushError, match=KEY):
-            place.storage.write(KEY, other, {"batch-id": "2"})
-        assert place.content(url) == b"1" * size
-    assert (place.names(), place.leftovers()) == ([KEY], [])
+            backend.storage.write(KEY, other, {"batch-id": "2"})
+        assert backend.content(url) == b"1" * size
+    assert (backend.names(), backend.leftovers()) == ([KEY], [])

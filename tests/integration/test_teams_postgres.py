@@ -45,7 +45,7 @@ def test_teams_that_take_recordings(postgres: PostgresServer) -> None:
     assert (reading.entries, reading.rejected) == (3, [])
 
 
-def test_rows_that_can_not_be_used_are_named_and_the_others_used(postgres: PostgresServer) -> None:
+def test_rows_that_can_not_be_used_are_named_and_the_others_are_used(postgres: PostgresServer) -> None:
     postgres.add_team(1, "phc_a", "7d")
     postgres.add_team(2, None)
     postgres.add_team(3, "")
@@ -95,7 +95,7 @@ def test_a_new_team_is_known_after_the_next_refresh_and_a_failure_in_between_kee
     assert (teams.get("phc_a"), teams.get("phc_b")) == (None, Team(2, True, "90d"))
 
 
-def test_a_table_that_was_emptied_is_a_failure_but_not_that_all_recordings_are_off(postgres: PostgresServer) -> None:
+def test_an_emptied_table_is_an_error_but_all_recordings_off_is_not(postgres: PostgresServer) -> None:
     store = read(postgres)
     assert store.load().value == {}
     postgres.add_team(1, "phc_a")
@@ -113,7 +113,7 @@ def test_a_table_that_was_emptied_is_a_failure_but_not_that_all_recordings_are_o
     assert store.load().value == {}
 
 
-def test_an_unknown_token_hurries_three_refreshes_and_no_other_while_it_stays_unknown(postgres: PostgresServer) -> None:
+def test_an_unknown_token_requests_three_early_refreshes(postgres: PostgresServer) -> None:
     postgres.add_team(1, "phc_a")
     clock = FakeClock()
     source = refreshed(postgres, clock)
@@ -135,7 +135,7 @@ def test_an_unknown_token_hurries_three_refreshes_and_no_other_while_it_stays_un
     assert source.readings == 4
 
 
-def test_what_is_remembered_of_unknown_tokens_is_bounded_whatever_their_length(postgres: PostgresServer) -> None:
+def test_the_memory_for_unknown_tokens_is_bounded(postgres: PostgresServer) -> None:
     teams = RefreshedTeams(refreshed(postgres, FakeClock()))
     for number in range(30_000):
         assert teams.get("x" * 1_000 + str(number)) is None
@@ -153,7 +153,7 @@ def test_a_server_that_hangs_is_given_up(postgres: PostgresServer) -> None:
     assert read(postgres).load().entries == 1
 
 
-def test_what_the_server_refuses_is_one_line_without_the_password(postgres: PostgresServer) -> None:
+def test_an_error_of_the_server_is_one_line_without_the_password(postgres: PostgresServer) -> None:
     postgres.execute("DROP TABLE posthog_team")
     with pytest.raises(BootError, match='teams can\'t be read: relation "posthog_team" does not exist') as error:
         refreshed(postgres, FakeClock())
@@ -167,13 +167,13 @@ def test_what_the_server_refuses_is_one_line_without_the_password(postgres: Post
 @pytest.mark.parametrize(
     "url", ["postgresql://u:5/hush@host/db?x", "postgresql://u@host:hush/db", "postgresql://u:hush@host/db?x=1"]
 )
-def test_a_url_that_is_none_is_not_shown(url: str) -> None:
+def test_an_invalid_url_is_not_shown(url: str) -> None:
     with pytest.raises(ConfigError) as error:
         PostgresTeams(SecretStr(url))
     assert "hush" not in str(error.value)
 
 
-def test_the_service_goes_on_with_the_teams_it_has_and_takes_new_ones_once_postgresql_is_back(
+def test_the_service_keeps_its_teams_while_postgresql_is_away_and_takes_new_ones_after(
     postgres: PostgresServer, start: StartService, traffic: Traffic
 ) -> None:
     postgres.add_team(1, "token-1")
@@ -215,7 +215,7 @@ def test_the_service_does_not_start_without_its_teams(postgres: PostgresServer, 
     assert PASSWORD not in service.log_file.read_text()
 
 
-def test_make_stores_runs_both_until_it_is_told_to_end() -> None:
+def test_make_stores_runs_both_until_sigterm() -> None:
     ports = free_ports(2)
     command = [sys.executable, "-m", "tests.servers.stores", f"--postgres-port={ports[0]}", f"--redis-port={ports[1]}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

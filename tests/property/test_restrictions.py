@@ -63,7 +63,7 @@ def test_the_index_equals_a_walk() -> None:
 
 
 @given(rules_and_headers(), HEADERS)
-def test_messages_alike_in_what_the_rules_ask_about_end_alike(
+def test_messages_with_equal_relevant_headers_are_treated_alike(
     drawn: tuple[list[Rule], Headers], others: Headers
 ) -> None:
     rules, headers = drawn

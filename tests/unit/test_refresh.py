@@ -40,7 +40,7 @@ def pass_time(clock: FakeClock, store: Refreshed[str], seconds: float) -> None:
     store.refresh_if_due()
 
 
-def test_it_is_read_at_the_start_and_once_an_interval_give_or_take_a_fifth() -> None:
+def test_it_is_read_at_the_start_and_once_per_interval_plus_minus_20_percent() -> None:
     source, clock, metrics = Source(), FakeClock(), Metrics()
     store = refreshed(source, clock, metrics)
     assert (store.value, source.asked) == ("first", 1)
@@ -100,7 +100,7 @@ def test_a_failure_that_goes_on_is_logged_every_five_minutes_and_a_new_one_at_on
     assert [line["error"] for line in logs][2:] == ["wrong password"]
 
 
-def test_it_is_stale_once_it_was_not_current_for_too_long() -> None:
+def test_a_value_that_was_not_read_for_too_long_is_stale() -> None:
     source, clock = Source(), FakeClock()
     store = refreshed(source, clock)
     source.answer = StoreError("away")
@@ -130,7 +130,7 @@ def test_an_early_refresh_waits_until_a_minute_after_the_last_one() -> None:
     assert source.asked == 3
 
 
-def test_what_is_asked_for_during_a_refresh_is_not_taken_as_answered_by_it() -> None:
+def test_a_request_during_a_refresh_is_not_answered_by_that_refresh() -> None:
     source, clock = Source(), FakeClock()
     store = refreshed(source, clock)
 
@@ -164,7 +164,7 @@ def test_many_rejected_entries_are_not_all_logged() -> None:
     assert logs[-1]["entries"] == 980
 
 
-def test_the_stores_of_a_process_each_have_a_thread_and_one_that_hangs_holds_up_no_other() -> None:
+def test_a_store_that_hangs_holds_up_no_other() -> None:
     stores = Stores(FakeClockThatRuns(), Metrics(), interval=0.01, stale_after=1000)
     hang = threading.Event()
     hanging, quick = Source(), Source()
@@ -264,7 +264,7 @@ def test_a_watched_file_is_not_read_while_it_is_being_written(tmp_path: Path) ->
     assert read_once_left_alone(watched) == Reading("part" * 3, 12)
 
 
-def test_bad_content_of_a_watched_file_is_not_taken_as_known(tmp_path: Path) -> None:
+def test_a_watched_file_with_bad_content_stays_an_error(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("1")
     watched = WatchedFile(path, lambda path: [int(path.read_text())])

@@ -48,7 +48,7 @@ def asked(**settings: Any) -> str:
         ({"s3_endpoint": f"{ENDPOINT}/"}, f"{ENDPOINT}/bucket/a/key"),
     ],
 )
-def test_where_the_bucket_stands(settings: dict[str, Any], url: str) -> None:
+def test_endpoint_region_and_addressing_decide_the_url(settings: dict[str, Any], url: str) -> None:
     assert asked(**settings) == url
 
 
@@ -60,7 +60,7 @@ def test_timeouts_connections_and_no_retries_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("url", ["s3:/bucket", "s3://", "bucket", "s3://bucket?x", "http://bucket/key", ""])
-def test_what_is_no_place_is_told(url: str) -> None:
+def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(ConfigError, match=r"is not s3://BUCKET or s3://BUCKET/KEY"):
         S3Location.parse(url)
 
@@ -68,6 +68,6 @@ def test_what_is_no_place_is_told(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "key", "below"), [("s3://b", "", "k"), ("s3://b/", "", "k"), ("s3://b/a/", "a/", "a/k")]
 )
-def test_places(url: str, key: str, below: str) -> None:
-    place = S3Location.parse(url)
-    assert (place.bucket, place.key, place.below("k").key) == ("b", key, below)
+def test_locations(url: str, key: str, below: str) -> None:
+    location = S3Location.parse(url)
+    assert (location.bucket, location.key, location.below("k").key) == ("b", key, below)

@@ -76,7 +76,7 @@ def failing(*errors: Exception) -> Callable[..., dict[str, Any]]:
         (NoCredentialsError(), False, False),
     ],
 )
-def test_what_may_pass_and_what_asks_for_fewer_requests(error: Exception, transient: bool, throttling: bool) -> None:
+def test_transient_errors_and_throttling(error: Exception, transient: bool, throttling: bool) -> None:
     assert (is_transient(error), is_throttling(error)) == (transient, throttling)
 
 
@@ -162,7 +162,7 @@ def test_the_time_begins_with_the_first_failure_and_is_shared() -> None:
         budget.call(failing(UNANSWERED))
 
 
-def test_what_does_not_pass_is_raised_at_once_and_not_reported() -> None:
+def test_a_permanent_error_is_raised_at_once_and_not_reported() -> None:
     retried: list[BaseException] = []
     budget = RetryBudget(RetryPolicy(60, wait=wait_fixed(0.01)), retried.append)
     with pytest.raises(ClientError, match="AccessDenied"):
@@ -171,7 +171,7 @@ def test_what_does_not_pass_is_raised_at_once_and_not_reported() -> None:
     assert budget.unanswered == 1, "the server can't have seen the first, and answered the last"
 
 
-def test_an_answer_without_what_it_must_have_was_cut() -> None:
+def test_an_answer_without_an_expected_key_was_cut() -> None:
     answers = [{}, {"UploadId": "1"}]
     budget = RetryBudget(RetryPolicy(60, wait=wait_fixed(0.01)))
     assert budget.call(lambda: answers.pop(0), expected="UploadId") == {"UploadId": "1"}

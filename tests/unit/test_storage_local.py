@@ -60,7 +60,7 @@ def test_the_url_leads_to_the_file(tmp_path: Path, name: str, monkeypatch: pytes
     assert Path(unquote(url.path)).read_bytes() == b"x"
 
 
-def test_urls_can_name_what_the_root_will_be_called(tmp_path: Path) -> None:
+def test_urls_can_name_another_root(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path / ".staging", url_root=tmp_path / "out")
     assert storage.write(KEY, [b"x"], {}) == (tmp_path / "out" / KEY).as_uri()
     assert all_files(tmp_path) == [f".staging/{KEY}"]
@@ -75,7 +75,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert all_files(tmp_path) == [KEY]
 
 
-def test_a_full_disk_ends_it_at_once_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_fails_at_once_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / KEY).parent.mkdir(parents=True)
     calls = failing(monkeypatch, errno.ENOSPC, times=1)
     with pytest.raises(FlushError) as raised:
@@ -86,7 +86,7 @@ def test_a_full_disk_ends_it_at_once_and_leaves_nothing(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("error", [errno.EIO, errno.ESTALE])
-def test_what_may_pass_is_tried_again_from_the_start(
+def test_a_transient_error_is_tried_again_from_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
 ) -> None:
     (tmp_path / KEY).parent.mkdir(parents=True)
@@ -99,7 +99,7 @@ def test_what_may_pass_is_tried_again_from_the_start(
     assert logs == [line | {"error": str(OSError(error, os.strerror(error)))}] * (ATTEMPTS - 1)
 
 
-def test_an_error_that_stays_ends_it_after_some_attempts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transient_error_that_stays_fails_the_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / KEY).parent.mkdir(parents=True)
     calls = failing(monkeypatch, errno.EIO, times=1000)
     with pytest.raises(FlushError, match="Input/output error"):
