@@ -10,6 +10,7 @@ import orjson
 from recording_worker.cli.options import S3_SETTINGS, settings_from, settings_options
 from recording_worker.cli.times import parse_time
 from recording_worker.errors import ConfigError
+from recording_worker.storage.s3.location import S3_SCHEME
 from recording_worker.text import counted, printable
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def verify(since: str | None, moved: tuple[str, ...], as_json: bool, config: Pat
     from recording_worker.cli.scanning import standard_output
     from recording_worker.clock import SystemClock
     from recording_worker.operations.verify.run import VerifyRun
-    from recording_worker.storage.locate import Locator, parse_moved
+    from recording_worker.storage.locate import Locator
 
     since_ms = None if since is None else parse_time(since, "--since")
     run = VerifyRun(settings, Locator(settings, parse_moved(moved)), progress_bar, SystemClock().now_ms())
@@ -84,3 +85,14 @@ def _print(report: "VerifyReport") -> None:
         click.echo(counted(len(report.findings), "damage"))
     elif not report.nothing_verified:
         click.echo("nothing is wrong")
+
+
+def parse_moved(texts: tuple[str, ...]) -> dict[str, str]:
+    """Parse the values of `--at` into URL prefix → folder or s3:// URL. Raises ConfigError."""
+    moved = {}
+    for text in texts:
+        prefix, equals, root = text.partition("=")
+        if not equals or "://" not in prefix or not (root.startswith(S3_SCHEME) or Path(root).is_dir()):
+            raise ConfigError(f"--at {text}: must be URL_PREFIX=PLACE, where PLACE is a folder or an s3:// URL")
+        moved[prefix] = root
+    return moved

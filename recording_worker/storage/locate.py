@@ -63,14 +63,3 @@ class Locator:
         from recording_worker.storage.s3.file import S3Files  # boto3 takes its time to import
 
         return S3Files(self._settings)
-
-
-def parse_moved(texts: tuple[str, ...]) -> dict[str, str]:
-    """Parse texts like `URL_PREFIX=PLACE` into URL prefix → folder or s3:// URL. Raises ConfigError."""
-    moved = {}
-    for text in texts:
-        prefix, equals, root = text.partition("=")
-        if not equals or "://" not in prefix or not (root.startswith(S3_SCHEME) or Path(root).is_dir()):
-            raise ConfigError(f"--at {text}: must be URL_PREFIX=PLACE, where PLACE is a folder or an s3:// URL")
-        moved[prefix] = root
-    return moved

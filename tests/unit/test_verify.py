@@ -6,6 +6,7 @@ from typing import Any
 import cramjam
 import pytest
 
+from recording_worker.cli.verify import parse_moved
 from recording_worker.errors import ConfigError
 from recording_worker.formats.accounts import ACCOUNT_HEADER
 from recording_worker.formats.batch_file import BatchFileError, parse_block_url
@@ -13,7 +14,7 @@ from recording_worker.messages import Record
 from recording_worker.operations.verify.finding import FindingKind
 from recording_worker.operations.verify.offset_set import OffsetSet, ranges
 from recording_worker.settings.model import Settings
-from recording_worker.storage.locate import Locator, parse_moved
+from recording_worker.storage.locate import Locator
 from tests.batch_files import line
 from tests.builders import NOW_MS
 from tests.history import History, Part
