@@ -221,7 +221,11 @@ class Arena:
         self.broker = KafkaServer(
             folder / "kafka",
             advertised=listeners,
-            settings={"group.consumer.session.timeout.ms": round(SESSION_SECONDS * 1000)},
+            settings={
+                "group.consumer.session.timeout.ms": round(SESSION_SECONDS * 1000),
+                # a broker that was killed may come back once its session has ended
+                "broker.session.timeout.ms": 1500,
+            },
         )
         self.broker.start()
         for name, proxy in self._proxies.items():

@@ -78,8 +78,7 @@ def test_a_broker_that_is_silent_holds_up_neither_a_commit_nor_the_farewell(
         nonlocal asked
         asked += 1
 
-    kafka.pause()
-    try:
+    with kafka.paused():
         began = time.monotonic()
         if waits:
             member.commit_now(0.5)
@@ -89,8 +88,6 @@ def test_a_broker_that_is_silent_holds_up_neither_a_commit_nor_the_farewell(
         member.close(1.0, ask)
         assert time.monotonic() - began < 3
         assert asked >= 5, "signals, say, are looked for meanwhile"
-    finally:
-        kafka.resume()
 
 
 @both_protocols
@@ -100,13 +97,10 @@ def test_a_commit_that_met_a_silent_broker_is_answered_once_it_speaks(
     member = join(protocol)
     member.wait_until_it_owns(2)
     member.store.begin(0, None, 0)
-    kafka.pause()
-    try:
+    with kafka.paused():
         member.commit_soon()
         member.poll(2)
         assert member.is_committing
-    finally:
-        kafka.resume()
 
     def committed() -> bool:
         member.poll(0.05)

@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.command import environment
 from tests.integration.service import wait_for
-from tests.servers.kafka.server import free_ports
+from tests.servers.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 KAFKA_PORT, OPS_PORT = free_ports(2)

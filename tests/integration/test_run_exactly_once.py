@@ -182,14 +182,11 @@ def test_sigterm_in_a_flush_that_waits_for_the_broker(kafka: KafkaServer, record
     service.wait_until_ready()
     recording.traffic.send(120)
     wait_for(lambda: sum(service.metric("partition_messages_total").values()) == 120, "all to be read")
-    kafka.pause()
-    try:
+    with kafka.paused():
         wait_for(lambda: recorded(service.storage).total() == 120, "the files")
         service.signal(signal.SIGTERM)
         wait_for(lambda: service.logged("stopping"), "the signal to be taken")
         time.sleep(0.5)  # the broker stays away for a while, and there is nothing to see of that
-    finally:
-        kafka.resume()
     assert service.process.wait(30) == 0
     assert recording.traffic.committed() == recording.traffic.ends()
     recording.assert_each_once()

@@ -19,7 +19,7 @@ from recording_worker.metrics import Metrics
 from tests.builders import FakeClock
 from tests.integration.conftest import StartService
 from tests.integration.service import Traffic, recorded, wait_for
-from tests.servers.kafka.server import free_ports
+from tests.servers.ports import free_ports
 from tests.servers.postgres import PASSWORD, PostgresServer
 
 

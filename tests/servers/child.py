@@ -5,33 +5,35 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-_START_SECONDS = 30
 _STOP_SECONDS = 30
+_LOG_TAIL_LINES = 30
 
 
 class ServerError(Exception):
-    """A server that the tests need is not available."""
+    """A server that the tests need does not start or stop. The text says why."""
 
 
 def require(program: str, package: str, *folders: Path) -> str:
-    """The path of a program of one of these folders, or of the PATH. Raises ServerError if it does not exist."""
+    """Return the path of a program in one of these folders, or on the PATH. Raises ServerError if it is not there."""
     for folder in folders:
         if os.access(folder / program, os.X_OK):
             return str(folder / program)
     if found := shutil.which(program):
         return found
-    raise ServerError(f"{program} is missing: install {package} (tools/system-packages python3 servers)")
+    raise ServerError(f"{program} is missing: install {package} (see tools/system-packages)")
 
 
 class ServerProcess:
     """A context manager. The server ends with the thread that started it, whatever happens to that."""
 
     stop_signal = signal.SIGTERM
+    start_seconds = 30
 
     def __init__(self, name: str, log_file: Path) -> None:
         self.name = name
@@ -47,60 +49,91 @@ class ServerProcess:
     ) -> None:
         self.stop()
 
+    @property
+    def runs(self) -> bool:
+        return self._process is not None
+
     def start(self) -> None:
-        """Start it, or start it again on the same port; returns once it answers. Raises ServerError."""
+        """Start it, or start it again on the same port. Returns once it answers. Raises ServerError."""
         command = [require("setpriv", "util-linux"), "--pdeathsig", "KILL", *self.command()]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        deadline = time.monotonic() + _START_SECONDS
-        while not self.answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                raise ServerError(f"{self.name} does not start; its log:\n{self.log_file.read_text(errors='replace')}")
-            time.sleep(0.02)
+        try:
+            self._wait_until_it_answers()
+        except BaseException:
+            self.kill()
+            raise
 
     def stop(self) -> None:
-        """A clean end. Nothing if it does not run."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
-            self._process.send_signal(self.stop_signal)
+        """Send it the stop signal and wait for its end. Does nothing if it does not run. Raises ServerError."""
+        if self._process is None:
+            return
+        self.resume()
+        self._process.send_signal(self.stop_signal)
+        try:
             self._process.wait(_STOP_SECONDS)
-            self._process = None
-
-    def pause(self) -> None:
-        """SIGSTOP: connections stay, nobody answers."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """SIGCONT."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise ServerError(self._explained(f"does not stop within {_STOP_SECONDS} s")) from None
+        self._process = None
 
     def kill(self) -> None:
-        """SIGKILL. Nothing if it does not run."""
+        """Send it SIGKILL and wait for its end. Does nothing if it does not run."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
+    def pause(self) -> None:
+        """Send it SIGSTOP: its connections stay, but nobody answers."""
+        self._running().send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Send it SIGCONT."""
+        self._running().send_signal(signal.SIGCONT)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Pause it, and resume it at the end. Returns once it answers."""
+        self.pause()
+        try:
+            yield
+        finally:
+            self.resume()
+            self._wait_until_it_answers()
+
     def command(self) -> list[str]:
-        """What to run."""
+        """The program to run, and its arguments."""
         raise NotImplementedError
 
     def answers(self) -> bool:
         """Whether it takes requests."""
         raise NotImplementedError
 
-    @property
-    def runs(self) -> bool:
-        return self._process is not None
+    def _wait_until_it_answers(self) -> None:
+        process = self._running()
+        deadline = time.monotonic() + self.start_seconds
+        while not self.answers():
+            if process.poll() is not None:
+                raise ServerError(self._explained(f"ended with code {process.returncode}"))
+            if time.monotonic() > deadline:
+                raise ServerError(self._explained(f"does not answer after {self.start_seconds} s"))
+            time.sleep(0.02)
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise ServerError(f"{self.name} does not run")
+        return self._process
+
+    def _explained(self, problem: str) -> str:
+        lines = self.log_file.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+        return "\n".join([f"{self.name} {problem}; its log ({self.log_file}) ends with:", *lines])
 
 
 def answered(ask: Callable[[], object], *not_yet: type[Exception]) -> bool:
-    """Whether this can be asked already."""
+    """Whether this can be asked without one of these errors."""
     try:
         ask()
     except not_yet:

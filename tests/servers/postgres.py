@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 
 from tests.servers.child import ServerError, ServerProcess, answered, require
-from tests.servers.kafka.server import free_ports
+from tests.servers.ports import free_ports
 
 PASSWORD = "hush-hush"
 _TABLE = """

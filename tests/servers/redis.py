@@ -5,7 +5,7 @@ from pathlib import Path
 import redis
 
 from tests.servers.child import ServerProcess, answered, require
-from tests.servers.kafka.server import free_ports
+from tests.servers.ports import free_ports
 
 PASSWORD = "hush-hush"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tests.servers.child import ServerError
 from tests.servers.s3 import KEY, SECRET, RcloneServer
 
 BUCKET = "recordings"
@@ -25,7 +26,7 @@ def main(port: int, folder: Path | None) -> None:
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
             _say(server.endpoint)
             signal.sigwait({signal.SIGINT, signal.SIGTERM})
-        except OSError as problem:
+        except ServerError as problem:
             raise click.ClickException(str(problem)) from problem
         finally:
             server.kill()

@@ -1,14 +1,11 @@
 """Real S3 servers: moto's, which keeps objects in memory, and rclone's, which keeps them in a folder."""
 
-import contextlib
 import hashlib
 import os
 import secrets
 import socket
-import subprocess
 import sys
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from functools import cached_property
@@ -25,6 +22,8 @@ from werkzeug.serving import make_server
 from recording_worker.settings.model import Settings
 from recording_worker.storage.s3.client import S3Client
 from recording_worker.storage.s3.retry import RetryPolicy
+from tests.servers.child import ServerProcess, answered
+from tests.servers.ports import free_ports
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -63,10 +62,8 @@ class S3Server(ABC):
     checks_credentials: bool
 
     def __init__(self, port: int | None = None) -> None:
-        """On this port, or any."""
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", port or 0))
-            self.port = taken.getsockname()[1]
+        """`port`: a free one unless given."""
+        self.port = port or free_ports(1)[0]
 
     @property
     def endpoint(self) -> str:
@@ -187,31 +184,21 @@ class MotoServer(S3Server):
         self._patch.undo()
 
 
-class RcloneServer(S3Server):
+class RcloneServer(ServerProcess, S3Server):
     """`rclone serve s3` over a folder. It ignores If-None-Match, and forgets multipart uploads when it is killed."""
 
     honours_if_none_match = False
     checks_credentials = True
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
-        super().__init__(port)
+        S3Server.__init__(self, port)
+        ServerProcess.__init__(self, "rclone", folder.parent / f"{folder.name}.log")
         self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def command(self) -> list[str]:
         address = f"127.0.0.1:{self.port}"
         command = [str(_RCLONE), "serve", "s3", str(self._folder), "--addr", address, "--auth-key", f"{KEY},{SECRET}"]
-        with (self._folder.parent / f"{self._folder.name}.log").open("ab") as log:
-            self._process = subprocess.Popen([*command, "--vfs-cache-mode", "off", "--config", ""], stderr=log)
-        deadline = time.monotonic() + 10
-        while True:
-            with contextlib.suppress(OSError):
-                return socket.create_connection(("127.0.0.1", self.port), 1).close()
-            assert time.monotonic() < deadline, "rclone does not answer"
-            assert self._process.poll() is None, "rclone ended"
-            time.sleep(0.02)
+        return [*command, "--vfs-cache-mode", "off", "--config", ""]
 
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+    def answers(self) -> bool:
+        return answered(lambda: socket.create_connection(("127.0.0.1", self.port), 1).close(), OSError)

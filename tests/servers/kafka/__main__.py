@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from recording_worker.settings.model import Settings
-from tests.servers.kafka import KafkaError, KafkaServer
+from tests.servers.child import ServerError
+from tests.servers.kafka import KafkaServer
 
 PARTITIONS = 8
 
@@ -25,7 +26,7 @@ def main(port: int, folder: Path | None) -> None:
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
             _say(server.bootstrap_servers)
             signal.sigwait({signal.SIGINT, signal.SIGTERM})
-        except KafkaError as problem:
+        except ServerError as problem:
             raise click.ClickException(str(problem)) from problem
         finally:
             server.stop()

@@ -2,20 +2,17 @@
 
 import fcntl
 import os
-import shutil
 import subprocess
 import tempfile
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+from tests.servers.child import ServerError, require
+
 POM = Path(__file__).with_name("pom.xml")
 
 _FETCH_SECONDS = 600
 _DEPENDENCIES = "{http://maven.apache.org/POM/4.0.0}dependencies/{http://maven.apache.org/POM/4.0.0}dependency"
-
-
-class KafkaError(Exception):
-    """Kafka can't be fetched or started; the text says why."""
 
 
 def version() -> str:
@@ -27,7 +24,7 @@ def version() -> str:
 
 
 def libraries() -> Path:
-    """The folder of Kafka's jars, fetched if it is not there yet. Raises KafkaError.
+    """The folder of Kafka's jars, fetched if it is not there yet. Raises ServerError.
 
     It appears whole or not at all, and is fetched once however many processes ask at the same time.
     """
@@ -42,16 +39,8 @@ def libraries() -> Path:
     return folder
 
 
-def require(program: str) -> str:
-    """Where a program is. Raises KafkaError if it is not installed."""
-    path = shutil.which(program)
-    if path is None:
-        raise KafkaError(f"Kafka for tests needs {program}: run tools/system-packages python3 kafka")
-    return path
-
-
 def _fetch(folder: Path) -> None:
-    maven = require("mvn")
+    maven = require("mvn", "maven")
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         jars = Path(temporary) / "jars"
         command = [maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
@@ -61,7 +50,7 @@ def _fetch(folder: Path) -> None:
                 command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_FETCH_SECONDS, check=False
             )
         except subprocess.TimeoutExpired as problem:
-            raise KafkaError(f"Kafka could not be fetched in {_FETCH_SECONDS} s") from problem
+            raise ServerError(f"Kafka could not be fetched in {_FETCH_SECONDS} s") from problem
         if done.returncode:
-            raise KafkaError(f"Kafka could not be fetched: {' '.join(command)}\n{done.stdout}{done.stderr}")
+            raise ServerError(f"Kafka could not be fetched: {' '.join(command)}\n{done.stdout}{done.stderr}")
         jars.rename(folder)
