@@ -165,3 +165,9 @@ def test_commands_and_flags_named_exist(page: Path) -> None:
 
 def test_calls_are_found() -> None:
     assert sum(len(calls(page)) for page in PAGES) > 50
+
+
+def test_make_help_names_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    phony = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)[0].split()
+    assert sorted(["help", *re.findall(r'^\t@echo "make (\w+) ', makefile, re.MULTILINE)]) == sorted(phony)
