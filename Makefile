@@ -19,6 +19,7 @@ help:
 	@echo "make check        run the tests that need no servers: unit, contract, property, native"
 	@echo "make integration  run all others: they start servers, processes and a browser"
 	@echo "make test         both, and the tests of the native core once more under sanitizers"
+	@echo "make hooks        build the native core with test hooks, which tests of crashes need"
 	@echo "make sanitize     run the native core's tests under sanitizers"
 	@echo "make lint         check style, types, C++ format, the native stub, the floors of the house, dependencies, spelling and words"
 	@echo "make words        find words that prose here does without; ARGS=paths"
