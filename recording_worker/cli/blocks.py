@@ -10,7 +10,8 @@ from rich import filesize
 from rich.table import Table
 from rich.text import Text
 
-from recording_worker.cli.scanning import Paths, Scan, paths_argument, standard_output
+from recording_worker.cli.output import standard_output
+from recording_worker.cli.scanning import Paths, Scan, paths_argument
 from recording_worker.cli.tables import length_text, plain_table, table_console, time_text
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.reading.batch_files import Block

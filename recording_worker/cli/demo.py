@@ -64,7 +64,8 @@ def demo(seconds: float, workers: int, out: Path) -> None:
     It sends made-up recordings of a small shop, with bad messages among them. Then it checks that each
     message came out where it should: produced = recorded + dropped + DLQ + redirected.
     """
-    from recording_worker.cli.output import progress_bar, signals_end
+    from recording_worker.cli.output import progress_bar
+    from recording_worker.cli.signals import signals_end
     from recording_worker.demo.run import run_demo
 
     with signals_end(), progress_bar("sending", seconds) as advance:

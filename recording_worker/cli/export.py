@@ -4,7 +4,8 @@ import sys
 
 import click
 
-from recording_worker.cli.scanning import Paths, Scan, paths_argument, session_blocks, standard_output
+from recording_worker.cli.output import standard_output
+from recording_worker.cli.scanning import Paths, Scan, paths_argument, session_blocks
 
 
 @click.command(

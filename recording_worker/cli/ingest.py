@@ -63,7 +63,8 @@ def ingest(files: tuple[Path, ...], out: Path, as_json: bool, config: Path | Non
     message, "now" is its own timestamp. A file is read by one worker, so more workers than files are not used.
     """
     settings = settings_from(config, flags)
-    from recording_worker.cli.output import files_progress_bar, print_figures, signals_end
+    from recording_worker.cli.output import files_progress_bar, print_figures
+    from recording_worker.cli.signals import signals_end
     from recording_worker.ingest.run import ingest as run_ingest
 
     with signals_end(), files_progress_bar("reading", files) as advance:

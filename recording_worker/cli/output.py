@@ -1,16 +1,16 @@
-"""What commands print while they run and at their end: progress bars and figures. And how signals end them."""
+"""What commands print while they run and at their end: progress bars, figures, and what goes to standard output."""
 
-import signal
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, NoReturn, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from recording_worker.errors import WorkerError
 
 
 @contextmanager
@@ -62,81 +62,19 @@ def print_figures(title: str, figures: Mapping[str, object]) -> None:
 
 
 @contextmanager
-def signals_end() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end what runs here like Ctrl-C does, so that it can clean up.
+def standard_output() -> Iterator[None]:
+    """Write to standard output. If the reader has gone (`| head`), end the command quietly with exit code 1.
 
-    This also works if a library turns what the signal raised into an error of its own, as confluent-kafka does.
+    Raises WorkerError if it can't be written for another reason.
     """
-    raised: list[BaseException] = []
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        raised.append(KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number))
-        raise raised[-1]
-
-    numbers = [signal.SIGTERM, signal.SIGHUP]
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell ignores it for background jobs
-        numbers.append(signal.SIGINT)
-    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
-    except Exception:
-        if raised:
-            raise raised[0] from None
-        raise
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-class Interruptible:
-    """Ends what runs here on SIGINT, SIGTERM or SIGHUP, but lets what runs in `deferred` finish first.
-
-    A second signal does not wait.
-    """
-
-    def __init__(self) -> None:
-        self._is_deferring = False
-        self._asked: int | None = None
-        """The signal that came during `deferred`."""
-        self._raised: SystemExit | None = None
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._before[number] = signal.signal(number, self._on_signal)
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        if self._raised is not None and isinstance(error, Exception):
-            raise self._raised from None
-
-    @contextmanager
-    def deferred(self) -> Iterator[None]:
-        self._is_deferring = True
-        try:
-            yield
-        finally:
-            self._is_deferring = False
-        self.check()
-
-    def check(self) -> None:
-        """End now if a signal came during `deferred`."""
-        if self._asked is not None:
-            self._end(self._asked)
-
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self._is_deferring and self._asked is None:
-            self._asked = number
-        else:
-            self._end(number)
-
-    def _end(self, number: int) -> NoReturn:
-        self._raised = SystemExit(128 + number)
-        raise self._raised
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it exits
+        if isinstance(error, BrokenPipeError):
+            sys.exit(1)
+        raise WorkerError(f"can't write to standard output: {error.strerror}") from error
 
 
 def _words(name: str) -> str:

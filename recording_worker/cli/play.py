@@ -39,7 +39,7 @@ def play(paths: Paths, session_id: str, team_id: int | None, port: int, target: 
     batch file, a folder of batch files, or s3://BUCKET/PREFIX. Needs rrweb's player, which `make player`
     fetches once.
     """
-    from recording_worker.cli.output import signals_end
+    from recording_worker.cli.signals import signals_end
     from recording_worker.playing import page, player
     from recording_worker.playing.server import PlayServer
     from recording_worker.playing.session import recording_of

@@ -47,7 +47,8 @@ def produce(
     messages; the exit code is 1 if they refused one.
     """
     settings = settings_from(config, flags)
-    from recording_worker.cli.output import files_progress_bar, print_figures, signals_end
+    from recording_worker.cli.output import files_progress_bar, print_figures
+    from recording_worker.cli.signals import signals_end
     from recording_worker.formats.message_file import read_messages
     from recording_worker.kafka.clients import check_broker
     from recording_worker.kafka.consumer import consumer_config

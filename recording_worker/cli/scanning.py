@@ -1,9 +1,6 @@
 """What the commands that read batch files share: they go through the files, and write what they find."""
 
-import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -88,22 +85,6 @@ def session_blocks(scan: Scan, session_id: str, team_id: int | None) -> list[Blo
         raise WorkerError(f"no session {session_id}{team} in {counted(scan.files, 'batch file')}: {listing}")
     check_one_team(found, session_id)
     return found
-
-
-@contextmanager
-def standard_output() -> Iterator[None]:
-    """Write to standard output. If the reader has gone (`| head`), end the command quietly with exit code 1.
-
-    Raises WorkerError if it can't be written for another reason.
-    """
-    try:
-        yield
-        sys.stdout.flush()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it exits
-        if isinstance(error, BrokenPipeError):
-            sys.exit(1)
-        raise WorkerError(f"can't write to standard output: {error.strerror}") from error
 
 
 def paths_argument(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recording_worker.cli.scanning import Paths, Scan, paths_argument, standard_output
+from recording_worker.cli.output import standard_output
+from recording_worker.cli.scanning import Paths, Scan, paths_argument
 from recording_worker.cli.tables import length_text, plain_table, table_console, time_text
-from recording_worker.cli.times import parse_age, parse_time
+from recording_worker.cli.times import parse_duration_ms, parse_time
 from recording_worker.formats.batch_file import BlockEntry
 from recording_worker.reading.session_summary import SessionSummary, summarize_sessions
 from recording_worker.text import counted, printable
@@ -69,7 +70,7 @@ def sessions(
     """
     earliest = float("-inf") if since is None else parse_time(since, "--since")
     latest = float("inf") if until is None else parse_time(until, "--until")
-    shortest = 0 if min_duration is None else parse_age(min_duration, "--min-duration")
+    shortest = 0 if min_duration is None else parse_duration_ms(min_duration, "--min-duration")
 
     def wanted(session: SessionSummary) -> bool:
         return (

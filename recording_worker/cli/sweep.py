@@ -8,7 +8,7 @@ import click
 import orjson
 
 from recording_worker.cli.options import S3_SETTINGS, settings_from, settings_options
-from recording_worker.cli.times import parse_age
+from recording_worker.cli.times import parse_duration_ms
 
 if TYPE_CHECKING:
     from recording_worker.operations.sweep import SweepResult
@@ -33,7 +33,7 @@ Exit codes: 0 done, 1 a file can't be removed, 2 wrong settings, or removing is 
     "--older-than",
     default="24h",
     show_default=True,
-    metavar="AGE",
+    metavar="DURATION",
     help="The least age of a file: 30m, 24h, 7d.",
 )
 @click.option("--delete", is_flag=True, help="Remove the files found.")
@@ -46,9 +46,9 @@ def sweep(older_than: str, delete: bool, as_json: bool, config: Path | None, **f
     storage must send their metadata to the same topic.
     """
     settings = settings_from(config, flags)
-    age_ms = parse_age(older_than, "--older-than")
-    from recording_worker.cli.output import progress_bar, signals_end
-    from recording_worker.cli.scanning import standard_output
+    age_ms = parse_duration_ms(older_than, "--older-than")
+    from recording_worker.cli.output import progress_bar, standard_output
+    from recording_worker.cli.signals import signals_end
     from recording_worker.clock import SystemClock
     from recording_worker.operations.sweep import Sweep
 

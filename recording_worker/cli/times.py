@@ -1,4 +1,4 @@
-"""Times and ages that options take, as people write them."""
+"""Times and durations in options, as people write them."""
 
 from datetime import UTC, datetime
 
@@ -15,8 +15,8 @@ def parse_time(text: str, option: str) -> int:
     return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def parse_age(text: str, option: str) -> int:
-    """Return an age such as 90s, 30m, 24h or 7d in milliseconds. Raises ConfigError."""
+def parse_duration_ms(text: str, option: str) -> int:
+    """Return a duration such as 90s, 30m, 24h or 7d in milliseconds. Raises ConfigError."""
     try:
         return round(parse_duration(text) * 1000)
     except ValueError as error:

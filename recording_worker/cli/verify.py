@@ -46,8 +46,8 @@ def verify(since: str | None, moved: tuple[str, ...], as_json: bool, config: Pat
     It changes nothing, and may run while the service runs.
     """
     settings = settings_from(config, flags)
-    from recording_worker.cli.output import progress_bar, signals_end
-    from recording_worker.cli.scanning import standard_output
+    from recording_worker.cli.output import progress_bar, standard_output
+    from recording_worker.cli.signals import signals_end
     from recording_worker.clock import SystemClock
     from recording_worker.operations.verify.run import VerifyRun
     from recording_worker.storage.locate import Locator

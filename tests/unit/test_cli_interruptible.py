@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from recording_worker.cli.output import Interruptible
+from recording_worker.cli.signals import Interruptible
 
 each_signal = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from recording_worker.cli.output import signals_end
+from recording_worker.cli.signals import signals_end
 
 
 def raise_within_a_library(number: int) -> None:

@@ -106,8 +106,8 @@ def drop(selection: Selection, limit: int | None, dry_run: bool, yes: bool, conf
 
 def _act(settings: "Settings", request: "RedriveRequest", *, dry_run: bool) -> "RedriveResult":
     """Do it, or show what would be done. Raises WorkerError, also if something could not be handled."""
-    from recording_worker.cli.output import Interruptible, progress_bar
-    from recording_worker.cli.scanning import standard_output
+    from recording_worker.cli.output import progress_bar, standard_output
+    from recording_worker.cli.signals import Interruptible
     from recording_worker.clock import SystemClock
     from recording_worker.operations.dlq.redrive import RedriveRun
     from recording_worker.operations.dlq.topics import DlqTopics

@@ -52,8 +52,8 @@ def list_letters(
     Messages that were redriven or dropped are left out.
     """
     settings = settings_from(config, flags)
-    from recording_worker.cli.output import progress_bar, signals_end
-    from recording_worker.cli.scanning import standard_output
+    from recording_worker.cli.output import progress_bar, standard_output
+    from recording_worker.cli.signals import signals_end
     from recording_worker.clock import SystemClock
     from recording_worker.operations.dlq.audit import State
     from recording_worker.operations.dlq.topics import DlqTopics

@@ -52,8 +52,8 @@ def show(place: Place, value_to: Path | None, as_json: bool, config: Path | None
     If the value is not text, its first bytes are shown; --value-to writes it to a file.
     """
     settings = settings_from(config, flags)
-    from recording_worker.cli.output import signals_end
-    from recording_worker.cli.scanning import standard_output
+    from recording_worker.cli.output import standard_output
+    from recording_worker.cli.signals import signals_end
     from recording_worker.clock import SystemClock
     from recording_worker.operations.dlq.topics import DlqTopics
     from recording_worker.operations.dlq.value import unpack
