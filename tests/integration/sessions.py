@@ -1,4 +1,4 @@
-"""What the tests of what Redis knows of sessions share."""
+"""Helpers for the tests of sessions in Redis."""
 
 from recording_worker._native import Decoder
 from recording_worker.lookups.redis import RedisCircuitBreaker
@@ -15,7 +15,7 @@ CLOCK = FakeClock()
 
 
 def sessions(*ids: str, retention: str = "30d") -> MessageBatch:
-    """A batch with a message of each of these sessions, as it is once its teams are resolved."""
+    """Make a batch with a message of each of these sessions, whose teams are resolved."""
     rows = batch(*(session_message(number, session_id) for number, session_id in enumerate(ids)))
     for step in (
         ParseHeaders(),

@@ -62,7 +62,7 @@ on_embedded_broker = pytest.mark.parametrize("broker", ["embedded"], indirect=Tr
 
 @pytest.fixture
 def topic(broker: Broker) -> str:
-    """A topic of its own for each test."""
+    """A topic that no other test has."""
     name = f"clients-{next(NUMBERS)}"
     broker.create_topic(name, PARTITIONS)
     return name
@@ -159,7 +159,7 @@ def test_what_was_fetched_of_an_unassigned_partition_is_dropped(send: Send, cons
         send(*(b"x" * 100 for _ in range(1000)), partition=partition)
     consumer.assign({0: 0, 1: 0})
     consume(consumer, 100)
-    time.sleep(0.3)  # by now all is fetched
+    wait_for(lambda: all(at.high == 1000 for at in consumer.states().values()), "both partitions to be fetched")
     consumer.unassign([0, 5])
     rest = consume(consumer, 2000, seconds=1)
     assert {message.partition for message in rest} == {1}
@@ -188,7 +188,7 @@ def records(number: int, topic: str) -> list[OutputRecord]:
 
 
 def read_back(broker: Broker, topic: str) -> list[tuple[Any, ...]]:
-    """All records of all partitions of a topic."""
+    """Return all records of all partitions of a topic."""
     client = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "readers", "log_level": 0})
     partitions = client.list_topics(topic, timeout=5).topics[topic].partitions
     client.assign([TopicPartition(topic, partition, 0) for partition in partitions])
@@ -232,7 +232,7 @@ def test_a_record_that_the_broker_finds_too_large_is_left_out_and_counted(
 ) -> None:
     metrics = Metrics()
     producer = RecordProducer(settings_of(), metrics)
-    broker.push_request_errors(PRODUCE, [MESSAGE_TOO_LARGE] * 2)  # in its batch, and alone
+    broker.push_request_errors(PRODUCE, [MESSAGE_TOO_LARGE] * 2)  # first in its batch, then alone
     producer.send(records(1, topic))
     producer.send(records(1, topic))
     assert len(read_back(broker, topic)) == 1

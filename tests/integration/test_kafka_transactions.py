@@ -1,4 +1,4 @@
-"""Transactions on Apache Kafka: all of one counts or nothing, and only for who still is in the group."""
+"""Transactions on Apache Kafka: they commit all or nothing, and only for a current member of the group."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ class Owner:
 
 
 class Member:
-    """A host of the group, with what it owns."""
+    """A host in the group, and the partitions that it owns."""
 
     def __init__(self, settings: Settings) -> None:
         self.owner = Owner()
@@ -107,7 +107,7 @@ def records(topic: str, *values: bytes) -> list[OutputRecord]:
 
 
 def read_committed(kafka: KafkaServer, topic: str) -> list[bytes | None]:
-    """All that counts of a topic of one partition, in order."""
+    """Return the committed records of a topic with one partition, in order."""
     sentinel = b"the end, %d" % next(ENDS)
     producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "log_level": 0})
     producer.produce(topic, sentinel)

@@ -19,12 +19,12 @@ METRICS = Metrics()
 
 
 def worker(breaker: RedisCircuitBreaker, burst: int, per_second: float = 1, *, block: bool = True) -> LimitNewSessions:
-    """The step of a worker process that has seen nothing yet."""
+    """Make the step of a worker process that has seen no messages yet."""
     return LimitNewSessions(breaker, TeamBuckets(burst, per_second, CLOCK), CLOCK, METRICS, block=block)
 
 
 def passing(step: LimitNewSessions, *ids: str) -> list[str]:
-    """Which of these sessions' messages pass, once the step has run over a batch of them."""
+    """Run the step over a batch with a message of each of these sessions, and return those that pass."""
     rows: MessageBatch = sessions(*ids)
     step.run(rows)
     ended = {row for row in range(len(rows)) if rows.dispositions[row]}
@@ -33,7 +33,7 @@ def passing(step: LimitNewSessions, *ids: str) -> list[str]:
 
 
 def counted() -> tuple[float, float, float, float]:
-    """New sessions, those over the limit, those blocked, and those nobody could be asked about."""
+    """Return how many sessions were new, over the limit, blocked, and not limited because Redis was away."""
     return (
         METRICS.new_sessions._value.get(),
         METRICS.new_sessions_over_limit._value.get(),
@@ -63,7 +63,7 @@ def test_sessions_over_the_limit_are_blocked_whole_and_for_every_worker(
     step, before = worker(breaker, burst=2), counted()
     assert passing(step, "a", "b", "c", "a", "c") == ["a", "b", "a"]
     assert since(before) == (3, 1, 1, 0)
-    CLOCK.ms += 60_000  # the bucket is full again: what is blocked stays so, here and elsewhere
+    CLOCK.ms += 60_000  # the bucket is full again, but blocked sessions stay blocked, also on other workers
     assert passing(step, "c", "a") == ["a"]
     assert passing(worker(breaker, burst=2), "c", "a", "d") == ["a", "d"]
     with redis_server.client() as client:
@@ -125,7 +125,7 @@ def test_sessions_that_begin_while_redis_is_away_pass_and_go_on_passing(
     assert since(before) == (0, 0, 0, 2)
     redis_server.start()
     wait_until_closed_again(breaker)
-    CLOCK.ms += 1_000  # a token
+    CLOCK.ms += 1_000  # adds one token
     assert passing(step, "e", "c", "d", "f") == ["e", "c", "d"]
 
 
@@ -169,7 +169,7 @@ def test_the_service_stores_whole_sessions_or_none(
     settings = {"new_sessions_burst": 3, "new_sessions_per_second": 0.001, "block_new_sessions": True}
     service = start(sessions_redis=redis_server.patient_url, **settings)
     service.wait_until_ready()
-    traffic.sessions = 36  # so that each is in one partition
+    traffic.sessions = 36  # a multiple of the partitions, so that each session is in one partition
     traffic.send(240)
     traffic.wait_until_committed()
     stored = {number % 36 for number in recorded(service.storage)}

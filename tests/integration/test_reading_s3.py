@@ -1,4 +1,4 @@
-"""Batch files read back from S3, by ranges alone."""
+"""Batch files are read back from S3 by ranges."""
 
 import json
 import os
@@ -129,7 +129,7 @@ def through(proxy: FaultyProxy, *arguments: object) -> subprocess.CompletedProce
 
 
 def test_of_a_large_file_only_the_index_and_the_blocks_of_a_session_are_fetched(bucket: Bucket) -> None:
-    """100 MB, 400 sessions of 40 messages: on the wire less than 1 % more than is needed, headers and all."""
+    """100 MB, 400 sessions of 40 messages: all answers together have less than 1 % more bytes than needed."""
     blocks = []
     for number in range(400):
         texts = [
@@ -199,7 +199,7 @@ def test_a_bucket_may_be_empty(bucket: Bucket) -> None:
 def test_a_server_that_is_away_ends_the_command_and_not_file_by_file(bucket: Bucket) -> None:
     url = put_batch_file(bucket, [block([(1, [line(1)])])])
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
         endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
         began = time.monotonic()
         files = S3Files(bucket.settings(s3_endpoint=endpoint), RetryPolicy(60, first_answer_for=0.2))

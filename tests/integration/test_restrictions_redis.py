@@ -1,4 +1,4 @@
-"""Restrictions from Redis: both formats, what can't be used, and what becomes of them when Redis fails."""
+"""Restrictions from Redis: both formats, entries that can't be used, and what happens if Redis fails."""
 
 import json
 from pathlib import Path
@@ -98,7 +98,7 @@ def test_entries_for_other_pipelines_are_ignored_silently(redis_server: RedisSer
         (entry("a", 3), "drop_event[0], token 'a': version 3 is unknown"),
         (entry("a", "2"), "drop_event[0], token 'a': version '2' is unknown"),
         (entry("a", pipelines="session_recordings"), "drop_event[0], token 'a': pipelines is not an array"),
-        # a filter that is not of the version must not be passed over: the rule would match more than was meant
+        # a filter that this version does not have must not be ignored: the rule would match too much
         (entry("a", distinct_id="x"), "drop_event[0], token 'a': distinct_id is not of version 2"),
         (entry("a", None, session_ids=["x"]), "drop_event[0], token 'a': session_ids is not of version 0"),
     ],

@@ -1,4 +1,4 @@
-"""What Redis keeps of sessions: retention periods, and what happens when Redis is away."""
+"""Retention periods of sessions in Redis, and what happens while Redis is away."""
 
 import threading
 import time
@@ -103,7 +103,7 @@ def test_without_redis_the_teams_period_is_used_and_pinned_once_redis_is_back(
 
 
 class NoPauses(Backoff):
-    """Pauses of no length. Keeps what they would have been, and holds up the eighth until Redis is back."""
+    """Makes no pauses, but notes how long they would be, and waits in the eighth until Redis is back."""
 
     def __init__(self) -> None:
         self.pauses: list[float] = []
@@ -260,7 +260,7 @@ def test_nothing_is_lost_while_redis_stops_hangs_and_starts_under_load(
 
 @contextmanager
 def steady(traffic: Traffic) -> Iterator[None]:
-    """A thread that sends without a pause, some hundred messages a second, while the body runs."""
+    """Send some hundred messages a second from another thread while the body runs."""
     done = threading.Event()
 
     def send() -> None:

@@ -1,4 +1,4 @@
-"""What only S3 has: parts on their way while others are made, errors told apart, servers that understand less."""
+"""What only S3 storage does: it uploads parts while others are made, knows errors, and adapts to simpler servers."""
 
 import os
 import socket
@@ -115,7 +115,7 @@ def test_no_more_parts_than_s3_uploads_are_uploaded_at_a_time(bucket: Bucket, st
 
 @pytest.mark.parametrize("size", [10, 4 * PART_BYTES])
 def test_parts_are_made_once_whatever_fails(bucket: Bucket, storage_of: Make, size: int) -> None:
-    """Whatever fails, what was made is sent again."""
+    """After a failure the same parts are sent again."""
     proxy = FaultyProxy(bucket.server.port, seed=1, writes=0.4, others=0.33)
     storage = storage_of(quick_retries(60), s3_endpoint=proxy.endpoint, s3_read_timeout=0.3)
     proxy.never(Fault.DENIED)
@@ -262,7 +262,7 @@ def test_a_permanent_error_is_one_line_and_not_tried_again(
 ) -> None:
     settings = wrong(bucket, monkeypatch)
     if wrong in (wrong_secret, wrong_key) and not bucket.server.checks_credentials:
-        open_storage(settings, Metrics()).check()  # moto takes them all
+        open_storage(settings, Metrics()).check()  # moto accepts all credentials
         return
     storage = open_storage(settings, Metrics())
     with capture_logs() as logs:
@@ -279,7 +279,7 @@ def test_a_permanent_error_is_one_line_and_not_tried_again(
 def test_a_server_that_can_not_be_reached(bucket: Bucket, storage_of: Make) -> None:
     policy = RetryPolicy(0.2, check_for=0.2, abort_for=0.2)
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
         storage = storage_of(policy, s3_endpoint=f"http://127.0.0.1:{taken.getsockname()[1]}")
         with pytest.raises(BootError, match=rf"can't write to {bucket.url}: can't reach the server"):
             storage.check()

@@ -1,4 +1,4 @@
-"""Teams from PostgreSQL: what is read, and what becomes of it when the server fails."""
+"""Teams from PostgreSQL: what is read, and what happens to it if the server fails."""
 
 import subprocess
 import sys

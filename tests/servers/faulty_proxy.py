@@ -1,4 +1,4 @@
-"""A proxy in front of an S3 server, at which requests go wrong at random."""
+"""FaultyProxy: a proxy in front of an S3 server that makes requests fail at random."""
 
 import contextlib
 import random
@@ -29,7 +29,7 @@ _ANSWERS = {
 
 
 def operation_of(method: str, path: str) -> str:
-    """The name of a request by what it looks like."""
+    """Return the name of a request's operation."""
     query = parse_qs(urlsplit(path).query, keep_blank_values=True)
     if "uploadId" in query:
         return {"PUT": "part", "POST": "complete", "DELETE": "abort"}[method]
@@ -39,17 +39,17 @@ def operation_of(method: str, path: str) -> str:
 
 
 class FaultyProxy:
-    """Passes requests on, one a connection. Some go wrong, each operation in all ways about equally often.
+    """Passes requests on, one per connection. Some fail. Each operation meets all faults about equally often.
 
     The same seed gives the same faults to the same requests in the same order.
     """
 
     def __init__(self, port: int, seed: int, *, writes: float, others: float) -> None:
-        """`writes`, `others`: of the requests that write, and of all others, how many go wrong, 0 to 1."""
+        """`writes`, `others`: the share of the requests that write, and of all others, that fail, 0 to 1."""
         self._rates = {True: writes, False: others}
         self.done: Counter[tuple[str, Fault]] = Counter()
         self.answered = 0
-        """Bytes of all that the server answered, headers and all."""
+        """Bytes of all answers of the server, with their headers."""
         self._port = port
         self._faults = list(Fault)
         self._random = random.Random(seed)
@@ -66,7 +66,7 @@ class FaultyProxy:
         threading.Thread(target=self._server.serve_forever, name="proxy", daemon=True).start()
 
     def never(self, fault: Fault) -> None:
-        """Leave this one out from now on."""
+        """Don't make this fault from now on."""
         self._faults.remove(fault)
 
     def close(self) -> None:
@@ -74,7 +74,7 @@ class FaultyProxy:
         self._server.server_close()
 
     def forward(self, handler: "_Handler") -> None:
-        """Carry out one request, or not."""
+        """Carry out one request, or make it fail."""
         request = handler.whole_request()
         with self._lock:
             fault = self._draw(operation_of(handler.command, handler.path))
@@ -83,7 +83,7 @@ class FaultyProxy:
             case Fault.FAILS | Fault.SLOW_DOWN | Fault.DENIED:
                 handler.wfile.write(_error(*_ANSWERS[fault], body=handler.command != "HEAD"))
             case Fault.NEVER_ARRIVES:
-                handler.rfile.read(1)  # until the client has had enough
+                handler.rfile.read(1)  # until the client gives up
             case Fault.NEVER_ANSWERED:
                 self._ask(request)
                 handler.rfile.read(1)
@@ -96,7 +96,7 @@ class FaultyProxy:
                 handler.wfile.write(self._ask(request))
 
     def _draw(self, operation: str) -> Fault | None:
-        """What is to go wrong, and whether anything. Tidying up is never denied: then it could not be done."""
+        """Choose a fault, or None. Requests that don't write are never denied, or uploads could not be aborted."""
         writes = operation in WRITES
         if self._random.random() >= self._rates[writes]:
             return None
@@ -108,7 +108,7 @@ class FaultyProxy:
         return fault
 
     def _ask(self, request: bytes, *, whole: bool = True) -> bytes:
-        """The server's answer; nothing where it is down."""
+        """Return the server's answer; an empty one if it is down."""
         answer = b""
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 10) as server:
             server.settimeout(10)
@@ -124,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def whole_request(self) -> bytes:
-        """The request as it goes on to the server: without expectations, and the connection's last."""
+        """Return the request as it goes to the server: without Expect, and the last of its connection."""
         headers = [
             f"{name}: {value}\r\n"
             for name, value in self.headers.items()

