@@ -67,26 +67,28 @@ class Metrics:
         )
         self.encoded_messages = counter("encoded_messages", "Messages by the encoding of the value.", "encoding")
         self.message_bytes = BatchSummary(
-            f"{PREFIX}_message_bytes", "Size of message values as carried, bytes.", registry=self.registry
+            f"{PREFIX}_message_bytes", "Size of message values as Kafka carries them, bytes.", registry=self.registry
         )
         self.batch_messages = histogram(
             "batch_messages", "Messages in a poll.", (1, 5, 10, 50, 100, 250, 500, 750, 1000)
         )
         self.batch_kib = histogram(
             "batch_kib",
-            "Size of a poll's message values as carried, KiB.",
+            "Size of a poll's message values as Kafka carries them, KiB.",
             (1, 16, 64, 256, 1024, 4096, 16384, 65536, 262144),
         )
         self.step_seconds = counter("step_seconds", "Time spent in each step, seconds.", "step")
         self.uncompressed_bytes = counter("uncompressed_bytes", "Bytes of values after decompression.")
         self.events = counter("events", "Events recorded into session batches.")
-        self.invalid_items = counter("invalid_items", "Snapshot items left out as no event.")
+        self.invalid_items = counter("invalid_items", "Snapshot items left out because they are not events.")
         self.invalid_utf8 = counter("invalid_utf8_messages", "Messages in which invalid UTF-8 was replaced.")
         self.events_unpacked = counter(
-            "events_unpacked", "Events the client had packed that are written unpacked (unpack_client_compression)."
+            "events_unpacked",
+            "Events that the client had packed and that are written unpacked (unpack_client_compression).",
         )
         self.unpack_failures = counter(
-            "unpack_failures", "Events the client had packed that can't be unpacked, and are written as they came."
+            "unpack_failures",
+            "Events that the client had packed and that can't be unpacked. They are written unchanged.",
         )
         self.recorded_message_bytes = BatchSummary(
             f"{PREFIX}_recorded_message_bytes",
@@ -98,14 +100,16 @@ class Metrics:
         )
         self.warnings = counter("ingestion_warnings", "Ingestion warnings produced, by type.", "type")
         self.dlq_halts = counter(
-            "dlq_halts", "Partitions halted since too many of their messages were for the DLQ, by limit.", "limit"
+            "dlq_halts",
+            "Partitions that halted because too many of their messages were for the DLQ (consecutive, ratio).",
+            "limit",
         )
 
         # flushes
         self.flushes = counter("flushes", "Flushed session batches, by why they were flushed.", "reason")
         self.flush_seconds = histogram(
             "flush_seconds",
-            "Time a flush took, compression to delivery, seconds.",
+            "Time of a flush, from compression to delivery, seconds.",
             (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
         )
         self.flushed_sessions = counter("flushed_sessions", "Sessions (blocks) written.")
@@ -118,63 +122,69 @@ class Metrics:
 
         # Kafka
         self.records_too_large = counter(
-            "records_too_large", "Records left out because their topic takes none so large.", "topic"
+            "records_too_large", "Records left out because they are larger than their topic allows.", "topic"
         )
         self.transactions_aborted = counter(
-            "transactions_aborted", "Kafka transactions that were aborted and made again, by why.", "error"
+            "transactions_aborted",
+            "Kafka transactions that were aborted and made again, by why. ILLEGAL_GENERATION is normal in a rebalance.",
+            "error",
         )
         self.offsets_skipped = counter(
             "offsets_skipped",
-            "Offsets that were gone from the log when they were to be read (on_offset_gap), by partition.",
+            "Offsets that were gone from the log when the worker wanted to read them (on_offset_gap).",
             "partition",
         )
 
         # what is looked up
         self.store_reads = counter(
-            "store_reads", "Readings of teams and restrictions, by how they ended.", "store", "outcome"
+            "store_reads",
+            "Readings of teams and restrictions, by how they ended: read, unchanged, failed.",
+            "store",
+            "outcome",
         )
         self.store_read_at = gauge(
             "store_read_timestamp_seconds",
-            "When what is in use was last found to be current, seconds since 1970; of the workers the oldest.",
+            "When the data in use was last known to be current, seconds since 1970; the oldest of all workers.",
             "store",
             mode="livemin",
         )
         self.store_entries = gauge(
-            "store_entries", "Entries in use; of the workers the fewest.", "store", mode="livemin"
+            "store_entries", "Entries in use; the fewest of all workers.", "store", mode="livemin"
         )
         self.store_rejected = gauge(
             "store_entries_rejected",
-            "Entries that can't be used and are left out, one by one; of the workers the most.",
+            "Entries that can't be used and are left out; the most of all workers.",
             "store",
             mode="livemax",
         )
         self.redis_failures = counter(
-            "redis_failures", "Times that Redis could not be asked for sessions, was still away, or refused commands."
+            "redis_failures",
+            "Times that Redis (sessions_redis) could not be asked, was still away, or refused commands.",
         )
 
         # sessions
-        self.new_sessions = counter("new_sessions", "Sessions seen for the first time by any worker.")
+        self.new_sessions = counter("new_sessions", "Sessions that no worker had seen before.")
         self.new_sessions_over_limit = counter(
-            "new_sessions_over_limit", "New sessions for which their team had no token, blocked or not."
+            "new_sessions_over_limit", "New sessions that exceed their team's limit, blocked or not."
         )
         self.sessions_blocked = counter("sessions_blocked", "New sessions that were blocked.")
         self.unlimited_sessions = counter(
-            "unlimited_sessions", "Sessions that passed the limit on new ones since Redis could not be asked."
+            "unlimited_sessions", "Sessions that passed the limit on new ones because Redis could not be asked."
         )
         self.retention_unpinned = counter(
             "retention_unpinned_sessions",
-            "Sessions of a poll that have their team's retention period, since Redis could not be asked for their own.",
+            "Sessions of a poll that got their team's retention period because Redis could not be asked for their own.",
         )
         self.sessions_handled = gauge("sessions_handled", "Sessions in the session batches now.")
         self.sessions_revoked = gauge(
-            "sessions_revoked", "Sessions discarded with revoked partitions; back to 0 once recording goes on."
+            "sessions_revoked", "Sessions discarded with revoked partitions; 0 again once recording continues."
         )
         self.session_batch_bytes = gauge("session_batch_bytes", "Raw bytes in the session batches now.")
 
         # processes
-        self.workers = gauge("workers", "Worker processes running.")
+        self.workers = gauge("workers", "Worker processes that run.")
         self.worker_restarts = counter("worker_restarts", "Workers started again, by why they ended.", "reason")
-        self.partitions_moved = counter("partitions_moved", "Partitions moved from a worker that lags to an idle one.")
+        self.partitions_moved = counter("partitions_moved", "Partitions moved from a busy worker to an idle one.")
 
     @classmethod
     def of_worker(cls, folder: str, worker: int) -> Self:

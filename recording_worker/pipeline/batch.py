@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class IngestionWarning:
-    """Something the team's users should know about what they sent."""
+    """What a team should know about a message that it sent."""
 
     row: int
     type: str
@@ -77,10 +77,10 @@ class MessageBatch:
         self.dispositions = bytearray(rows)
         self.reasons = bytearray(rows)
         self.errors: dict[int, tuple[str, str]] = {}
-        """Row → (step, error text) of rows that did not end as ok; the text is for people."""
+        """Row → (step, error text), for rows that did not end as ok. The text is for people."""
         self.halts: dict[int, str] = {}
         """Partition → why it has halted. Its rows don't count: see `counts`."""
-        # parse_headers: str, or None where the message has no such header
+        # parse_headers: str, or None if the message has no such header
         self.tokens: list[str | None] = [None] * rows
         self.session_id_headers: list[str | None] = [None] * rows
         self.distinct_id_headers: list[str | None] = [None] * rows
@@ -95,7 +95,7 @@ class MessageBatch:
         # resolve_team
         self.teams: list[Team | None] = [None] * rows
         self.retentions: list[str | None] = [None] * rows
-        """Retention periods: keys of RETENTION_DAYS. The team's, unless pin_retention finds another."""
+        """Retention periods, which are keys of RETENTION_DAYS: the team's, unless pin_retention finds another."""
         # obtain_batch
         self.session_batch: SessionBatchRecorder | None = None
         # what leaves with the offsets of this batch: (partition, record)
@@ -106,19 +106,19 @@ class MessageBatch:
         return len(self.offsets)
 
     def ok_rows(self) -> Iterator[int]:
-        """The rows no step has ended yet, in order."""
+        """Give the rows that no step has ended yet, in order."""
         for row, disposition in enumerate(self.dispositions):
             if not disposition:
                 yield row
 
     def end(self, row: int, disposition: Disposition, reason: Reason, step: str, error: str = "") -> None:
-        """End a row: it gets its one disposition, and later steps skip it."""
+        """End a row with its one disposition. Later steps skip it."""
         self.dispositions[row] = disposition
         self.reasons[row] = reason
         self.errors[row] = (step, error)
 
     def halt(self, partition: int, why: str) -> None:
-        """Hold back all rows of a partition, whatever was decided about them: nothing of them counts."""
+        """Hold back all rows of a partition, whatever was decided about them. None of them counts."""
         self.halts[partition] = why
         for row, number in enumerate(self.partitions):
             if number == partition:
@@ -165,8 +165,7 @@ class MessageBatch:
     def cut(self, rows: int) -> None:
         """Keep the first `rows` rows, and the others as `rest`, undecided.
 
-        For the one step that has to bound its memory: what a poll decompresses to is not known before it is
-        decompressed.
+        For the one step that has to limit its memory: the size of a poll is not known before it is decompressed.
         """
         self.rest = [self.message(row) for row in range(rows, len(self))]
         for name in self.__slots__:

@@ -1,4 +1,4 @@
-"""The pipeline: the steps a batch of messages goes through, in order; nothing else."""
+"""The pipeline: the steps that a batch of messages goes through, in order, and nothing else."""
 
 import time
 from collections.abc import Collection, Sequence
@@ -38,7 +38,7 @@ class Pipeline:
     """Runs the steps over batches, and times each step."""
 
     def __init__(self, steps: Sequence[Step], poison: SetPoisonMessagesAside, metrics: Metrics) -> None:
-        """`poison` is the one of the steps that learns about messages from outside."""
+        """`poison` is the one of the steps that `set_aside` informs."""
         self._poison = poison
         self._steps = [(step, metrics.step_seconds.labels(step.name)) for step in steps]
 
@@ -111,7 +111,10 @@ def build_pipeline(
 
 
 def _relief_steps(settings: Settings, now: Clock | None) -> list[Step]:
-    """What leads messages elsewhere to keep this topic quick: not offline, and never from where they were led to."""
+    """The steps that send messages to other topics, to keep this one fast.
+
+    There are none offline, and none that would send a message to the topic that it came from.
+    """
     steps: list[Step] = []
     if now is None or settings.consumes_overflow:
         return steps
@@ -123,7 +126,7 @@ def _relief_steps(settings: Settings, now: Clock | None) -> list[Step]:
 
 
 def _limit_steps(settings: Settings, manager: SessionBatchManager, metrics: Metrics, *, offline: bool) -> list[Step]:
-    """What stops a partition whose messages this worker can't read: not offline, where no partition can stop."""
+    """The step that halts a partition whose messages this worker can't read. Offline, no partition can halt."""
     limits = DlqLimits(
         consecutive=settings.dlq_halt_consecutive, ratio=settings.dlq_halt_ratio, window=settings.dlq_halt_window
     )
@@ -131,7 +134,7 @@ def _limit_steps(settings: Settings, manager: SessionBatchManager, metrics: Metr
 
 
 def _session_steps(settings: Settings, redis: Redis, clock: Clock, metrics: Metrics) -> list[Step]:
-    """What needs to know the sessions that other workers have seen."""
+    """The steps that need to know which sessions other workers have seen."""
     buckets = TeamBuckets(settings.new_sessions_burst, settings.new_sessions_per_second, clock)
     return [
         LimitNewSessions(redis, buckets, clock, metrics, block=settings.block_new_sessions),

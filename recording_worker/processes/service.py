@@ -26,9 +26,9 @@ _BROKER_TIMEOUT = 8.0
 
 
 def run_supervisor(settings: Settings) -> int:
-    """Run the service until a signal ends it; returns the exit code (see `errors`).
+    """Run the service until a signal ends it. Return the exit code (see `errors`).
 
-    Raises ConfigError or BootError where it can't start, nor would another try help.
+    Raises ConfigError or BootError if it can't start and another try would not help.
     """
     configure_logs(settings.log_level, as_json=settings.log_json, process="supervisor")
     faulthandler.enable()
@@ -57,11 +57,11 @@ def run_supervisor(settings: Settings) -> int:
 
 
 def _with_possible_delivery(settings: Settings) -> Settings:
-    """The settings, with at_least_once where the brokers do no transactions. Raises BootError, ConfigError."""
+    """Return the settings, with at_least_once if the brokers have no transactions. Raises BootError, ConfigError."""
     if settings.delivery is not Delivery.EXACTLY_ONCE or can_transact(settings, _BROKER_TIMEOUT):
         return settings
     log.warning(
-        "these brokers do no transactions: delivery is at_least_once, so that a crash can have recordings"
-        " written twice; set delivery to at_least_once to say that this is meant"
+        "these brokers have no transactions: delivery is at_least_once, so a crash may write recordings twice;"
+        " set delivery to at_least_once to confirm that"
     )
     return settings.model_copy(update={"delivery": Delivery.AT_LEAST_ONCE})

@@ -45,6 +45,13 @@ def test_every_metric_is_documented() -> None:
     assert {name: row[0] for name, row in documented.items() if name.startswith(metrics.PREFIX)} == exist
 
 
+def test_a_metric_means_the_same_in_the_docs_and_in_its_help() -> None:
+    documented = rows(DOCS / "operate" / "metrics.md")
+    for family in metrics.Metrics().registry.collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        assert family.documentation == documented[name][2].replace("`", "")
+
+
 def test_every_setting_is_documented_with_its_default() -> None:
     documented = rows(DOCS / "run" / "settings.md")
     assert [name for name in Settings.model_fields if name not in documented] == []

@@ -1,1 +1,1 @@
-"""The steps of the pipeline, one a file, named after what they do. No step calls another."""
+"""The steps of the pipeline, one per file, named after what they do. No step calls another."""

@@ -1,4 +1,4 @@
-"""apply_restrictions: drop, redirect to the DLQ, or redirect to overflow what a restriction names."""
+"""apply_restrictions: drops messages that a restriction names, or sends them to the DLQ or to overflow."""
 
 from typing import NamedTuple
 
@@ -30,8 +30,8 @@ _ENDS: dict[Restriction | None, _End] = {
 class ApplyRestrictions(Step):
     """Reads the header columns. Ends restricted rows: drop before DLQ before overflow. Never blocks.
 
-    Asks the rules once for messages of a batch that are alike in all they ask about.
-    Where the worker consumes the overflow topic itself, it never redirects to it again.
+    Asks the rules once for all messages of a batch that have the same values in what the rules ask about.
+    A worker that consumes the overflow topic never sends a message there.
     """
 
     name = "apply_restrictions"

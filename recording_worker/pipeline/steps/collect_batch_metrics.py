@@ -1,4 +1,4 @@
-"""collect_batch_metrics: counts what comes in: messages by partition, how large messages and polls are."""
+"""collect_batch_metrics: counts the messages that come in, by partition, and measures messages and polls."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -11,7 +11,7 @@ from recording_worker.pipeline.step import Step
 class CollectBatchMetrics(Step):
     """Reads offsets and the sizes of values. Sets nothing, never blocks.
 
-    A message that comes again, because its batch was cut, is not received again.
+    A message that comes again because its batch was cut is counted once.
     """
 
     name = "collect_batch_metrics"
@@ -19,7 +19,7 @@ class CollectBatchMetrics(Step):
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._next_offsets: dict[int, int] = {}
-        """Partition → the first offset that was not received yet."""
+        """Partition → the first offset that has not come yet."""
 
     def run(self, batch: MessageBatch) -> None:
         if not len(batch):
@@ -32,7 +32,7 @@ class CollectBatchMetrics(Step):
         self._metrics.batch_kib.observe(sum(sizes) / 1024)
 
     def _received(self, batch: MessageBatch) -> Counter[int]:
-        """Return partition → messages that come for the first time."""
+        """Return partition → number of messages that come for the first time."""
         received = Counter(batch.partitions)
         for partition, (first, end) in batch.ranges().items():
             new_from = self._next_offsets.get(partition, 0)

@@ -1,4 +1,4 @@
-"""flush_batch: moves the offsets past this poll, and has the session batch flushed when it is due."""
+"""flush_batch: moves the offsets past this poll, and starts the flush of a session batch that is due."""
 
 from typing import Protocol
 
@@ -18,11 +18,11 @@ class FlushThread(Protocol):
 
 
 class FlushBatch(Step):
-    """Hands the poll's records and offsets to the session batch: the one place where offsets advance.
+    """Hands the records and offsets of the poll to the session batch. Offsets advance in this place only.
 
-    Then, where the session batch is due and no flush is in flight, hands it to the flush thread; where one
-    is, the batch waits (the worker stops polling while it is over its size). Raises what the flush thread
-    failed with: then nothing of this poll is committed.
+    Then hands a session batch that is due to the flush thread. If a flush is in flight, the batch waits, and the worker
+    stops polling while the batch is over its size. Raises the error of a flush that failed: then nothing of this poll
+    is committed.
     """
 
     name = "flush_batch"

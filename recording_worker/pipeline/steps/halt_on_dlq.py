@@ -1,4 +1,4 @@
-"""halt_on_dlq: stops a partition before a worker that can't read its messages sends all of them to the DLQ."""
+"""halt_on_dlq: halts a partition before a worker that can't read its messages sends all of them to the DLQ."""
 
 from collections import deque
 from collections.abc import Collection, Iterable
@@ -19,25 +19,26 @@ _UNREAD = frozenset(
         Reason.LAG_SHED,
     }
 )
-"""Reasons that say what operators want, and nothing about whether this worker can read the message."""
+"""Reasons that operators asked for. They don't say whether this worker can read the message."""
 
 
 @dataclass(slots=True)
 class _Recent:
-    """How the messages of a partition ended lately."""
+    """How the last messages of a partition ended."""
 
     in_a_row: int = 0
-    """For the DLQ, up to the last one."""
+    """How many of the last messages, without a gap, were for the DLQ."""
     window: deque[bool] = field(default_factory=deque)
-    """Of the last messages: whether each was for the DLQ."""
+    """Whether each of the last messages was for the DLQ."""
     in_window: int = 0
+    """How many in the window were for the DLQ."""
 
 
 class DlqLimits:
-    """How many messages of a partition may be for the DLQ: so many in a row, or a share of the last `window` ones.
+    """How many messages of a partition may be for the DLQ: a number in a row, or a share of the last `window` ones.
 
-    Messages that a restriction or a relief step has ended before anybody read them count neither way. The share is
-    taken once there are `window` messages since the partition was given to this worker.
+    Messages that a restriction or a relief step ended before they were read are left out. The share applies once this
+    worker has read `window` messages of the partition.
     """
 
     def __init__(self, *, consecutive: int | None, ratio: float | None, window: int) -> None:
@@ -51,7 +52,7 @@ class DlqLimits:
         return self._consecutive is not None or self._ratio is not None
 
     def passed(self, batch: MessageBatch) -> dict[int, tuple[str, int, str]]:
-        """Count the rows in; returns which partitions pass a limit: partition → (which, at which row, in words)."""
+        """Count the rows. Return partition → (limit, row, text) for the partitions that pass a limit at that row."""
         found: dict[int, tuple[str, int, str]] = {}
         for row, (partition, disposition) in enumerate(zip(batch.partitions, batch.dispositions, strict=True)):
             if partition in found or (disposition and batch.reasons[row] in _UNREAD):
@@ -66,7 +67,7 @@ class DlqLimits:
         return found
 
     def forget(self, partitions: Iterable[int]) -> None:
-        """These are read no more, or from another place: what was counted of them counts no longer."""
+        """Drop what was counted for these partitions."""
         for partition in partitions:
             self._recent.pop(partition, None)
 
@@ -81,8 +82,8 @@ class DlqLimits:
 class HaltOnDlq(Step):
     """Reads dispositions and reasons; sets `halts`, and holds back all rows of a partition that passes a limit.
 
-    What the session batch holds of it, being not flushed yet, is discarded: so of what went wrong as little as
-    may be is in the DLQ, and all of it is read again from the committed offset. Never blocks.
+    Discards what the session batch holds for the partition, because it is not flushed yet: so few of the messages get
+    to the DLQ, and all are read again from the committed offset. Never blocks.
     """
 
     name = "halt_on_dlq"

@@ -1,4 +1,4 @@
-"""handle_ingestion_warnings: tells teams about what they sent, once per team, type and key in a time."""
+"""handle_ingestion_warnings: warns teams about what they sent, once per team, type and key in an interval."""
 
 from collections import OrderedDict
 
@@ -16,7 +16,7 @@ SOURCE = "recording-worker"
 
 
 class Debouncer:
-    """Lets a key pass once in `seconds`. Remembers the `capacity` keys that passed last."""
+    """Lets a key pass once per `seconds`. Remembers the `capacity` keys that passed last."""
 
     def __init__(self, seconds: float, capacity: int = 100_000) -> None:
         self._interval_ms = seconds * 1000
@@ -24,7 +24,7 @@ class Debouncer:
         self._passed: OrderedDict[tuple[int, str, str], int] = OrderedDict()
 
     def passes(self, key: tuple[int, str, str], now_ms: int) -> bool:
-        """Whether the key may pass at `now_ms`; if so, that is remembered."""
+        """Return whether the key may pass at `now_ms`. If it may, remember that."""
         last = self._passed.get(key)
         if last is not None and abs(now_ms - last) < self._interval_ms:
             return False
@@ -38,9 +38,9 @@ class Debouncer:
 class HandleIngestionWarnings(Step):
     """Reads `warnings`; adds their records, which leave with the offsets of the session batch.
 
-    A warning may come from a row that ended before its team was resolved, so the team is looked up by
-    the token here; without a team there is nobody to warn. `clock` is None in offline runs, where each
-    message's Kafka timestamp counts as now.
+    A warning may come from a row that ended before its team was resolved, so this looks the team up by the token.
+    Without a team there is nobody to warn. `clock` is None in offline runs: there the Kafka timestamp of each message
+    counts as now.
     """
 
     name = "handle_ingestion_warnings"
@@ -67,7 +67,7 @@ class HandleIngestionWarnings(Step):
                 self._metrics.warnings.labels(warning.type).inc()
 
     def _record(self, warning: IngestionWarning, team_id: int, now_ms: int) -> OutputRecord:
-        """The record PostHog's ingestion_warnings table reads; `details` is JSON text."""
+        """Return the record that PostHog's ingestion_warnings table reads. `details` is JSON text."""
         value = {
             "team_id": team_id,
             "source": SOURCE,

@@ -1,4 +1,4 @@
-"""handle_results: what becomes of each message, by its disposition: counted, and sent on where it has to be."""
+"""handle_results: counts each message by its disposition, and sends it on if it has to go elsewhere."""
 
 from recording_worker.formats.dlq_headers import Source, dlq_headers
 from recording_worker.messages import OutputRecord
@@ -34,7 +34,7 @@ class HandleResults(Step):
             self._metrics.partition_messages.labels(partition).inc(rows)
 
     def _dlq_record(self, batch: MessageBatch, row: int) -> OutputRecord:
-        """The message as it came, and headers that say why, where and whence."""
+        """Return the message unchanged, with headers added that say where it came from, and why and where it ended."""
         step, error = batch.errors[row]
         source = Source(batch.topic, batch.partitions[row], batch.offsets[row], batch.timestamps_ms[row])
         why = dlq_headers(source, reason=Reason(batch.reasons[row]).label, step=step, error=error)

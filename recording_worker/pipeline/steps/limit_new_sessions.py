@@ -1,4 +1,4 @@
-"""limit_new_sessions: how many sessions a team may begin; whole sessions are blocked, never parts of one."""
+"""limit_new_sessions: limits how many sessions a team may begin. Whole sessions are blocked, never parts of one."""
 
 import structlog
 
@@ -17,9 +17,9 @@ BLOCKED_PREFIX = "@posthog/replay/session-blocked:"
 _SECONDS = 86_400
 """How long a session is remembered in Redis."""
 _CAPACITY = 100_000
-"""Sessions remembered here: some 20 MB."""
+"""Sessions remembered in this process: about 20 MB."""
 _TELL_SECONDS = 60.0
-"""How often the log tells of a team over its limit."""
+"""How often the log names a team that is over its limit."""
 _NO_ANSWER = object()
 
 Session = tuple[int, str]
@@ -27,17 +27,17 @@ Session = tuple[int, str]
 
 
 class TeamBuckets:
-    """A bucket of tokens a team: full at first, refilled steadily."""
+    """One bucket of tokens per team: full at first, refilled at a steady rate."""
 
     def __init__(self, capacity: float, per_second: float, clock: Clock) -> None:
         self._capacity = capacity
         self._per_second = per_second
         self._clock = clock
         self._levels: dict[int, tuple[float, float]] = {}
-        """Team → tokens left, and when that was."""
+        """Team → (tokens left, at which time)."""
 
     def take(self, team_id: int) -> bool:
-        """Take a token out of the team's bucket; False where there is none."""
+        """Take a token out of the team's bucket. Return False if there is none."""
         now = self._clock.monotonic()
         level, then = self._levels.get(team_id, (self._capacity, now))
         level = min(self._capacity, level + (now - then) * self._per_second)
@@ -49,12 +49,13 @@ class TeamBuckets:
 class LimitNewSessions(Step):
     """Reads `teams`, `decoded`. Ends rows of blocked sessions: drop.
 
-    A session that nobody has seen takes a token of its team's bucket. Where there is none it is counted, and, if
-    `block` says so, blocked: in Redis first, and only what is blocked there is dropped, so that whoever reads its
-    messages later, or these again, drops them as well. Having been seen never makes a message be dropped.
+    A session that no worker has seen takes a token of its team's bucket. If there is none, it is counted and, with
+    `block`, blocked. It is blocked in Redis first, and only messages of sessions blocked there are dropped: so a worker
+    that reads later messages of the session, or the same ones again, drops them too. A session that was seen before is
+    never dropped for that.
 
-    Asks Redis in one round trip for the sessions it does not know, and in another to block some. Where Redis can't be
-    asked every session passes, and goes on passing here, so that it is not cut in two when Redis is back.
+    Asks Redis in one round trip about the sessions it does not know, and in another to block some. If Redis can't be
+    asked, every session passes, and keeps passing in this process, so that it is not cut in two when Redis is back.
     """
 
     name = "limit_new_sessions"
@@ -66,7 +67,7 @@ class LimitNewSessions(Step):
         self._metrics = metrics
         self._block = block
         self._passes: LruCache[Session, bool] = LruCache(_CAPACITY)
-        """What is known of sessions: whether they pass."""
+        """Session → whether it passes, as far as known."""
         self._told: dict[int, float] = {}
 
     def run(self, batch: MessageBatch) -> None:
@@ -88,7 +89,7 @@ class LimitNewSessions(Step):
                     batch.end(row, Disposition.DROP, Reason.SESSION_BLOCKED, self.name, text)
 
     def _ask(self, unknown: list[Session]) -> dict[Session, bool]:
-        """Whether these pass, as Redis knows it or as is decided now; remembered."""
+        """Return whether each of these passes, as Redis says or as is decided now. Remember it."""
         commands: list[Command] = []
         for session in unknown:
             commands += [("SET", _key(SEEN_PREFIX, session), 1, "NX", "EX", _SECONDS)]
@@ -112,7 +113,7 @@ class LimitNewSessions(Step):
         return passes
 
     def _block_those_over_limit(self, new: list[Session]) -> list[Session]:
-        """Take a token for each new session; returns those that had none and are blocked now."""
+        """Take a token for each new session. Return the sessions that got none and are blocked now."""
         over = [session for session in new if not self._buckets.take(session[0])]
         if not over:
             return []

@@ -1,4 +1,4 @@
-"""obtain_batch: the session batch this poll's events go to."""
+"""obtain_batch: finds the session batch that the events of this poll go to."""
 
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.step import Step

@@ -1,4 +1,4 @@
-"""parse_headers: the message headers the other steps read, as columns."""
+"""parse_headers: turns the message headers that other steps read into columns."""
 
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
@@ -8,8 +8,8 @@ from recording_worker.pipeline.step import Step
 class ParseHeaders(Step):
     """Reads the headers; sets the header columns. Ends rows without a token: dlq `no_token_in_header`.
 
-    Keys and values are read as UTF-8 (what is not becomes U+FFFD), NUL characters are removed.
-    Of a header that comes twice the last one counts.
+    Keys and values are read as UTF-8. Invalid bytes become U+FFFD, and NUL characters are removed. If a header comes
+    twice, the last one counts.
     """
 
     name = "parse_headers"

@@ -1,4 +1,4 @@
-"""parse_session_recording_message: the native core over the whole batch, in one call."""
+"""parse_session_recording_message: decodes the whole batch with one call of the native core."""
 
 from recording_worker._native import Decoder
 from recording_worker.clock import Clock
@@ -15,8 +15,8 @@ _ERRORS = {
     Reason.INVALID_JSON: "the value is not JSON, or nested too deeply",
     Reason.INVALID_MESSAGE_PAYLOAD: "the value is not an object with the strings distinct_id and data",
     Reason.RECEIVED_NON_SNAPSHOT_MESSAGE: "data is not a $snapshot_items event with a session id and items",
-    Reason.SESSION_ID_HEADER_BODY_MISMATCH: "the session id in the header is not that in the body",
-    Reason.DISTINCT_ID_HEADER_BODY_MISMATCH: "the distinct id in the header is not that in the body",
+    Reason.SESSION_ID_HEADER_BODY_MISMATCH: "the session id in the header is not the one in the body",
+    Reason.DISTINCT_ID_HEADER_BODY_MISMATCH: "the distinct id in the header is not the one in the body",
     Reason.MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS: "no item is an event with a valid timestamp",
     Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE: "the first or last event is too far from now",
 }
@@ -67,7 +67,7 @@ class ParseSessionRecordingMessage(Step):
         self._metrics.unpack_failures.inc(decoded.unpack_failures)
 
     def _explain(self, batch: MessageBatch, row: int, now_ms: int | None) -> None:
-        """Put the step and a text to a row the core has ended, and warn its team where the reason is theirs to mend."""
+        """Explain why the core ended a row, and warn its team if the team can do something about it."""
         reason = Reason(batch.reasons[row])
         batch.end(row, Disposition(batch.dispositions[row]), reason, self.name, _ERRORS[reason])
         if reason is Reason.MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS:

@@ -1,4 +1,4 @@
-"""pin_retention: the period each session began with, for as long as it lasts."""
+"""pin_retention: keeps each session at the retention period that it began with."""
 
 from collections.abc import Sequence
 
@@ -14,18 +14,18 @@ KEY_PREFIX = "@posthog/replay/session-retention-"
 _SECONDS = 86_400
 """How long a pin lasts."""
 _CAPACITY = 100_000
-"""Sessions whose pins are remembered here: some 20 MB."""
+"""Sessions whose pins this process remembers: about 20 MB."""
 
 
 class PinRetention(Step):
     """Reads `decoded`; sets `retentions`, which hold the teams' periods, to what the sessions are pinned to.
 
-    A session is pinned to its team's period by the first worker that sees it, so a team that changes its period has no
-    session with parts that live longer than others. Reading messages again changes nothing.
-    Ends rows of sessions that are pinned to something that is no period: drop.
+    The first worker that sees a session pins it to its team's period. So if the team changes its period, no part of a
+    session lives longer than the others. Reading messages again changes nothing.
+    Ends rows of sessions that are pinned to something that is not a period: drop.
 
-    Asks Redis in one round trip for the sessions it has not seen. Where Redis can't be asked the team's
-    period stays, and is not taken for pinned.
+    Asks Redis in one round trip about the sessions it has not seen. If Redis can't be asked, the rows keep the team's
+    period, and the session does not count as pinned.
     """
 
     name = "pin_retention"
@@ -60,11 +60,11 @@ class PinRetention(Step):
             if pin in RETENTION_DAYS:
                 batch.retentions[row] = pin
             else:
-                text = f"the session is pinned to {pin[:20]!r}, which is no retention period"
+                text = f"the session is pinned to {pin[:20]!r}, which is not a retention period"
                 batch.end(row, Disposition.DROP, Reason.TEAM_MISSING_RETENTION_PERIOD, self.name, text)
 
     def _pin(self, new: dict[str, str]) -> dict[str, str]:
-        """Session → period as pinned by whoever was first, for those of `new` of which Redis could tell."""
+        """Pin the sessions of `new`. Return session → the period it was pinned to first, as far as Redis answers."""
         commands: list[Command] = []
         for session_id, period in new.items():
             key = KEY_PREFIX + session_id

@@ -1,4 +1,4 @@
-"""record_session_event: each message's events into the block of its session."""
+"""record_session_event: adds the events of each message to the block of its session."""
 
 import structlog
 
@@ -13,8 +13,8 @@ log = structlog.get_logger()
 class RecordSessionEvent(Step):
     """Reads `decoded`, `teams`; adds to `session_batch`. Ends rows of sessions over the event limit: drop.
 
-    What the session batch holds of such a session is taken out of it again, and counted. With a `debug_partition`, logs
-    each batch of this partition.
+    Such a session is taken out of the session batch again, and its events are counted. Logs each batch of the
+    `debug_partition`.
     """
 
     name = "record_session_event"

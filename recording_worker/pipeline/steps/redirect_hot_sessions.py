@@ -1,4 +1,4 @@
-"""redirect_hot_sessions: sessions that send more than their share go to the overflow topic."""
+"""redirect_hot_sessions: sends sessions that exceed their share to the overflow topic."""
 
 from collections.abc import Collection
 
@@ -9,11 +9,11 @@ from recording_worker.pipeline.step import Step
 
 _MINUTE_MS = 60_000
 _CAPACITY = 50_000
-"""Sessions that are remembered: some 12 MB. A hot one comes too often to be forgotten."""
+"""Sessions that are remembered: about 12 MB. A hot one comes too often to be forgotten."""
 
 
 class _Minute:
-    """What one session sent in a minute that began with a message of it."""
+    """What one session sent in a minute, which begins with one of its messages."""
 
     __slots__ = ("hot", "sent", "start_ms")
 
@@ -24,14 +24,14 @@ class _Minute:
 
 
 class HotSessions:
-    """Knows which sessions sent more than `limit_bytes` within a minute: they are hot until a minute brings no more."""
+    """Knows the hot sessions. They sent more than `limit_bytes` in a minute, and in each minute since."""
 
     def __init__(self, limit_bytes: int, capacity: int = _CAPACITY) -> None:
         self._limit_bytes = limit_bytes
         self._minutes: LruCache[int, _Minute] = LruCache(capacity)
 
     def is_hot(self, session: int, size: int, at_ms: int) -> bool:
-        """Count `size` bytes that a session sent at `at_ms`; whether it is hot by now."""
+        """Count `size` bytes that a session sent at `at_ms`. Return whether it is hot now."""
         minute = self._minutes.get(session)
         if minute is None:
             minute = _Minute(at_ms)
@@ -48,9 +48,9 @@ class HotSessions:
 class RedirectHotSessions(Step):
     """Reads token and session headers, values and timestamps. Ends rows of hot sessions: redirect. Never blocks.
 
-    It counts values as carried, by the clock of their Kafka timestamps: how fast a session sends, not how fast it is
-    read, so that no session gets hot because a worker catches up. A message that comes again, because a batch was cut,
-    is not counted again. Messages without a session header or a timestamp pass.
+    Counts the bytes that Kafka carries, by Kafka timestamp: so it measures how fast a session sends, and no session
+    becomes hot because a worker catches up. A message that comes again because its batch was cut is counted once.
+    Messages without a session header or a timestamp pass.
     """
 
     name = "redirect_hot_sessions"
@@ -70,7 +70,7 @@ class RedirectHotSessions(Step):
             if offset >= self._next_offsets.get(partition, 0):
                 self._next_offsets[partition] = offset + 1
                 size = len(batch.values[row] or b"")
-            # by its hash: ids have no bound, and what is remembered must have one
+            # by its hash: ids can be of any length, and memory must be limited
             if self._sessions.is_hot(hash((batch.tokens[row], session_id)), size, at_ms):
                 text = "the session sends more bytes a minute than hot_session_bytes_per_minute"
                 batch.end(row, Disposition.REDIRECT, Reason.OVERFLOW_HOT_SESSION, self.name, text)

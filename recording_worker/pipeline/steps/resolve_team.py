@@ -1,4 +1,4 @@
-"""resolve_team: the team of each message's token."""
+"""resolve_team: finds the team of each message by its token."""
 
 from recording_worker.formats.retention import RETENTION_DAYS
 from recording_worker.lookups.teams.service import TeamService
@@ -8,9 +8,9 @@ from recording_worker.pipeline.step import Step
 
 
 class ResolveTeam(Step):
-    """Reads `tokens`; sets `teams`, `retentions`. Ends rows of unknown teams, and of teams without a period: drop.
+    """Reads `tokens`; sets `teams`, `retentions`. Ends rows of unknown teams and of teams without a period: drop.
 
-    Asks for each distinct token of a batch once. Never blocks.
+    Looks up each distinct token of a batch once. Never blocks.
     """
 
     name = "resolve_team"

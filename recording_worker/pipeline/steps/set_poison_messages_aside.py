@@ -1,4 +1,4 @@
-"""set_poison_messages_aside: keeps messages at which a worker died from being decoded again."""
+"""set_poison_messages_aside: sends messages that killed a worker to the DLQ before they are decoded again."""
 
 from collections.abc import Collection, Mapping
 

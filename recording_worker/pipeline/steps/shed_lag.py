@@ -1,4 +1,4 @@
-"""shed_lag: messages that waited too long go to the backfill topic, so that live replays stay live."""
+"""shed_lag: sends messages that waited too long to the backfill topic, so that live replays stay live."""
 
 from zlib import crc32
 
@@ -11,8 +11,8 @@ from recording_worker.pipeline.step import Step
 class ShedLag(Step):
     """Reads Kafka timestamps and the session header. Ends rows that are too old: redirect. Never blocks.
 
-    With a share below 1 only those of that share of all sessions: which ones follows from the session's id alone, the
-    same for every worker at any time. A message without a session header counts by its key.
+    With a share below 1, this applies to that share of all sessions. The session's id alone decides, so all workers
+    agree at any time. If a message has no session header, its key decides.
     """
 
     name = "shed_lag"

@@ -9,7 +9,7 @@ WARNING_TYPE = "replay_lib_version_too_old"
 OLDEST_MINOR = 75
 """Clients 1.x below this minor version are too old."""
 _LONGEST = 100
-"""Characters; what is longer is no version. What is remembered of versions has to have a bound."""
+"""Characters. A longer text is not a version: the memory for versions must be limited."""
 
 
 class TrackLibVersion(Step):
@@ -31,7 +31,7 @@ class TrackLibVersion(Step):
 
 @lru_cache(maxsize=1_000)
 def _parse(lib_version: str) -> tuple[int, int] | None:
-    """Major and minor of a version of three parts ("1.74.2-beta"), or None where it is something else."""
+    """Return major and minor of a version of three parts ("1.74.2-beta"), or None if it is something else."""
     parts = lib_version.split(".")
     if len(parts) != 3 or not (_is_number(parts[0]) and _is_number(parts[1])):
         return None

@@ -1,4 +1,4 @@
-"""Worker: the tight loop of a worker process. Takes orders, reads messages, runs the pipeline, says how far it is."""
+"""Worker: the tight loop of a worker process. Takes orders, reads messages, runs the pipeline, reports its progress."""
 
 from collections import deque
 from collections.abc import Callable, Collection
@@ -33,13 +33,13 @@ from recording_worker.settings.model import Settings
 log = structlog.get_logger()
 
 _PROGRESS_SECONDS = 1.0
-"""How often a worker says how far it is."""
+"""How often a worker reports its progress."""
 _ORDER_SECONDS = 0.05
-"""How often orders are looked for while a flush is waited for."""
+"""How often a worker looks for orders while it waits for a flush."""
 
 
 class Worker:
-    """One worker. Deadlines are the supervisor's: it kills a worker that takes too long over anything."""
+    """One worker. It keeps no deadlines: the supervisor kills a worker that takes too long."""
 
     def __init__(
         self,
@@ -63,18 +63,18 @@ class Worker:
         self._stale = stale
         self._clock = clock
         self._orders: deque[ToWorker] = deque()
-        """Received, and not obeyed yet."""
+        """Orders that are received, and not obeyed yet."""
         self._rest: list[Message] = []
-        """Messages the last batch was cut by."""
+        """Messages that were cut off the last batch."""
         self._isolated: set[int] = set()
-        """Partitions to be read message by message. All are, while there is one."""
+        """Partitions to read message by message. While there is one, all are read so."""
         self._stopping = False
         self._reported = clock.monotonic()
 
     def run(self) -> None:
-        """Work until told to stop. Raises EOFError when the supervisor is gone, WorkerError on faults.
+        """Work until an order to stop. Raises EOFError if the supervisor is gone, WorkerError on faults.
 
-        Of these a StepError may be the doing of a message.
+        A StepError is a WorkerError that a message may have caused.
         """
         while not self._stopping:
             self.turn()
@@ -82,7 +82,7 @@ class Worker:
         self._batches.close()
 
     def turn(self) -> None:
-        """One turn of the loop: orders, then a batch, or a wait while there is no room for one."""
+        """Obey the orders, then run a batch, or wait while there is no room for one."""
         self._take_orders()
         while self._orders:
             self._obey(self._orders.popleft())
@@ -91,13 +91,13 @@ class Worker:
         elif not self._batches.is_full:
             self._run_batch(self._next(self._settings.poll_messages))
         elif self._batches.wait(self._settings.poll_timeout):
-            self._run_batch([])  # the full session batch goes to the idle flusher; the rest waits on
+            self._run_batch([])  # hands the full session batch to the idle flush thread; the rest waits
         self._report_progress()
 
     def _take_orders(self) -> None:
-        """Receive orders. They wait for their turn, but for what the flush thread needs to know.
+        """Queue the orders that have come. Membership and discards take effect at once: the flush thread needs them.
 
-        The order in which assignment and membership change is kept: see Assignment.
+        Assignment and membership change in the order that the supervisor sent: see Assignment.
         """
         for order in self._channel.receive():
             match order:
@@ -129,15 +129,15 @@ class Worker:
                 self._flush(everything, FlushReason.STOP)
                 self._stopping = True
 
-    def _next(self, most: int) -> list[Message]:
-        """Up to `most` messages: of those that wait, or else of a poll."""
+    def _next(self, limit: int) -> list[Message]:
+        """Return up to `limit` messages: those that wait, or else those of a poll."""
         if not self._rest:
-            return self._consume(most)
-        messages, self._rest = self._rest[:most], self._rest[most:]
+            return self._consume(limit)
+        messages, self._rest = self._rest[:limit], self._rest[limit:]
         return messages
 
-    def _consume(self, most: int) -> list[Message]:
-        messages = self._consumer.consume(most, self._settings.poll_timeout)
+    def _consume(self, limit: int) -> list[Message]:
+        messages = self._consumer.consume(limit, self._settings.poll_timeout)
         for fault in self._consumer.take_faults():
             self._isolated.discard(fault.partition)
             if placements := self._assignment.placements([fault.partition]):
@@ -145,9 +145,9 @@ class Worker:
         return messages
 
     def _run_isolated(self) -> None:
-        """The pipeline over one message, with the supervisor told of it before and after.
+        """Run the pipeline over one message. Report the message to the supervisor before and after.
 
-        There is no flush beside it: should the process end or hang in between, it is that message's doing.
+        No flush runs at the same time. So if the process dies or hangs between the reports, the message is the cause.
         """
         if not self._batches.wait(self._settings.poll_timeout):
             return
@@ -160,7 +160,7 @@ class Worker:
             self._channel.send(Decoded())
 
     def _run_batch(self, messages: list[Message]) -> None:
-        """The pipeline over one batch, empty or not: an empty one lets a session batch be flushed when it is due."""
+        """Run the pipeline over one batch. An empty batch lets it flush a session batch that is due."""
         batch = MessageBatch(self._settings.topic, messages)
         try:
             self._pipeline.run(batch)
@@ -171,12 +171,12 @@ class Worker:
         self._rest = batch.rest + self._rest
         for partition, why in batch.halts.items():
             self._halt(partition, why)
-        if not self._rest:  # what came before the gap is recorded
+        if not self._rest:  # all messages before the gap are recorded
             for gap in self._consumer.take_gaps():
                 self._batches.skip(gap)
 
     def _halt(self, partition: int, why: str) -> None:
-        """Read a partition no more. The pipeline has held back, or discarded, what is not flushed of it."""
+        """Stop reading a partition. The pipeline has discarded everything of it that is not flushed."""
         self._stop_reading([partition])
         for placement in self._assignment.placements([partition]):
             self._channel.send(PartitionStopped(placement, why, halted=True))
@@ -188,24 +188,24 @@ class Worker:
         self._pipeline.forget(partitions)
 
     def _flush(self, partitions: Collection[int], reason: FlushReason) -> None:
-        """Have all flushed that is held of these partitions, and wait for it."""
+        """Flush everything held for these partitions, and wait."""
         self._wait_for_flush()
         self._batches.flush(partitions, reason)
         self._wait_for_flush()
 
     def _discard(self, partitions: Collection[int]) -> None:
-        """Forget what is held of partitions that are somebody else's."""
+        """Drop what is held for partitions that belong to another worker now."""
         self._stop_reading(partitions)
         sessions = self._batches.discard(partitions)
-        log.warning("partitions lost, what was held of them is discarded", partitions=partitions, sessions=sessions)
+        log.warning("partitions lost: discarded what was held for them", partitions=partitions, sessions=sessions)
         self._assignment.drop(partitions)
-        # a flush in flight may hold some of these; its offsets must not count for a later hand-over
+        # a flush in flight may hold some of these; its offsets must not count under a later epoch
         self._wait_for_flush()
 
     def _wait_for_flush(self) -> None:
-        """Wait until no flush is in flight. Raises what it failed with.
+        """Wait until no flush is in flight. Raises the error of a flush that failed.
 
-        Orders are received meanwhile: the flush may be waiting for a newer membership.
+        Takes orders meanwhile, because the flush may wait for a newer membership.
         """
         while not self._batches.wait(_ORDER_SECONDS):
             self._take_orders()

@@ -41,13 +41,13 @@ _PR_SET_PDEATHSIG = 1
 def main(
     settings: Settings, host: str, number: int, connection: Connection, supervisor: int, *, metrics_folder: str
 ) -> None:
-    """The entry point of the process. Exits with the codes of `errors`.
+    """Run the process. Exits with the codes of `errors`.
 
-    `host` tells the supervisor from every other of the group, `supervisor` is its process id. `metrics_folder` is where
-    the processes share their metrics.
+    `host` is a name of the supervisor that no other one in the group has. `supervisor` is its process id.
+    `metrics_folder`: the folder in which the processes share their metrics.
 
-    Signals that a terminal or an init system sends to the whole group are left to the supervisor, which
-    tells the workers what to do.
+    Ignores the signals that a terminal or an init system sends to the whole process group: the supervisor handles them
+    and tells its workers what to do.
     """
     _die_with(supervisor)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -62,7 +62,7 @@ def main(
 
 
 def _work(settings: Settings, name: str, channel: WorkerChannel, metrics: Metrics, at_exit: ExitStack) -> None:
-    """Be a worker until told to stop. Exits the process with an error's code."""
+    """Boot a worker and run it until it is told to stop. On an error, exit the process with its code."""
     try:
         worker = _boot(settings, name, channel, metrics, at_exit)
     except (ConfigError, BootError) as error:
@@ -78,7 +78,7 @@ def _work(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
     try:
         worker.run()
     except (EOFError, BrokenPipeError):
-        os._exit(1)  # the supervisor is gone: nobody commits what we do
+        os._exit(1)  # the supervisor is gone: nobody would commit what we record
     except StepError as error:
         log.exception("worker failed")
         sys.exit(error.exit_code)
@@ -138,17 +138,17 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
 def _delivery(
     settings: Settings, name: str, assignment: Assignment, channel: WorkerChannel, metrics: Metrics
 ) -> Delivery:
-    """The delivery the settings name. For transactions it waits until what the worker before left open is aborted."""
+    """Make the delivery that the settings name. For transactions, wait until those of an earlier worker are aborted."""
     if settings.delivery is DeliveryKind.AT_LEAST_ONCE:
         return AtLeastOnceDelivery(RecordProducer(settings, metrics), assignment, channel, settings.group_id)
     producer = TransactionalProducer(settings, name, metrics)
-    # the broker may be away: that is no failure to start, so the supervisor is told that this is alive
+    # a broker that is away is no failure to start, so report to the supervisor that this process is alive
     producer.begin(waiting=lambda: channel.send(Progress({}, flushing=False)))
     return ExactlyOnceDelivery(producer, assignment, channel, settings.group_id, metrics)
 
 
 def _die_with(supervisor: int) -> None:
-    """Be killed when the supervisor dies: a worker nobody commits for must not go on writing."""
+    """Have this process killed when the supervisor dies: nobody would commit what it writes."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != supervisor:  # it died before the line above
