@@ -12,6 +12,7 @@ from recording_worker.formats.batch_file import (
     index_frame_length,
     parse_index_frame,
 )
+from recording_worker.formats.block import decompress_block
 from recording_worker.reading.prefetch import prefetch
 from recording_worker.storage.base import RangedFile
 
@@ -31,12 +32,10 @@ class Block:
         """Read the block's lines. Raises BatchFileError if they are not what the index says."""
         entry = self.entry
         frame = self.file.read(entry.start, entry.length)
-        where = f"{self.file.name}: block at byte {entry.start}"
         try:
-            if zstandard.frame_content_size(frame) != entry.size:
-                raise BatchFileError(f"{where} is damaged: its size is not the size in the index")
-            return zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False)
-        except zstandard.ZstdError as error:
+            return decompress_block(frame, self.index.codec, entry.size)
+        except ValueError as error:
+            where = f"{self.file.name}: block at byte {entry.start}"
             raise BatchFileError(f"{where} is damaged: {error}") from error
 
 

@@ -9,7 +9,13 @@ import pytest
 from recording_worker.cli.verify import parse_moved
 from recording_worker.errors import ConfigError
 from recording_worker.formats.accounts import ACCOUNT_HEADER
-from recording_worker.formats.batch_file import BatchFileError, parse_block_url
+from recording_worker.formats.batch_file import (
+    BatchFileError,
+    index_frame,
+    index_frame_length,
+    parse_block_url,
+    parse_index_frame,
+)
 from recording_worker.messages import Record
 from recording_worker.operations.verify.finding import FindingKind
 from recording_worker.operations.verify.offset_set import OffsetSet, ranges
@@ -17,7 +23,7 @@ from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import Locator
 from tests.batch_files import line
 from tests.builders import NOW_MS
-from tests.history import History, Part
+from tests.history import History, Part, dlq_record
 
 DAY_MS = 86_400_000
 
@@ -40,22 +46,88 @@ def kinds(history: History, **given: Any) -> list[FindingKind]:
     return [finding.kind for finding in history.verify(**given).findings]
 
 
-@pytest.mark.parametrize(
-    "field",
-    ["session_id", "team_id", "distinct_id", "first_offset", "last_offset", "has_full_snapshot", "batch_id"],
+COMPARED = (
+    "batch_id",
+    "codec",
+    "team_id",
+    "session_id",
+    "distinct_id",
+    "partition",
+    "first_offset",
+    "last_offset",
+    "event_count",
+    "message_count",
+    "size",
+    "first_timestamp",
+    "last_timestamp",
+    "has_full_snapshot",
 )
-def test_metadata_that_differs_from_the_index_is_told(history: History, field: str) -> None:
+
+
+@pytest.mark.parametrize("field", COMPARED)
+def test_metadata_that_differs_from_the_index_is_found(history: History, field: str) -> None:
     before = json.loads(history.metadata[1].value or b"")[field]
     changed(history, 1, **{field: not before if isinstance(before, bool) else before + type(before)(1)})
-    [differs] = [finding for finding in history.verify().findings if finding.kind is FindingKind.INDEX_DIFFERS]
-    assert differs.text.startswith(f"{field} is {before} in the file's index")
+    after = json.loads(history.metadata[1].value or b"")[field]
+    [text] = index_differences(history)
+    assert text == f"{field} is {before} in the file's index and {after} in the metadata"
+
+
+def index_differences(history: History) -> list[str]:
+    return [finding.text for finding in history.verify().findings if finding.kind is FindingKind.INDEX_DIFFERS]
+
+
+@pytest.mark.parametrize(
+    ("messages", "text"),
+    [
+        ([(1, 1), (2, 1)], "the index's messages are at 1 to 2"),
+        ([(0, 1), (1, 1)], "the index's messages are at 0 to 1"),
+        ([(2, 1), (0, 1)], None),
+        ([(0, 2), (2, 1)], "the index's line counts don't add up to its events"),
+        ([(0, 1), (2, 0)], "the index's line counts don't add up to its events"),
+    ],
+)
+def test_an_index_that_contradicts_itself_is_found(
+    history: History, messages: list[tuple[int, int]], text: str | None
+) -> None:
+    path = history.files[0]
+    content = path.read_bytes()
+    length = index_frame_length(path.name, content, len(content))
+    assert length is not None
+    blocks_end = len(content) - length
+    index = parse_index_frame(path.name, content[blocks_end:], blocks_end)
+    assert index.blocks[0].messages == [(0, 1), (2, 1)]
+    index.blocks[0].messages = messages
+    path.write_bytes(content[:blocks_end] + index_frame(index))
+    assert index_differences(history) == ([] if text is None else [text])
+
+
+def test_a_block_that_the_index_does_not_list_is_found(history: History) -> None:
+    value = json.loads(history.metadata[1].value or b"")
+    place = parse_block_url(value["block_url"])
+    changed(history, 1, block_url=f"{place.file}?range=bytes={place.start}-{place.start + place.length}")
+    assert index_differences(history) == ["the file's index has no block of this range"]
+    assert FindingKind.METADATA_MISSING in kinds(history), "and no metadata leads to the block that it lists"
+
+
+def test_blocks_are_read_by_their_metadata_if_the_index_is_damaged(history: History) -> None:
+    path = history.files[0]
+    path.write_bytes(path.read_bytes()[:-1])
+    [finding] = history.verify().findings
+    assert finding.kind is FindingKind.FILE_UNREADABLE
+    assert finding.text.endswith("; 2 blocks in it")
+    path.write_bytes(b"")
+    assert kinds(history) == [FindingKind.FILE_UNREADABLE, FindingKind.BLOCK_CUT, FindingKind.BLOCK_CUT]
+    path.unlink()
+    path.mkdir()
+    assert kinds(history) == [FindingKind.FILE_UNREADABLE], "one finding: nothing in it can be read"
 
 
 @pytest.mark.parametrize(
     ("field", "value", "text"),
     [
         ("event_count", 7, "it holds 1 lines; its metadata says 7 events"),
-        ("size", 7, "its metadata says 7"),
+        ("size", 7, "bytes, and should hold 7"),
         ("last_timestamp", "2026-01-01 00:00:00.000", "to 2026-01-01 00:00:00.000"),
     ],
 )
@@ -119,6 +191,7 @@ def test_a_committed_offset_past_all_accounts_and_one_before_them(history: Histo
     history.committed[0] = reached._replace(offset=5)
     [finding] = history.verify().findings
     assert (finding.kind, finding.first_offset, finding.last_offset) == (FindingKind.MESSAGES_MISSING, 3, 4)
+    assert finding.text == "no account says what became of 2 committed offsets"
     history.committed[0] = reached._replace(offset=1)
     assert kinds(history) == [FindingKind.OFFSETS_BEHIND]
 
@@ -128,7 +201,29 @@ def test_a_batch_that_is_read_in_part_while_it_is_committed_is_not_judged(histor
     history.batch({0: Part({3: "a", 4: "b"})})
     history.committed = reached
     del history.metadata[-1]
-    assert kinds(history) == [FindingKind.OFFSETS_BEHIND]
+    longest = 900_000  # a transaction that lasts longer is aborted, so what is missing then is missing
+    assert kinds(history, now_ms=NOW_MS + longest) == [FindingKind.OFFSETS_BEHIND]
+    assert FindingKind.METADATA_MISSING in kinds(history, now_ms=NOW_MS + longest + 1)
+
+
+def test_a_message_may_be_on_the_dlq_once_for_each_group(history: History, tmp_path: Path) -> None:
+    history.batch({0: Part({4: "a"}, dlq=[3])})
+    other = History(tmp_path, group="others")
+    other.batch({0: Part({0: "a", 1: "b", 2: "a", 4: "a"}, dlq=[3])})
+    history.metadata += other.metadata
+    history.dlq += other.dlq
+    doubled = [finding for finding in history.verify().findings if finding.kind is FindingKind.DLQ_DOUBLED]
+    assert doubled == []
+    history.dlq += other.dlq
+    [finding] = [finding for finding in history.verify().findings if finding.kind is FindingKind.DLQ_DOUBLED]
+    assert (finding.text, finding.first_offset) == ("the message is on the DLQ 3 times", 3)
+
+
+def test_a_message_of_a_topic_without_accounts_is_on_the_dlq_once(history: History) -> None:
+    history.dlq.append(dlq_record("another", 0, 5, 0))
+    assert kinds(history) == []
+    history.dlq.append(dlq_record("another", 0, 5, 1))
+    assert kinds(history) == [FindingKind.DLQ_DOUBLED]
 
 
 def test_snappy_blocks_are_checked_as_far_as_they_say(history: History) -> None:

@@ -4,9 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import cramjam
-import zstandard
-
 from recording_worker._native import event_timestamp
 from recording_worker.formats.batch_file import (
     FILE_NAME,
@@ -17,6 +14,7 @@ from recording_worker.formats.batch_file import (
     created_ms_of,
     parse_block_url,
 )
+from recording_worker.formats.block import decompress_block
 from recording_worker.formats.block_metadata import BlockRecord
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.operations.verify.check_accounts import Horizon
@@ -29,8 +27,6 @@ from recording_worker.storage.base import RangedFile
 from recording_worker.storage.locate import Locator
 
 _DAY_MS = 86_400_000
-_LARGEST_FRAME = 1 << 34
-"""The most bytes a block may decompress to, whatever its metadata says."""
 
 
 class FileCheck:
@@ -142,7 +138,7 @@ class FileCheck:
             yield self._finding(FindingKind.BLOCK_CUT, text, block)
             return
         try:
-            lines = _decompress(stored, block)
+            lines = decompress_block(stored, block.codec, block.size)
             _check_lines(lines, block)
         except ValueError as error:
             yield self._finding(FindingKind.BLOCK_DAMAGED, str(error), block)
@@ -190,22 +186,6 @@ class FileCheck:
 
     def _file_finding(self, kind: FindingKind, text: str, file_url: str, blocks: list[BlockRecord]) -> Finding:
         return Finding(kind, f"{text}; {len(blocks)} blocks in it", file=file_url, batch_id=blocks[0].batch_id)
-
-
-def _decompress(stored: bytes, block: BlockRecord) -> bytes:
-    """The block's lines. Raises ValueError if their size differs from the metadata."""
-    try:
-        if block.codec == Codec.SNAPPY:
-            size = cramjam.snappy.decompress_raw_len(stored)
-        else:
-            size = zstandard.frame_content_size(stored)
-        if size != block.size or size > _LARGEST_FRAME:
-            raise ValueError(f"it holds {size} bytes; its metadata says {block.size}")
-        if block.codec == Codec.SNAPPY:
-            return bytes(cramjam.snappy.decompress_raw(stored))
-        return zstandard.ZstdDecompressor().decompress(stored, allow_extra_data=False)
-    except (zstandard.ZstdError, cramjam.DecompressionError) as error:
-        raise ValueError(f"it does not decompress: {error}") from error
 
 
 def _check_lines(text: bytes, block: BlockRecord) -> None:

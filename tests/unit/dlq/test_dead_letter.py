@@ -103,6 +103,13 @@ letters = st.builds(
 )
 
 
+def test_since_is_inclusive_and_until_is_not() -> None:
+    one = letter(7, timestamp_ms=NOW_MS)
+    assert Selection(since_ms=NOW_MS, until_ms=NOW_MS + 1).matches(one)
+    assert not Selection(since_ms=NOW_MS + 1).matches(one)
+    assert not Selection(until_ms=NOW_MS).matches(one)
+
+
 @given(
     letters,
     st.fixed_dictionaries({kind: st.frozensets(st.sampled_from(values)) for kind, values in CHOICES.items()}),

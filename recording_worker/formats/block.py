@@ -1,0 +1,28 @@
+"""Reads a block's bytes: one session's event lines, compressed. `recording.compression` writes them.
+
+Codec zstd: one frame that states its content's size and has a checksum. Codec snappy: raw snappy, without a checksum.
+"""
+
+import cramjam
+import zstandard
+
+from recording_worker.settings.model import Codec
+
+_MAX_SIZE = 1 << 34
+"""The most bytes a block may decompress to, whatever is said of it."""
+
+
+def decompress_block(stored: bytes, codec: str, size: int) -> bytes:
+    """Return the block's lines. Raises ValueError if they are not `size` bytes, or don't decompress."""
+    try:
+        if codec == Codec.SNAPPY:
+            stated = cramjam.snappy.decompress_raw_len(stored)
+        else:
+            stated = zstandard.frame_content_size(stored)
+        if stated != size or stated > _MAX_SIZE:
+            raise ValueError(f"it holds {stated} bytes, and should hold {size}")
+        if codec == Codec.SNAPPY:
+            return bytes(cramjam.snappy.decompress_raw(stored))
+        return zstandard.ZstdDecompressor().decompress(stored, allow_extra_data=False)
+    except (zstandard.ZstdError, cramjam.DecompressionError) as error:
+        raise ValueError(f"it does not decompress: {error}") from error
