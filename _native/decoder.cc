@@ -148,23 +148,19 @@ Reason Decoder::check_times(const Message& message, Row& row) const {
 // Unpacks the events that the client packed. The text and its unpacked events may have max_decompressed_bytes together.
 void Decoder::unpack(size_t text_bytes, Columns& columns) {
   const Snapshot& snapshot = reader_.snapshot();
-  const uint8_t* const data = data_.data() + byte_order_mark(data_.data(), envelope_.unescaped.size);
   unpacker_->start(limits_.max_decompressed_bytes - text_bytes);
   for (const uint32_t index : snapshot.packed) {
-    const EventSlice& event = snapshot.events[index];
-    ++(unpacker_->unpack({data + event.begin, data + event.end}, index) ? columns.unpacked_events
-                                                                        : columns.unpack_failures);
+    const bool done = unpacker_->unpack(snapshot.bytes_of(snapshot.events[index]), index);
+    ++(done ? columns.unpacked_events : columns.unpack_failures);
   }
   unpacker_->shrink_inputs(kept_bytes);
 }
 
 Reason Decoder::write_lines(Columns& columns, Row& row) {
   const Snapshot& snapshot = reader_.snapshot();
-  const uint8_t* const data = data_.data() + byte_order_mark(data_.data(), envelope_.unescaped.size);
   const LineWriter writer(snapshot.window_id);
   const auto bytes_of = [&](size_t index) {
-    const EventSlice& event = snapshot.events[index];
-    const Span bytes{data + event.begin, data + event.end};
+    const Span bytes = snapshot.bytes_of(snapshot.events[index]);
     return unpacker_ ? unpacker_->next(static_cast<uint32_t>(index), bytes) : bytes;
   };
   const size_t events = snapshot.events.size();
@@ -220,10 +216,11 @@ void Decoder::write_features(Columns& columns, Row& row) const {
 }
 
 void Decoder::write_log(const RawLog& log, Columns& columns) const {
+  const Snapshot& snapshot = reader_.snapshot();
   const size_t offset = columns.texts.size();
   for (size_t i = log.strings_begin; i < log.strings_end; ++i) {
     if (i != log.strings_begin) columns.texts.push_back(' ');
-    append_value(reader_.snapshot().log_strings[i], columns.texts, max_log_characters);
+    append_value(snapshot.bytes_of(snapshot.log_strings[i]), columns.texts, max_log_characters);
   }
   columns.logs.push_back({log.time, {offset, columns.texts.size() - offset}, log.level});
 }

@@ -128,6 +128,7 @@ bool SnapshotReader::find_tokens(Span text, bool& valid_utf8) {
 Reason SnapshotReader::read(Span text, bool& valid_utf8) {
   valid_utf8 = false;
   text.begin += byte_order_mark(text.begin, text.size());
+  snapshot_.text = text.begin;
   snapshot_.event = {};
   snapshot_.clear_properties();
   if (!find_tokens(text, valid_utf8)) return Reason::RECEIVED_NON_SNAPSHOT_MESSAGE;
@@ -234,7 +235,9 @@ bool SnapshotReader::read_payload_strings(uint8_t first, EventData& data) {
   if (first != '[') return tokens_.skip(first, payload_depth);
   return tokens_.elements([this](uint8_t c) {
     if (c != '"') return tokens_.skip(c, payload_strings_depth);
-    snapshot_.log_strings.push_back(tokens_.string());
+    const Span string = tokens_.string();
+    snapshot_.log_strings.push_back(
+        {static_cast<uint32_t>(string.begin - snapshot_.text), static_cast<uint32_t>(string.end - snapshot_.text)});
     return true;
   });
 }

@@ -23,6 +23,12 @@ struct EventSlice {
   double time;
 };
 
+// The bytes between the quotes of one string of the text.
+struct StringSlice {
+  uint32_t begin;
+  uint32_t end;
+};
+
 // One console event. Its message is the strings from strings_begin to strings_end of Snapshot::log_strings.
 struct RawLog {
   double time;
@@ -32,6 +38,8 @@ struct RawLog {
 };
 
 struct Snapshot {
+  const uint8_t* text = nullptr;  // the start of the text that was read, behind its byte order mark
+
   RawString event;
   bool properties_object = false;
   RawString session_id;
@@ -44,9 +52,15 @@ struct Snapshot {
   std::vector<uint32_t> packed;  // the numbers of the events that say the client packed them
   std::vector<Span> urls;        // of the events in order; a url that follows itself is there once
   std::vector<RawLog> logs;
-  std::vector<Span> log_strings;
+  std::vector<StringSlice> log_strings;  // not spans: a message may have a string for every five of its bytes
   Counters counters;
   size_t invalid_items = 0;
+
+  // The bytes of an event or string.
+  template <class Slice>
+  Span bytes_of(const Slice& slice) const {
+    return {text + slice.begin, text + slice.end};
+  }
 
   void clear_items();
   void clear_properties();

@@ -17,16 +17,17 @@ void check(const Snapshot& snapshot, Span text) {
   for (const EventSlice& event : snapshot.events) {
     if (event.begin >= event.end || event.end > text.size()) std::abort();
     if (text.begin[event.begin] != '{' || text.begin[event.end - 1] != '}') std::abort();
-    if (!PlainJson::valid({text.begin + event.begin, text.begin + event.end}, max_depth)) std::abort();
+    if (!PlainJson::valid(snapshot.bytes_of(event), max_depth)) std::abort();
     if (event.time == 0 || event.time != event.time) std::abort();
   }
   for (const Span& url : snapshot.urls)
     if (url.begin < text.begin || url.end > text.end || url.empty()) std::abort();
   for (const RawLog& log : snapshot.logs)
     if (log.strings_begin > log.strings_end || log.strings_end > snapshot.log_strings.size()) std::abort();
-  for (const Span& string : snapshot.log_strings) {
+  for (const StringSlice& string : snapshot.log_strings) {
+    if (string.begin > string.end || string.end > text.size()) std::abort();
     std::string value;
-    append_value(string, value, 2999);
+    append_value(snapshot.bytes_of(string), value, 2999);
   }
 }
 
