@@ -22,7 +22,7 @@ class BatchSummary(Summary):
     """A Summary that takes the observations of a whole batch in one call."""
 
     def observe_all(self, sizes: Collection[int]) -> None:
-        """The same as observing each of `sizes`."""
+        """Observe each of `sizes`."""
         self._count.inc(len(sizes))
         self._sum.inc(sum(sizes))
 
@@ -35,9 +35,9 @@ class Metrics:
     """
 
     def __init__(self, folder: str | None = None, process: str = "") -> None:
-        """Metrics that are kept in `folder`, in the files of `process`; without a folder, in this process only.
+        """Make metrics that are kept in `folder`, in the files of `process`; without a folder, in memory only.
 
-        A process that counts in a folder makes only one `Metrics`: prometheus_client has one setting for all.
+        A process with a folder makes only one `Metrics`, because prometheus_client has one setting for all.
         """
         self._folder = folder
         if folder is not None:
@@ -188,11 +188,11 @@ class Metrics:
 
     @classmethod
     def of_worker(cls, folder: str, worker: int) -> Self:
-        """The metrics of the process of a worker, which go on from those of the process before it."""
+        """Return the metrics of a worker. They continue what an earlier process of this worker counted."""
         return cls(folder, _process_of(worker))
 
     def served(self) -> CollectorRegistry:
-        """What `/metrics` serves: what all processes of the folder count, or without a folder what this one does."""
+        """Return what `/metrics` serves: the counts of all processes of the folder; without one, of this process."""
         if self._folder is None:
             return self.registry
         registry = CollectorRegistry()
@@ -200,7 +200,7 @@ class Metrics:
         return registry
 
     def worker_ended(self, worker: int) -> None:
-        """Serve no longer what a worker said of its present state. Its counts stay."""
+        """Stop serving what a worker said about its present state. Its counts stay."""
         if self._folder is not None:
             mark_process_dead(_process_of(worker), self._folder)  # type: ignore[no-untyped-call]
 

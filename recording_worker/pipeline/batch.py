@@ -142,7 +142,7 @@ class MessageBatch:
         return Counter({outcome: rows for outcome, rows in ended.items() if outcome[1] != Disposition.HELD})
 
     def message(self, row: int) -> Message:
-        """Return the row as it came in."""
+        """Return the row as the message that it was."""
         return Message(
             self.partitions[row],
             self.offsets[row],

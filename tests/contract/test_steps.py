@@ -179,7 +179,7 @@ def test_an_empty_batch_stays_empty(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ORDER)
-def test_rows_stay_as_they_came_and_an_ended_row_stays_ended(name: str) -> None:
+def test_rows_stay_unchanged_and_an_ended_row_stays_ended(name: str) -> None:
     rows, manager = mixed_batch(), new_manager()
     came = [rows.message(row) for row in range(len(rows))]
     step = run_before(name, rows, manager)
@@ -221,7 +221,7 @@ def test_every_row_ends_in_exactly_one_disposition_and_offsets_pass_all_of_them(
     assert by_topic.count("clickhouse_ingestion_warnings") == 3
 
 
-def test_metrics_tell_what_became_of_the_messages_and_how_long_each_step_took() -> None:
+def test_metrics_say_how_messages_ended_and_how_long_each_step_took() -> None:
     manager, metrics = new_manager(), Metrics()
     pipeline_of(manager, KeepingFlusher(), metrics=metrics).run(mixed_batch())
     assert counted(metrics, "messages_received_total", partition="0") == 18
@@ -265,7 +265,7 @@ def test_a_due_batch_waits_for_the_flush_in_flight_and_an_empty_poll_flushes_it(
         CLOCK.ms = NOW_MS
 
 
-def test_what_a_poll_decodes_to_is_bounded_and_the_rest_comes_first_next_time() -> None:
+def test_the_decoded_size_of_a_poll_is_limited_and_its_rest_comes_first_next_time() -> None:
     settings = Settings(any_token=True, max_decoded_bytes=1_000)
     manager, flusher = new_manager(), KeepingFlusher()
     pipeline = build_pipeline(

@@ -21,7 +21,7 @@ def warned(step: HandleIngestionWarnings, token: str = "token-1", key: str = "")
     return [orjson.loads(record.value or b"") for _, record in rows.records]
 
 
-def test_the_record_names_the_team_even_of_a_row_that_was_dropped() -> None:
+def test_the_record_names_the_team_even_if_the_row_was_dropped() -> None:
     step = HandleIngestionWarnings("warnings", TEAMS, 3600, FakeClock(1_795_000_000_123), Metrics())
     assert warned(step) == [
         {
@@ -50,7 +50,7 @@ def test_a_warning_passes_once_an_hour_per_team_type_and_key() -> None:
     assert len(warned(step, key="1.7.3")) == 1
 
 
-def test_the_debouncer_remembers_a_bounded_number_of_keys() -> None:
+def test_the_debouncer_remembers_a_limited_number_of_keys() -> None:
     debouncer = Debouncer(3600, capacity=2)
     assert [debouncer.passes((1, "type", key), 0) for key in "abcab"] == [True] * 5
     assert not debouncer.passes((1, "type", "b"), 1)

@@ -6,7 +6,7 @@ from tests.builders import TOPIC, batch, headers, message
 STEP = HandleResults("the-dlq", "the-overflow", "the-backfill", Metrics())
 
 
-def test_a_dlq_record_is_the_message_as_it_came_with_why_and_whence() -> None:
+def test_a_dlq_record_is_the_unchanged_message_with_its_reason_and_source() -> None:
     rows = batch(message(0), message(7, 3, value=b"\xffbroken", key=None, timestamp_ms=123))
     rows.end(1, Disposition.DLQ, Reason.INVALID_JSON, "parse_session_recording_message", "the value is not JSON")
     STEP.run(rows)
@@ -25,7 +25,7 @@ def test_a_dlq_record_is_the_message_as_it_came_with_why_and_whence() -> None:
     }
 
 
-def test_an_overflow_record_is_the_message_as_it_came() -> None:
+def test_an_overflow_record_is_the_unchanged_message() -> None:
     rows = batch(message(5, 2))
     rows.end(0, Disposition.REDIRECT, Reason.OVERFLOW_FORCED, "apply_restrictions")
     STEP.run(rows)
@@ -37,7 +37,7 @@ def test_an_overflow_record_is_the_message_as_it_came() -> None:
     assert record.timestamp_ms == source.timestamp_ms
 
 
-def test_what_was_shed_for_lag_goes_to_the_backfill_topic_and_hot_sessions_to_overflow() -> None:
+def test_messages_shed_for_lag_go_to_the_backfill_topic_and_hot_sessions_to_overflow() -> None:
     rows = batch(message(0), message(1))
     rows.end(0, Disposition.REDIRECT, Reason.LAG_SHED, "shed_lag")
     rows.end(1, Disposition.REDIRECT, Reason.OVERFLOW_HOT_SESSION, "redirect_hot_sessions")

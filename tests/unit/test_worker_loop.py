@@ -29,7 +29,7 @@ def test_reads_what_it_was_given_and_runs_the_pipeline(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("bench", [{"cut_after": 2}], indirect=True)
-def test_messages_a_batch_was_cut_by_lead_the_next(bench: Bench) -> None:
+def test_messages_that_were_cut_off_come_first_in_the_next_batch(bench: Bench) -> None:
     bench.comes(*(message(offset) for offset in range(3)))
     bench.turn(assigned(0))
     bench.comes(message(3))
@@ -84,14 +84,14 @@ def test_revoked_partitions_are_flushed_then_released(bench: Bench) -> None:
     assert bench.assignment.placements([0, 1]) == (Placement(1, 1, 0),)
 
 
-def test_revoking_what_nothing_is_held_of_flushes_nothing(bench: Bench) -> None:
+def test_revoking_a_partition_for_which_nothing_is_held_flushes_nothing(bench: Bench) -> None:
     bench.comes(message(0))
     bench.turn(assigned(0, 1))
     assert bench.turn(Revoke((1,))) == [Released((Placement(1, 1, 0),))]
     assert bench.flusher.flushed == []
 
 
-def test_a_flush_in_flight_is_waited_for_before_partitions_are_released(bench: Bench) -> None:
+def test_partitions_are_released_after_the_flush_in_flight(bench: Bench) -> None:
     bench.comes(*(message(offset) for offset in range(5)))
     bench.turn(assigned(0))
     assert bench.flusher.busy
@@ -113,7 +113,7 @@ def test_lost_partitions_are_discarded(bench: Bench) -> None:
     assert bench.metrics.sessions_revoked._value.get() == 0, "recording goes on"
 
 
-def test_no_partition_comes_back_while_a_flush_may_hold_messages_of_the_time_before(bench: Bench) -> None:
+def test_no_partition_comes_back_while_a_flush_may_hold_its_earlier_messages(bench: Bench) -> None:
     bench.comes(*(message(offset) for offset in range(5)))
     bench.turn(assigned(0))
     assert bench.flusher.busy
@@ -123,7 +123,7 @@ def test_no_partition_comes_back_while_a_flush_may_hold_messages_of_the_time_bef
     assert bench.assignment.placements([0]) == (Placement(0, 2, 0),)
 
 
-def test_a_flush_that_is_waited_for_learns_of_losses_then_of_the_new_membership(bench: Bench) -> None:
+def test_a_flush_learns_about_losses_and_then_about_the_new_membership(bench: Bench) -> None:
     bench.turn(Membership(b"first"), assigned(0, 1))
     bench.comes(message(0), message(0, partition=1))
     bench.turn()
@@ -145,7 +145,7 @@ def test_a_flush_that_is_waited_for_learns_of_losses_then_of_the_new_membership(
 
 
 @pytest.mark.parametrize("bench", [{"cut_after": 1}], indirect=True)
-def test_a_gap_in_the_log_is_skipped_after_what_was_read_before_it(bench: Bench) -> None:
+def test_a_gap_in_the_log_is_skipped_after_all_messages_before_it(bench: Bench) -> None:
     bench.comes(message(3), message(4))
     bench.consumer.gaps = [OffsetGap(0, 5, 9), OffsetGap(1, 7, 8)]
     bench.turn(assigned(0, 1, offset=3))
@@ -177,14 +177,14 @@ def test_a_flush_that_failed_on_stop_is_raised(bench: Bench) -> None:
         bench.worker.run()
 
 
-def test_a_stopped_partition_is_reported_under_its_hand_over(bench: Bench) -> None:
+def test_a_stopped_partition_is_reported_under_its_epoch(bench: Bench) -> None:
     bench.turn(assigned(0, 1, epoch=5))
     bench.consumer.faults = [PartitionFault(1, 40, "partition 1 stopped: a hole")]
     assert bench.turn() == [PartitionStopped(Placement(1, 5, 0), "partition 1 stopped: a hole")]
 
 
 @pytest.mark.parametrize("bench", [{"cut_after": 1, "dlq_halt_consecutive": 1}], indirect=True)
-def test_a_halted_partition_is_read_no_more_and_gives_nothing_but_what_was_flushed(bench: Bench) -> None:
+def test_a_halted_partition_is_read_no_longer_and_what_is_not_flushed_is_dropped(bench: Bench) -> None:
     bench.comes(message(0), message(0, partition=1))
     bench.turn(assigned(0, 1, epoch=5))
     bench.turn()
@@ -204,9 +204,7 @@ def test_a_halted_partition_is_read_no_more_and_gives_nothing_but_what_was_flush
 
 @pytest.mark.parametrize("bench", [{"dlq_halt_consecutive": 3}], indirect=True)
 @pytest.mark.parametrize("order", [Revoke((0,)), Discard((0,))])
-def test_what_was_counted_of_a_partition_counts_no_longer_once_it_is_read_from_another_place(
-    bench: Bench, order: ToWorker
-) -> None:
+def test_dlq_limits_forget_a_partition_that_is_taken_away(bench: Bench, order: ToWorker) -> None:
     bad = [message(offset, value=b"not json") for offset in range(3)]
     bench.turn(assigned(0))
     bench.comes(*bad[:2])
@@ -218,7 +216,7 @@ def test_what_was_counted_of_a_partition_counts_no_longer_once_it_is_read_from_a
     assert [type(said) for said in bench.turn()] == [PartitionStopped]
 
 
-def test_progress_is_told_once_a_second(bench: Bench) -> None:
+def test_progress_is_reported_once_a_second(bench: Bench) -> None:
     assert bench.turn(assigned(0, offset=4)) == []
     bench.clock.ms += 1000
     assert bench.turn() == [Progress({0: PartitionState(4, 100)}, flushing=False)]

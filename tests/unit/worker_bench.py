@@ -1,4 +1,4 @@
-"""A worker's loop with what it needs, for the tests of what it does."""
+"""A worker's loop and everything it needs, for its tests."""
 
 from collections.abc import Callable, Collection, Mapping
 from math import inf
@@ -49,9 +49,9 @@ class FakeConsumer:
         for partition in partitions:
             self.assigned.pop(partition, None)
 
-    def consume(self, most: int, _timeout: float) -> list[Message]:
+    def consume(self, limit: int, _timeout: float) -> list[Message]:
         self.polls += 1
-        batch, self.coming = self.coming[:most], self.coming[most:]
+        batch, self.coming = self.coming[:limit], self.coming[limit:]
         return batch
 
     def take_faults(self) -> list[PartitionFault]:
@@ -70,7 +70,7 @@ class FakeConsumer:
 
 
 class FakeFlusher:
-    """Flushes when waited for; or fails, or takes a number of waits."""
+    """Ends a flush when it is waited for, or after a number of waits; or fails."""
 
     def __init__(self) -> None:
         self.flushed: list[tuple[Held, FlushReason]] = []
@@ -163,7 +163,7 @@ class Bench:
         return offsets_of(self.manager.current)
 
     def turn(self, *orders: ToWorker) -> list[FromWorker]:
-        """A turn of the loop with these orders; returns what the worker says."""
+        """Turn the loop once with these orders. Return what the worker says."""
         for order in orders:
             assert self.supervisor.try_send(order)
         self.worker.turn()

@@ -130,7 +130,7 @@ class Worker:
                 self._stopping = True
 
     def _next(self, limit: int) -> list[Message]:
-        """Return up to `limit` messages: those that wait, or else those of a poll."""
+        """Return up to `limit` messages: the ones that wait, or if none wait, a poll."""
         if not self._rest:
             return self._consume(limit)
         messages, self._rest = self._rest[:limit], self._rest[limit:]

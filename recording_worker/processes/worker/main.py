@@ -138,7 +138,7 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
 def _delivery(
     settings: Settings, name: str, assignment: Assignment, channel: WorkerChannel, metrics: Metrics
 ) -> Delivery:
-    """Make the delivery that the settings name. For transactions, wait until those of an earlier worker are aborted."""
+    """Make the delivery that the settings name. If it uses transactions, wait until open ones are aborted."""
     if settings.delivery is DeliveryKind.AT_LEAST_ONCE:
         return AtLeastOnceDelivery(RecordProducer(settings, metrics), assignment, channel, settings.group_id)
     producer = TransactionalProducer(settings, name, metrics)

@@ -33,7 +33,7 @@ def test_messages_are_counted_by_partition_when_they_come_in() -> None:
     assert received(metrics) == [3, 1]
 
 
-def test_what_was_cut_off_is_not_received_again() -> None:
+def test_a_message_that_was_cut_off_is_counted_once() -> None:
     metrics = Metrics()
     step = CollectBatchMetrics(metrics)
     step.run(batch(*(message(offset) for offset in range(4))))
@@ -42,7 +42,7 @@ def test_what_was_cut_off_is_not_received_again() -> None:
     assert received(metrics) == [5, None]
 
 
-def test_a_partition_that_is_forgotten_is_received_from_wherever_it_is_read_next() -> None:
+def test_a_forgotten_partition_is_counted_from_its_next_offset() -> None:
     metrics = Metrics()
     step = CollectBatchMetrics(metrics)
     step.run(batch(message(5), message(5, partition=1)))

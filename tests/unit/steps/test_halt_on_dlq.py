@@ -59,7 +59,7 @@ def polled(watched: DlqLimits, ends: Sequence[str], poll: int) -> int | None:
     st.integers(1, 12),
     st.integers(1, 20),
 )
-def test_the_limits_are_those_of_a_plain_count_however_messages_fall_into_polls(
+def test_the_limits_equal_a_plain_count_for_polls_of_any_size(
     ends: list[str], consecutive: int, ratio: float, window: int, poll: int
 ) -> None:
     in_a_row = share = None
@@ -87,7 +87,7 @@ def test_each_partition_is_counted_by_itself() -> None:
     assert watched.passed(rows).keys() == {0}
 
 
-def test_a_partition_that_is_forgotten_begins_anew() -> None:
+def test_a_forgotten_partition_is_counted_from_zero() -> None:
     watched = limits(consecutive=3)
     assert watched.passed(rows_of([DLQ, DLQ])) == {}
     watched.forget([0, 7])
@@ -95,7 +95,7 @@ def test_a_partition_that_is_forgotten_begins_anew() -> None:
     assert watched.passed(rows_of([DLQ])).keys() == {0}
 
 
-def test_what_leaves_the_window_counts_no_longer() -> None:
+def test_a_message_that_leaves_the_window_counts_no_longer() -> None:
     watched = limits(ratio=0.5, window=4)
     ends = [DLQ, DLQ, OK, OK, OK, OK, DLQ, DLQ, OK, OK]
     assert polled(watched, ends, poll=1) is None, "never more than 2 of 4"
@@ -103,7 +103,7 @@ def test_what_leaves_the_window_counts_no_longer() -> None:
 
 
 @pytest.mark.parametrize("limit", ["consecutive", "ratio"])
-def test_nothing_of_a_halted_partition_counts_and_all_of_the_others(limit: str) -> None:
+def test_no_message_of_a_halted_partition_counts_and_all_others_do(limit: str) -> None:
     manager = SessionBatchManager("recordings", FakeClock(), 1 << 30, 10.0, None)
     manager.current.partition(0).advance(0, 4)
     manager.current.partition(1).advance(20, 24)
@@ -131,7 +131,7 @@ def test_nothing_of_a_halted_partition_counts_and_all_of_the_others(limit: str) 
     assert manager.current.partition(1).account == Account(20, 26, recorded=1, dlq=1)
 
 
-def test_what_ends_a_window_need_not_be_bad_itself() -> None:
+def test_the_last_message_of_a_window_may_be_good() -> None:
     rows = rows_of([DLQ, DLQ, OK])
     manager = SessionBatchManager("recordings", FakeClock(), 1, 1.0, None)
     HaltOnDlq(limits(ratio=0.5, window=3), manager, Metrics()).run(rows)

@@ -49,7 +49,7 @@ def test_a_message_without_an_event_is_dropped_with_a_warning() -> None:
     assert [warning.type for warning in rows.warnings] == ["message_contained_no_valid_rrweb_events"]
 
 
-def test_events_far_from_now_are_dropped_with_how_far() -> None:
+def test_events_far_from_now_are_dropped_and_the_warning_says_how_far() -> None:
     events = [event(NOW_MS - 8 * DAY_MS), event(NOW_MS + DAY_MS)]
     rows = parsed(batch(message(value=value(events))), clock=FakeClock())
     assert list(rows.reasons) == [Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE]
@@ -79,7 +79,7 @@ def test_rows_that_were_cut_off_are_undecided_when_they_come_again() -> None:
     assert list(again.dispositions) == [Disposition.OK, Disposition.DLQ]
 
 
-def test_what_was_decoded_is_counted() -> None:
+def test_the_decoders_figures_are_counted() -> None:
     metrics = Metrics()
     packed = {**event(), "cv": "2024-10", "data": gzip.compress(b"{}").decode("latin-1")}
     damaged = {**packed, "data": "not gzip"}

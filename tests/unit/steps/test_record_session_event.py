@@ -42,7 +42,7 @@ def test_events_and_what_messages_add_to_their_sessions_are_counted() -> None:
     assert counted(metrics, "recorded_message_bytes_sum") == rows.session_batch.raw_bytes
 
 
-def test_a_session_over_the_event_limit_is_dropped_and_what_was_recorded_of_it_is_counted() -> None:
+def test_a_session_over_the_event_limit_is_dropped_and_its_recorded_events_are_counted() -> None:
     metrics = Metrics()
     few = session_message(0, "a", [event()] * 2), session_message(1, "b", [event()])
     rows = obtained(batch(*few, session_message(2, "a", [event()] * 2)), max_events=3)

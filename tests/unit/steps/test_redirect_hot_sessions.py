@@ -24,7 +24,7 @@ def redirected(step: RedirectHotSessions, *messages: Message) -> list[int]:
     return [rows.offsets[row] for row in ended]
 
 
-def test_a_session_goes_once_it_sent_more_than_the_limit_within_a_minute() -> None:
+def test_a_session_that_sends_more_than_the_limit_in_a_minute_is_redirected() -> None:
     step = RedirectHotSessions(100)
     assert redirected(step, sent(0, 60), sent(1, 40), sent(2, 1), sent(3, 0)) == [2, 3]
     assert redirected(step, sent(4, 1, NOW_MS + 59 * SECOND)) == [4]
@@ -36,7 +36,7 @@ def test_other_sessions_and_the_same_id_of_another_team_stay() -> None:
     assert redirected(step, sent(0, 101), *others) == [0, 3]
 
 
-def test_what_comes_at_the_limit_every_minute_stays() -> None:
+def test_a_session_that_stays_at_the_limit_is_not_redirected() -> None:
     step = RedirectHotSessions(100)
     assert redirected(step, *(sent(n, 10, NOW_MS + n * 6 * SECOND) for n in range(200))) == []
 
@@ -51,14 +51,14 @@ def test_a_hot_session_is_back_after_a_minute_that_stayed_below_the_limit() -> N
     assert redirected(step, sent(3, 101, NOW_MS + 3 * MINUTE), sent(4, 1, NOW_MS + 5 * MINUTE)) == [3]
 
 
-def test_a_message_that_comes_again_is_not_counted_again() -> None:
+def test_a_message_that_comes_again_is_counted_once() -> None:
     step = RedirectHotSessions(100)
     assert redirected(step, sent(0, 60), sent(1, 30)) == []
     assert redirected(step, sent(0, 60), sent(1, 30), sent(2, 10)) == []
     assert redirected(step, sent(0, 60, partition=1)) == [0]
 
 
-def test_a_partition_that_is_forgotten_is_counted_from_wherever_it_is_read_next() -> None:
+def test_a_forgotten_partition_is_counted_from_its_next_offset() -> None:
     step = RedirectHotSessions(100)
     assert redirected(step, sent(5, 40), sent(5, 20, partition=1)) == []
     step.forget([0, 7])
@@ -71,12 +71,12 @@ def test_messages_without_a_session_header_or_a_timestamp_pass() -> None:
     assert redirected(step, sent(0, 1_000, session_id=None), sent(1, 1_000, -1)) == []
 
 
-def test_messages_late_by_their_timestamp_count_for_the_minute_at_hand() -> None:
+def test_messages_with_an_old_timestamp_count_for_the_current_minute() -> None:
     step = RedirectHotSessions(100)
     assert redirected(step, sent(0, 60, NOW_MS), sent(1, 60, NOW_MS - 10 * MINUTE)) == [1]
 
 
-def test_what_is_remembered_is_bounded_and_a_hot_session_is_not_forgotten() -> None:
+def test_memory_is_limited_and_a_hot_session_is_not_forgotten() -> None:
     sessions = HotSessions(100, capacity=10)
     assert sessions.is_hot(-1, 101, NOW_MS)
     for other in range(1_000):

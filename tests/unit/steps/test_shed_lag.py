@@ -22,7 +22,7 @@ def shed(rows: MessageBatch, share: float = 1.0) -> list[int]:
     return ended
 
 
-def test_only_what_is_older_than_the_limit_goes() -> None:
+def test_only_messages_older_than_the_limit_are_redirected() -> None:
     assert shed(batch(old("a", 60_001), old("a", 60_000), old("a", 0), old("a", -5_000))) == [0]
 
 
@@ -31,7 +31,7 @@ def test_a_message_without_a_timestamp_stays() -> None:
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_a_share_is_of_sessions_and_they_are_the_same_for_every_worker(share: float) -> None:
+def test_a_share_of_all_sessions_is_shed_the_same_for_every_worker(share: float) -> None:
     chosen = shed(batch(*(old(session_id) for session_id in SESSIONS)), share)
     assert abs(len(chosen) / len(SESSIONS) - share) < 0.05
     twice = shed(batch(*(old(session_id) for session_id in SESSIONS for _ in range(2))), share)

@@ -1,4 +1,4 @@
-"""How a worker reads partitions over which workers died."""
+"""How a worker reads isolated partitions: workers died while they read them."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.unit.worker_bench import Bench, assigned
 
 
 @pytest.mark.parametrize("bench", [{"max_batch_bytes": 10_000}], indirect=True)
-def test_careful_reading_takes_one_message_at_a_time_and_tells_of_each(bench: Bench) -> None:
+def test_isolated_reading_takes_one_message_at_a_time_and_reports_each(bench: Bench) -> None:
     bench.comes(message(7), message(3, partition=1), message(8))
     order = Assign(assigned(0, 1, epoch=4).placements, isolated=(0,), poison={(0, 8): "SIGSEGV"})
     assert bench.turn(order) == [Decoding(Placement(0, 4, 7)), Decoded()]
@@ -24,7 +24,7 @@ def test_careful_reading_takes_one_message_at_a_time_and_tells_of_each(bench: Be
 
 
 @pytest.mark.parametrize("bench", [{"cut_after": 1}], indirect=True)
-def test_messages_that_wait_are_read_carefully_too(bench: Bench) -> None:
+def test_messages_that_wait_are_read_one_by_one_too(bench: Bench) -> None:
     bench.comes(*(message(offset) for offset in range(3)))
     bench.turn(assigned(0))
     polls = bench.consumer.polls
@@ -34,7 +34,7 @@ def test_messages_that_wait_are_read_carefully_too(bench: Bench) -> None:
     assert bench.consumer.polls == polls
 
 
-def test_careful_reading_waits_for_a_flush_and_fails_with_it(bench: Bench) -> None:
+def test_isolated_reading_waits_for_a_flush_and_fails_if_the_flush_does(bench: Bench) -> None:
     bench.comes(*(message(offset) for offset in range(5)))
     bench.turn(assigned(0))
     assert bench.flusher.busy
@@ -50,7 +50,7 @@ def test_careful_reading_waits_for_a_flush_and_fails_with_it(bench: Bench) -> No
     assert list(bench.supervisor.receive()) == [], "no message is reported for that"
 
 
-def test_of_a_step_that_raises_the_supervisor_knows_the_message(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_supervisor_knows_at_which_message_a_step_raised(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_batch: MessageBatch) -> None:
         raise ValueError("a fault")
 
@@ -61,7 +61,7 @@ def test_of_a_step_that_raises_the_supervisor_knows_the_message(bench: Bench, mo
     assert list(bench.supervisor.receive()) == [Decoding(Placement(0, 1, 0))], "it is not through with it"
 
 
-def test_a_fault_of_the_worker_is_none_of_a_step(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_error_is_not_taken_for_a_fault_of_a_step(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_batch: MessageBatch) -> None:
         raise FlushError("the disk is full")
 
@@ -71,7 +71,7 @@ def test_a_fault_of_the_worker_is_none_of_a_step(bench: Bench, monkeypatch: pyte
         bench.turn(assigned(0))
 
 
-def test_a_partition_that_stopped_holds_up_no_other(bench: Bench) -> None:
+def test_a_partition_that_stopped_does_not_isolate_the_others(bench: Bench) -> None:
     bench.turn(Assign(assigned(0, 1).placements, isolated=(1,)))
     bench.consumer.faults = [PartitionFault(1, 40, "partition 1 stopped: a hole")]
     bench.turn()
@@ -80,7 +80,7 @@ def test_a_partition_that_stopped_holds_up_no_other(bench: Bench) -> None:
     assert bench.pipeline.runs[-1] == [0, 1]
 
 
-def test_care_and_poison_messages_go_with_their_partition(bench: Bench) -> None:
+def test_isolation_and_poison_messages_go_with_their_partition(bench: Bench) -> None:
     poison = {(0, 8): "SIGSEGV", (1, 9): "SIGBUS"}
     bench.turn(Assign(assigned(0, 1).placements, isolated=(0, 1), poison=poison))
     bench.turn(Revoke((0,)))
