@@ -1,4 +1,4 @@
-"""A DLQ on a real Kafka for the tests, with letters made by hand."""
+"""A DLQ on a real Kafka for the tests, with hand-made letters."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ PARTITIONS = 2
 
 
 class DlqStage:
-    """A source topic, a DLQ of two partitions, and an audit topic that is not there yet."""
+    """A source topic and a DLQ of two partitions each. The audit topic does not exist yet."""
 
     def __init__(self, bootstrap_servers: str, new_topic: Callable[..., str], folder: Path) -> None:
         self.servers = bootstrap_servers
@@ -29,10 +29,10 @@ class DlqStage:
         self.config = folder / "dlq.toml"
         self.use(bootstrap_servers)
         self.sent = 0
-        """Letters sent; each is of a message of its own, with its number as source offset and in its value."""
+        """Letters sent. Each belongs to another message, whose source offset and value are the letter's number."""
 
     def use(self, bootstrap_servers: str) -> None:
-        """What the commands connect to."""
+        """Choose the brokers that the commands connect to."""
         names = {"bootstrap_servers": bootstrap_servers, "dlq_topic": self.dlq, "dlq_audit_topic": self.audit}
         self.config.write_text("".join(f'{name} = "{value}"\n' for name, value in names.items()))
 
@@ -46,7 +46,7 @@ class DlqStage:
         source: str | None = None,
         **headers: str | None,
     ) -> None:
-        """Send some letters, in turn to each partition, from the same partition of the source."""
+        """Send some letters, to each DLQ partition in turn. The source partition has the same number."""
         for _ in range(number):
             partition = self.sent % PARTITIONS
             why = dlq_headers(
@@ -101,7 +101,7 @@ class DlqStage:
         return start("dlq", command, "--config", self.config, *arguments)
 
     def done(self, command: str, *arguments: str) -> str:
-        """Run a command that is to succeed; returns what it prints."""
+        """Run a command that must succeed; return what it prints."""
         result = self.run(command, *arguments)
         assert result.code == 0, result
         return result.out
@@ -111,7 +111,7 @@ class DlqStage:
         return found
 
     def numbers(self, *arguments: str) -> list[int]:
-        """Which letters are listed."""
+        """The numbers of the letters that are listed."""
         found = self.listed("--limit", "1000000", *arguments)
         return sorted(letter["source"]["offset"] for letter in found["letters"])
 
@@ -124,7 +124,7 @@ class DlqStage:
         return [json.loads(message.value()) for message in self.read(self.audit)]
 
     def read(self, topic: str) -> list[Any]:
-        """What a read_committed reader finds in a topic, partition by partition."""
+        """The messages that a read_committed reader finds in a topic, partition by partition."""
         settings = {"group.id": "readers", "isolation.level": "read_committed", "enable.partition.eof": True}
         messages: list[Any] = []
         with closing(Consumer({"bootstrap.servers": self.servers, "log_level": 0, **settings})) as client:

@@ -1,4 +1,4 @@
-"""`recording-worker dlq` on a real Kafka: what is shown, and what is done about it."""
+"""`recording-worker dlq` on a real Kafka."""
 
 import base64
 import gzip
@@ -37,7 +37,7 @@ def topics(kafka: KafkaServer) -> set[str]:
     return set(kafka.admin().list_topics(timeout=10).topics)
 
 
-def test_list_counts_and_shows_the_newest_of_what_is_asked_for(stage: DlqStage) -> None:
+def test_list_counts_the_selected_messages_and_shows_the_newest(stage: DlqStage) -> None:
     stage.letters(3, reason="invalid_json", timestamp_ms=NOW_MS, token="token-1")
     stage.letters(2, reason="no_token_in_header", step="parse_headers", timestamp_ms=NOW_MS + HOUR_MS, token=None)
     stage.letters(2, reason="payload_too_large", timestamp_ms=NOW_MS + 2 * HOUR_MS, session_id="long\x1b[31m")
@@ -79,11 +79,11 @@ def test_list_counts_and_shows_the_newest_of_what_is_asked_for(stage: DlqStage) 
     text = stage.done("list", "--limit", "3")
     assert "the newest 3 of 8 messages (8 open)" in text
     assert re.search(r"^ ?invalid_json +3 *$", text, re.MULTILINE)
-    assert "long\\x1b[31m" in text, "nothing that a terminal would obey"
+    assert "long\\x1b[31m" in text, "no control characters reach the terminal"
     assert "0 messages (nothing there)" in stage.done("list", "--token", "another")
 
 
-def test_show_tells_all_there_is_to_know_of_a_message(stage: DlqStage, tmp_path: Path) -> None:
+def test_show_prints_everything_about_a_message(stage: DlqStage, tmp_path: Path) -> None:
     why = dlq_headers(Source(stage.source, 1, 7, NOW_MS), reason="r", step="s", error="e\x1b[31m")
     packed = gzip.compress(value(session_id="shown"))
     stage.letter(packed, [*headers(), ("odd", b"\xff\x07"), *why], timestamp_ms=NOW_MS)
@@ -177,7 +177,7 @@ def test_each_action_leaves_an_audit_record(stage: DlqStage, kafka: KafkaServer)
     assert stage.numbers("--all") == [0, 1]
     assert {letter["state"] for letter in stage.listed("--all")["letters"]} == {"redriven", "dropped"}
     assert f"redriven to {stage.source}/0 at 0 " in stage.done("show", "0:0")
-    # all of it is kept for good
+    # all of it is kept for ever
     config = {"retention.ms": "-1", "cleanup.policy": "delete"}
     assert kafka_config(kafka, stage.audit, *config) == config
 
@@ -189,7 +189,7 @@ def kafka_config(kafka: KafkaServer, topic: str, *names: str) -> dict[str, str]:
     return {name: entries[name].value for name in names}
 
 
-def test_what_does_not_match_can_be_redriven_later(stage: DlqStage) -> None:
+def test_messages_that_do_not_match_can_be_redriven_later(stage: DlqStage) -> None:
     stage.letters(5, reason="invalid_json")
     stage.letters(5, reason="payload_too_large", token="token-2")
     stage.letters(5, reason="invalid_json", token="token-2")
@@ -229,7 +229,7 @@ def test_a_limit_and_a_rate_are_kept(stage: DlqStage) -> None:
     assert stage.sent_back() == dict.fromkeys(range(16), 1)
 
 
-def test_dropped_letters_are_not_redriven_and_dropping_has_to_be_meant(stage: DlqStage) -> None:
+def test_dropped_letters_are_not_redriven_and_drop_asks_first(stage: DlqStage) -> None:
     stage.letters(6)
     refused = stage.run("drop", "--source-partition", "1")
     assert (refused.code, refused.error) == (2, "nothing is dropped: nobody can be asked here, so say --yes")
@@ -244,7 +244,7 @@ def test_dropped_letters_are_not_redriven_and_dropping_has_to_be_meant(stage: Dl
 
 
 def answered(stage: DlqStage, answer: str) -> int:
-    """The exit code of a drop whose question is answered so, on a terminal."""
+    """Answer a drop's question on a terminal; return the exit code."""
     ours, theirs = pty.openpty()
     command = ["dlq", "drop", "--config", str(stage.config), "--source-partition", "1"]
     with subprocess.Popen(
@@ -263,7 +263,7 @@ def answered(stage: DlqStage, answer: str) -> int:
     return process.returncode
 
 
-def test_what_can_not_be_sent_back_stays(stage: DlqStage, new_topic: NewTopic) -> None:
+def test_a_message_that_can_not_be_sent_back_stays(stage: DlqStage, new_topic: NewTopic) -> None:
     small = new_topic(1, max_message_bytes=1000)
     stage.letters(2)
     stage.letters(1, source="no-such-topic")
@@ -289,7 +289,7 @@ def test_what_can_not_be_sent_back_stays(stage: DlqStage, new_topic: NewTopic) -
     assert "1 left: they don't say where they came from (--to-topic sends them somewhere)" in failed.out
 
 
-def test_letters_as_old_as_what_the_audit_topic_lost_are_not_sent_again(stage: DlqStage, kafka: KafkaServer) -> None:
+def test_letters_older_than_the_audit_topic_are_not_sent_again(stage: DlqStage, kafka: KafkaServer) -> None:
     now = round(time.time() * 1000)
     for number, hours in enumerate((4, 4, 0, 0)):  # in the source, and on the DLQ, as many hours ago
         came = now - hours * HOUR_MS
@@ -314,7 +314,7 @@ def test_letters_as_old_as_what_the_audit_topic_lost_are_not_sent_again(stage: D
     assert "2 messages dropped; 3 redriven before" in stage.done("drop", "--yes")
 
 
-def test_a_foreign_record_on_the_audit_topic_is_not_passed_over(stage: DlqStage, kafka: KafkaServer) -> None:
+def test_a_foreign_record_on_the_audit_topic_is_an_error(stage: DlqStage, kafka: KafkaServer) -> None:
     stage.letters(1)
     kafka.create_topic(stage.audit)
     stage.produce(stage.audit, b"{}")
@@ -333,7 +333,7 @@ def test_a_foreign_record_on_the_audit_topic_is_not_passed_over(stage: DlqStage,
         (["drop", "0-1"], 2, "'0-1' is not a place on the DLQ"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(stage: DlqStage, arguments: list[str], code: int, error: str) -> None:
+def test_wrong_arguments_are_reported_in_one_line(stage: DlqStage, arguments: list[str], code: int, error: str) -> None:
     failed = stage.run(*arguments)
     assert failed.code == code
     assert error in failed.error

@@ -1,4 +1,4 @@
-"""`recording-worker dlq redrive`, stopped, killed and fenced: it goes on later, and nothing is sent twice."""
+"""`recording-worker dlq redrive`, stopped, killed and fenced: the next run continues, nothing is sent twice."""
 
 import random
 import signal
@@ -25,7 +25,7 @@ def stage(kafka: KafkaServer, new_topic: NewTopic, tmp_path: Path) -> DlqStage:
 
 @contextmanager
 def redriving(stage: DlqStage, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A redrive that has sent something, and is killed at the end if it still runs."""
+    """Run a redrive that has sent its first message. Kill it at the end if it still runs."""
     with stage.start("redrive", *arguments) as process:
         try:
             assert process.stdout is not None
@@ -36,7 +36,7 @@ def redriving(stage: DlqStage, *arguments: str) -> Iterator[subprocess.Popen[str
 
 
 def rest_of(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """What it prints until it ends, and the errors."""
+    """Wait for the end; return the rest of standard output and error."""
     assert process.stdout is not None
     assert process.stderr is not None
     out, err = process.stdout.read(), process.stderr.read()
@@ -45,7 +45,9 @@ def rest_of(process: subprocess.Popen[str]) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
-def test_a_redrive_stops_on_request_and_goes_on_later(stage: DlqStage, number: signal.Signals, code: int) -> None:
+def test_a_redrive_stops_on_a_signal_and_the_next_one_continues(
+    stage: DlqStage, number: signal.Signals, code: int
+) -> None:
     stage.letters(LETTERS)
     with redriving(stage, "--rate", "20") as process:
         process.send_signal(number)
@@ -82,7 +84,7 @@ def test_a_redrive_killed_again_and_again_sends_everything_once(stage: DlqStage)
     assert stage.numbers() == []
 
 
-def test_of_two_redrives_at_a_time_the_later_goes_on_alone(stage: DlqStage) -> None:
+def test_a_second_redrive_ends_the_first_and_continues(stage: DlqStage) -> None:
     stage.letters(LETTERS)
     with redriving(stage, "--rate", "20") as first:
         second = stage.done("redrive")
@@ -108,7 +110,7 @@ def behind_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kaf
 
 @pytest.fixture
 def proxied(behind_proxy: tuple[KafkaServer, Proxy], tmp_path: Path, request: pytest.FixtureRequest) -> DlqStage:
-    """A stage whose commands get to the broker through the proxy."""
+    """A stage whose commands reach the broker through the proxy."""
     server, proxy = behind_proxy
     numbers = iter(range(10))
 
@@ -149,7 +151,7 @@ def test_a_redrive_killed_inside_its_transaction(
     assert len(proxied.audited()) == 20
 
 
-def test_a_lost_answer_and_a_broker_away_for_a_while_double_nothing(
+def test_lost_answers_and_a_silent_broker_double_nothing(
     proxied: DlqStage, behind_proxy: tuple[KafkaServer, Proxy]
 ) -> None:
     _, proxy = behind_proxy

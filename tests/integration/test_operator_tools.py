@@ -25,7 +25,7 @@ HOUR_MS = 3_600_000
 
 
 class Stage:
-    """A history on a broker: source, metadata and DLQ topics of its own, batches committed in transactions."""
+    """A history on a broker, with topics of its own. Batches are committed in transactions."""
 
     def __init__(self, kafka: KafkaServer, new_topic: Callable[..., str], group: str, folder: Path) -> None:
         self.topic, self.metadata, self.dlq = new_topic(2), new_topic(3), new_topic(1)
@@ -47,11 +47,11 @@ class Stage:
         self._producer.init_transactions(30)
 
     def use(self, **storage: str) -> None:
-        """Where the tools look for files."""
+        """Choose the storage in which the tools look for files."""
         self._config.write_text("".join(f'{name} = "{value}"\n' for name, value in (self._names | storage).items()))
 
     def fill(self, messages: int) -> None:
-        """Messages in the source topic, the same in each partition."""
+        """Send this many messages to each partition of the source topic."""
         producer = Producer(self._client)
         for number in range(messages):
             for partition in range(2):
@@ -59,7 +59,7 @@ class Stage:
         assert producer.flush(30) == 0
 
     def batch(self, parts: dict[int, Part], *, commit: bool = True, created_ms: int = NOW_MS) -> None:
-        """Write a batch's files and send what belongs to it in one transaction."""
+        """Write a batch's files, and send its records and offsets in one transaction."""
         history = self.history
         dead = len(history.dlq)
         records = history.batch(parts, created_ms)
@@ -98,7 +98,7 @@ def stage(kafka: KafkaServer, new_topic: Callable[..., str], group: str, tmp_pat
 
 
 def cut(kafka: KafkaServer, topic: str, partition: int, start: int) -> None:
-    """Have a log begin here, as retention does."""
+    """Remove the records of a log before `start`, as retention does."""
     admin = kafka.admin()  # kept until it has its answer
     [asked] = admin.delete_records([TopicPartition(topic, partition, start)]).values()
     asked.result(30)
@@ -108,7 +108,7 @@ def kinds(report: dict[str, Any]) -> list[str]:
     return sorted(damage["kind"] for damage in report["damages"])
 
 
-def test_verify_counts_what_was_committed_and_does_not_see_what_was_aborted(stage: Stage) -> None:
+def test_verify_counts_committed_batches_and_ignores_aborted_ones(stage: Stage) -> None:
     stage.batch({0: Part({0: "a", 1: "b", 2: "a"}), 1: Part({0: "c"}, dlq=[1])})
     before = dict(stage.history.carried), dict(stage.history.committed)
     stage.batch({0: Part({3: "a"}), 1: Part({2: "c"}, dlq=[3])}, commit=False)
@@ -122,7 +122,7 @@ def test_verify_counts_what_was_committed_and_does_not_see_what_was_aborted(stag
     assert [report[name] for name in named] == [2, 5, 6, 6, 1, 3, 2]
 
 
-def test_verify_names_what_was_not_committed_with_the_offsets(stage: Stage) -> None:
+def test_verify_names_the_offsets_of_a_batch_that_was_lost(stage: Stage) -> None:
     stage.batch({0: Part({0: "a", 1: "b"}), 1: Part({0: "c"})})
     stage.batch({0: Part({2: "a", 3: "b"})}, commit=False)
     stage.batch({0: Part({4: "a"})})
@@ -209,7 +209,7 @@ def test_verify_names_each_damage_of_a_copy(stage: Stage, tmp_path: Path) -> Non
     assert stage.verify()["damages"] != []  # the record is doubled, wherever the files are
 
 
-def test_verify_says_what_retention_leaves_unjudged(stage: Stage, kafka: KafkaServer) -> None:
+def test_verify_notes_what_retention_has_removed(stage: Stage, kafka: KafkaServer) -> None:
     for number in range(3):
         stage.batch({0: Part({number: "a"}), 1: Part({number: "b"})})
     cut(kafka, stage.metadata, 0, 2)
@@ -218,7 +218,7 @@ def test_verify_says_what_retention_leaves_unjudged(stage: Stage, kafka: KafkaSe
     assert any("no longer begins at its beginning" in note for note in report["notes"])
 
 
-def test_sweep_removes_orphans_alone(stage: Stage) -> None:
+def test_sweep_removes_only_orphans(stage: Stage) -> None:
     old = round(time.time() * 1000) - 48 * HOUR_MS
     stage.batch({0: Part({0: "a"})}, created_ms=old)
     [kept] = stage.history.files
@@ -269,7 +269,7 @@ def test_sweep_and_verify_on_s3(stage: Stage, bucket: Bucket) -> None:
     assert "file_missing" in kinds(stage.verify("--at", at))
 
 
-def test_sweep_does_not_judge_what_others_may_refer_to(stage: Stage, kafka: KafkaServer) -> None:
+def test_sweep_does_not_judge_files_that_other_metadata_may_refer_to(stage: Stage, kafka: KafkaServer) -> None:
     old = round(time.time() * 1000) - 48 * HOUR_MS
     stage.batch({0: Part({0: "a"})}, created_ms=old)
     other = History(stage.storage, "another-topic")
@@ -289,7 +289,7 @@ def test_sweep_does_not_judge_what_others_may_refer_to(stage: Stage, kafka: Kafk
     assert len(found["not_judged"]) == 3
 
 
-def test_sweep_removes_nothing_that_may_be_needed(
+def test_sweep_refuses_to_remove_files_that_may_be_needed(
     stage: Stage, new_topic: Callable[..., str], kafka: KafkaServer
 ) -> None:
     old = round(time.time() * 1000) - 48 * HOUR_MS
@@ -311,7 +311,7 @@ def test_sweep_removes_nothing_that_may_be_needed(
 
 @contextmanager
 def member(kafka: KafkaServer, stage: Stage) -> Iterator[None]:
-    """Somebody in the group."""
+    """Let the group have a member."""
     servers = kafka.bootstrap_servers
     consumer = Consumer({"bootstrap.servers": servers, "group.id": stage.group, "enable.auto.commit": False})
     consumer.subscribe([stage.topic])
@@ -351,7 +351,7 @@ def test_rewind_sets_a_stopped_group_back(stage: Stage, kafka: KafkaServer) -> N
     assert committed(kafka, stage) == [(5, ""), (0, "")]
 
 
-def test_rewind_does_not_cut_an_account_nor_go_where_the_log_is_gone(stage: Stage, kafka: KafkaServer) -> None:
+def test_rewind_neither_splits_an_account_nor_goes_before_the_log(stage: Stage, kafka: KafkaServer) -> None:
     stage.fill(10)
     stage.batch({0: Part({0: "a", 1: "a"}), 1: Part(dict.fromkeys(range(10), "b"))})
     stage.batch({0: Part(dlq=[2, 3, 4, 5])})
@@ -369,7 +369,7 @@ def test_rewind_does_not_cut_an_account_nor_go_where_the_log_is_gone(stage: Stag
         (["--to", "5", "--topic", "nowhere"], "there is no topic nowhere"),
     ],
 )
-def test_rewind_says_what_can_not_be(stage: Stage, arguments: list[str], error: str) -> None:
+def test_rewind_reports_what_is_impossible(stage: Stage, arguments: list[str], error: str) -> None:
     stage.batch({0: Part({0: "a"})})
     done = stage.run("rewind", *arguments)
     assert done.code == 2

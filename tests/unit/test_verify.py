@@ -36,7 +36,7 @@ def history(tmp_path: Path) -> History:
 
 
 def changed(history: History, number: int, **fields: Any) -> None:
-    """Another value of fields of a metadata record."""
+    """Change fields of a metadata record."""
     record = history.metadata[number]
     value = json.loads(record.value or b"") | fields
     history.metadata[number] = record._replace(value=json.dumps(value).encode())
@@ -131,7 +131,7 @@ def test_blocks_are_read_by_their_metadata_if_the_index_is_damaged(history: Hist
         ("last_timestamp", "2026-01-01 00:00:00.000", "to 2026-01-01 00:00:00.000"),
     ],
 )
-def test_a_block_that_is_not_what_its_metadata_says_is_told(
+def test_a_block_that_differs_from_its_metadata_is_found(
     history: History, field: str, value: object, text: str
 ) -> None:
     changed(history, 1, **{field: value})
@@ -149,7 +149,7 @@ def test_a_file_whose_retention_period_is_over_may_be_gone(history: History) -> 
     assert report.notes == ["1 files are gone, as their retention period is over"]
 
 
-def test_what_is_older_than_the_metadata_topic_is_not_missed(history: History) -> None:
+def test_metadata_older_than_its_topic_is_not_missed(history: History) -> None:
     del history.metadata[1]
     assert kinds(history) == [FindingKind.METADATA_MISSING]
     assert kinds(history, metadata_ms=NOW_MS + 1) == []
@@ -162,17 +162,17 @@ def test_metadata_without_an_account_is_checked_without_it(history: History) -> 
     assert report.notes == ["1 batches have no account: it was lost, or an earlier version wrote them"]
 
 
-def test_a_topic_that_holds_nothing_of_what_was_committed_is_told_of(history: History) -> None:
+def test_a_metadata_topic_without_what_was_committed_is_noted(history: History) -> None:
     history.metadata.clear()
     [note] = history.verify().notes
     assert note.endswith("but no account: is their metadata elsewhere?")
-    assert history.verify(metadata_ms=NOW_MS + 1).notes == [], "it may have been there"
+    assert history.verify(metadata_ms=NOW_MS + 1).notes == [], "it may have been removed"
     history.committed[0] = history.committed[0]._replace(offset=0)
     assert history.verify().notes == [], "nothing was read yet"
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{}", b"[1]", b'{"uuid": 1}', b"\xff"])
-def test_a_record_that_is_none_of_ours_is_told(history: History, value: bytes | None) -> None:
+def test_a_foreign_metadata_record_is_found(history: History, value: bytes | None) -> None:
     history.metadata.append(Record("metadata", 2, 7, NOW_MS, [], value))
     [finding] = history.verify().findings
     assert str(finding).startswith("metadata_unreadable: the record metadata/2 at 7 can't be read: ")
@@ -181,7 +181,7 @@ def test_a_record_that_is_none_of_ours_is_told(history: History, value: bytes | 
 @pytest.mark.parametrize(
     "text", [b"", b"{}", b"[]", b'{"topic": "t", "group": "g", "partitions": {"0": {"start": 1}}}']
 )
-def test_an_account_that_is_none_of_ours_is_told(history: History, text: bytes) -> None:
+def test_a_foreign_account_is_found(history: History, text: bytes) -> None:
     history.metadata[0] = history.metadata[0]._replace(headers=[(ACCOUNT_HEADER, text)])
     assert FindingKind.METADATA_UNREADABLE in kinds(history)
 
@@ -196,7 +196,7 @@ def test_a_committed_offset_past_all_accounts_and_one_before_them(history: Histo
     assert kinds(history) == [FindingKind.OFFSETS_BEHIND]
 
 
-def test_a_batch_that_is_read_in_part_while_it_is_committed_is_not_judged(history: History) -> None:
+def test_a_batch_committed_while_it_is_read_is_not_judged(history: History) -> None:
     reached = dict(history.committed)
     history.batch({0: Part({3: "a", 4: "b"})})
     history.committed = reached
@@ -226,7 +226,7 @@ def test_a_message_of_a_topic_without_accounts_is_on_the_dlq_once(history: Histo
     assert kinds(history) == [FindingKind.DLQ_DOUBLED]
 
 
-def test_snappy_blocks_are_checked_as_far_as_they_say(history: History) -> None:
+def test_snappy_blocks_are_checked_without_an_index(history: History) -> None:
     text = line(NOW_MS, n=3) + b"\n"
     path = history.folder / "snappy"
     path.write_bytes(bytes(cramjam.snappy.compress_raw(text)))
@@ -262,7 +262,7 @@ def test_lines_are_events_however_odd(history: History, text: bytes, is_event: b
     assert kinds(history) == ([] if is_event else [FindingKind.BLOCK_DAMAGED])
 
 
-def test_a_copy_elsewhere_is_checked_in_place_of_the_files(history: History, tmp_path: Path) -> None:
+def test_a_copy_can_be_checked_instead_of_the_files(history: History, tmp_path: Path) -> None:
     copy = tmp_path / "a copy"
     history.folder.joinpath("blocks").rename(copy)
     assert FindingKind.FILE_MISSING in kinds(history)
@@ -271,7 +271,7 @@ def test_a_copy_elsewhere_is_checked_in_place_of_the_files(history: History, tmp
 
 
 @pytest.mark.parametrize("text", ["file:///x", "/a=/tmp", "file:///x=/nowhere/at/all"])
-def test_a_place_for_a_copy_that_makes_no_sense(text: str) -> None:
+def test_a_wrong_place_for_a_copy_is_an_error(text: str) -> None:
     with pytest.raises(ConfigError, match="must be URL_PREFIX=PLACE"):
         parse_moved((text,))
 

@@ -1,1 +1,1 @@
-"""What is on the DLQ, and what operators do about it: looked at, sent back to where it came from, or dropped."""
+"""Dead letters: messages on the DLQ. Operators list them, look at one, send them back, or drop them."""

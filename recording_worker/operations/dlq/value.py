@@ -15,13 +15,13 @@ class Unpacked:
     encoding: str
     """plain, gzip, lz4 or zstd; or an unknown name that the header gives."""
     content: bytes | None
-    """What it decompresses to; None where it does not."""
+    """What the value decompresses to; None if it does not decompress."""
     problem: str = ""
     """Why it does not decompress, or is no text."""
 
     @property
     def text(self) -> str | None:
-        """The content as text, JSON laid out, also that inside `data`; None where it is none."""
+        """The content as text; None if it is not text. JSON is laid out, also the JSON inside `data`."""
         if self.content is None:
             return None
         try:

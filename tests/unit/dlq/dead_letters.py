@@ -1,4 +1,4 @@
-"""Letters for the tests, as a worker sends them."""
+"""Dead letters for the tests, as a worker sends them."""
 
 from recording_worker.messages import Headers, Record
 from recording_worker.metrics import Metrics
@@ -21,7 +21,7 @@ def record(
     value: bytes | None = b"x",
     timestamp_ms: int = LATER_MS,
 ) -> Record:
-    """The record at `at` of the DLQ's partition 0 of the message at this place of the source."""
+    """The DLQ record, at offset `at` of partition 0, of the message at this offset and partition of the source."""
     rows = batch(message(offset, partition, headers=headers, value=value))
     rows.end(0, Disposition.DLQ, reason, "a_step", "an error")
     HandleResults("dlq", "overflow", "backfill", Metrics()).run(rows)

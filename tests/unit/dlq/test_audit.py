@@ -22,7 +22,7 @@ def log() -> Iterator[AuditLog]:
         yield found
 
 
-def test_a_record_says_all_and_comes_back_as_it_was() -> None:
+def test_a_record_is_complete_and_can_be_read_back() -> None:
     record = record_of(letter(7, 3, at=12))
     assert (record.dlq_topic, record.dlq_partition, record.dlq_offset) == ("dlq", 0, 12)
     assert (record.source_topic, record.source_partition, record.source_offset) == (TOPIC, 3, 7)
@@ -39,12 +39,12 @@ def test_a_record_says_all_and_comes_back_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("value", [None, b"", b"no", b"{}", b'{"action":"redrive"}', b"[]"])
-def test_what_is_no_record_is_not_taken_for_one(value: bytes | None) -> None:
+def test_a_value_that_is_not_a_record_is_an_error(value: bytes | None) -> None:
     with pytest.raises(ValueError, match=r"^(value|action|by): "):
         read_audit_record(value)
 
 
-def test_a_letter_is_dealt_with_once_one_of_its_message_is(log: AuditLog) -> None:
+def test_handling_one_letter_handles_all_of_its_message(log: AuditLog) -> None:
     assert log.state_of(letter(7)) is State.OPEN
     assert log.record_of(letter(7)) is None
     log.add(record_of(letter(7)))
@@ -56,7 +56,7 @@ def test_a_letter_is_dealt_with_once_one_of_its_message_is(log: AuditLog) -> Non
     assert log.state_of(letter(9)) is State.OPEN
 
 
-def test_of_the_letters_of_a_message_one_is_taken(log: AuditLog) -> None:
+def test_only_one_letter_of_a_message_can_be_claimed(log: AuditLog) -> None:
     assert [log.claim(letter(*place, at=at)) for at, place in enumerate([(7, 0), (7, 1), (7, 0)])] == [
         True,
         True,
@@ -75,7 +75,7 @@ def test_of_the_letters_of_a_message_one_is_taken(log: AuditLog) -> None:
         (0, NOW_MS + CLOCK_SKEW_MS, State.UNKNOWN),
     ],
 )
-def test_what_may_have_been_dealt_with_is_not_open(came_ms: int, sent_ms: int, state: State) -> None:
+def test_a_letter_that_may_have_been_handled_is_not_open(came_ms: int, sent_ms: int, state: State) -> None:
     one = letter(7, timestamp_ms=sent_ms)
     assert one.source is not None
     one = replace(one, source=one.source._replace(timestamp_ms=came_ms))

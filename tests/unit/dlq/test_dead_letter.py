@@ -13,7 +13,7 @@ from tests.builders import NOW_MS, TOPIC, headers
 from tests.unit.dlq.dead_letters import LATER_MS, letter, record
 
 
-def test_a_letter_is_the_message_that_the_worker_sent_there_and_why() -> None:
+def test_a_letter_holds_the_message_and_the_reason() -> None:
     own = [*headers(token="t\0oken"), ("dup", b"1"), ("dup", b"2")]
     found = read_dead_letter(record(7, 3, at=12, headers=own, reason=Reason.PAYLOAD_TOO_LARGE, value=b"\xff"))
     assert found == DeadLetter(
@@ -40,7 +40,7 @@ def test_a_letter_is_the_message_that_the_worker_sent_there_and_why() -> None:
     st.integers(-1, 1 << 50),
     st.lists(st.tuples(st.sampled_from(["token", "a", "b"]), st.binary())),
 )
-def test_what_a_message_had_before_is_what_it_has_afterwards(
+def test_the_own_headers_of_a_message_survive_the_dlq(
     topic: str, partition: int, offset: int, timestamp_ms: int, own: Headers
 ) -> None:
     source = Source(topic, partition, offset, timestamp_ms)
@@ -63,14 +63,14 @@ def test_what_a_message_had_before_is_what_it_has_afterwards(
         [("dlq-timestamp", b"now")],
     ],
 )
-def test_where_a_message_came_from_is_not_guessed(damaged: Headers) -> None:
+def test_a_damaged_source_is_not_guessed(damaged: Headers) -> None:
     assert source_of([*record(7).headers, *damaged]) is None
     assert source_of([]) is None
     unknown = read_dead_letter(Record("dlq", 0, 5, NOW_MS, damaged, None))
     assert unknown.identity == f"0:5 {NOW_MS}"
 
 
-def test_a_message_is_the_same_wherever_its_letter_is_and_another_in_a_topic_made_anew() -> None:
+def test_letters_of_one_message_have_one_identity_and_others_have_another() -> None:
     first = letter(7, 3, at=1)
     assert first.identity == letter(7, 3, at=9, timestamp_ms=LATER_MS + 1).identity
     assert first.source is not None
@@ -117,7 +117,7 @@ def test_since_is_inclusive_and_until_is_not() -> None:
     st.none() | st.integers(0, 9),
     st.none() | st.builds(range, st.integers(0, 9), st.integers(0, 10)),
 )
-def test_a_selection_takes_what_matches_all_that_is_set(
+def test_a_selection_matches_all_of_its_fields(
     one: DeadLetter, sets: dict[str, frozenset[Any]], since: int | None, until: int | None, offsets: range | None
 ) -> None:
     source = one.source or Source("", -1, -1)

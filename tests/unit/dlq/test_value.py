@@ -35,7 +35,7 @@ def reference(packed: bytes, encoding: str | None) -> bytes | None:
     st.integers(0, 40),
     st.binary(max_size=8),
 )
-def test_a_value_is_what_the_worker_takes_it_for(
+def test_a_value_is_unpacked_as_the_worker_does(
     content: bytes, encoding: str | None, named: bool, cut: int, added: bytes
 ) -> None:
     for packed in (
@@ -72,7 +72,7 @@ def test_an_unknown_encoding_is_named(name: str) -> None:
     assert found.problem == f"it can't be decompressed: unknown content-encoding {name!r}"
 
 
-def test_json_is_laid_out_also_that_inside_data_and_nothing_of_it_is_changed() -> None:
+def test_json_is_laid_out_unchanged_also_the_json_inside_data() -> None:
     text = unpack(value(), None, CAP).text
     assert text is not None
     assert json.loads(text)["data"]["event"] == "$snapshot_items"
@@ -84,12 +84,12 @@ def test_json_is_laid_out_also_that_inside_data_and_nothing_of_it_is_changed() -
 
 
 @pytest.mark.parametrize("content", ["not json", "[" * 100_000, ""])
-def test_what_is_no_json_is_shown_as_text(content: str) -> None:
+def test_content_that_is_not_json_is_shown_as_text(content: str) -> None:
     text = unpack(content.encode(), None, CAP * 2).text
     assert text is not None
     assert text.split() == content.split()
 
 
-def test_what_is_no_text_is_not_shown_as_text() -> None:
+def test_content_that_is_not_text_is_not_shown_as_text() -> None:
     found = unpack(b"\xff\xfe", None, CAP)
     assert (found.content, found.text, found.problem) == (b"\xff\xfe", None, "")
