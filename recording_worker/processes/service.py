@@ -15,7 +15,7 @@ from recording_worker.kafka.producer import check_outputs
 from recording_worker.kafka.transactions import can_transact
 from recording_worker.logs import configure_logs
 from recording_worker.metrics import Metrics
-from recording_worker.processes.supervisor.loop import Supervisor
+from recording_worker.processes.supervisor.main import Supervisor
 from recording_worker.processes.supervisor.ops_server import OpsApp, OpsServer
 from recording_worker.processes.worker import main as worker
 from recording_worker.settings.model import Delivery, Settings

@@ -27,13 +27,17 @@ from recording_worker.settings.model import Settings
 
 
 def obedient(_settings: Settings, _host: str, _number: int, connection: Connection, _supervisor: int) -> None:
-    """Ready, then waits for Stop; exits 0."""
+    """Ready, then waits for Stop; releases all that it was given, and exits 0."""
     channel: WorkerChannel = Channel(connection)
     channel.send(Ready())
-    for order in channel.receive(60):
-        if isinstance(order, Stop):
-            channel.send(Released(()))
-            return
+    held: list[Placement] = []
+    while True:
+        for order in channel.receive(60):
+            if isinstance(order, Assign):
+                held += order.placements
+            if isinstance(order, Stop):
+                channel.send(Released(tuple(held)))
+                return
 
 
 def cannot_boot(_settings: Settings, _host: str, _number: int, connection: Connection, _supervisor: int) -> None:

@@ -8,8 +8,11 @@ import pytest
 
 from recording_worker.clock import Clock, SystemClock
 from recording_worker.errors import BootError
-from recording_worker.processes.control import FromWorker, Released, Stop
-from recording_worker.processes.supervisor.pool import WorkerExit, WorkerMain, WorkerPool
+from recording_worker.kafka.offsets import Position
+from recording_worker.processes.control import Stop
+from recording_worker.processes.supervisor.memory import PartitionMemory
+from recording_worker.processes.supervisor.pool import WorkerMain, WorkerPool
+from recording_worker.processes.supervisor.slot import WorkerExit, WorkerState
 from recording_worker.settings.model import Settings
 from tests.builders import FakeClock
 from tests.integration import fake_workers
@@ -27,9 +30,11 @@ def pool_of() -> Iterator[PoolOf]:
         progress_deadline: float = 60,
         workers: int = 2,
         storage_dir: Path | None = None,
+        memory: PartitionMemory | None = None,
     ) -> WorkerPool:
         settings = Settings(workers=workers, progress_deadline=progress_deadline, storage_dir=storage_dir)
-        pools.append(WorkerPool(settings, worker_main, clock or SystemClock(), host="host"))
+        clock = clock or SystemClock()
+        pools.append(WorkerPool(settings, worker_main, clock, "host", memory or PartitionMemory(range(workers), clock)))
         return pools[-1]
 
     yield make
@@ -37,13 +42,15 @@ def pool_of() -> Iterator[PoolOf]:
         pool.kill_all()
 
 
-def until(pool: WorkerPool, done: Callable[[], bool], seconds: float = 20) -> list[FromWorker]:
-    heard: list[FromWorker] = []
+def until(pool: WorkerPool, done: Callable[[], bool], seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < deadline
-        heard += [message for _, message in pool.wait(0.05)]
-    return heard
+        pool.hear(0.05)
+
+
+def is_stuck(pool: WorkerPool) -> bool:
+    return pool.slots[0].state is WorkerState.STUCK
 
 
 def ends_of(pool: WorkerPool, number: int) -> list[WorkerExit]:
@@ -70,16 +77,22 @@ def test_workers_start_obey_and_end(pool_of: PoolOf) -> None:
     assert pool.alive == pool.ready == set()
 
 
-def test_the_last_words_of_a_worker_are_heard(pool_of: PoolOf) -> None:
-    pool = pool_of(fake_workers.obedient)
+def test_what_a_worker_said_last_is_heard_before_its_end_is_noted(pool_of: PoolOf) -> None:
+    memory = PartitionMemory(range(1), SystemClock())
+    memory.table.add([7])
+    [order] = memory.place({7: (Position(5), 5)}).values()
+    pool = pool_of(fake_workers.obedient, workers=1, memory=memory)
     pool.spawn_missing()
-    until(pool, lambda: pool.ready == {0, 1})
+    until(pool, lambda: pool.ready == {0})
+    pool.send(0, order)
     pool.send(0, Stop())
     slot = pool.slots[0]
     assert slot.process is not None
-    slot.process.join(10)
+    slot.process.handle.join(10)
+    assert memory.table.holders([7]) == {0: (7,)}
     [end] = pool.reap()
-    assert end.last_words == [Released(())]
+    assert end.code == 0
+    assert memory.table.holders([7]) == {}, "released"
 
 
 def test_a_worker_that_cannot_boot_says_why(pool_of: PoolOf) -> None:
@@ -141,7 +154,9 @@ def test_a_worker_that_somebody_stopped_is_known_as_such(pool_of: PoolOf) -> Non
     pool = pool_of(fake_workers.hangs, progress_deadline=0.5, workers=1)
     pool.spawn_missing()
     until(pool, lambda: pool.ready == {0})
-    os.kill(pool.slots[0].pid or 0, signal.SIGSTOP)
+    [slot] = pool.slots
+    assert slot.process is not None
+    os.kill(slot.process.pid, signal.SIGSTOP)
     [end] = ends_of(pool, 1)
     assert (end.reason, end.was_frozen) == ("stuck", True)
     assert str(end) == "SIGKILL, after it was stopped from outside"
@@ -165,11 +180,11 @@ def test_a_supervisor_that_was_stopped_itself_does_not_take_its_workers_for_stuc
     until(pool, lambda: pool.ready == {0})
     clock.ms += 100_000
     pool.kill_stuck()
-    assert pool.slots[0].stuck_since is None
+    assert not is_stuck(pool)
     for _ in range(4):
         clock.ms += 20_000
         pool.kill_stuck()
-    assert pool.slots[0].stuck_since is not None, "it had its time"
+    assert is_stuck(pool), "it had its time"
 
 
 def test_a_supervisor_that_is_slow_itself_finds_its_stuck_workers_all_the_same(pool_of: PoolOf) -> None:
@@ -178,10 +193,10 @@ def test_a_supervisor_that_is_slow_itself_finds_its_stuck_workers_all_the_same(p
     pool.spawn_missing()
     until(pool, lambda: pool.ready == {0})
     for _ in range(3):
-        assert pool.slots[0].stuck_since is None
+        assert not is_stuck(pool)
         clock.ms += 40_000
         pool.kill_stuck()
-    assert pool.slots[0].stuck_since is not None, "it was excused once, and has said nothing since"
+    assert is_stuck(pool), "it was excused once, and has said nothing since"
 
 
 def test_a_flush_that_hangs_is_no_progress_though_the_loop_turns(pool_of: PoolOf) -> None:

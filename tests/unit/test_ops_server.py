@@ -6,12 +6,13 @@ import pytest
 
 from recording_worker.metrics import Metrics
 from recording_worker.processes.supervisor.ops_server import OpsApp, OpsServer, render_page
+from recording_worker.processes.supervisor.slot import WorkerState
 from recording_worker.processes.supervisor.status import PartitionStatus, Status, WorkerStatus
 from tests.builders import FakeClock
 
 WORKERS = (
-    WorkerStatus(0, 4711, "running", 2, "12:00:00 UTC: 3 sessions, 99 bytes"),
-    WorkerStatus(1, None, "waiting", 0, ""),
+    WorkerStatus(0, 4711, WorkerState.RUNNING, 2, "12:00:00 UTC: 3 sessions, 99 bytes"),
+    WorkerStatus(1, None, WorkerState.WAITING, 0, ""),
 )
 PARTITIONS = (
     PartitionStatus(0, 0, 10, 15, 20, "", True),

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from recording_worker.processes.supervisor.slot import WorkerState
+
 
 @dataclass(frozen=True, slots=True)
 class PartitionStatus:
@@ -9,14 +11,14 @@ class PartitionStatus:
 
     number: int
     worker: int | None
-    """Who reads it, or None while nobody does."""
+    """The worker that reads it, or None while none does."""
     committed: int | None
     position: int | None
     """Next offset to read."""
     high: int | None
     """The log's end."""
     stopped: str
-    """Why it is read no more; empty where it is."""
+    """Why it is not read any more; empty while it is."""
     isolated: bool
     """Whether it is read message by message."""
 
@@ -39,11 +41,10 @@ class WorkerStatus:
 
     number: int
     pid: int | None
-    state: str
-    """ "running", "starting", or "waiting" for its next start."""
+    state: WorkerState
     restarts: int
     last_flush: str
-    """Of the last flush: when, and how much. Empty where there was none."""
+    """When the last flush was, and how much; empty if there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class Status:
     """The supervisor as of `at`."""
 
     at: float
-    """Monotonic seconds: a loop that hangs is known by it."""
+    """Monotonic seconds. If it gets old, the loop hangs."""
     not_ready: str
-    """Why this host does not record now; empty where it does."""
+    """Why this host does not record now; empty if it does."""
     workers: tuple[WorkerStatus, ...] = ()
     partitions: tuple[PartitionStatus, ...] = ()
