@@ -34,8 +34,8 @@ def test_what_another_tool_committed_is_no_account(text: str) -> None:
 
 def test_accounts_that_follow_each_other_add_up() -> None:
     first = Account(10, 20, recorded=5, dropped=1, redirected=2, dlq=1, skipped=1)
-    later = Account(22, 30, recorded=4, dropped=3, redirected=0, dlq=1, skipped=0)
-    assert first.followed_by(later) == Account(10, 30, recorded=9, dropped=4, redirected=2, dlq=2, skipped=1)
+    later = Account(22, 30, recorded=4, dropped=3, redirected=5, dlq=2, skipped=7)
+    assert first.followed_by(later) == Account(10, 30, recorded=9, dropped=4, redirected=7, dlq=3, skipped=8)
 
 
 def test_a_batch_tells_of_all_its_partitions() -> None:

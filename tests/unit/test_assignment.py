@@ -5,7 +5,11 @@ from recording_worker.processes.supervisor.assignment import Move, assign_partit
 
 partition_sets = st.sets(st.integers(0, 60), max_size=40)
 worker_sets = st.sets(st.integers(0, 20), min_size=1, max_size=8)
-currents = st.dictionaries(st.integers(0, 60), st.integers(0, 20), max_size=60)
+currents = st.one_of(
+    st.dictionaries(st.integers(0, 60), st.integers(0, 20), max_size=60),
+    # few workers that hold many: these hold more than their share
+    st.lists(st.integers(0, 3), min_size=61, max_size=61).map(lambda holders: dict(enumerate(holders))),
+)
 
 
 def loads(assigned: dict[int, int], workers: set[int]) -> dict[int, int]:
@@ -40,6 +44,12 @@ def test_as_few_partitions_move_as_balance_allows(
 def test_a_balanced_assignment_stays_as_it_is(partitions: set[int], workers: set[int], current: dict[int, int]) -> None:
     assigned = assign_partitions(partitions, workers, current)
     assert assign_partitions(partitions, workers, assigned) == assigned
+
+
+def test_an_overloaded_worker_gives_up_what_is_over_its_share() -> None:
+    assigned = assign_partitions(range(7), [0, 1, 2], dict.fromkeys(range(7), 1))
+    assert loads(assigned, {0, 1, 2}) == {0: 2, 1: 3, 2: 2}
+    assert [number for number, worker in assigned.items() if worker == 1] == [0, 1, 2]
 
 
 def test_new_partitions_go_to_whoever_has_least() -> None:
@@ -92,6 +102,15 @@ def test_a_partition_that_has_all_the_lag_stays() -> None:
 
 def test_a_worker_that_can_be_helped_is_helped_where_the_one_that_lags_most_can_not() -> None:
     assert relieve({0: {0: 1_000_000}, 1: {1: 5_000, 3: 5_000}, 2: {}}) == Move(1, 1, 2)
+
+
+def test_limits_count_as_idle_and_as_relief() -> None:
+    assert relieve({0: {0: 1_000, 2: 1_100}, 1: {1: 100}}) == Move(0, 0, 1), "idle at 100, relieved by 1,000"
+    assert relieve({0: {0: 1_000, 2: 1_099}, 1: {1: 100}}) is None, "relieved by 999"
+
+
+def test_of_idle_workers_the_one_with_fewest_partitions_takes() -> None:
+    assert relieve({0: {0: 5_000, 2: 5_000}, 1: {1: 0, 3: 0}, 2: {4: 0}}) == Move(0, 0, 2)
 
 
 def test_pinned_partitions_stay() -> None:

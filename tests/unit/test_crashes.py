@@ -37,7 +37,7 @@ def test_a_single_death_is_chance(crashes: CrashLog) -> None:
 
 
 @pytest.mark.parametrize("how", [crash, kill])
-def test_partitions_that_got_no_further_between_two_deaths_are_read_carefully(crashes: CrashLog, how: type) -> None:
+def test_partitions_that_got_no_further_between_two_deaths_are_isolated(crashes: CrashLog, how: type) -> None:
     crashes.died(how({0: 5, 1: 7, 2: 9}))
     crashes.delivered(1, 8)
     crashes.died(how({0: 5, 1: 8}))
@@ -50,7 +50,7 @@ def test_progress_in_between_makes_a_death_the_first_again(crashes: CrashLog) ->
         crashes.died(crash({0: offset}))
         crashes.delivered(0, offset + 1)
     assert isolated(crashes) == set()
-    assert crashes.take_recovered(NOTHING) == [], "it was never read carefully"
+    assert crashes.take_recovered(NOTHING) == [], "it was never isolated"
 
 
 def test_a_partition_with_nothing_to_read_is_not_to_blame(crashes: CrashLog) -> None:
@@ -59,7 +59,7 @@ def test_a_partition_with_nothing_to_read_is_not_to_blame(crashes: CrashLog) -> 
     assert isolated(crashes) == {0}
 
 
-def test_the_message_noted_at_a_crash_is_the_culprit_at_once(crashes: CrashLog) -> None:
+def test_the_message_noted_at_a_crash_is_poison_at_once(crashes: CrashLog) -> None:
     for noted in (None, None, (0, 6)):
         crashes.died(crash({0: 5, 1: 7}, decoding=noted))
     assert crashes.poison(0) == {6: "SIGSEGV"}
@@ -67,7 +67,7 @@ def test_the_message_noted_at_a_crash_is_the_culprit_at_once(crashes: CrashLog) 
     assert isolated(crashes) == {0, 1}
 
 
-def test_a_message_noted_when_somebody_kills_the_worker_is_the_culprit_at_the_second_time_only(
+def test_a_message_noted_when_somebody_kills_the_worker_is_poison_the_second_time(
     crashes: CrashLog,
 ) -> None:
     crashes.died(kill({0: 5}, decoding=(0, 6)))
@@ -75,6 +75,14 @@ def test_a_message_noted_when_somebody_kills_the_worker_is_the_culprit_at_the_se
     crashes.died(kill({0: 5}, decoding=(0, 7)))
     assert crashes.poison(0) == {}, "another message"
     crashes.died(kill({0: 5}, decoding=(0, 7)))
+    assert crashes.poison(0) == {7: "SIGKILL"}
+
+
+def test_a_suspect_is_kept_while_messages_before_it_are_delivered(crashes: CrashLog) -> None:
+    crashes.died(kill({0: 5}, decoding=(0, 7)))
+    crashes.delivered(0, 7)
+    assert crashes.take_recovered(NOTHING) == []
+    crashes.died(kill({0: 7}, decoding=(0, 7)))
     assert crashes.poison(0) == {7: "SIGKILL"}
 
 
@@ -90,7 +98,7 @@ def test_nobody_is_blamed_for_a_partition_that_was_not_held(crashes: CrashLog) -
     assert crashes.poison(3) == {}
 
 
-def test_care_ends_once_all_culprits_are_done_with(crashes: CrashLog) -> None:
+def test_isolation_ends_once_all_poison_messages_are_delivered(crashes: CrashLog) -> None:
     for noted in (None, None, (0, 6), (0, 9)):
         crashes.died(crash({0: 5}, decoding=noted))
     crashes.placed(0, 5)
@@ -104,13 +112,13 @@ def test_care_ends_once_all_culprits_are_done_with(crashes: CrashLog) -> None:
     assert crashes.take_recovered(NOTHING) == []
 
 
-def test_care_without_a_culprit_ends_after_a_minute_in_which_the_partition_got_further(
+def test_isolation_without_a_poison_message_ends_after_a_minute_with_progress(
     crashes: CrashLog, clock: FakeClock
 ) -> None:
     crashes.died(crash({0: 5}))
     crashes.died(crash({0: 5}))
     clock.ms += 61_000
-    assert crashes.take_recovered(NOTHING) == [], "time in nobody's hands does not count"
+    assert crashes.take_recovered(NOTHING) == [], "time without a worker does not count"
     crashes.placed(0, 5)
     clock.ms += 61_000
     assert crashes.take_recovered(NOTHING) == [], "it got no further"
@@ -119,7 +127,23 @@ def test_care_without_a_culprit_ends_after_a_minute_in_which_the_partition_got_f
     assert isolated(crashes) == set()
 
 
-def test_care_ends_after_a_minute_with_nothing_to_read(crashes: CrashLog, clock: FakeClock) -> None:
+def test_the_time_between_a_death_and_the_next_placement_is_no_time_in_isolation(
+    crashes: CrashLog, clock: FakeClock
+) -> None:
+    crashes.died(crash({0: 5}))
+    crashes.died(crash({0: 5}))
+    crashes.placed(0, 5)
+    clock.ms += 59_000
+    crashes.died(crash({0: 5}))
+    crashes.delivered(0, 6)  # a flush that was on its way when the worker died
+    clock.ms += 61_000
+    assert crashes.take_recovered(NOTHING) == [], "no worker has read it since the death"
+    crashes.placed(0, 6)
+    clock.ms += 60_000
+    assert crashes.take_recovered({0}) == [0]
+
+
+def test_isolation_ends_after_a_minute_with_nothing_to_read(crashes: CrashLog, clock: FakeClock) -> None:
     crashes.died(crash({0: 5}))
     crashes.died(crash({0: 5}))
     crashes.placed(0, 5)
@@ -129,7 +153,7 @@ def test_care_ends_after_a_minute_with_nothing_to_read(crashes: CrashLog, clock:
     assert crashes.take_recovered({0}) == [0]
 
 
-def test_another_death_begins_the_minute_anew(crashes: CrashLog, clock: FakeClock) -> None:
+def test_another_death_starts_the_minute_again(crashes: CrashLog, clock: FakeClock) -> None:
     crashes.died(crash({0: 5}))
     crashes.died(crash({0: 5}))
     crashes.placed(0, 5)
@@ -144,7 +168,7 @@ def test_another_death_begins_the_minute_anew(crashes: CrashLog, clock: FakeCloc
     assert crashes.take_recovered(NOTHING) == [0]
 
 
-def test_what_is_given_away_is_forgotten(crashes: CrashLog) -> None:
+def test_partitions_given_away_are_forgotten(crashes: CrashLog) -> None:
     for noted in (None, None, (0, 6)):
         crashes.died(crash({0: 5, 1: 5}, decoding=noted))
     crashes.forget([0, 7])
@@ -160,7 +184,7 @@ def test_the_history_of_a_single_death_ends_with_progress(crashes: CrashLog) -> 
     assert isolated(crashes) == set()
 
 
-def test_delivery_says_nothing_of_what_was_delivered_before(crashes: CrashLog) -> None:
+def test_an_older_offset_is_no_delivery(crashes: CrashLog) -> None:
     crashes.died(crash({0: 5}))
     crashes.delivered(0, 5)
     crashes.delivered(0, 3)
@@ -168,7 +192,7 @@ def test_delivery_says_nothing_of_what_was_delivered_before(crashes: CrashLog) -
     assert isolated(crashes) == {0}
 
 
-def test_crash_signals_are_those_of_the_processes_own_making() -> None:
+def test_crash_signals_are_those_that_a_process_brings_on_itself() -> None:
     assert signal.SIGSEGV in CRASH_SIGNALS
     assert signal.SIGABRT in CRASH_SIGNALS
     assert signal.SIGKILL not in CRASH_SIGNALS

@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording_worker.kafka.offsets import OffsetStore, Position
+from recording_worker.formats.accounts import Account
+from recording_worker.kafka.offsets import OffsetStore, Position, position_of, topic_partitions
 
 
 def test_goes_on_from_what_is_committed() -> None:
@@ -49,6 +50,39 @@ def test_an_older_answer_leaves_newer_offsets_pending() -> None:
     store.committed(sent)
     assert store.pending() == {0: Position(8)}
     assert store.committed_offset(0) == 5
+
+
+@given(st.lists(st.integers(0, 100)))
+def test_committed_offsets_never_move_backwards(answers: list[int]) -> None:
+    store = OffsetStore()
+    store.begin(0, committed=Position(10), start=0)
+    newest = 10
+    for offset in answers:
+        store.committed({0: Position(offset)})
+        newest = max(newest, offset)
+        assert store.committed_offset(0) == newest
+        assert store.newest(0).offset == newest
+        assert store.pending() == {}
+
+
+def test_of_equal_offsets_the_account_that_came_first_counts() -> None:
+    """The answer to a commit may come without its metadata, and a late one with an older account."""
+    store = OffsetStore()
+    store.begin(0, committed=Position(0), start=0)
+    first = Position(5, Account(0, 5, dropped=5))
+    store.advance(0, first)
+    store.advance(0, Position(5))
+    store.committed({0: Position(5)})
+    assert store.newest(0) == first
+
+
+def test_an_account_is_the_metadata_of_its_offset() -> None:
+    account = Account(3, 7, recorded=2, dlq=2)
+    first, second = topic_partitions("recordings", {0: Position(7, account), 4: Position(9)})
+    assert (first.topic, first.partition, first.offset, first.metadata) == ("recordings", 0, 7, account.to_text())
+    assert (second.topic, second.partition, second.offset, second.metadata or "") == ("recordings", 4, 9, "")
+    assert position_of(first) == Position(7, account)
+    assert position_of(second) == Position(9)
 
 
 def test_handing_over_again_keeps_what_is_ahead_of_the_broker() -> None:

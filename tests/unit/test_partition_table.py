@@ -80,6 +80,21 @@ def test_revoking_asks_each_holder_once() -> None:
     assert table.ask_for([99]) == {}, "not ours: nobody to ask"
 
 
+def test_lags_are_of_workers_that_have_reported_all_they_hold() -> None:
+    table = table_of(6, workers=3)
+    placed(table, 0, 1, 3, 4)
+    assert table.lags([0, 1, 2]) == {2: {}}, "who holds nothing has nothing to read"
+    table.progress(0, {0: PartitionState(5, 9), 3: PartitionState(7, 7)})
+    table.progress(1, {1: PartitionState(2, 9)})
+    assert table.lags([0, 1, 2]) == {0: {0: 4, 3: 0}, 2: {}}
+    table.progress(1, {4: PartitionState(0, -1)})
+    assert table.lags([1]) == {}, "the log's end is not known yet"
+    table.progress(1, {4: PartitionState(8, 3)})
+    assert table.lags([1, 2]) == {1: {1: 7, 4: 0}, 2: {}}, "a log's end may be known late"
+    placed(table, 4)
+    assert table.lags([1]) == {}, "of a new hand-over nothing is known"
+
+
 def test_progress_counts_only_from_the_holder() -> None:
     table = table_of(2, workers=2)
     placed(table, 0, 1)
