@@ -52,7 +52,7 @@ class Account:
 
 
 def carried_account(text: str, offset: int) -> Account | None:
-    """Return the account that waits in the metadata of a committed offset, or None if there is none.
+    """Return the account that waits in the metadata of a committed offset, or None without one.
 
     Another tool may have committed the offset, with any text: that is no account of ours.
     """

@@ -1,4 +1,4 @@
-"""GroupMember: the supervisor's part in the consumer group. It owns partitions and commits; it fetches nothing."""
+"""GroupMember: the supervisor's membership of the group. It owns partitions and commits, but fetches nothing."""
 
 import random
 import struct
@@ -32,7 +32,7 @@ _NOT_NOW = frozenset(
         KafkaError._NO_OFFSET,  # noqa: SLF001 - public, though named so
     }
 )
-"""What a commit is answered while the group is rebalanced: no error, it is tried again."""
+"""Answers to a commit while the group rebalances. They are no errors: the commit is tried again."""
 
 _MEMBERSHIP_MAGIC = b"CGMDv2:"
 _GENERATION = struct.Struct("=i")
@@ -58,23 +58,23 @@ def member_config(settings: Settings) -> dict[str, Any]:
     return client_config(
         settings,
         "consumer",
-        # a drain holds up polling, and that must not cost the membership
+        # a drain holds up polling, and must not cost the membership
         defaults={"max.poll.interval.ms": max(300_000, round(settings.drain_deadline * 2_000))},
         ours=ours,
     )
 
 
 class Owner(Protocol):
-    """Who is told about the partitions. Called from `poll` and `close` only."""
+    """Learns about the partitions. Called only from `poll` and `close`."""
 
     def on_assign(self, partitions: list[int]) -> None:
         """These are ours now."""
 
     def on_revoke(self, partitions: list[int]) -> None:
-        """These are given back when this returns. Offsets may still be committed."""
+        """These are given back when this returns. Offsets can still be committed."""
 
     def on_lost(self, partitions: list[int]) -> None:
-        """These are somebody else's already; nothing of them may be committed."""
+        """Another host owns these already; nothing of them may be committed."""
 
 
 class GroupMember:
@@ -83,7 +83,7 @@ class GroupMember:
     def __init__(self, settings: Settings, owner: Owner, offsets: OffsetStore) -> None:
         self._topic = settings.topic
         self._start_from = settings.start_from
-        self._hopeless = _hopeless_errors(settings)
+        self._permanent = _permanent_errors(settings)
         self._owner = owner
         self._offsets = offsets
         self._committing = False
@@ -100,17 +100,18 @@ class GroupMember:
         )
 
     def poll(self, timeout: float = 0) -> None:
-        """Take part in the group: calls the owner. Raises WorkerError where membership is over."""
+        """Take part in the group; this calls the owner. Raises WorkerError if the membership is over."""
         message = self._consumer.poll(timeout)
         error = message.error() if message is not None else None
         if error is not None:
-            self._raise_if_hopeless("can't be in the Kafka group", error)
+            self._raise_if_permanent("can't be in the Kafka group", error)
             log.warning("Kafka group member", error=error.str())
 
     def membership(self) -> bytes | None:
-        """This member as transactions name it, or None while it is not in the group.
+        """Return this member as transactions name it, or None while it is not in the group.
 
-        Without a generation a broker may take a transaction's offsets from anybody, so that must never be handed on.
+        Never pass on a membership without a generation: with it, a broker may accept a transaction's offsets from
+        anybody.
         """
         metadata: bytes = self._consumer.consumer_group_metadata()
         if not metadata.startswith(_MEMBERSHIP_MAGIC):
@@ -119,7 +120,7 @@ class GroupMember:
         return metadata if generation >= 0 else None
 
     def start_offsets(self, partitions: Iterable[int]) -> dict[int, tuple[Position | None, int]]:
-        """Partition → (what is committed or None, where to begin where there is none).
+        """Return partition → (what is committed or None, where to begin if nothing is).
 
         Asks the broker and waits for it, for some seconds. A partition is left out if the broker does not answer for
         it, if it has a transaction that is not decided yet, or if there was no time to ask.
@@ -146,7 +147,7 @@ class GroupMember:
         return self._committing
 
     def _committed(self, asked: list[TopicPartition]) -> list[TopicPartition]:
-        """What is committed of these. An undecided one holds up the answer for all, so then each is asked for."""
+        """Return what is committed. An undecided partition holds up the answer for all; then ask for each alone."""
         try:
             return self._consumer.committed(asked, timeout=_REQUEST_TIMEOUT)
         except KafkaException as problem:
@@ -174,9 +175,9 @@ class GroupMember:
             self._note(problem.args[0])
 
     def commit_now(self, timeout: float) -> None:
-        """Send the pending offsets and wait for the answer; for the moment before partitions are given back.
+        """Send the pending offsets and wait up to `timeout` seconds for the answer.
 
-        For an answer that does not come within `timeout` seconds nobody waits any more.
+        This is for the moment before partitions are given back.
         """
         pending = self._offsets.pending()
         if not pending:
@@ -191,10 +192,10 @@ class GroupMember:
             self._note(problem.args[0])
 
     def close(self, timeout: float, waiting: Callable[[], None] = lambda: None) -> None:
-        """Leave the group: calls the owner's `on_revoke` for what is left.
+        """Leave the group; this calls the owner's `on_revoke` for the partitions that are left.
 
-        Takes no longer than `timeout` seconds; `waiting` is called again and again meanwhile. Where the broker does not
-        answer, the group finds out by itself that this member is gone. Called again, it goes on waiting.
+        It takes up to `timeout` seconds, and calls `waiting` again and again meanwhile. If the broker does not answer,
+        the group notices by itself that this member is gone. Called again, it goes on waiting.
         """
         if self._leaving is None:
             self._leaving = _aside(self._consumer.close)
@@ -221,14 +222,14 @@ class GroupMember:
                 self._note(at.error)
 
     def _note(self, error: KafkaError) -> None:
-        """A commit failed: its offsets stay pending. Raises WorkerError where trying again is no use."""
-        self._raise_if_hopeless("offsets can't be committed", error)
+        """Note that a commit failed: its offsets stay pending. Raises WorkerError if trying again is no use."""
+        self._raise_if_permanent("offsets can't be committed", error)
         report = log.debug if error.code() in _NOT_NOW else log.warning
         report("commit refused, its offsets are kept and tried again", error=error.str())
 
-    def _raise_if_hopeless(self, what: str, error: KafkaError) -> None:
-        if is_fatal(error) or error.code() in self._hopeless:
-            hint = self._hopeless.get(error.code(), "")
+    def _raise_if_permanent(self, what: str, error: KafkaError) -> None:
+        if is_fatal(error) or error.code() in self._permanent:
+            hint = self._permanent.get(error.code(), "")
             raise WorkerError(f"{what}: {error.str()}{f' ({hint})' if hint else ''}")
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -243,8 +244,8 @@ class GroupMember:
         self._owner.on_lost([at.partition for at in partitions])
 
 
-def _hopeless_errors(settings: Settings) -> dict[int, str]:
-    """Errors of a member that another try does not mend → what to do about them."""
+def _permanent_errors(settings: Settings) -> dict[int, str]:
+    """Return the errors of a member that no other try fixes → what to do about them."""
     name = settings.group_instance_id
     twice = f"group_instance_id {name} must be no other host's; one that died keeps it until its session times out"
     return {
@@ -256,17 +257,17 @@ def _hopeless_errors(settings: Settings) -> dict[int, str]:
 
 
 def _aside(call: Callable[[], Answer]) -> "Future[Answer]":
-    """Make a call on a thread of its own, which is left behind where the call never ends.
+    """Make a call on a thread of its own, which is left behind if the call never ends.
 
-    librdkafka's synchronous commit and close know no time-out: with a broker that is there and silent they were seen to
-    take minutes (librdkafka issue 3740).
+    librdkafka's synchronous commit and close have no time-out. With a broker that is up but silent they took minutes
+    (librdkafka issue 3740).
     """
     answer: Future[Answer] = Future()
 
     def run() -> None:
         try:
             answer.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - raised again where the answer is taken
+        except BaseException as error:  # noqa: BLE001 - raised again by the reader of the answer
             answer.set_exception(error)
 
     threading.Thread(target=run, name="Kafka group", daemon=True).start()

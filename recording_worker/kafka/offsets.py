@@ -1,4 +1,4 @@
-"""OffsetStore: the newest offset of each partition we own, and what of it is committed."""
+"""OffsetStore: the newest offset of each partition we own, and which offset is committed."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -40,38 +40,38 @@ class OffsetStore:
     def begin(self, partition: int, committed: Position | None, start: int) -> None:
         """Own a partition.
 
-        `committed` is what the broker has, or None; `start` is where to begin where it has none. Then `start`
-        is pending: were it resolved again after a crash, `latest` would mean another place. A partition that is
-        owned already keeps an offset that is ahead of the broker's (its commit is under way).
+        `committed` is what the broker has, or None; `start` is where to begin if it has none. In that case `start` is
+        pending: if it were resolved again after a crash, `latest` would mean another offset. A partition that is owned
+        already keeps an offset that is ahead of the broker's, because its commit is under way.
         """
         self._committed[partition] = committed
         found = committed or Position(start)
         self._newest[partition] = max(self._newest.get(partition, found), found, key=_offset)
 
     def advance(self, partition: int, position: Position) -> None:
-        """A worker delivered everything before this; it is to be committed."""
+        """Note that a worker delivered everything before this position, which must be committed."""
         self._newest[partition] = max(self._newest[partition], position, key=_offset)
 
     def forget(self, partitions: Iterable[int]) -> None:
-        """Somebody else owns these now."""
+        """Forget partitions that another host owns now."""
         for partition in partitions:
             self._newest.pop(partition, None)
             self._committed.pop(partition, None)
 
     def newest(self, partition: int) -> Position:
-        """Where an owned partition goes on from."""
+        """Return where an owned partition goes on from."""
         return self._newest[partition]
 
     def is_committed(self, partition: int) -> bool:
-        """Whether the broker has the newest of an owned partition."""
+        """Return whether the broker has the newest offset of an owned partition."""
         return self._newest[partition].offset == self.committed_offset(partition)
 
     def pending(self) -> dict[int, Position]:
-        """Partition → what to commit."""
+        """Return partition → what to commit."""
         return {number: at for number, at in self._newest.items() if not self.is_committed(number)}
 
     def committed(self, positions: Mapping[int, Position]) -> None:
-        """The broker has these. Partitions that are not owned any more are ignored."""
+        """Note that the broker has these. Partitions that are not owned any more are ignored."""
         for partition, position in positions.items():
             if partition in self._committed:
                 before = self._committed[partition]
@@ -79,7 +79,7 @@ class OffsetStore:
                 self.advance(partition, position)
 
     def committed_offset(self, partition: int) -> int | None:
-        """What the broker has, as far as known."""
+        """Return what the broker has, as far as known."""
         position = self._committed.get(partition)
         return None if position is None else position.offset
 

@@ -41,7 +41,7 @@ class Assign:
 
     placements: tuple[Placement, ...]
     isolated: tuple[int, ...] = ()
-    """Those of them to read message by message, with a Decoding before each (see `supervisor.crashes`)."""
+    """The ones to read message by message, with a Decoding before each (see `supervisor.crashes`)."""
     poison: dict[tuple[int, int], str] = field(default_factory=dict)
     """(partition, offset) of messages that must not be decoded → how a worker ended at them."""
 

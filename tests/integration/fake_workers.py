@@ -112,3 +112,29 @@ def delivers_and_dies(_settings: Settings, _host: str, _number: int, connection:
 def dies_early(_settings: Settings, _host: str, _number: int, _connection: Connection, _supervisor: int) -> None:
     """Never gets as far as being ready."""
     os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def closes_its_pipe(_settings: Settings, _host: str, _number: int, connection: Connection, _supervisor: int) -> None:
+    """Ready, then goes on without its pipe."""
+    channel: WorkerChannel = Channel(connection)
+    channel.send(Ready())
+    channel.close()
+    threading.Event().wait()
+
+
+def only_the_first_is_ready(
+    _settings: Settings, _host: str, number: int, connection: Connection, _supervisor: int
+) -> None:
+    channel: WorkerChannel = Channel(connection)
+    if number == 0:
+        channel.send(Ready())
+    threading.Event().wait()
+
+
+def tells(_settings: Settings, _host: str, _number: int, connection: Connection, _supervisor: int) -> None:
+    """Ready; flushes once, and says what is stale."""
+    channel: WorkerChannel = Channel(connection)
+    channel.send(Ready())
+    channel.send(Flushed((), committed=True, sessions=3, events=9, bytes_written=1234))
+    channel.send(Progress({}, flushing=False, stale="teams are old"))
+    threading.Event().wait()

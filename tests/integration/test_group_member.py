@@ -4,14 +4,18 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from confluent_kafka import KafkaError
 
 from recording_worker.errors import WorkerError
+from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.group_member import GroupMember
 from recording_worker.kafka.offsets import OffsetStore, Position
 from recording_worker.settings.model import GroupProtocol, Settings
 from tests.integration.service import wait_for
 from tests.servers.fixtures import NewTopic
 from tests.servers.kafka import KafkaServer
+
+OFFSET_COMMIT, OFFSET_FETCH = 8, 9
 
 both_protocols = pytest.mark.parametrize("protocol", GroupProtocol)
 
@@ -62,6 +66,65 @@ def join(kafka: KafkaServer, new_topic: NewTopic, group: str) -> Iterator[Join]:
     yield joined
     for member in members:
         member.close(10)
+
+
+@pytest.fixture
+def embedded_member() -> Iterator[tuple[EmbeddedBroker, Member]]:
+    """A member of a group on the embedded broker, which refuses what the test wants, with a first offset to commit."""
+    with EmbeddedBroker() as broker:
+        broker.create_topic("recordings", 2)
+        settings = Settings(bootstrap_servers=broker.bootstrap_servers, topic="recordings", group_id="recorders")
+        member = Member(settings)
+        member.wait_until_it_owns(2)
+        member.store.begin(0, None, 0)
+        yield broker, member
+        member.close(10)
+
+
+def commit(member: Member, waits: bool) -> None:
+    """Commit in one of the two ways, until the broker has answered."""
+    if waits:
+        member.commit_now(10)
+        return
+
+    def answered() -> bool:
+        member.poll(0.05)
+        return not member.is_committing
+
+    member.commit_soon()
+    wait_for(answered, "the answer to the commit")
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["commit_now", "commit_soon"])
+def test_a_commit_that_may_never_be_made_ends_the_membership(
+    embedded_member: tuple[EmbeddedBroker, Member], waits: bool
+) -> None:
+    broker, member = embedded_member
+    broker.push_request_errors(OFFSET_COMMIT, [KafkaError.GROUP_AUTHORIZATION_FAILED])
+    with pytest.raises(WorkerError, match=r"offsets can't be committed.*the user needs Read on the group recorders"):
+        commit(member, waits)
+    assert member.store.pending() == {0: Position(0)}
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["commit_now", "commit_soon"])
+def test_a_commit_that_is_refused_stays_pending_and_is_sent_again(
+    embedded_member: tuple[EmbeddedBroker, Member], waits: bool
+) -> None:
+    broker, member = embedded_member
+    broker.push_request_errors(OFFSET_COMMIT, [KafkaError.OFFSET_METADATA_TOO_LARGE])
+    commit(member, waits)
+    assert member.store.pending() == {0: Position(0)}, "refused"
+    commit(member, waits)
+    assert member.store.pending() == {}
+
+
+def test_offsets_that_a_broker_refuses_to_tell_are_asked_for_again(
+    embedded_member: tuple[EmbeddedBroker, Member],
+) -> None:
+    broker, member = embedded_member
+    broker.push_request_errors(OFFSET_FETCH, [KafkaError.GROUP_AUTHORIZATION_FAILED] * 3)
+    assert member.start_offsets([0, 1]) == {}
+    assert member.start_offsets([0, 1]) == {0: (None, 0), 1: (None, 0)}
 
 
 @both_protocols

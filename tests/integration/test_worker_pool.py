@@ -9,7 +9,7 @@ import pytest
 from recording_worker.clock import Clock, SystemClock
 from recording_worker.errors import BootError
 from recording_worker.kafka.offsets import Position
-from recording_worker.processes.control import Stop
+from recording_worker.processes.control import Revoke, Stop
 from recording_worker.processes.supervisor.memory import PartitionMemory
 from recording_worker.processes.supervisor.pool import WorkerMain, WorkerPool
 from recording_worker.processes.supervisor.slot import WorkerExit, WorkerState
@@ -204,3 +204,68 @@ def test_a_flush_that_hangs_is_no_progress_though_the_loop_turns(pool_of: PoolOf
     pool.spawn_missing()
     until(pool, lambda: pool.ready == {0, 1})
     assert {end.reason for end in ends_of(pool, 2)} == {"stuck"}
+
+
+def test_hearing_waits_while_there_is_nothing_to_hear(pool_of: PoolOf) -> None:
+    """Were it not so, the supervisor's loop would be busy all the time."""
+    pool = pool_of(fake_workers.hangs)
+    pool.spawn_missing()
+    until(pool, lambda: pool.ready == {0, 1})
+    began = time.monotonic()
+    pool.hear(0.5)
+    assert time.monotonic() - began >= 0.45
+
+
+def test_hearing_waits_while_a_worker_without_a_pipe_goes_on(pool_of: PoolOf) -> None:
+    pool = pool_of(fake_workers.closes_its_pipe, workers=1)
+    pool.spawn_missing()
+    until(pool, lambda: pool.slots[0].state is WorkerState.ENDING)
+    began = time.monotonic()
+    pool.hear(0.5)
+    assert time.monotonic() - began >= 0.45
+    assert pool.ready == set(), "it takes no orders"
+
+
+def test_hearing_ends_with_the_first_message_and_with_an_end(pool_of: PoolOf) -> None:
+    pool = pool_of(fake_workers.obedient, workers=1)
+    pool.spawn_missing()
+    pool.hear(60)
+    assert pool.ready == {0}
+    pool.send(0, Stop())
+    deadline = time.monotonic() + 30
+    while not pool.reap():
+        pool.hear(60)
+    assert time.monotonic() < deadline
+
+
+def test_a_worker_that_does_not_read_its_orders_is_killed(pool_of: PoolOf) -> None:
+    pool = pool_of(fake_workers.hangs, workers=1)
+    pool.spawn_missing()
+    until(pool, lambda: pool.ready == {0})
+    order = Revoke(tuple(range(1000)))
+    for _ in range(10_000):
+        pool.send(0, order)
+        if is_stuck(pool):
+            break
+    [end] = ends_of(pool, 1)
+    assert (end.reason, end.code) == ("stuck", -9)
+    pool.send(0, order)  # to nobody
+
+
+def test_workers_that_are_still_starting_can_be_killed_alone(pool_of: PoolOf) -> None:
+    pool = pool_of(fake_workers.only_the_first_is_ready)
+    pool.spawn_missing()
+    until(pool, lambda: pool.ready == {0})
+    pool.kill_unready()
+    [end] = ends_of(pool, 1)
+    assert (end.worker, end.code, end.booted) == (1, -9, False)
+    assert pool.alive == {0}
+
+
+def test_a_slot_shows_the_last_flush_and_what_is_stale(pool_of: PoolOf) -> None:
+    pool = pool_of(fake_workers.tells, FakeClock(), workers=1)
+    pool.spawn_missing()
+    [slot] = pool.slots
+    until(pool, lambda: bool(slot.stale))
+    assert slot.stale == "teams are old"
+    assert slot.last_flush == "11:06:40 UTC: 3 sessions, 1,234 bytes"

@@ -11,7 +11,7 @@ def assign_partitions(
 
     `current` says who has which partition now; entries of partitions or workers that are not
     given count as nobody's. No worker gets two partitions more than another; within that, as few as can
-    be change hands, and those that do go to whoever has least.
+    be change hands, and those that do go to the worker that has least.
     """
     if not workers:
         return {}

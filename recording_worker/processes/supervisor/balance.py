@@ -1,4 +1,4 @@
-"""Balancer: evens out what the assignment by number leaves uneven, for partitions are not equally busy."""
+"""Balancer: evens out the load of the workers, because partitions are not equally busy."""
 
 from collections.abc import Collection, Mapping
 
@@ -6,27 +6,27 @@ from recording_worker.clock import Clock
 from recording_worker.processes.supervisor.assignment import Move, relieving_move
 
 _IDLE_LAG = 1_000
-"""Messages: a worker that has no more than this to read keeps up."""
+"""Messages: a worker with no more than this left to read keeps up."""
 _LEAST_RELIEF = 10_000
-"""Messages a move must take off a worker; fewer are read sooner than a partition is handed over."""
+"""Messages a move must take off a worker; fewer are read sooner than a partition changes hands."""
 _LASTING_SECONDS = 10.0
-"""How long it must have been so: a worker that was just started, or just given a partition, lags for a moment."""
+"""How long the lag must last: a worker that just started, or just got a partition, lags for a moment."""
 _COOL_DOWN_SECONDS = 60.0
-"""What a move has to show its effect, before another is made."""
+"""Time between two moves, so that the first can show its effect."""
 
 
 class Balancer:
-    """Says when a partition is to go from a worker that lags to one that is idle."""
+    """Says when a partition should go from a worker that lags to one that is idle."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._wanted: tuple[int, int] | None = None
-        """Whose relief by whom was last thought useful."""
+        """The giver and the taker of the move that was last thought useful."""
         self._since = 0.0
         self._not_before = 0.0
 
     def next_move(self, lags: Mapping[int, Mapping[int, int]], pinned: Collection[int]) -> Move | None:
-        """The move to make now, or None. To be asked often.
+        """Return the move to make now, or None. Call it often.
 
         `lags`: worker that takes partitions → partition it reads → messages it has yet to read. `pinned` ones stay.
         """

@@ -19,7 +19,7 @@ from recording_worker.processes.supervisor.status import PartitionStatus, Status
 log = structlog.get_logger()
 
 _HANGING_SECONDS = 60.0
-"""A supervisor whose loop did not turn for this long is not healthy. Longer than any request it waits for."""
+"""A supervisor whose loop did not turn for this long is not healthy. It is longer than any request the loop makes."""
 
 _TEXT = "text/plain; charset=utf-8"
 _HTML = "text/html; charset=utf-8"
@@ -37,7 +37,7 @@ class PartitionCollector(Collector):
         )
         stopped = GaugeMetricFamily(
             metrics.PARTITIONS_STOPPED,
-            "Partitions read no more: messages would be left out, or too many go to the DLQ.",
+            "Partitions that are not read any more: messages would be left out, or too many go to the DLQ.",
         )
         isolated = GaugeMetricFamily(
             metrics.PARTITIONS_CAREFUL,
@@ -91,7 +91,7 @@ class OpsApp:
 
 
 class OpsServer:
-    """Serves an OpsApp. Raises BootError where the address can't be had."""
+    """Serves an OpsApp. Raises BootError if the address can't be used."""
 
     def __init__(self, app: OpsApp, host: str, port: int) -> None:
         try:
@@ -104,7 +104,7 @@ class OpsServer:
         self.address: tuple[str, int] = (
             listening[0] if listening else (self._server.effective_host, int(self._server.effective_port))
         )
-        """Where it listens; of several addresses the first."""
+        """Where it listens; the first one, if it has several addresses."""
         log.info("ops server", url=f"http://{self.address[0]}:{self.address[1]}/")
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""PartitionTable: the partitions this host owns, and in which worker's hands each is. No processes, no Kafka."""
+"""PartitionTable: the partitions this host owns, and which worker holds each. No processes, no Kafka."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -12,31 +12,31 @@ from recording_worker.processes.supervisor.assignment import assign_partitions
 
 @dataclass(slots=True)
 class OwnedPartition:
-    """A partition of ours, from its assignment by the group until it is revoked or lost."""
+    """A partition of this host, from its assignment by the group until it is revoked or lost."""
 
     number: int
     home: int
-    """The worker it belongs with, also while that worker is being started again."""
+    """The worker it belongs to, even while that worker is started again."""
     holder: int | None = None
     """The worker that reads it, or still holds messages of it."""
     epoch: int = 0
-    """Number of the hand-over to the holder."""
+    """Counts up each time that a partition is given to a worker; see Placement."""
     releasing: bool = False
-    """The holder was told to give it back."""
+    """Whether the holder was ordered to give it back."""
     stopped: str = ""
-    """Why the holder reads it no more."""
+    """Why the holder does not read it any more; empty while it does."""
     halted: bool = False
-    """Whether that is for too many of its messages being for the DLQ."""
+    """Whether it stopped because too many of its messages go to the DLQ."""
     state: PartitionState | None = None
-    """What the holder said last."""
+    """What the holder reported last."""
 
     def put_down(self) -> None:
-        """Nobody holds it."""
+        """Note that nobody holds it."""
         self.holder, self.releasing, self.stopped, self.halted = None, False, "", False
 
 
 class PartitionTable:
-    """The owned partitions, and the rules of handing them over. Workers are numbered; the numbers don't change."""
+    """The owned partitions, and the rules for giving them to workers. The numbers of the workers don't change."""
 
     def __init__(self, workers: Collection[int]) -> None:
         self._workers = workers
@@ -50,19 +50,19 @@ class PartitionTable:
         return len(self._owned)
 
     def add(self, numbers: Iterable[int]) -> None:
-        """The group gave us these."""
+        """Add partitions that the group gave us."""
         self._change_homes({*self._owned, *numbers})
 
     def remove(self, numbers: Iterable[int]) -> None:
-        """These are not ours any more, whoever holds them."""
+        """Remove partitions that are not ours any more, even if a worker still holds them."""
         self._change_homes(self._owned.keys() - set(numbers))
 
     def to_place(self, ready: Collection[int]) -> list[int]:
-        """Partitions that nobody holds and whose home is ready to take them."""
+        """Return partitions that nobody holds and whose home is ready to take them."""
         return [at.number for at in self if at.holder is None and at.home in ready]
 
     def place(self, positions: Mapping[int, Position]) -> dict[int, tuple[Placement, ...]]:
-        """Give partitions to their homes, to be read from there; returns whom to tell what."""
+        """Give partitions to their homes, to be read from these positions. Return worker → placements."""
         placed: defaultdict[int, tuple[Placement, ...]] = defaultdict(tuple)
         for number, at in positions.items():
             self._epochs += 1
@@ -72,14 +72,17 @@ class PartitionTable:
         return placed
 
     def rehome(self, number: int, worker: int) -> None:
-        """The partition belongs with this worker from now on."""
+        """Make this worker the home of a partition."""
         self._owned[number].home = worker
 
     def held_by(self, worker: int) -> list[OwnedPartition]:
         return [at for at in self if at.holder == worker]
 
     def lags(self, workers: Iterable[int]) -> dict[int, dict[int, int]]:
-        """Worker → partition it holds → messages it has yet to read; without workers of which not all is known."""
+        """Return worker → partition it holds → messages it has yet to read.
+
+        A worker is left out until it has reported on all its partitions.
+        """
         lags = {}
         for worker in workers:
             held = self.held_by(worker)
@@ -89,11 +92,11 @@ class PartitionTable:
         return lags
 
     def to_move(self) -> list[int]:
-        """Partitions that are held elsewhere than at home, and were not asked for yet."""
+        """Return partitions that another worker than their home holds, and that were not asked for yet."""
         return [at.number for at in self if at.holder not in (None, at.home) and not at.releasing]
 
     def ask_for(self, numbers: Iterable[int]) -> dict[int, tuple[int, ...]]:
-        """Note that these are to be given back; returns whom to tell: worker → partitions."""
+        """Note that these must be given back. Return worker → partitions to ask it for; each is asked for once."""
         asked: defaultdict[int, tuple[int, ...]] = defaultdict(tuple)
         for partition in self._some(numbers):
             if partition.holder is not None and not partition.releasing:
@@ -102,7 +105,7 @@ class PartitionTable:
         return asked
 
     def holders(self, numbers: Iterable[int]) -> dict[int, tuple[int, ...]]:
-        """Worker → which of these it holds."""
+        """Return worker → which of these partitions it holds."""
         held: defaultdict[int, tuple[int, ...]] = defaultdict(tuple)
         for partition in self._some(numbers):
             if partition.holder is not None:
@@ -110,7 +113,7 @@ class PartitionTable:
         return held
 
     def is_current(self, worker: int, placement: Placement) -> bool:
-        """Whether what the worker says is about the hand-over that counts, and not about an earlier one."""
+        """Return whether a worker speaks about the current epoch of a partition, and not about an earlier one."""
         partition = self._owned.get(placement.partition)
         return partition is not None and partition.holder == worker and partition.epoch == placement.epoch
 
@@ -130,7 +133,7 @@ class PartitionTable:
                 partition.state = states[partition.number]
 
     def worker_gone(self, worker: int) -> None:
-        """Whatever this worker held, it holds no more."""
+        """Note that this worker holds nothing any more."""
         for partition in self:
             if partition.holder == worker:
                 partition.put_down()

@@ -55,7 +55,7 @@ class Assignment:
             self._changed.notify_all()
 
     def look(self, partitions: Iterable[int]) -> tuple[bytes, dict[int, Assigned]]:
-        """Return the membership, and those of these partitions that are held, as of one moment."""
+        """Return the membership, and which of these partitions are held, as of one moment."""
         with self._changed:
             return self._membership, {number: self._held[number] for number in partitions if number in self._held}
 

@@ -104,7 +104,7 @@ class _Outgoing(NamedTuple):
 def _outgoing(flushed: FlushedBatch, held: Mapping[int, Assigned], group: str) -> _Outgoing:
     """Return the records and offsets of the partitions that are held.
 
-    Their accounts are a header of a metadata record, or wait with the offsets if there is none.
+    Their accounts are a header of a metadata record, or wait with the offsets if there is no such record.
     """
     parts = {number: flushed.partitions[number] for number in held}
     accounts = {number: held[number].account.followed_by(part.account) for number, part in parts.items()}
