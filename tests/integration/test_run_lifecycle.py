@@ -28,7 +28,9 @@ def test_a_worker_killed_in_the_middle_loses_nothing(
     assert service.stop() == 0
     assert recorded(service.storage).keys() == set(range(traffic.sent))
     metadata = read_topic(broker.bootstrap_servers, "clickhouse_session_replay_events")
-    assert sum(block["event_count"] for block in metadata) == recorded(service.storage).total()
+    # a worker that is killed between a file and its metadata leaves blocks that no metadata leads to
+    led_to = sum(block["event_count"] for block in metadata)
+    assert traffic.sent <= led_to <= recorded(service.storage).total()
 
 
 def test_stopping_flushes_and_commits_what_was_read_and_the_next_run_goes_on_there(
