@@ -41,6 +41,7 @@ class Source(IntEnum):
     INPUT = 5
     TOUCH_MOVE = 6
     MEDIA = 7
+    CANVAS = 9
     DRAG = 12
 
 
@@ -55,7 +56,7 @@ class Interaction(IntEnum):
     TOUCH_END = 9
 
 
-ACTIVE_SOURCES = frozenset(Source) - {Source.MUTATION}
+ACTIVE_SOURCES = frozenset(Source) - {Source.MUTATION, Source.CANVAS}
 """Incremental events of these sources show that the user did something."""
 MOUSE_SOURCES = frozenset({Source.MOUSE_MOVE, Source.MOUSE_INTERACTION, Source.TOUCH_MOVE})
 CLICKS = frozenset({Interaction.CLICK, Interaction.CONTEXT_MENU, Interaction.DOUBLE_CLICK, Interaction.TOUCH_END})

@@ -3,6 +3,7 @@
 import json
 import re
 import tarfile
+from importlib import resources
 from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
@@ -10,6 +11,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 
 from recording_worker.errors import BootError, WorkerError
+from recording_worker.formats.rrweb import EventType, Source
 from recording_worker.playing import player
 from recording_worker.playing.page import in_html, served_page, whole_page
 from recording_worker.playing.player import Player
@@ -45,6 +47,14 @@ def test_the_whole_page_holds_the_recording_escaped(recording: Recording) -> Non
 def test_text_put_into_the_page_is_not_searched_for_places(recording: Recording) -> None:
     recording.session_id = "{{script}} {{nowhere}}"
     assert json.loads(data_in(whole_page(PLAYER, recording).html, "recording"))["session"] == "{{script}} {{nowhere}}"
+
+
+def test_the_stage_has_the_numbers_of_rrweb() -> None:
+    script = resources.files("recording_worker.playing").joinpath("assets", "stage.js").read_text("utf-8")
+    for numbers, names in ((EventType, "META"), (Source, "MUTATION")):
+        [line] = re.findall(rf"const (.*\b{names} = .*);", script)
+        assert len(assigned := dict(re.findall(r"(\w+) = (\d+)", line))) > 2
+        assert {name: int(number) for name, number in assigned.items()} == {name: numbers[name] for name in assigned}
 
 
 def test_lines_in_html() -> None:

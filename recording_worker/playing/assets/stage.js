@@ -2,8 +2,9 @@
 // Runs in the stage: a frame with an origin of its own and no network. Here rrweb's player rebuilds the recorded page in
 // an inner frame that may run no scripts. The page sends orders over one port, and the stage answers over the same port.
 (() => {
-  const META = 4, SNAPSHOT = 2, INCREMENTAL = 3, MUTATION = 0, MEDIA = 7, CANVAS = 9;
-  const MOVES = new Set([1, 6, 12]);
+  const FULL_SNAPSHOT = 2, INCREMENTAL = 3, META = 4;
+  const MUTATION = 0, MOUSE_MOVE = 1, TOUCH_MOVE = 6, MEDIA = 7, CANVAS = 9, DRAG = 12;
+  const MOVES = new Set([MOUSE_MOVE, TOUCH_MOVE, DRAG]);
   const DOCUMENT = 0, ELEMENT = 2;
   const TAG = /^[a-z][\w:.-]*$/i;
   const DEFAULT_SIZE = { width: 1280, height: 800, href: "" };
@@ -77,7 +78,7 @@
         const given = Number(data[side]);
         data[side] = given >= 1 ? Math.min(Math.round(given), MAX_SIDE) : DEFAULT_SIZE[side];
       }
-    } else if (event.type === SNAPSHOT) {
+    } else if (event.type === FULL_SNAPSHOT) {
       disarmTree(data.node);
       if (data.node.type !== DOCUMENT || !data.node.childNodes.some(({ type }) => type === ELEMENT)) return null;
       if (!isObject(data.initialOffset)) data.initialOffset = { top: 0, left: 0 };
