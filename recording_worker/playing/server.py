@@ -12,11 +12,10 @@ from waitress.server import create_server
 from recording_worker.errors import BootError
 from recording_worker.playing.page import Page
 from recording_worker.playing.session import Recording
+from recording_worker.wsgi import HTML, Answer, find_answer
 
 HOST = "127.0.0.1"
 
-_TEXT = "text/plain; charset=utf-8"
-_HTML = "text/html; charset=utf-8"
 _JSON = "application/json"
 _LINES = "application/x-ndjson"
 
@@ -31,7 +30,6 @@ class PlayApp:
     def __init__(self, page: Page, recording: Recording, secret: str) -> None:
         self.hosts: frozenset[str] = frozenset()
         """The allowed values of the Host header."""
-        self._prefix = f"/{secret}/"
         self._headers = [
             ("Content-Security-Policy", f"{page.policy}; frame-ancestors 'none'"),
             ("Cross-Origin-Resource-Policy", "same-origin"),
@@ -40,30 +38,25 @@ class PlayApp:
             ("Referrer-Policy", "no-referrer"),
             ("Cache-Control", "no-store"),
         ]
-        self._pages: dict[str, tuple[str, Callable[[], bytes]]] = {
-            "": (_HTML, page.html.encode),
-            "recording.json": (_JSON, recording.as_json().encode),
+        prefix = f"/{secret}/"
+        self._pages: dict[str, Callable[[], Answer]] = {
+            prefix: lambda: Answer(page.html.encode(), HTML),
+            f"{prefix}recording.json": lambda: Answer(recording.as_json().encode(), _JSON),
         }
         for number, window in enumerate(recording.windows):
-            self._pages[f"windows/{number}.jsonl"] = (_LINES, partial(b"\n".join, window.lines))
+            self._pages[f"{prefix}windows/{number}.jsonl"] = partial(_lines, window.lines)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        code, kind, body = self._answer(environ)
-        headers = [("Content-Type", kind), ("Content-Length", str(len(body))), *self._headers]
-        start_response(code, headers)
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+        return self._answer(environ).send(environ, start_response, self._headers)
 
-    def _answer(self, environ: WSGIEnvironment) -> tuple[str, str, bytes]:
+    def _answer(self, environ: WSGIEnvironment) -> Answer:
         if environ.get("HTTP_HOST") not in self.hosts:
-            return "421 Misdirected Request", _TEXT, b"not a host of this server\n"
-        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            return "405 Method Not Allowed", _TEXT, b"only GET\n"
-        path = environ.get("PATH_INFO", "")
-        found = self._pages.get(path.removeprefix(self._prefix)) if path.startswith(self._prefix) else None
-        if found is None:
-            return "404 Not Found", _TEXT, b"not found\n"
-        kind, body = found
-        return "200 OK", kind, body()
+            return Answer(b"not a host of this server\n", status="421 Misdirected Request")
+        return find_answer(self._pages, environ)
+
+
+def _lines(lines: list[bytes]) -> Answer:
+    return Answer(b"\n".join(lines), _LINES)
 
 
 class PlayServer:

@@ -29,8 +29,8 @@ class Pages:
         self.clock = FakeClock()
         self.app = OpsApp(lambda: self.status, self.clock, Metrics().served())
 
-    def get(self, path: str) -> tuple[str, str]:
-        environ: dict[str, Any] = {}
+    def get(self, path: str, method: str = "GET") -> tuple[str, str]:
+        environ: dict[str, Any] = {"REQUEST_METHOD": method}
         setup_testing_defaults(environ)
         environ["PATH_INFO"] = path
         codes: list[str] = []
@@ -86,6 +86,11 @@ def test_the_page_shows_everything_and_escapes_it(pages: Pages) -> None:
 
 def test_other_pages_are_not_found(pages: Pages) -> None:
     assert pages.get("/metricsx")[0] == "404 Not Found"
+
+
+def test_pages_are_only_read(pages: Pages) -> None:
+    assert pages.get("/readyz", "HEAD") == ("200 OK", "")
+    assert pages.get("/readyz", "POST") == ("405 Method Not Allowed", "only GET\n")
 
 
 def test_port_0_takes_any(pages: Pages) -> None:

@@ -15,14 +15,12 @@ from recording_worker import metrics
 from recording_worker.clock import Clock
 from recording_worker.errors import BootError
 from recording_worker.processes.supervisor.status import PartitionStatus, Status, WorkerStatus
+from recording_worker.wsgi import HTML, Answer, find_answer
 
 log = structlog.get_logger()
 
 _HANGING_SECONDS = 60.0
 """A supervisor whose loop did not turn for this long is not healthy. It is longer than any request the loop makes."""
-
-_TEXT = "text/plain; charset=utf-8"
-_HTML = "text/html; charset=utf-8"
 
 
 class PartitionCollector(Collector):
@@ -66,28 +64,27 @@ class OpsApp:
         self._pages = {"/": self._page, "/metrics": self._metrics, "/healthz": self._health, "/readyz": self._ready}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        page = self._pages.get(environ.get("PATH_INFO", "/"))
-        code, kind, body = page() if page else ("404 Not Found", _TEXT, b"not found\n")
-        start_response(code, [("Content-Type", kind), ("Content-Length", str(len(body)))])
-        return [body]
+        return find_answer(self._pages, environ).send(environ, start_response)
 
-    def _metrics(self) -> tuple[str, str, bytes]:
-        return "200 OK", CONTENT_TYPE_LATEST, generate_latest(self._registry)
+    def _metrics(self) -> Answer:
+        return Answer(generate_latest(self._registry), CONTENT_TYPE_LATEST)
 
-    def _health(self) -> tuple[str, str, bytes]:
+    def _health(self) -> Answer:
         silent = self._clock.monotonic() - self._status().at
         if silent > _HANGING_SECONDS:
-            return "503 Service Unavailable", _TEXT, f"the supervisor's loop hangs since {silent:.0f} s\n".encode()
-        return "200 OK", _TEXT, b"ok\n"
+            return _unavailable(f"the supervisor's loop hangs since {silent:.0f} s")
+        return Answer(b"ok\n")
 
-    def _ready(self) -> tuple[str, str, bytes]:
+    def _ready(self) -> Answer:
         reason = self._status().not_ready
-        if reason:
-            return "503 Service Unavailable", _TEXT, f"{reason}\n".encode()
-        return "200 OK", _TEXT, b"ready\n"
+        return _unavailable(reason) if reason else Answer(b"ready\n")
 
-    def _page(self) -> tuple[str, str, bytes]:
-        return "200 OK", _HTML, render_page(self._status()).encode()
+    def _page(self) -> Answer:
+        return Answer(render_page(self._status()).encode(), HTML)
+
+
+def _unavailable(reason: str) -> Answer:
+    return Answer(f"{reason}\n".encode(), status="503 Service Unavailable")
 
 
 class OpsServer:
