@@ -45,6 +45,13 @@ def test_partitions_that_got_no_further_between_two_deaths_are_isolated(crashes:
     assert crashes.poison(0) == {}
 
 
+def test_a_single_death_is_remembered_until_the_partition_got_further(crashes: CrashLog) -> None:
+    crashes.died(crash({0: 5, 1: 7}))
+    assert crashes.take_recovered({0, 1}) == []
+    crashes.died(crash({0: 5, 1: 7}))
+    assert isolated(crashes) == {0, 1}
+
+
 def test_progress_in_between_makes_a_death_the_first_again(crashes: CrashLog) -> None:
     for offset in (5, 6, 7):
         crashes.died(crash({0: offset}))
