@@ -49,15 +49,27 @@ def test_keys_of_the_envelope_written_with_escapes(decode: Decode, key: str) -> 
     assert (outcome.distinct_id, outcome.events) == ("user-1", [EVENT])
 
 
+@pytest.mark.parametrize("style", [1, 2])
 @pytest.mark.parametrize("key", ["$window_id", "$snapshot_source", "$lib"])
-def test_escaped_key_of_a_property_that_is_no_string(decode: Decode, key: str) -> None:
-    data = _escape_key(data_text(properties={key: "1"}), key, 2)
+def test_escaped_key_of_a_property_that_is_no_string(decode: Decode, key: str, style: int) -> None:
+    data = _escape_key(data_text(properties={key: "1"}), key, style)
     [outcome] = decode([Input(envelope_text(data).encode())]).rows
     assert outcome.end == dlq(Reason.RECEIVED_NON_SNAPSHOT_MESSAGE)
 
 
 @pytest.mark.parametrize(
-    "key", ["timestam", "timestamp ", "Timestamp", r"timestamp\u0000", r"timestam\\u0070", "timestamps"]
+    "key",
+    [
+        "timestam",
+        "timestamp ",
+        "Timestamp",
+        r"timestamp\u0000",
+        r"timestam\\u0070",
+        "timestamps",
+        "\u0174imestamp",
+        r"\u0174imestamp",
+        r"\u0174\u0069mestamp",
+    ],
 )
 def test_keys_almost_alike_are_others(decode: Decode, key: str) -> None:
     batch = decode([Input(plain_value([EVENT, EVENT.replace("timestamp", key)]))])

@@ -154,6 +154,16 @@ def test_decoding_stops_once_the_lines_pass_the_limit(max_decoded_bytes: int) ->
     assert calls > 1
 
 
+def test_lines_of_exactly_the_limit_do_not_stop_decoding() -> None:
+    rows = [Input(plain_value([event_text(str(number))])) for number in range(4)]
+    size = call_native(_native.Decoder(), rows).decoded.line_bytes(0)
+    decided = [
+        call_native(_native.Decoder(max_decoded_bytes=limit), rows).decoded.rows
+        for limit in (0, size - 1, size, 2 * size - 1, 2 * size)
+    ]
+    assert decided == [1, 1, 2, 2, 3]
+
+
 @pytest.mark.parametrize("short", range(7))
 def test_columns_of_different_lengths_are_refused(short: int) -> None:
     lengths = [2] * 7

@@ -80,6 +80,29 @@ def test_several_members_or_frames_truncated_at_every_byte() -> None:
         assert native.rows[-1].end == OK
 
 
+def test_gzip_of_exactly_the_cap_truncated_near_its_end() -> None:
+    """Out of room and out of input at once: the value is damaged, and its text is not too large."""
+    for size in (500, 70_000):
+        value = gzip_value(plain_value().ljust(size))
+        rows = [Input(value[:end]) for end in range(len(value) - 12, len(value) + 1)]
+        ends = [row.end for row in decode_native(rows, max_decompressed_bytes=size).rows]
+        assert ends == [(Disposition.DLQ, Reason.INVALID_COMPRESSED_DATA)] * 12 + [OK]
+
+
+def test_zstd_damage_is_not_taken_for_too_large() -> None:
+    """Some damage makes a frame seem to need more room than the cap. The streaming decoder can tell it apart."""
+    value = zstd_value(plain_value().ljust(3_000))
+    header = 7
+    rows = [
+        Input(value[:at] + bytes([value[at] ^ 1 << bit]) + value[at + 1 :], "zstd")
+        for at in range(header, len(value))
+        for bit in range(8)
+    ]
+    reasons = {row.reason for row in decode_native(rows, max_decompressed_bytes=20_000).rows}
+    assert Reason.INVALID_COMPRESSED_DATA in reasons
+    assert Reason.PAYLOAD_TOO_LARGE not in reasons
+
+
 # bombs
 
 

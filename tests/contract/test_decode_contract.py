@@ -50,6 +50,14 @@ def test_row_07_outer_text_not_json(decode: Decode, name: str) -> None:
     assert [row.end for row in batch.rows] == [dlq(Reason.INVALID_JSON)] * len(texts)
 
 
+@pytest.mark.parametrize("control", ["\x00", "\x1f", "\n"])
+def test_row_07_control_character_anywhere_in_a_long_string_of_the_envelope(decode: Decode, control: str) -> None:
+    strings = [f'"{"x" * before}{control}{"x" * (150 - before)}"' for before in range(0, 150, 7)]
+    texts = [envelope_text(data_text(), {key: string}) for string in strings for key in ("ip", "distinct_id")]
+    batch = decode([Input(text.encode()) for text in texts])
+    assert {row.end for row in batch.rows} == {dlq(Reason.INVALID_JSON)}
+
+
 @pytest.mark.parametrize("way", ENCODED)
 def test_row_07_nothing_or_white_space(decode: Decode, way: str) -> None:
     rows = [ENCODED[way](plain) for plain in (b" ", b"\n\n", b"\xef\xbb\xbf", b"\0", b"\0" * 64)]
@@ -307,6 +315,8 @@ def test_row_13_no_item_but_white_space(decode: Decode) -> None:
         ([7 * DAY_MS - 1], OK),
         ([-7 * DAY_MS], drop(Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)),
         ([7 * DAY_MS], drop(Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)),
+        ([-7 * DAY_MS, 0], drop(Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)),
+        ([0, 7 * DAY_MS], drop(Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)),
         ([-8 * DAY_MS, 0], drop(Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)),
         ([0, 8 * DAY_MS], drop(Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)),
         ([8 * DAY_MS, 0], drop(Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)),

@@ -209,6 +209,15 @@ def test_row_05_gzip_members_count_together(decode: Decode) -> None:
         assert outcome.end == end
 
 
+@pytest.mark.parametrize("size", [5_000, 9_000, 50_000])
+def test_row_05_nothing_after_the_cap_is_looked_at(decode: Decode, size: int) -> None:
+    """Whether a member or frame that is too large just passes the cap or goes far beyond it."""
+    large = plain_value().ljust(size)
+    damaged = [gzip_value(large) + gzip_value(b" ")[:-1], zstd_value(large) + zstd_value(b" ")[:-1]]
+    batch = decode([Input(value) for value in damaged], max_decompressed_bytes=4_999)
+    assert [row.end for row in batch.rows] == [dlq(Reason.PAYLOAD_TOO_LARGE)] * 2
+
+
 def test_row_05_zstd_frames_count_together(decode: Decode) -> None:
     cap = 5_000
     for padding, end in ((b" " * 3_000, OK), (b" " * 5_000, dlq(Reason.PAYLOAD_TOO_LARGE))):

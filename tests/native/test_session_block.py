@@ -129,7 +129,7 @@ def test_rows_of_a_batch_end_where_decoding_stopped() -> None:
 def test_offsets_in_any_order() -> None:
     batch = decoded(*large(3, 1))
     block = _native.SessionBlock()
-    for row, offset in enumerate((7, 5, 9)):
+    for row, offset in enumerate((7, 9, 5)):
         block.record(batch, row, offset)
     assert (block.summary().first_offset, block.summary().last_offset) == (5, 9)
-    assert block.messages() == [(7, 1), (5, 1), (9, 1)]
+    assert block.messages() == [(7, 1), (9, 1), (5, 1)]

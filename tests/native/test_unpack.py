@@ -350,6 +350,18 @@ def test_bombs_stay_as_they_came(said: int) -> None:
     assert (events, failures) == (0, 20)
 
 
+def test_a_message_of_many_bombs_is_given_up() -> None:
+    """64 MiB beyond the cap may be unpacked in vain. Then nothing more is tried, so that no message costs minutes."""
+    cap = 4 << 20
+    bomb = pairs_text(TYPE, TIMESTAMP, CV, ("data", packed(" " * cap + "1")))
+    good = pairs_text(TYPE, TIMESTAMP, CV, ("data", packed("[]")))
+    for bombs, unpacked in ((5, 1), (40, 0)):
+        value = plain_value([bomb] * bombs + [good])
+        assert len(value) < cap
+        found = decode(value, cap=cap)
+        assert (found.events, found.failures) == (unpacked, bombs + 1 - unpacked)
+
+
 def test_many_messages_through_one_decoder_do_not_mix() -> None:
     decoder = _native.Decoder(unpack_client_compression=True)
     for number in range(50):
