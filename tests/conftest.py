@@ -35,3 +35,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(_TESTS):
             item.add_marker(item.path.relative_to(_TESTS).parts[0])
+    # they take longest, so they begin first, and other processes run the rest meanwhile
+    items.sort(key=lambda item: item.get_closest_marker("faults") is None)

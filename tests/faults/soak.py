@@ -23,6 +23,8 @@ RATE = 60.0
 WARM_UP_SECONDS = 120.0
 WINDOW_SECONDS = 60.0
 """Memory goes up and down with the batch being filled, so each figure is one of as long a window."""
+MIN_MINUTES = 3 * WINDOW_SECONDS / 60
+"""In less time the windows at the start, in the middle and at the end would overlap."""
 SAMPLE_SECONDS = 2.0
 CHECK_SECONDS = 60.0
 MARGIN_MIB = 24.0
@@ -124,6 +126,10 @@ def main(arguments: Iterable[str]) -> int:
     parser.add_argument("--minutes", type=float, default=20, help="beyond the warm-up (default: %(default)s)")
     parser.add_argument("--publish", action="store_true", help="write the table into docs/operate/reliability.md")
     given = parser.parse_args([*arguments])
+    if given.minutes < MIN_MINUTES:
+        parser.error(
+            f"--minutes must be at least {MIN_MINUTES:g}: what is compared are minutes at the start and the end"
+        )
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     print(f"soak for {given.minutes:g} minutes after {WARM_UP_SECONDS / 60:g} of warm-up; logs in {folder}", flush=True)
     arena = Arena(folder, rate=RATE)
