@@ -20,8 +20,8 @@ from tests.faults.messages import RESTRICTIONS, teams
 from tests.faults.processes import Host
 from tests.faults.proxy import Api, Caught, Proxy, Side
 from tests.faults.table import Outcome
-from tests.integration.service import wait_for
 from tests.servers.kafka import KafkaServer, lasting_client
+from tests.waiting import wait_for
 
 PARTITIONS = 8
 HOSTS = ("alpha", "beta", "gamma")

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,10 @@ import zstandard
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tests import builders
+from tests.waiting import wait_for
 
 TOPIC = "recordings"
 GROUP = "recorders"
-
-
-def wait_for(done: Callable[[], Any], what: str, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
-        time.sleep(0.05)
 
 
 class Service:

@@ -9,7 +9,7 @@ from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 from recording_worker.pipeline.steps.parse_session_recording_message import ParseSessionRecordingMessage
 from recording_worker.pipeline.steps.resolve_team import ResolveTeam
 from tests.builders import FakeClock, batch, session_message
-from tests.integration.service import wait_for
+from tests.waiting import wait_for
 
 CLOCK = FakeClock()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.command import group_members, run, start
-from tests.integration.service import wait_for
+from tests.waiting import wait_for
 
 
 def test_what_goes_in_comes_out(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.group_member import GroupMember
 from recording_worker.kafka.offsets import OffsetStore, Position
 from recording_worker.settings.model import GroupProtocol, Settings
-from tests.integration.service import wait_for
 from tests.servers.fixtures import NewTopic
 from tests.servers.kafka import KafkaServer
+from tests.waiting import wait_for
 
 OFFSET_COMMIT, OFFSET_FETCH = 8, 9
 

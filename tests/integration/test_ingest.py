@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ from tests.builders import NOW_MS
 from tests.decoders import Line, Outcome, decode_reference, parse_lines
 from tests.inputs import event_text, input_of, plain_value
 from tests.integration.command import group_members, run, start
-from tests.integration.service import wait_for
 from tests.reference import snappy
 from tests.sample import SAMPLE, sample_messages
+from tests.waiting import wait_for
 
 TOKENS = sorted({dict(message.headers)["token"].decode() for message in sample_messages()})
 METADATA, LOGS = "clickhouse_session_replay_events", "log_entries"
@@ -330,12 +329,15 @@ def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
 def test_ended_by_a_signal_it_leaves_nothing(tmp_path: Path, workers: str, number: int, code: int) -> None:
     large = tmp_path / "large.zst"
     large.write_bytes(SAMPLE.read_bytes() * 100)
-    process = start("ingest", large, large, "--out", tmp_path / "out", "--any-token", "--workers", workers)
+    how = ("--any-token", "--workers", workers, "--max-batch-bytes", "1MiB")
+    process = start("ingest", large, large, "--out", tmp_path / "out", *how)
     with process:
-        while len(names(tmp_path)) < 2:
+
+        def writes() -> bool:
             assert process.poll() is None
-            time.sleep(0.01)
-        time.sleep(0.5)
+            return any(path.is_file() for path in tmp_path.rglob("*") if path != large)
+
+        wait_for(writes, "a file that is being written")
         os.killpg(process.pid, number)
         _, err = process.communicate(timeout=20)
     assert (process.returncode, err.strip()) == (code, "")
@@ -349,10 +351,9 @@ def test_a_worker_that_is_killed_ends_it(tmp_path: Path) -> None:
     process = start("ingest", large, large, "--out", tmp_path / "out", "--any-token", "--workers", "2")
     with process:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        while len(workers := children.read_text().split()) < 3:  # two workers and Python's resource tracker
-            assert process.poll() is None
-            time.sleep(0.01)
-        os.kill(int(workers[-1]), signal.SIGKILL)
+        # two workers and Python's resource tracker
+        wait_for(lambda: len(children.read_text().split()) == 3, "the workers")
+        os.kill(int(children.read_text().split()[-1]), signal.SIGKILL)
         _, err = process.communicate(timeout=20)
     assert process.returncode == 1
     assert err == "recording-worker: error: an ingest worker died (exit code -9)\n"

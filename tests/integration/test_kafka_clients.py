@@ -28,7 +28,7 @@ from recording_worker.recording.session_batch import FlushReason
 from recording_worker.settings.model import GroupProtocol, Settings, StartFrom
 from tests.integration.conftest import PARTITIONS
 from tests.integration.odd_records import send_with_header
-from tests.integration.service import wait_for
+from tests.waiting import wait_for
 
 SettingsOf = Callable[..., Settings]
 Send = Callable[..., None]

@@ -15,9 +15,9 @@ from recording_worker.kafka.transactions import TransactionalProducer, can_trans
 from recording_worker.messages import OutputRecord
 from recording_worker.metrics import Metrics
 from recording_worker.settings.model import GroupProtocol, Settings
-from tests.integration.service import wait_for
 from tests.servers.fixtures import NewTopic
 from tests.servers.kafka import KafkaServer
+from tests.waiting import wait_for
 
 PARTITIONS = 2
 INIT_PRODUCER_ID = 22

@@ -15,6 +15,7 @@ from confluent_kafka import Message as KafkaMessage
 from recording_worker.kafka.embedded import EmbeddedBroker
 from tests.integration.command import Result, run
 from tests.sample import SAMPLE, sample_messages
+from tests.waiting import wait_for
 
 TOPIC, PARTITIONS = "recordings", 3
 
@@ -121,9 +122,7 @@ def test_a_followed_group_never_falls_behind_what_the_broker_keeps(broker: Embed
     try:
         result = produce(broker, write(tmp_path / "large", *["one key"] * count, size=size), "--follow-group", "slow")
         assert (result.code, result.err) == (0, "")
-        deadline = time.monotonic() + 10
-        while len(received) < count and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_for(lambda: len(received) >= count, "all to arrive")
     finally:
         stop.set()
         thread.join()

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.command import environment
-from tests.integration.service import wait_for
 from tests.servers.ports import free_ports
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 KAFKA_PORT, OPS_PORT = free_ports(2)

@@ -16,8 +16,9 @@ from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
 from tests.builders import FakeClock
 from tests.integration.conftest import StartService
-from tests.integration.service import Traffic, recorded, wait_for
+from tests.integration.service import Traffic, recorded
 from tests.servers.redis import PASSWORD, RedisServer
+from tests.waiting import wait_for
 
 PREFIX = "event_ingestion_restriction_dynamic_config:"
 DROP, DLQ, OVERFLOW = "drop_event_from_ingestion", "redirect_to_dlq", "force_overflow_from_ingestion"

@@ -10,9 +10,10 @@ import pytest
 from tests.integration.command import run
 from tests.integration.committed import committed_numbers
 from tests.integration.dlq_stage import DlqStage
-from tests.integration.service import Service, Traffic, wait_for
+from tests.integration.service import Service, Traffic
 from tests.servers.fixtures import NewTopic
 from tests.servers.kafka import KafkaServer
+from tests.waiting import wait_for
 
 PARTITIONS = 2
 BAD = b"not json"

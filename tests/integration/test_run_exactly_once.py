@@ -19,9 +19,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from tests.faults.proxy import Api, Proxy, Side
 from tests.integration.committed import committed_numbers, committed_records
 from tests.integration.conftest import PARTITIONS
-from tests.integration.service import Service, Traffic, recorded, wait_for
+from tests.integration.service import Service, Traffic, recorded
 from tests.servers.fixtures import NewTopic
 from tests.servers.kafka import KafkaServer
+from tests.waiting import wait_for
 
 CLASSIC: dict[str, Any] = {
     "group_protocol": "classic",

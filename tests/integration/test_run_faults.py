@@ -10,7 +10,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from recording_worker.kafka.embedded import EmbeddedBroker
 from tests.integration.conftest import PARTITIONS, StartService
-from tests.integration.service import GROUP, TOPIC, Traffic, recorded, wait_for
+from tests.integration.service import GROUP, TOPIC, Traffic, recorded
+from tests.waiting import wait_for
 
 PRODUCE, OFFSET_COMMIT, INIT_PRODUCER_ID = 0, 8, 22
 ILLEGAL_GENERATION, REBALANCE_IN_PROGRESS, TOPIC_AUTHORIZATION_FAILED = 22, 27, 29

@@ -13,8 +13,9 @@ from recording_worker.kafka.embedded import EmbeddedBroker
 from tests import hooks
 from tests.integration.committed import committed_numbers, committed_records
 from tests.integration.conftest import OUTPUT_TOPICS, PARTITIONS, StartService
-from tests.integration.service import TOPIC, Service, Traffic, recorded, wait_for
+from tests.integration.service import TOPIC, Service, Traffic, recorded
 from tests.servers.kafka import KafkaServer
+from tests.waiting import wait_for
 
 DLQ = "session_recording_snapshot_item_dlq"
 

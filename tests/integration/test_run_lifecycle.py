@@ -7,7 +7,8 @@ from pathlib import Path
 
 from recording_worker.kafka.embedded import EmbeddedBroker
 from tests.integration.conftest import PARTITIONS, StartService
-from tests.integration.service import Traffic, is_alive, read_topic, recorded, wait_for
+from tests.integration.service import Traffic, is_alive, read_topic, recorded
+from tests.waiting import wait_for
 
 
 def test_a_worker_killed_in_the_middle_loses_nothing(

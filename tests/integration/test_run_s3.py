@@ -7,8 +7,9 @@ import pytest
 
 from recording_worker.kafka.embedded import EmbeddedBroker
 from tests.integration.conftest import StartService
-from tests.integration.service import Service, Traffic, numbers_in, read_topic, wait_for
+from tests.integration.service import Service, Traffic, numbers_in, read_topic
 from tests.servers.s3 import Bucket, MotoServer, use_credentials
+from tests.waiting import wait_for
 
 Start = Callable[[Bucket], Service]
 

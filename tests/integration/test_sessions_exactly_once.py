@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.integration.committed import committed_numbers, committed_records
-from tests.integration.service import Service, wait_for
+from tests.integration.service import Service
 from tests.integration.test_run_exactly_once import Recording, create_topics
 from tests.servers.fixtures import NewTopic
 from tests.servers.kafka import KafkaServer
 from tests.servers.redis import RedisServer
+from tests.waiting import wait_for
 
 SESSIONS = 36
 """A multiple of the partitions, so that each session is in one."""

@@ -18,9 +18,10 @@ from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.pin_retention import PinRetention
 from tests.integration.conftest import StartService
-from tests.integration.service import Traffic, recorded, wait_for
+from tests.integration.service import Traffic, recorded
 from tests.integration.sessions import CLOCK, sessions, wait_until_closed_again
 from tests.servers.redis import PASSWORD, RedisServer
+from tests.waiting import wait_for
 
 
 def pinned(step: PinRetention, rows: MessageBatch) -> list[str | None]:

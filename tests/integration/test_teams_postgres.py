@@ -18,9 +18,10 @@ from recording_worker.lookups.teams.service import Team
 from recording_worker.metrics import Metrics
 from tests.builders import FakeClock
 from tests.integration.conftest import StartService
-from tests.integration.service import Traffic, recorded, wait_for
+from tests.integration.service import Traffic, recorded
 from tests.servers.ports import free_ports
 from tests.servers.postgres import PASSWORD, PostgresServer
+from tests.waiting import wait_for
 
 
 def read(server: PostgresServer) -> PostgresTeams:

@@ -14,7 +14,7 @@ from recording_worker.lookups.refreshed import Reading, Refreshed, Stores
 from recording_worker.lookups.watched_file import WatchedFile
 from recording_worker.metrics import Metrics
 from tests.builders import FakeClock, counted
-from tests.integration.service import wait_for
+from tests.waiting import wait_for
 
 
 class Source:
