@@ -32,9 +32,9 @@ UNREACHABLE = EndpointConnectionError(endpoint_url="http://storage.test")
 UNANSWERED = ReadTimeoutError(endpoint_url="http://storage.test")
 
 
-def refused(code: str, status: int, **headers: str) -> ClientError:
+def refused(code: str, status: int, message: str = "why", **headers: str) -> ClientError:
     answer = {"HTTPStatusCode": status, "HTTPHeaders": headers}
-    return ClientError({"Error": {"Code": code, "Message": "why"}, "ResponseMetadata": answer}, "PutObject")
+    return ClientError({"Error": {"Code": code, "Message": message}, "ResponseMetadata": answer}, "PutObject")
 
 
 def failing(*errors: Exception) -> Callable[..., dict[str, Any]]:
@@ -59,7 +59,9 @@ def failing(*errors: Exception) -> Callable[..., dict[str, Any]]:
         (refused("", 503), True, True),
         (refused("", 429), True, True),
         (refused("InternalError", 500), True, False),
-        (refused("", 502), True, False),
+        *[(refused("", status), True, False) for status in (408, 500, 502, 504)],
+        (refused("", 409), False, False),
+        (refused("", 505), False, False),
         (refused("RequestTimeout", 400), True, False),
         (refused("BadDigest", 400), True, False),
         (refused("ConditionalRequestConflict", 409), True, False),
@@ -100,6 +102,7 @@ def test_errors_are_named_and_described_in_one_line() -> None:
     assert describe(refused("AccessDenied", 403)).endswith("may not do this (AccessDenied: why)")
     assert describe(refused("Odd", 400)) == "the server refuses (Odd: why)"
     assert describe(refused("Odd", 500)) == "the server fails (Odd: why)"
+    assert describe(refused("Odd", 500, "")) == describe(refused("Odd", 500, "Odd")) == "the server fails (Odd)"
     assert describe(UNREACHABLE).startswith("can't reach the server (")
     assert describe(UNANSWERED).startswith("no answer in time (")
     assert "\n" not in describe(CutAnswerError("two\nlines"))

@@ -4,10 +4,12 @@ import base64
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from botocore.stub import Stubber
+from structlog.testing import capture_logs
 from tenacity import wait_fixed
 
 from recording_worker.errors import FlushError
@@ -29,10 +31,11 @@ def checksum(content: bytes) -> str:
 OURS = {"ContentLength": len(BODY), "Metadata": METADATA, "ChecksumCRC32": checksum(BODY)}
 
 
-@pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> S3Client:
-    use_credentials(monkeypatch)
-    return connect(Settings(storage="s3://bucket", s3_region="eu-west-1"), connections=1)
+@pytest.fixture(scope="module")
+def client() -> Iterator[S3Client]:
+    with pytest.MonkeyPatch.context() as patch:
+        use_credentials(patch)
+        yield connect(Settings(storage="s3://bucket", s3_region="eu-west-1"), connections=1)
 
 
 @pytest.fixture
@@ -120,6 +123,66 @@ def test_a_completed_upload_whose_answer_was_lost_is_stored(upload: Upload, serv
         "head_object", {"ContentLength": 2 * len(BODY), "Metadata": METADATA, "ChecksumCRC32": f"{parts}-2"}
     )
     upload.run([BODY, BODY], part_bytes=1)
+
+
+def test_an_upload_of_which_a_part_is_refused_as_unknown_begins_again(upload: Upload, server: Stubber) -> None:
+    server.add_response("create_multipart_upload", {"UploadId": "1"})
+    server.add_response("upload_part", {"ETag": "x"})
+    refuse(server, "upload_part", "NoSuchUpload", 404)
+    refuse(server, "abort_multipart_upload", "NoSuchUpload", 404)
+    begin(server, "2")
+    server.add_response("complete_multipart_upload", {"ETag": "x"})
+    with capture_logs() as logs:
+        upload.run([BODY, BODY], part_bytes=1)
+    assert [line["event"] for line in logs] == ["the S3 server forgot the multipart upload, which begins again"]
+
+
+def test_an_upload_whose_beginning_was_not_answered_is_aborted_and_no_other(upload: Upload, server: Stubber) -> None:
+    refuse(server, "create_multipart_upload", "InternalError", 500)  # and may have been carried out
+    server.add_response("create_multipart_upload", {"UploadId": "2"})
+    begun = datetime(2026, 1, 1, tzinfo=UTC)
+    uploads = [
+        {"Key": key, "UploadId": number, "Initiated": begun}
+        for key, number in (("key", "1"), ("key", "2"), ("key/below", "3"))
+    ]
+    server.add_response("list_multipart_uploads", {"Bucket": "bucket", "Uploads": uploads, "IsTruncated": False})
+    server.add_response("abort_multipart_upload", {}, {"Bucket": "bucket", "Key": "key", "UploadId": "1"})
+    for _ in range(2):
+        server.add_response("upload_part", {"ETag": "x"})
+    server.add_response("complete_multipart_upload", {"ETag": "x"})
+    upload.run([BODY, BODY], part_bytes=1)
+
+
+@pytest.mark.parametrize(
+    ("code", "events"), [("NoSuchUpload", []), ("AccessDenied", ["can't abort a multipart upload"])]
+)
+def test_an_upload_that_fails_is_aborted_and_only_a_failure_of_that_is_logged(
+    upload: Upload, server: Stubber, code: str, events: list[str]
+) -> None:
+    begin(server, "1")
+    refuse(server, "complete_multipart_upload", "AccessDenied", 403)
+    refuse(server, "abort_multipart_upload", code, 403)
+    with capture_logs() as logs, pytest.raises(FlushError, match="access denied"):
+        upload.run([BODY, BODY], part_bytes=1)
+    assert [line["event"] for line in logs] == events
+
+
+def test_a_header_that_is_refused_is_left_out_from_then_on_and_no_other(upload: Upload, server: Stubber) -> None:
+    body = {"Bucket": "bucket", "Key": "key", "Body": BODY, "Metadata": METADATA, "ChecksumCRC32": checksum(BODY)}
+    server.add_client_error(
+        "put_object", "NotImplemented", http_status_code=501, expected_params={**body, "IfNoneMatch": "*"}
+    )
+    for _ in range(2):
+        server.add_response("put_object", {}, body)
+    upload.run([BODY])
+    upload.run([BODY])
+
+
+def test_a_refusal_that_stays_without_the_headers_is_an_error(upload: Upload, server: Stubber) -> None:
+    for _ in range(3):
+        refuse(server, "put_object", "InvalidRequest", 400)
+    with pytest.raises(FlushError, match="the server refuses"):
+        upload.run([BODY])
 
 
 def test_an_upload_that_the_server_forgot_begins_again_and_not_for_ever(upload: Upload, server: Stubber) -> None:
