@@ -153,6 +153,7 @@ def test_lone_surrogate_in_data_is_kept(decode: Decode, surrogate: str) -> None:
         (r"\ud7ff\ue000", "\ud7ff\ue000"),
         (r"\ud800\udc00\udbff\udfff", "\U00010000\U0010ffff"),
         (r"\ud800\udbff", "\ufffd\ufffd"),
+        (r"\udc00\udc00", "\ufffd\ufffd"),
         (r"\ud800\ue000", "\ufffd\ue000"),
         (r"\ud83d\ud83d\ude00", "\ufffd😀"),
         (r"\ude00\ud83d", "\ufffd\ufffd"),

@@ -176,6 +176,17 @@ def test_bombs_of_a_gibibyte() -> None:
     assert [row.end for row in decode_native(rows).rows] == [TOO_LARGE] * 3
 
 
+def test_an_lz4_match_may_begin_at_the_first_byte() -> None:
+    """Also in a block that is only measured, as its text is too large."""
+    literals = plain_value().ljust(300)
+    block = b"\xff" + b"\xff" + bytes([len(literals) - 15 - 255])
+    block += literals + len(literals).to_bytes(2, "little") + b"\x0a" + b"\x50" + b" " * 5
+    size = len(literals) + 15 + 4 + 10 + 5
+    rows = [Input(size.to_bytes(4, "little") + block, "lz4")]
+    assert decode_native(rows, max_decompressed_bytes=size - 1).rows[0].end == TOO_LARGE
+    assert decode_native(rows, max_decompressed_bytes=size).rows[0].reason == Reason.INVALID_JSON
+
+
 def test_the_lz4_bomb_is_right() -> None:
     """The hand-made block is what liblz4 takes for one."""
     value = lz4_of_spaces(100_000)

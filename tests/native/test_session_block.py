@@ -45,6 +45,20 @@ def test_lines_outlive_the_batch_and_the_decoder() -> None:
     assert bytes(memoryview(_native.gather([block]))) == expected
 
 
+def test_a_block_keeps_the_lines_of_all_its_chunks() -> None:
+    """The decoder fills chunks again that nothing refers to. 8 MB of lines are in four of them."""
+    decoder = _native.Decoder()
+    values = large(80)
+    block = _native.SessionBlock()
+    batch = call_native(decoder, [Input(value) for value in values]).decoded
+    expected = b"".join(batch.lines(row) for row in range(len(values)))
+    for row in range(len(values)):
+        block.record(batch, row, row)
+    del batch
+    call_native(decoder, [Input(value) for value in reversed(values)])
+    assert bytes(memoryview(_native.gather([block]))) == expected
+
+
 def test_chunks_that_come_back_are_not_shared() -> None:
     """Lines of a batch that is kept stay as they are while others come and go."""
     decoder = _native.Decoder()

@@ -350,6 +350,16 @@ def test_bombs_stay_as_they_came(said: int) -> None:
     assert (events, failures) == (0, 20)
 
 
+def test_what_a_damaged_gzip_held_does_not_count_against_the_cap() -> None:
+    text = json.dumps("a" * 100_000)
+    member = gzip.compress(text.encode(), mtime=0)
+    bad = pairs_text(TYPE, TIMESTAMP, CV, ("data", string_of(member + member[:-1])))
+    good = pairs_text(TYPE, TIMESTAMP, CV, ("data", string_of(member)))
+    value = plain_value([bad, good])
+    found = decode(value, cap=len(value) + len(text) + 1_000)
+    assert (found.events, found.failures) == (1, 1)
+
+
 def test_a_message_of_many_bombs_is_given_up() -> None:
     """64 MiB beyond the cap may be unpacked in vain. Then nothing more is tried, so that no message costs minutes."""
     cap = 4 << 20
