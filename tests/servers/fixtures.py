@@ -94,9 +94,11 @@ def _redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSer
 
 @pytest.fixture
 def redis_server(_redis_server: RedisServer) -> Iterator[RedisServer]:
-    """Redis with nothing in it. A test may stop it: the next one finds it running."""
+    """Redis with nothing in it. A test may stop or pause it: the next one finds it running."""
     with _redis_server.client() as client:
         client.flushall()
     yield _redis_server
-    if not _redis_server.runs:
+    if _redis_server.runs:
+        _redis_server.resume()
+    else:
         _redis_server.start()

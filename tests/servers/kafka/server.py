@@ -106,7 +106,7 @@ class KafkaServer(ServerProcess):
         return [*self._java("-Xms64m", "-Xmx512m"), "kafka.Kafka", str(self._properties)]
 
     def answers(self) -> bool:
-        """Whether a topic could be created now, and clients are told of a broker.
+        """Whether a topic could be created now, and metadata names the broker.
 
         A broker that was paused for longer than its session is fenced by its controller when it goes on. For a moment
         its metadata names no brokers, and a client that asks then loses its last one. The controller decides on that
