@@ -5,10 +5,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from recording_worker._native import Decoder
 from recording_worker.lookups.restrictions.service import Rule, TokenRules, rules_by_token
+from recording_worker.lookups.teams.any_token import AnyTokenTeams
 from recording_worker.messages import Headers, Message
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.steps.parse_headers import ParseHeaders
+from recording_worker.pipeline.steps.parse_session_recording_message import ParseSessionRecordingMessage
+from recording_worker.pipeline.steps.resolve_team import ResolveTeam
 
 NOW_MS = 1_795_000_000_000
 TOPIC = "recordings"
@@ -86,6 +91,15 @@ def batch(*messages: Message) -> MessageBatch:
 def counted(metrics: Metrics, name: str, **labels: str) -> float | None:
     """The value of one sample, as `/metrics` serves it; None if nothing was counted under these labels."""
     return metrics.registry.get_sample_value(f"recording_worker_{name}", labels)
+
+
+def decoded(*messages: Message) -> MessageBatch:
+    """The messages after the steps that parse them and find their teams. Every token is a team, with 30 days."""
+    rows = batch(*messages)
+    parse = ParseSessionRecordingMessage(Decoder(), FakeClock(), 7.0, Metrics())
+    for step in (ParseHeaders(), parse, ResolveTeam(AnyTokenTeams())):
+        step.run(rows)
+    return rows
 
 
 class FixedRestrictions:

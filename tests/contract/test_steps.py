@@ -1,6 +1,7 @@
 """What every step of the pipeline keeps to, whatever it does."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -287,6 +288,36 @@ def test_the_decoded_size_of_a_poll_is_limited_and_its_rest_comes_first_next_tim
         seen += rows.offsets
     assert seen == list(range(30))
     assert manager.current.offsets == {0: 30}
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        ({"dlq_halt_consecutive": 3}, {"halt_on_dlq"}),
+        ({"dlq_halt_ratio": 0.5}, {"halt_on_dlq"}),
+        ({"lag_shed_after": 3600.0}, {"shed_lag"}),
+        ({"hot_session_bytes_per_minute": 1000}, {"redirect_hot_sessions"}),
+        ({"dlq_halt_consecutive": 3, "lag_shed_after": 3600.0, "offline": True}, set()),
+        ({"redis": REDIS}, {"limit_new_sessions", "pin_retention"}),
+        ({}, set()),
+    ],
+)
+def test_some_steps_run_only_if_they_are_asked_for(settings: dict[str, Any], steps: set[str]) -> None:
+    options = {name: settings.pop(name) for name in ("offline", "redis") if name in settings}
+    metrics = Metrics()
+    build_pipeline(
+        Settings(**settings),
+        teams=TEAMS,
+        restrictions=RESTRICTIONS,
+        manager=new_manager(),
+        flusher=KeepingFlusher(),
+        clock=CLOCK,
+        metrics=metrics,
+        **options,
+    ).run(batch())
+    optional = {"halt_on_dlq", "shed_lag", "redirect_hot_sessions", "limit_new_sessions", "pin_retention"}
+    ran = {name for name in ORDER if counted(metrics, "step_seconds_total", step=name) is not None}
+    assert ran == set(ORDER) - optional | steps
 
 
 def pipeline_of(

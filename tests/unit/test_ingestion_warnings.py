@@ -6,7 +6,7 @@ from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import IngestionWarning
 from recording_worker.pipeline.steps.handle_ingestion_warnings import Debouncer, HandleIngestionWarnings
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders
-from tests.builders import FakeClock, batch, headers, message
+from tests.builders import FakeClock, batch, counted, headers, message
 
 TEAMS = {"token-1": Team(7, console_logs=True, retention="30d")}
 
@@ -38,6 +38,18 @@ def test_without_a_team_there_is_nobody_to_warn() -> None:
     assert warned(HandleIngestionWarnings("warnings", TEAMS, 3600, FakeClock(), Metrics()), token="unknown") == []
 
 
+def test_a_warning_without_a_team_or_one_that_was_sent_does_not_hold_back_the_next() -> None:
+    metrics = Metrics()
+    step = HandleIngestionWarnings("warnings", TEAMS, 3600, FakeClock(), metrics)
+    rows = batch(message(0, headers=headers(token="unknown")), message(1), message(2), message(3, 1), message(4))
+    ParseHeaders().run(rows)
+    rows.halt(1, "why")
+    rows.warnings += [IngestionWarning(row, kind, {}) for row, kind in enumerate("aaaab")]
+    step.run(rows)
+    assert [orjson.loads(record.value or b"")["type"] for _, record in rows.records] == ["a", "b"]
+    assert [counted(metrics, "ingestion_warnings_total", type=kind) for kind in "ab"] == [1, 1]
+
+
 def test_a_warning_passes_once_an_hour_per_team_type_and_key() -> None:
     clock = FakeClock()
     step = HandleIngestionWarnings("warnings", TEAMS, 3600, clock, Metrics())
@@ -53,4 +65,4 @@ def test_a_warning_passes_once_an_hour_per_team_type_and_key() -> None:
 def test_the_debouncer_remembers_a_limited_number_of_keys() -> None:
     debouncer = Debouncer(3600, capacity=2)
     assert [debouncer.passes((1, "type", key), 0) for key in "abcab"] == [True] * 5
-    assert not debouncer.passes((1, "type", "b"), 1)
+    assert [debouncer.passes((1, "type", key), 1) for key in "ab"] == [False] * 2

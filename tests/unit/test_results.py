@@ -13,6 +13,7 @@ def test_a_dlq_record_is_the_unchanged_message_with_its_reason_and_source() -> N
     ((partition, record),) = rows.records
     assert partition == 3
     assert (record.topic, record.key, record.value, record.as_it_came) == ("the-dlq", None, b"\xffbroken", True)
+    assert record.timestamp_ms == 0, "the broker's time"
     assert record.headers[: len(headers())] == headers()
     assert dict(record.headers[len(headers()) :]) == {
         "dlq-reason": b"invalid_json",

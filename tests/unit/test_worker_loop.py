@@ -100,6 +100,18 @@ def test_partitions_are_released_after_the_flush_in_flight(bench: Bench) -> None
     assert not bench.flusher.busy
 
 
+def test_a_session_batch_that_filled_during_a_flush_is_flushed_after_it(bench: Bench) -> None:
+    bench.flusher.takes_waits = 3
+    bench.comes(*(message(offset) for offset in range(5)))
+    bench.turn(assigned(0))
+    bench.comes(message(5))
+    bench.turn()
+    assert bench.flusher.busy
+    assert bench.held == {0: [5]}
+    assert bench.turn(Revoke((0,))) == [Released((Placement(0, 1, 0),))]
+    assert [held for held, _ in bench.flusher.flushed] == [{0: [0, 1, 2, 3, 4]}, {0: [5]}]
+
+
 def test_lost_partitions_are_discarded(bench: Bench) -> None:
     bench.comes(message(0), message(0, partition=1))
     bench.turn(assigned(0, 1))

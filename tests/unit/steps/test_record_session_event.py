@@ -1,38 +1,29 @@
 from structlog.testing import capture_logs
 
-from recording_worker._native import Decoder
-from recording_worker.lookups.teams.any_token import AnyTokenTeams
+from recording_worker.messages import Message
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.obtain_batch import ObtainBatch
-from recording_worker.pipeline.steps.parse_headers import ParseHeaders
-from recording_worker.pipeline.steps.parse_session_recording_message import ParseSessionRecordingMessage
 from recording_worker.pipeline.steps.record_session_event import RecordSessionEvent
-from recording_worker.pipeline.steps.resolve_team import ResolveTeam
 from recording_worker.recording.session_batch import SessionBatchManager
-from tests.builders import FakeClock, batch, counted, event, message, session_message
+from tests.builders import FakeClock, counted, decoded, event, message, session_message
 
 
-def obtained(rows: MessageBatch, max_events: int | None = None) -> MessageBatch:
-    """The rows after the steps before this one."""
-    clock = FakeClock()
-    manager = SessionBatchManager("recordings", clock, 1 << 30, 10.0, max_events)
-    parse = ParseSessionRecordingMessage(Decoder(), clock, 7.0, Metrics())
-    for step in (ParseHeaders(), parse, ResolveTeam(AnyTokenTeams()), ObtainBatch(manager)):
-        step.run(rows)
+def obtained(*messages: Message, max_events: int | None = None) -> MessageBatch:
+    """The messages after the steps before this one."""
+    rows = decoded(*messages)
+    ObtainBatch(SessionBatchManager("recordings", FakeClock(), 1 << 30, 10.0, max_events)).run(rows)
     return rows
 
 
 def test_events_and_what_messages_add_to_their_sessions_are_counted() -> None:
     metrics = Metrics()
     rows = obtained(
-        batch(
-            session_message(0, "a", [event()] * 2),
-            message(1, value=b"not json"),
-            session_message(2, "b", [event()]),
-            session_message(3, "a", [event()]),
-        )
+        session_message(0, "a", [event()] * 2),
+        message(1, value=b"not json"),
+        session_message(2, "b", [event()]),
+        session_message(3, "a", [event()]),
     )
     RecordSessionEvent(metrics).run(rows)
     assert rows.session_batch is not None
@@ -45,7 +36,7 @@ def test_events_and_what_messages_add_to_their_sessions_are_counted() -> None:
 def test_a_session_over_the_event_limit_is_dropped_and_its_recorded_events_are_counted() -> None:
     metrics = Metrics()
     few = session_message(0, "a", [event()] * 2), session_message(1, "b", [event()])
-    rows = obtained(batch(*few, session_message(2, "a", [event()] * 2)), max_events=3)
+    rows = obtained(*few, session_message(2, "a", [event()] * 2), max_events=3)
     RecordSessionEvent(metrics).run(rows)
     assert list(rows.dispositions) == [Disposition.OK, Disposition.OK, Disposition.DROP]
     assert rows.reasons[2] == Reason.SESSION_EVENT_LIMIT
@@ -57,18 +48,18 @@ def test_the_gauge_of_revoked_sessions_is_reset_once_recording_goes_on() -> None
     metrics = Metrics()
     metrics.sessions_revoked.set(7)
     step = RecordSessionEvent(metrics)
-    step.run(obtained(batch()))
+    step.run(obtained())
     assert counted(metrics, "sessions_revoked") == 7
-    step.run(obtained(batch(message(0))))
+    step.run(obtained(message(0)))
     assert counted(metrics, "sessions_revoked") == 0
 
 
 def test_batches_of_the_debug_partition_are_logged() -> None:
     step = RecordSessionEvent(Metrics(), debug_partition=1)
     with capture_logs() as logs:
-        step.run(obtained(batch(message(0))))
+        step.run(obtained(message(0)))
         assert logs == []
-        step.run(obtained(batch(message(0), message(6, 1, value=b"1234"), message(1), message(8, 1, value=None))))
+        step.run(obtained(message(0), message(6, 1, value=b"1234"), message(1), message(8, 1, value=None)))
     why = "the value is not an object with the strings distinct_id and data"
     parse = "parse_session_recording_message"
     assert logs == [

@@ -1,0 +1,129 @@
+"""The limit on new sessions, for each answer that Redis may give. tests/integration has the same with a real one."""
+
+import hashlib
+
+import redis
+from structlog.testing import capture_logs
+
+from recording_worker.metrics import Metrics
+from recording_worker.outcome import Disposition, Reason
+from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.steps.limit_new_sessions import LimitNewSessions, TeamBuckets
+from tests.builders import FakeClock, counted, decoded, session_message
+from tests.unit.steps.scripted_redis import ScriptedRedis
+
+NEW, SEEN = True, None
+"""What Redis answers to SET NX."""
+TEAM = int.from_bytes(hashlib.sha256(b"token-1").digest()[:4], "big") >> 1
+"""The id of the team of the builders' token."""
+REFUSED = redis.ResponseError("OOM")
+
+
+def sessions(*ids: str) -> MessageBatch:
+    return decoded(*(session_message(offset, session_id) for offset, session_id in enumerate(ids)))
+
+
+class Stage:
+    """The step with a bucket of tokens, what Redis will answer, and what was counted."""
+
+    def __init__(self, redis: ScriptedRedis, *, tokens: int, block: bool = True) -> None:
+        self.clock, self.metrics = FakeClock(), Metrics()
+        buckets = TeamBuckets(tokens, 1, self.clock)
+        self._step = LimitNewSessions(redis, buckets, self.clock, self.metrics, block=block)
+
+    def blocked(self, *ids: str) -> list[str]:
+        """Run the step over a message of each session. Return the sessions whose messages were dropped."""
+        rows = sessions(*ids)
+        self._step.run(rows)
+        dropped = [row for row in range(len(rows)) if rows.dispositions[row]]
+        assert {(rows.dispositions[row], rows.reasons[row]) for row in dropped} <= {
+            (Disposition.DROP, Reason.SESSION_BLOCKED)
+        }
+        return [ids[row] for row in dropped]
+
+    def counts(self) -> tuple[float | None, ...]:
+        """New sessions, over the limit, blocked, not limited."""
+        names = "new_sessions", "new_sessions_over_limit", "sessions_blocked", "unlimited_sessions"
+        return tuple(counted(self.metrics, f"{name}_total") for name in names)
+
+
+def test_a_new_session_without_a_token_is_blocked_in_redis_and_then_dropped() -> None:
+    link = ScriptedRedis([NEW, 0, NEW, 0, NEW, 0], [True, True])
+    stage = Stage(link, tokens=1)
+    assert stage.blocked("a", "b", "a", "c") == ["b", "c"]
+    assert stage.counts() == (3, 2, 2, 0)
+    seen, block = "@posthog/replay/session-seen:", "@posthog/replay/session-blocked:"
+    assert link.asked == [
+        [
+            command
+            for session in "abc"
+            for command in (
+                ("SET", f"{seen}{TEAM}:{session}", 1, "NX", "EX", 86_400),
+                ("EXISTS", f"{block}{TEAM}:{session}"),
+            )
+        ],
+        [("SET", f"{block}{TEAM}:{session}", 1, "EX", 86_400) for session in "bc"],
+    ]
+    assert stage.blocked("c", "a") == ["c"], "it is remembered, and Redis is not asked again"
+
+
+def test_a_session_that_could_not_be_blocked_in_redis_passes() -> None:
+    assert Stage(ScriptedRedis([NEW, 0], None), tokens=0).blocked("a") == []
+    stage = Stage(ScriptedRedis([NEW, 0, NEW, 0], [REFUSED, True]), tokens=0)
+    assert stage.blocked("a", "b") == ["b"]
+    assert stage.counts() == (2, 2, 1, 0)
+
+
+def test_a_session_that_is_blocked_in_redis_is_dropped_without_a_token() -> None:
+    stage = Stage(ScriptedRedis([SEEN, 1, NEW, 1, NEW, 0]), tokens=1)
+    assert stage.blocked("a", "b", "c") == ["a", "b"]
+    assert stage.counts() == (1, 0, 0, 0)
+
+
+def test_a_session_that_was_seen_passes_without_a_token() -> None:
+    stage = Stage(ScriptedRedis([SEEN, 0]), tokens=0)
+    assert stage.blocked("a") == []
+    assert stage.counts() == (0, 0, 0, 0)
+
+
+def test_without_an_answer_every_session_passes_and_keeps_passing() -> None:
+    stage = Stage(ScriptedRedis(None, [REFUSED, 0, SEEN, 1]), tokens=0)
+    assert stage.blocked("a", "b") == []
+    assert stage.counts() == (0, 0, 0, 2)
+    assert stage.blocked("a", "c", "d") == ["d"]
+    assert stage.counts() == (0, 0, 0, 3)
+
+
+def test_without_block_sessions_over_the_limit_are_only_counted() -> None:
+    stage = Stage(ScriptedRedis([NEW, 0, SEEN, 1]), tokens=0, block=False)
+    assert stage.blocked("a", "b") == []
+    assert stage.counts() == (1, 1, 0, 0)
+
+
+def test_the_log_names_a_team_over_its_limit_once_a_minute() -> None:
+    new_and_blocked: list[list[object]] = [[NEW, 0], [True]]
+    stage = Stage(ScriptedRedis(*new_and_blocked * 3), tokens=0)
+    with capture_logs() as logs:
+        for session, passed_ms in (("a", 0), ("b", 59_999), ("c", 1)):
+            stage.clock.ms += passed_ms
+            stage.blocked(session)
+    assert [(line["team"], line["blocking"]) for line in logs] == [(TEAM, True)] * 2
+
+
+def test_a_session_id_that_is_too_long_is_not_limited() -> None:
+    stage = Stage(ScriptedRedis([NEW, 0], [True]), tokens=0)
+    assert stage.blocked("x" * 257) == []
+    assert stage.blocked("x" * 256) == ["x" * 256]
+
+
+def test_a_bucket_is_full_at_first_and_refills_to_its_capacity() -> None:
+    clock = FakeClock()
+    buckets = TeamBuckets(2, 0.5, clock)
+    assert [buckets.take(1) for _ in range(3)] == [True, True, False]
+    assert buckets.take(2), "each team has its own"
+    clock.ms += 1_999
+    assert not buckets.take(1)
+    clock.ms += 1
+    assert [buckets.take(1) for _ in range(2)] == [True, False]
+    clock.ms += 3_600_000
+    assert [buckets.take(1) for _ in range(3)] == [True, True, False]

@@ -1,0 +1,59 @@
+"""The pins of sessions, for each answer that Redis may give. tests/integration has the same with a real one."""
+
+import redis
+
+from recording_worker.metrics import Metrics
+from recording_worker.outcome import Disposition, Reason
+from recording_worker.pipeline.steps.pin_retention import PinRetention
+from tests.builders import counted, decoded, session_message
+from tests.unit.steps.scripted_redis import ScriptedRedis
+
+REFUSED = redis.ResponseError("OOM")
+
+
+def pinned(step: PinRetention, *ids: str) -> list[str | None]:
+    """Run the step over a message of each session. Return the periods of the rows, None for those that were dropped."""
+    rows = decoded(*(session_message(offset, session_id) for offset, session_id in enumerate(ids)))
+    step.run(rows)
+    dropped = {row for row in range(len(rows)) if rows.dispositions[row]}
+    assert {(rows.dispositions[row], rows.reasons[row]) for row in dropped} <= {
+        (Disposition.DROP, Reason.TEAM_MISSING_RETENTION_PERIOD)
+    }
+    return [None if row in dropped else rows.retentions[row] for row in range(len(rows))]
+
+
+def test_a_session_gets_the_period_it_is_pinned_to_and_keeps_it() -> None:
+    link, metrics = ScriptedRedis([None, b"1y", True, b"30d"]), Metrics()
+    step = PinRetention(link, metrics)
+    assert pinned(step, "a", "b", "a") == ["1y", "30d", "1y"]
+    key = "@posthog/replay/session-retention-"
+    assert link.asked == [
+        [
+            command
+            for session in "ab"
+            for command in (("SET", key + session, "30d", "NX", "EX", 86_400), ("GET", key + session))
+        ]
+    ]
+    assert pinned(step, "b", "a") == ["30d", "1y"], "Redis is not asked again"
+    assert counted(metrics, "retention_unpinned_sessions_total") == 0
+
+
+def test_without_an_answer_the_teams_period_stays_and_is_asked_for_again() -> None:
+    metrics = Metrics()
+    step = PinRetention(ScriptedRedis(None, [REFUSED, REFUSED, None, b"5y"]), metrics)
+    assert pinned(step, "a", "b") == ["30d", "30d"]
+    assert counted(metrics, "retention_unpinned_sessions_total") == 2
+    assert pinned(step, "a", "b") == ["30d", "5y"]
+    assert counted(metrics, "retention_unpinned_sessions_total") == 3
+
+
+def test_a_session_pinned_to_something_else_is_dropped_until_the_pin_is_right() -> None:
+    step = PinRetention(ScriptedRedis([None, b"\xff7 days"], [None, b"90d"]), Metrics())
+    assert pinned(step, "a", "a") == [None, None]
+    assert pinned(step, "a") == ["90d"]
+
+
+def test_a_session_id_that_is_too_long_keeps_the_teams_period() -> None:
+    step = PinRetention(ScriptedRedis([None, b"1y"]), Metrics())
+    assert pinned(step, "x" * 257) == ["30d"]
+    assert pinned(step, "x" * 256) == ["1y"]
