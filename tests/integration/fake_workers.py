@@ -47,7 +47,7 @@ def cannot_boot(_settings: Settings, _host: str, _number: int, connection: Conne
 
 
 def boots_once(settings: Settings, _host: str, _number: int, connection: Connection, _supervisor: int) -> None:
-    """Ready the first time, and fails; can't boot ever after. The storage folder keeps count."""
+    """Ready the first time, then fails. After that it can't boot. The storage folder keeps the count."""
     channel: WorkerChannel = Channel(connection)
     assert settings.storage_dir is not None
     try:
@@ -60,7 +60,7 @@ def boots_once(settings: Settings, _host: str, _number: int, connection: Connect
 
 
 def lags(_settings: Settings, _host: str, number: int, connection: Connection, _supervisor: int) -> None:
-    """Worker 0 never reads the much it is given, any other has read it all. They give back what they are asked for."""
+    """Worker 0 never reads what it is given; the others have read everything. All release what they are asked for."""
     channel: WorkerChannel = Channel(connection)
     channel.send(Ready())
     held: dict[int, Placement] = {}
@@ -84,7 +84,7 @@ def dies(_settings: Settings, _host: str, number: int, connection: Connection, _
 
 
 def hangs(_settings: Settings, _host: str, _number: int, connection: Connection, _supervisor: int) -> None:
-    """Ready, then silent for ever; ignores what can be ignored."""
+    """Ready, then silent for ever; ignores SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     faulthandler.register(signal.SIGUSR1)
     channel: WorkerChannel = Channel(connection)
@@ -93,7 +93,7 @@ def hangs(_settings: Settings, _host: str, _number: int, connection: Connection,
 
 
 def flush_hangs(_settings: Settings, _host: str, _number: int, connection: Connection, _supervisor: int) -> None:
-    """Its loop turns, and tells so, but its flush never ends."""
+    """Its loop turns and reports, but its flush never ends."""
     faulthandler.register(signal.SIGUSR1)
     channel: WorkerChannel = Channel(connection)
     channel.send(Ready())
@@ -110,7 +110,7 @@ def delivers_and_dies(_settings: Settings, _host: str, _number: int, connection:
 
 
 def dies_early(_settings: Settings, _host: str, _number: int, _connection: Connection, _supervisor: int) -> None:
-    """Never gets as far as being ready."""
+    """Dies before it is ready."""
     os.kill(os.getpid(), signal.SIGSEGV)
 
 

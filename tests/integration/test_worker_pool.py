@@ -118,7 +118,7 @@ def test_dead_workers_are_started_again_after_a_growing_delay(pool_of: PoolOf) -
     assert all(end.restart_delay >= 0.5 for end in ends_of(pool, 2)), "the second time in a row"
 
 
-def test_a_worker_that_got_something_done_is_started_again_with_the_first_delay(pool_of: PoolOf) -> None:
+def test_a_worker_that_delivered_is_started_again_after_the_first_delay(pool_of: PoolOf) -> None:
     clock = FakeClock()
     pool = pool_of(fake_workers.delivers_and_dies, clock, workers=1)
     for _ in range(4):
@@ -150,7 +150,7 @@ def test_a_silent_worker_dumps_its_stacks_and_is_killed(pool_of: PoolOf, capfd: 
     assert "in hangs" in capfd.readouterr().err
 
 
-def test_a_worker_that_somebody_stopped_is_known_as_such(pool_of: PoolOf) -> None:
+def test_a_worker_that_somebody_stopped_is_reported_as_stopped(pool_of: PoolOf) -> None:
     pool = pool_of(fake_workers.hangs, progress_deadline=0.5, workers=1)
     pool.spawn_missing()
     until(pool, lambda: pool.ready == {0})
@@ -162,7 +162,7 @@ def test_a_worker_that_somebody_stopped_is_known_as_such(pool_of: PoolOf) -> Non
     assert str(end) == "SIGKILL, after it was stopped from outside"
 
 
-def test_who_was_ready_once_is_started_again_however_often_it_can_not_boot(pool_of: PoolOf, tmp_path: Path) -> None:
+def test_a_worker_that_was_ready_once_is_started_again_however_often_it_fails(pool_of: PoolOf, tmp_path: Path) -> None:
     clock = FakeClock()
     pool = pool_of(fake_workers.boots_once, clock, workers=1, storage_dir=tmp_path)
     for _ in range(8):
@@ -187,7 +187,7 @@ def test_a_supervisor_that_was_stopped_itself_does_not_take_its_workers_for_stuc
     assert is_stuck(pool), "it had its time"
 
 
-def test_a_supervisor_that_is_slow_itself_finds_its_stuck_workers_all_the_same(pool_of: PoolOf) -> None:
+def test_a_supervisor_that_is_slow_itself_still_finds_its_stuck_workers(pool_of: PoolOf) -> None:
     clock = FakeClock()
     pool = pool_of(fake_workers.hangs, clock, progress_deadline=60.0, workers=1)
     pool.spawn_missing()
@@ -199,7 +199,7 @@ def test_a_supervisor_that_is_slow_itself_finds_its_stuck_workers_all_the_same(p
     assert is_stuck(pool), "it was excused once, and has said nothing since"
 
 
-def test_a_flush_that_hangs_is_no_progress_though_the_loop_turns(pool_of: PoolOf) -> None:
+def test_a_flush_that_hangs_is_no_progress_even_if_the_loop_turns(pool_of: PoolOf) -> None:
     pool = pool_of(fake_workers.flush_hangs, progress_deadline=0.5)
     pool.spawn_missing()
     until(pool, lambda: pool.ready == {0, 1})
@@ -207,7 +207,7 @@ def test_a_flush_that_hangs_is_no_progress_though_the_loop_turns(pool_of: PoolOf
 
 
 def test_hearing_waits_while_there_is_nothing_to_hear(pool_of: PoolOf) -> None:
-    """Were it not so, the supervisor's loop would be busy all the time."""
+    """Otherwise the supervisor's loop would be busy all the time."""
     pool = pool_of(fake_workers.hangs)
     pool.spawn_missing()
     until(pool, lambda: pool.ready == {0, 1})

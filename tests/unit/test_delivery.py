@@ -1,4 +1,4 @@
-"""The deliveries' own rules, with a producer that does as it is told. What Kafka does is tested on a real broker."""
+"""The rules of the deliveries, with a producer that does what the test says. Kafka's part is tested on a broker."""
 
 import json
 import threading

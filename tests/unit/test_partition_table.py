@@ -27,7 +27,7 @@ def test_partitions_wait_until_their_worker_is_ready() -> None:
     assert table.to_place(ready={0, 1}) == [0, 2]
 
 
-def test_every_hand_over_has_a_number_of_its_own() -> None:
+def test_every_placement_has_an_epoch_of_its_own() -> None:
     table = table_of(1, workers=1)
     first = placed(table, 0)[0]
     table.worker_gone(0)
@@ -37,7 +37,7 @@ def test_every_hand_over_has_a_number_of_its_own() -> None:
     assert table.is_current(0, second)
 
 
-def test_what_a_worker_says_of_a_lost_partition_is_stale() -> None:
+def test_what_a_worker_says_about_a_lost_partition_is_stale() -> None:
     table = table_of(1, workers=1)
     before = placed(table, 0)[0]
     table.remove([0])
@@ -45,7 +45,7 @@ def test_what_a_worker_says_of_a_lost_partition_is_stale() -> None:
     table.add([0])
     again = placed(table, 0)[0]
     table.released(0, [before])
-    assert table.holders([0]) == {0: (0,)}, "the release was of the earlier hand-over"
+    assert table.holders([0]) == {0: (0,)}, "the release was of the earlier epoch"
     table.released(0, [again])
     assert table.holders([0]) == {}
 
@@ -80,10 +80,10 @@ def test_revoking_asks_each_holder_once() -> None:
     assert table.ask_for([99]) == {}, "not ours: nobody to ask"
 
 
-def test_lags_are_of_workers_that_have_reported_all_they_hold() -> None:
+def test_lags_are_known_of_workers_that_have_reported_on_all_they_hold() -> None:
     table = table_of(6, workers=3)
     placed(table, 0, 1, 3, 4)
-    assert table.lags([0, 1, 2]) == {2: {}}, "who holds nothing has nothing to read"
+    assert table.lags([0, 1, 2]) == {2: {}}, "a worker that holds nothing has nothing to read"
     table.progress(0, {0: PartitionState(5, 9), 3: PartitionState(7, 7)})
     table.progress(1, {1: PartitionState(2, 9)})
     assert table.lags([0, 1, 2]) == {0: {0: 4, 3: 0}, 2: {}}
@@ -92,7 +92,7 @@ def test_lags_are_of_workers_that_have_reported_all_they_hold() -> None:
     table.progress(1, {4: PartitionState(8, 3)})
     assert table.lags([1, 2]) == {1: {1: 7, 4: 0}, 2: {}}, "a log's end may be known late"
     placed(table, 4)
-    assert table.lags([1]) == {}, "of a new hand-over nothing is known"
+    assert table.lags([1]) == {}, "nothing is known in a new epoch"
 
 
 def test_progress_counts_only_from_the_holder() -> None:
