@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 
 import pytest
 
@@ -149,14 +150,32 @@ def test_deeper_nesting_is_invalid_json(decode: Decode, depth: int) -> None:
     assert [row.end for row in batch.rows] == [dlq(Reason.INVALID_JSON)] * len(rows)
 
 
-def test_the_limit_of_nesting_is_the_same_in_both_texts(decode: Decode) -> None:
-    """4,128 arrays and objects may be open at once: 1 around a member of the envelope, 4 around an event's data."""
-    limit = jsontext.MAX_DEPTH
-    fits = [plain_value(envelope={"x": _nested(limit - 1)}), plain_value([event_text(_nested(limit - 4))])]
-    over = [plain_value(envelope={"x": _nested(limit)}), plain_value([event_text(_nested(limit - 3))])]
-    batch = decode([Input(value) for value in fits + over])
-    ok, invalid = OK, dlq(Reason.INVALID_JSON)
-    assert [row.end for row in batch.rows] == [ok, ok, invalid, invalid]
+PLACES: dict[str, tuple[int, Callable[[str], bytes]]] = {
+    "envelope": (1, lambda deep: plain_value(envelope={"x": deep})),
+    "body": (1, lambda deep: plain_value(body={"x": deep})),
+    "properties": (2, lambda deep: plain_value(properties={"x": deep})),
+    "item": (3, lambda deep: plain_value([deep, EVENT])),
+    "event": (4, lambda deep: plain_value([event_text("1", x=deep)])),
+    "type": (4, lambda deep: plain_value([event_text("1", type=deep)])),
+    "data": (4, lambda deep: plain_value([event_text(deep)])),
+    "href": (5, lambda deep: plain_value([event_text(f'{{"href":{deep}}}')])),
+    "source": (5, lambda deep: plain_value([event_text(f'{{"source":{deep}}}')])),
+    "member of data": (5, lambda deep: plain_value([event_text(f'{{"x":{deep}}}')])),
+    "element of payload": (6, lambda deep: plain_value([event_text(f'{{"payload":[{deep}]}}')])),
+    "member of payload": (6, lambda deep: plain_value([event_text(f'{{"payload":{{"x":{deep}}}}}')])),
+    "console string": (7, lambda deep: plain_value([event_text(f'{{"payload":{{"payload":[{deep}]}}}}')])),
+}
+"""How many arrays and objects are around a value, and a message with that value."""
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_limit_of_nesting_is_the_same_everywhere(decode: Decode, place: str) -> None:
+    """4,128 arrays and objects may be open at once, wherever in the two texts they are."""
+    around, message = PLACES[place]
+    rows = [
+        Input(message("[" * depth + "]" * depth)) for depth in (jsontext.MAX_DEPTH - around + more for more in (0, 1))
+    ]
+    assert [row.end for row in decode(rows).rows] == [OK, dlq(Reason.INVALID_JSON)]
 
 
 def test_nesting_that_never_closes(decode: Decode) -> None:
