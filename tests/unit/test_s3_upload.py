@@ -115,10 +115,13 @@ def begin(server: Stubber, upload_id: str) -> None:
         server.add_response("upload_part", {"ETag": "x"})
 
 
-def test_a_completed_upload_whose_answer_was_lost_is_stored(upload: Upload, server: Stubber) -> None:
+@pytest.mark.parametrize(("code", "status"), [("NoSuchUpload", 404), ("InvalidPart", 400), ("PreconditionFailed", 412)])
+def test_a_completed_upload_whose_answer_was_lost_is_stored(
+    upload: Upload, server: Stubber, code: str, status: int
+) -> None:
     parts = checksum(b"".join(zlib.crc32(part).to_bytes(4, "big") for part in (BODY, BODY)))
     begin(server, "1")
-    refuse(server, "complete_multipart_upload", "NoSuchUpload", 404)
+    refuse(server, "complete_multipart_upload", code, status)
     server.add_response(
         "head_object", {"ContentLength": 2 * len(BODY), "Metadata": METADATA, "ChecksumCRC32": f"{parts}-2"}
     )
@@ -131,10 +134,14 @@ def test_an_upload_of_which_a_part_is_refused_as_unknown_begins_again(upload: Up
     refuse(server, "upload_part", "NoSuchUpload", 404)
     refuse(server, "abort_multipart_upload", "NoSuchUpload", 404)
     begin(server, "2")
+    refuse(server, "complete_multipart_upload", "InternalError", 500)
     server.add_response("complete_multipart_upload", {"ETag": "x"})
     with capture_logs() as logs:
         upload.run([BODY, BODY], part_bytes=1)
-    assert [line["event"] for line in logs] == ["the S3 server forgot the multipart upload, which begins again"]
+    assert [line["event"] for line in logs] == [
+        "the S3 server forgot the multipart upload, which begins again",
+        "S3 request failed, trying again",
+    ]
 
 
 def test_an_upload_whose_beginning_was_not_answered_is_aborted_and_no_other(upload: Upload, server: Stubber) -> None:
