@@ -22,7 +22,6 @@ _NAMES = {
     Disposition.REDIRECT: "redirected",
     Disposition.DLQ: "DLQ",
 }
-_WIDTH = 100
 
 
 @click.command(
@@ -79,14 +78,15 @@ def demo(seconds: float, workers: int, out: Path) -> None:
 
 
 def _print_outcomes(result: "DemoResult") -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from recording_worker.cli.tables import table_console
 
     def add(name: str, reason: str, produced: int, came_out: int) -> None:
         verdict = "✓" if produced == came_out else "MISMATCH"
         table.add_row(name, reason, f"{produced:,}", f"{came_out:,}", verdict)
 
-    table = Table(title="What became of each message", title_justify="left")
+    table = Table(title="Where each message ended", title_justify="left")
     for heading in ("", "reason"):
         table.add_column(heading)
     for heading in ("produced", "came out"):
@@ -98,10 +98,7 @@ def _print_outcomes(result: "DemoResult") -> None:
     table.add_section()
     add("all messages", "", result.produced.total(), result.came_out.total())
     add("their events", "", result.produced_events, result.recorded.events)
-    console = Console()
-    if not console.is_terminal:
-        console.width = _WIDTH
-    console.print(table)
+    table_console().print(table)
 
 
 def _print_figures(result: "DemoResult") -> None:

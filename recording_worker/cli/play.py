@@ -12,6 +12,7 @@ from recording_worker.errors import ConfigError
     epilog="""\b
 Examples:
   recording-worker play out/blocks --session ID
+  recording-worker play s3://recordings/blocks --session ID
   recording-worker play out/blocks --session ID --html session.html"""
 )
 @click.option("--session", "session_id", required=True, metavar="ID", help="The session to play.")
@@ -20,7 +21,7 @@ Examples:
     "--port",
     type=click.IntRange(0, 65535),
     default=0,
-    show_default="any that is free",
+    show_default="any free port",
     metavar="N",
     help="Port of the page, on 127.0.0.1.",
 )

@@ -11,7 +11,6 @@ import orjson
 
 from recording_worker.cli.dlq.selecting import DLQ_SETTINGS, selecting
 from recording_worker.cli.options import settings_from, settings_options
-from recording_worker.formats.timestamps import utc_text
 from recording_worker.operations.dlq.dead_letter import Selection
 from recording_worker.operations.dlq.listing import KINDS, Entry, Listing
 from recording_worker.text import counted, printable
@@ -79,11 +78,9 @@ def list_letters(
 
 
 def _print(listing: Listing, by: str, notes: list[str]) -> None:
-    from rich.console import Console
+    from recording_worker.cli.tables import table_console
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 1000  # as wide as the table, since there is no screen to fit
+    console = table_console()
     if entries := listing.entries:
         console.print(_count_table(by, listing.counts))
         console.print(_letter_table(entries))
@@ -97,11 +94,11 @@ def _print(listing: Listing, by: str, notes: list[str]) -> None:
 
 
 def _count_table(by: str, counts: Mapping[str, int]) -> "Table":
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    from recording_worker.cli.tables import plain_table
+
+    table = plain_table()
     table.add_column(by, overflow="fold")
     table.add_column("messages", justify="right")
     for name, count in counts.items():
@@ -110,11 +107,11 @@ def _count_table(by: str, counts: Mapping[str, int]) -> "Table":
 
 
 def _letter_table(entries: list[Entry]) -> "Table":
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    from recording_worker.cli.tables import plain_table, time_text
+
+    table = plain_table()
     for name in ("place", "sent there (UTC)", "state"):
         table.add_column(name, no_wrap=True)
     for name in ("reason", "token", "session", "from"):
@@ -125,7 +122,7 @@ def _letter_table(entries: list[Entry]) -> "Table":
         words = (letter.reason, letter.token, letter.session_id, "" if letter.source is None else str(letter.source))
         table.add_row(
             str(letter.place),
-            utc_text(letter.timestamp_ms).partition(".")[0],
+            time_text(letter.timestamp_ms),
             str(entry.state),
             *(Text(printable(word) or "-") for word in words),
             "-" if entry.size is None else f"{entry.size:,}",
