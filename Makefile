@@ -119,7 +119,7 @@ mutants: setup
 	@$(BIN)/python -m tests.mutants.run --limit $(LIMIT) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 lint: setup
-	@echo "lint: ruff, mypy, clang-format, the stub of the native core, the floors of the house, dependencies, spelling"
+	@echo "lint: ruff, mypy, clang-format, the stub of the native core, the floors of the house, dependencies, spelling, words"
 	@sh -n tools/system-packages
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
@@ -129,6 +129,7 @@ lint: setup
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/deptry .
 	@$(BIN)/codespell
+	@$(BIN)/python tools/banned_words.py
 
 words:
 	@$(PYTHON) tools/banned_words.py $(ARGS)

@@ -223,7 +223,7 @@ def test_teams_and_restrictions_decide(tmp_path: Path) -> None:
 
 
 def test_warnings_carry_the_time_of_their_message(tmp_path: Path) -> None:
-    """Not the time of the run. The time between warnings of a kind is that of the messages too."""
+    """Not the time of the run. The time between warnings of a kind is the messages' time too."""
     hour = 3_600_000
     times = [NOW_MS - 1000 * hour, NOW_MS - 1000 * hour + 1, NOW_MS - 998 * hour]
     lines = [

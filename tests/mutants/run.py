@@ -264,7 +264,7 @@ def main() -> int:
 
     _preload(sorted(set(chain.from_iterable(tests.values()))))
     if failing := [path for path, listed in tests.items() if not _passes(listed)]:
-        print("tests fail without any change; they are those of:", *failing, sep="\n  ")
+        print("tests fail without any change, in:", *failing, sep="\n  ")
         return 2
     mutants = [m for path in tests for m in Module(path, Path(path).read_bytes()).mutants()]
     if not options.only and (gone := equivalent - {m.key for m in mutants}):

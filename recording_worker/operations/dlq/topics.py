@@ -28,7 +28,7 @@ class DlqTopics:
         self.notes: list[str] = []
 
     def dead_letters(self, selection: Selection) -> Generator[DeadLetter]:
-        """Yield the letters asked for, of those that are there now; those of one partition in order."""
+        """Yield the wanted letters that exist now. The letters of one partition come in order."""
         snapshot = TopicSnapshot.take(self._settings, self._admin, self._settings.dlq_topic)
         topic, partitions = snapshot.topic, snapshot.partitions
         if not partitions:
