@@ -1,4 +1,4 @@
-"""How a message can end, and what becomes of a single one."""
+"""The ways a message can end, and helpers for a single message."""
 
 from recording_worker.outcome import Disposition, Reason
 from tests.decoders import Decode, Outcome
@@ -18,18 +18,18 @@ def drop(reason: Reason) -> End:
 
 
 def decode_one(decode: Decode, row: Input | bytes, now_ms: int | None = None) -> Outcome:
-    """What becomes of one message."""
+    """Decode one message."""
     [outcome] = decode([row if isinstance(row, Input) else Input(row)], now_ms).rows
     return outcome
 
 
 def accepted(decode: Decode, row: Input | bytes) -> Outcome:
-    """A message that must be ok."""
+    """Decode one message, which must be ok."""
     outcome = decode_one(decode, row)
     assert outcome.end == OK
     return outcome
 
 
 def untouched(decode: Decode, *events: str) -> None:
-    """The events come out byte for byte."""
+    """Check that the events come out byte for byte."""
     assert accepted(decode, plain_value(events)).events == list(events)

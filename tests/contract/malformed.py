@@ -1,4 +1,4 @@
-"""Texts that are no JSON value, wherever in a text they stand."""
+"""Texts that are not a JSON value at any place of a text."""
 
 MALFORMED: dict[str, str] = {
     "word": "nul",

@@ -1,4 +1,4 @@
-"""A process that decodes and tells what memory that took: `python -m tests.contract.memory_probe WHAT FILE`.
+"""A process that decodes, and prints how much memory that took: `python -m tests.contract.memory_probe WHAT FILE`.
 
 Prints one JSON object; sizes in MiB.
 """
@@ -15,13 +15,13 @@ MIB = 1 << 20
 
 
 def resident() -> float:
-    """What the process holds now."""
+    """Return the memory that the process holds now."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * resource.getpagesize() / MIB
 
 
 def peak() -> float:
-    """The most it ever held. Not from getrusage: that counts what the parent held when it forked."""
+    """Return the most memory that the process ever held. getrusage would count the parent's at its fork."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines())
     return int(status["VmHWM"].split()[0]) / 1024
 

@@ -26,7 +26,7 @@ SPACE = " \t\r\n \n\n\t"
 
 
 def _spaced(text: str, space: str) -> str:
-    """The text with white space around each token."""
+    """Return the text with white space around each token."""
     tokens = re.findall(r'"(?:[^"\\]|\\.)*"|[\[\]{}:,]|[^\[\]{}:,"]+', text)
     return space + space.join(tokens) + space
 
@@ -93,7 +93,7 @@ def test_byte_order_marks_in_strings_are_kept(decode: Decode) -> None:
 
 
 def _nested(depth: int, around: str = "1") -> str:
-    """`around` inside `depth` arrays and objects, turn about, an object outermost."""
+    """Return `around` inside `depth` objects and arrays in turn. The outermost is an object."""
     opening = "".join('{"a":' if level % 2 == 0 else "[" for level in range(depth))
     closing = "".join("}" if level % 2 == 0 else "]" for level in reversed(range(depth)))
     return opening + around + closing
@@ -165,7 +165,7 @@ PLACES: dict[str, tuple[int, Callable[[str], bytes]]] = {
     "member of payload": (6, lambda deep: plain_value([event_text(f'{{"payload":{{"x":{deep}}}}}')])),
     "console string": (7, lambda deep: plain_value([event_text(f'{{"payload":{{"payload":[{deep}]}}}}')])),
 }
-"""How many arrays and objects are around a value, and a message with that value."""
+"""The number of arrays and objects around a value, and a message with that value."""
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -166,7 +166,7 @@ def test_lone_surrogate_in_data_is_kept(decode: Decode, surrogate: str) -> None:
     ],
 )
 def test_lone_surrogate_directly_in_the_envelope_is_replaced(decode: Decode, escapes: str, text: str | None) -> None:
-    """What the envelope's string holds once unescaped, with U+FFFD for what is no character."""
+    """The envelope's string after unescaping has U+FFFD for a lone surrogate."""
     value = plain_value([event_text('"HERE"')]).replace(b"HERE", escapes.encode())
     [outcome] = decode([Input(value)]).rows
     if text is None:  # then the text of data is no JSON: a raw line break, or a backslash before U+FFFD

@@ -1,4 +1,4 @@
-"""What a decode call promises about a batch: rows for themselves, buffers kept, decoding stopped in time."""
+"""What a decode call promises about a batch: rows are independent, buffers are kept, decoding stops in time."""
 
 import random
 
@@ -23,7 +23,7 @@ from tests.sample import sample_messages
 
 
 def mixed_rows() -> list[Input]:
-    """Good and bad messages of all sizes and encodings, each with something in it that no other has."""
+    """Return good and bad messages of all sizes and encodings. Each has something that no other message has."""
     rows = [input_of(message) for message in sample_messages()]
     for number, way in enumerate([*ENCODED] * 8):
         mark = f'"mark-{number}-{"x" * (number**3 % 5_000)}"'
@@ -47,7 +47,7 @@ def outcomes(call: NativeCall) -> BatchOutcome:
 
 
 def test_sample_of_real_recordings() -> None:
-    """Every message of the sample is ok, and the native decoder makes of it what the reference makes of it."""
+    """Every message of the sample is ok, and both decoders give the same."""
     rows = [input_of(message) for message in sample_messages()]
     reference = decode_reference(rows)
     native = decode_native(rows)
@@ -131,7 +131,7 @@ def test_rows_decided_before_are_left_alone() -> None:
 
 @pytest.mark.parametrize("max_decoded_bytes", [1, 10_000, 100_000])
 def test_decoding_stops_once_the_lines_pass_the_limit(max_decoded_bytes: int) -> None:
-    """At least one row is decided, the row that passes the limit is the last, and what follows decodes as before."""
+    """At least one row is decided. The row that passes the limit is the last. The next call decodes the others."""
     rows = [row for row in mixed_rows() if len(row.value or b"") < 50_000]
     decoder = _native.Decoder(max_decoded_bytes=max_decoded_bytes)
     together = decode_native(rows).rows

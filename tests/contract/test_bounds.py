@@ -36,7 +36,7 @@ SMALL = {
 @pytest.mark.parametrize("way", ENCODED)
 @pytest.mark.parametrize("message", SMALL)
 def test_truncated_at_every_byte(decode: Decode, message: str, way: str) -> None:
-    """A message cut short is never ok, and what it gets depends on its encoding alone."""
+    """A truncated message is never ok. Its reason depends on its encoding alone."""
     whole = ENCODED[way](SMALL[message])
     assert whole.value is not None
     rows = [whole._replace(value=whole.value[:end]) for end in range(len(whole.value) + 1)]
@@ -60,7 +60,7 @@ def test_truncated_at_every_byte_from_the_start(way: str) -> None:
 
 
 def test_text_truncated_at_every_byte_inside_each_encoding() -> None:
-    """Well compressed, but cut before."""
+    """The text is truncated, then compressed."""
     for plain in SMALL.values():
         rows = [encode(plain[:end]) for end in range(1, len(plain), 3) for encode in ENCODED.values()]
         native = decode_native(rows)
@@ -81,7 +81,7 @@ def test_several_members_or_frames_truncated_at_every_byte() -> None:
 
 
 def test_gzip_of_exactly_the_cap_truncated_near_its_end() -> None:
-    """Out of room and out of input at once: the value is damaged, and its text is not too large."""
+    """The decoder runs out of room and of input at once. The value is damaged; its text is not too large."""
     for size in (500, 70_000):
         value = gzip_value(plain_value().ljust(size))
         rows = [Input(value[:end]) for end in range(len(value) - 12, len(value) + 1)]
@@ -107,18 +107,18 @@ def test_zstd_damage_is_not_taken_for_too_large() -> None:
 
 
 def spaces(count: int, compress: Callable[[bytes], bytes]) -> bytes:
-    """Many blanks, compressed piece by piece."""
+    """Return many blanks, compressed piece by piece."""
     return b"".join(compress(b" " * min(MIB, count - at)) for at in range(0, count, MIB))
 
 
 def lz4_of_spaces(count: int) -> bytes:
-    """A message behind which `count` blanks stand, as an lz4 value: the blanks are one match of the longest kind."""
+    """Return a message and `count` blanks as an lz4 value. The blanks are a single match."""
     size = len(plain_value()) + count
     return size.to_bytes(4, "little") + _lz4_sequence(plain_value() + b" ", count - 6) + b"\x50" + b" " * 5
 
 
 def _lz4_sequence(literals: bytes, match: int) -> bytes:
-    """One lz4 sequence: literals, then the last of them repeated `match` times."""
+    """Return one lz4 sequence: literals, then the last literal `match` more times."""
 
     def length(count: int) -> bytes:
         return b"\xff" * (count // 255) + bytes([count % 255])
@@ -129,13 +129,13 @@ def _lz4_sequence(literals: bytes, match: int) -> bytes:
 
 
 def gzip_of_spaces(count: int) -> bytes:
-    """A message behind which `count` blanks stand, as one gzip member."""
+    """Return a message and `count` blanks as one gzip member."""
     deflate = zlib.compressobj(level=1, wbits=31)
     return deflate.compress(plain_value()) + spaces(count, deflate.compress) + deflate.flush()
 
 
 def zstd_of_spaces(count: int) -> bytes:
-    """A message behind which `count` blanks stand, as one zstd frame."""
+    """Return a message and `count` blanks as one zstd frame."""
     stream = zstandard.ZstdCompressor(level=1).compressobj()
     return stream.compress(plain_value()) + spaces(count, stream.compress) + stream.flush()
 
@@ -166,7 +166,7 @@ def test_cap_of_64_mib(codec: str) -> None:
 
 
 def test_bombs_of_a_gibibyte() -> None:
-    """Sixteen times the cap; the frames and members of a bomb are the same one, repeated."""
+    """Sixteen times the cap. A bomb repeats one frame or member."""
     member, frame = gzip_value(b" " * CAP), zstd_value(b" " * CAP)
     rows = [
         Input(gzip_value(plain_value()) + 16 * member),
@@ -188,7 +188,7 @@ def test_an_lz4_match_may_begin_at_the_first_byte() -> None:
 
 
 def test_the_lz4_bomb_is_right() -> None:
-    """The hand-made block is what liblz4 takes for one."""
+    """The library can decompress the hand-made block."""
     value = lz4_of_spaces(100_000)
     assert (
         lz4.block.decompress(value[4:], uncompressed_size=len(plain_value()) + 100_000)

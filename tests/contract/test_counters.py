@@ -10,14 +10,14 @@ from tests.reference.counters import BlockCounters, ConsoleLog
 
 
 def block_of(decode: Decode, *events: str) -> BlockCounters:
-    """The block of one message of these events."""
+    """Return the block of one message of these events."""
     batch = decode([Input(plain_value(events))])
     assert batch.rows[0].disposition == Disposition.OK
     return batch.blocks["session-1"]
 
 
 def numbers_around(*numbers: str) -> list[str]:
-    """JSON values that are one of the numbers, and others that are not quite."""
+    """JSON values that are one of the numbers, and values that are almost one."""
     near = ["-1", "0", "true", "false", "null", '"2"', "[2]", "{}", "2.5", "1e999", "18446744073709551618", "8", "10"]
     return [*numbers, *near]
 
@@ -111,7 +111,7 @@ def test_first_full_snapshot_is_the_earliest(
 
 
 def test_the_position_of_a_full_snapshot_counts_lines(decode: Decode) -> None:
-    """Items that are left out have none."""
+    """Items that are left out have no line."""
     events = ["5", event_text(type="2", timestamp="0"), event_text(), event_text(type="2")]
     block = block_of(decode, *events)
     assert (block.event_count, block.first_full_snapshot_position) == (2, 1)

@@ -1,4 +1,4 @@
-"""What the decoder accepts, and what each bad input gets: one test a row of the contract, in its order.
+"""What the decoder accepts, and the reason for each bad input: a test for each row of the contract, in its order.
 
 Rows 1 to 6, from the bytes to a text, are in test_decode_contract_bytes.py.
 """
@@ -377,7 +377,7 @@ def test_row_15_all_else_is_ok(decode: Decode) -> None:
 
 
 def _with_faults(*faults: str) -> Input:
-    """A message with several things wrong with it at once."""
+    """A message with several faults."""
     items = {
         "no-valid-events": ["{}"],
         "timestamp-diff": [event_text(timestamp="1")],
@@ -424,7 +424,7 @@ def test_the_first_row_that_applies_ends_the_message(decode: Decode, first: str,
 
 
 def test_a_syntax_error_comes_before_all_a_text_says(decode: Decode) -> None:
-    """The whole of each text must be JSON before any of it is looked at."""
+    """Each text must be JSON as a whole before its values are checked."""
     assert decode_one(decode, b'{"distinct_id":null,"data":1').end == dlq(Reason.INVALID_JSON)
     assert decode_one(decode, b"[] x").end == dlq(Reason.INVALID_JSON)
     row = Input(envelope_text(data_text() + "x").encode(), session_id_header="other")
@@ -439,6 +439,6 @@ def test_rows_of_a_batch_end_each_for_itself(decode: Decode) -> None:
 
 
 def test_the_envelope_object_builder_is_not_the_decoder() -> None:
-    """The texts the tests build are what Python's own writers would write."""
+    """The texts that tests build are the same as json.dumps writes."""
     assert json.loads(gzip.decompress(_with_faults().value or b""))["distinct_id"] == "user-1"
     assert json.loads(object_text({"a": "1"}, {"a": None, "b": "[]"})) == {"b": []}

@@ -1,4 +1,4 @@
-"""The contract from the bytes to a text: rows 1 to 6, in their order. See test_decode_contract.py for the others."""
+"""The contract from the bytes to a text: rows 1 to 6, in their order. Other rows are in test_decode_contract.py."""
 
 import itertools
 import json
@@ -127,7 +127,7 @@ def test_row_03_gzip_trailing_bytes_are_ignored(decode: Decode, trailing: bytes,
 
 
 def _flip(value: bytes, at: int) -> bytes:
-    """The value with one bit of one byte turned over."""
+    """Return the value with one bit changed."""
     flipped = bytearray(value)
     flipped[at] ^= 0x10
     return bytes(flipped)
@@ -228,7 +228,7 @@ def test_row_05_zstd_frames_count_together(decode: Decode) -> None:
 
 @pytest.mark.parametrize("claimed", [0, 1, 4_999, 5_001, 0xFFFFFFFF])
 def test_row_05_gzip_size_field_decides_nothing(decode: Decode, claimed: int) -> None:
-    """A wrong size is damage. Where a member is too large as well, two rows apply, and either may show first."""
+    """A wrong size is damage. If the member is too large as well, two rows apply, and either may come first."""
     small, large = gzip_value(plain_value()), gzip_value(plain_value().ljust(1_000_000))
     rows = [Input(value[:-4] + claimed.to_bytes(4, "little")) for value in (small, large)]
     batch = decode(rows, max_decompressed_bytes=5_000)
@@ -237,7 +237,7 @@ def test_row_05_gzip_size_field_decides_nothing(decode: Decode, claimed: int) ->
 
 
 def _zstd_claiming(plain: bytes, claimed: int) -> bytes:
-    """A zstd frame whose header claims a content size of 8 bytes' width."""
+    """Return a zstd frame whose header claims a content size, in 8 bytes."""
     frame = zstandard.ZstdCompressor(write_content_size=False, write_checksum=False).compress(plain)
     window = frame[5:6]
     return frame[:4] + b"\xc0" + window + claimed.to_bytes(8, "little") + frame[6:]
@@ -278,7 +278,7 @@ def test_zstd_frames_are_joined(decode: Decode) -> None:
 
 @pytest.mark.parametrize("window", [10, 23, 27, 28, 30, 31])
 def test_zstd_frame_with_a_large_window(decode: Decode, window: int) -> None:
-    """What window a frame asks for says nothing about its size."""
+    """A frame may ask for a large window and have little content."""
     frame = zstandard.ZstdCompressor(write_content_size=False).compress(plain_value())
     value = frame[:5] + bytes([(window - 10) << 3]) + frame[6:]
     assert accepted(decode, value).events == [EVENT]

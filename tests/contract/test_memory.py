@@ -1,6 +1,6 @@
-"""Memory: bounded by the cap whatever a message is made of, given back after a giant, and never leaked.
+"""Memory: the cap bounds it for any message, it is given back after a giant, and it never leaks.
 
-Each case runs in a process of its own. Messages come gzipped, so that what is measured is the decoder's own.
+Each case runs in its own process. Messages are gzipped, so that the measured memory is the decoder's.
 """
 
 import json
@@ -31,7 +31,7 @@ assert float("1795e9") == NOW_MS
 
 
 def filled(text: str, unit: str, size: int = CAP) -> bytes:
-    """The text with as many units as fit in place of the word HERE, and blanks behind, up to `size` bytes."""
+    """Replace the word HERE by as many units as fit, and fill up with blanks to `size` bytes."""
     head, tail = text.split("HERE")
     count = (size - len(head) - len(tail)) // len(unit)
     return f"{head}{unit * count}{tail}".ljust(size).encode()
@@ -42,7 +42,7 @@ def message(*items: str, window_id: str = "w") -> str:
 
 
 def escaped(text: str) -> str:
-    """The text as it stands in the envelope's string."""
+    """Return the text as it is written in the envelope's string."""
     return json.dumps(text)[1:-1]
 
 
@@ -107,7 +107,7 @@ def test_peak_of_any_single_message(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("characters", [64, 200])
 def test_peak_of_window_ids_in_between(characters: int, tmp_path: Path) -> None:
-    """From some length on, a window id in millions of lines makes a message too large. Up to there, memory must do."""
+    """A long window id in millions of lines makes a message too large. Shorter ones must fit into memory."""
     value = filled(message("HERE" + EVENT, window_id="w" * characters), escaped(TINY_EVENT + ","))
     result = run_probe("one", gzipped(value), tmp_path)
     assert Reason(int(result["reason"])) in (Reason.NONE, Reason.PAYLOAD_TOO_LARGE)

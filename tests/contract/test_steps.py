@@ -1,4 +1,4 @@
-"""What every step of the pipeline keeps to, whatever it does."""
+"""What holds for every step of the pipeline."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the client packed (`"cv": "2024-10"`), written unpacked if that is wanted."""
+"""Packed events (`"cv": "2024-10"`), written unpacked if that is wanted."""
 
 import json
 
@@ -15,7 +15,7 @@ CV = '"2024-10"'
 
 
 def packed(plain: str | bytes) -> str:
-    """A field's JSON as the client packs it, as the text of a JSON string."""
+    """Return a field's JSON as the client packs it: the text of a JSON string."""
     return packed_bytes(gzip_value(plain.encode() if isinstance(plain, str) else plain))
 
 
@@ -24,14 +24,14 @@ def packed_bytes(data: bytes) -> str:
 
 
 def unpacked(decode: Decode, *events: str) -> BatchOutcome:
-    """A message of these events, decoded with unpacking."""
+    """Decode a message of these events, with unpacking."""
     batch = decode([Input(plain_value(events))], unpack=True)
     assert batch.rows[0].end == OK
     return batch
 
 
 def same(text: str, expected: str) -> bool:
-    """The same tokens: strings and numbers byte for byte."""
+    """Check that two texts have the same tokens, byte for byte."""
     return jsontext.compact(text) == jsontext.compact(expected)
 
 
@@ -210,7 +210,7 @@ def test_what_comes_twice_stays_as_it_came(decode: Decode, event: str) -> None:
 
 @pytest.mark.parametrize("depth", [1_024, 4_124, 4_125])
 def test_nesting_of_what_was_packed(decode: Decode, depth: int) -> None:
-    """Unpacked, an event may nest as deep as it could have come."""
+    """An unpacked event may nest as deep as any event."""
     deep = "[" * depth + "]" * depth
     event = event_text(packed(deep), cv=CV)
     fits = depth + 4 <= jsontext.MAX_DEPTH
@@ -218,7 +218,7 @@ def test_nesting_of_what_was_packed(decode: Decode, depth: int) -> None:
 
 
 def test_the_cap_holds_for_what_is_unpacked(decode: Decode) -> None:
-    """The text of a message and what its events unpack to have the cap's bytes together."""
+    """The text of a message and its unpacked events may have the cap's bytes together."""
     small, large = packed("[" + " " * 1_000 + "]"), packed("[" + " " * 100_000 + "]")
     events = [event_text(small, cv=CV), event_text(large, cv=CV)]
     value = plain_value(events)
@@ -238,7 +238,7 @@ def test_a_bomb_stays_packed() -> None:
 
 
 def test_counters_do_not_depend_on_it(decode: Decode) -> None:
-    """They come from the event as received; only the sizes of the lines differ."""
+    """Counters come from the event as received. Only the sizes of the lines differ."""
     events = [
         event_text(packed('{"href":"https://a.test","source":2}'), type="2", cv=CV),
         event_text(f'{{"source":5,"href":"https://b.test","adds":{packed("[]")}}}', cv=CV),
@@ -253,7 +253,7 @@ def test_counters_do_not_depend_on_it(decode: Decode) -> None:
 
 
 def test_sample_of_real_recordings_unpacked() -> None:
-    """Every packed event of the sample can be unpacked, and comes out value by value as the reference unpacks it."""
+    """Every packed event of the sample can be unpacked, and both decoders give the same values."""
     rows = [input_of(message) for message in sample_messages()]
     native = decode_native(rows, unpack=True)
     assert_same(native, decode_reference(rows, unpack=True))

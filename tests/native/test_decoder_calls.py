@@ -1,4 +1,4 @@
-"""What decode takes besides values: headers, limits, columns of the wrong kind, several threads."""
+"""The arguments of decode apart from values: headers, limits, columns of the wrong type, several threads."""
 
 import threading
 from typing import Any
@@ -68,14 +68,14 @@ def test_timestamps_of_rows_that_have_none() -> None:
 
 
 def test_ids_do_not_add_up_without_bounds() -> None:
-    """Rows with small lines and large ids: decoding stops before their ids take more than a message may."""
+    """Rows with small lines and large ids: decoding stops before their ids take too much memory."""
     value = plain_value([EVENT], {"$session_id": f'"{"s" * 30_000}"'})
     decoder = _native.Decoder(max_decompressed_bytes=100_000)
     assert call_native(decoder, [Input(value)] * 10).decoded.rows == 4
 
 
 def test_decoders_in_several_threads() -> None:
-    """One decoder a thread; what one thread has decoded, another records."""
+    """Each thread has a decoder of its own."""
     values = [plain_value([event_text(f'"{number}{"x" * 2_000}"')]) for number in range(200)]
     expected = [row.lines for row in decode_native([Input(value) for value in values]).rows]
     blocks = []

@@ -1,4 +1,4 @@
-"""Message values decompressed for Python, as the decoder decompresses them: compared with the plain reference."""
+"""Decompression of message values for Python, compared with the plain reference."""
 
 import gzip
 from collections.abc import Callable
@@ -22,7 +22,7 @@ COMPRESS: dict[str | None, Callable[[bytes], bytes]] = {
 
 
 def end(value: bytes, content_encoding: str | None, max_bytes: int) -> bytes | str:
-    """The text, or the reason that it has none."""
+    """Return the text, or the reason that there is no text."""
     try:
         return decompress(value, content_encoding, max_bytes)
     except ValueError as error:

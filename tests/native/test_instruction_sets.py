@@ -1,4 +1,4 @@
-"""The loops over whole blocks of bytes: the same with every instruction set, wherever in a block something stands."""
+"""The loops over 64 bytes give the same with every instruction set, at every place in the 64 bytes."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ PIECES = (
     "\x00",
     "\n",
 )
-"""Texts of inner strings; some are valid there only because json.dumps of the envelope escapes them once more."""
+"""Texts of inner strings. Some are valid only because json.dumps of the envelope escapes them again."""
 
 
 def rows() -> Iterator[Input]:
@@ -44,7 +44,7 @@ def test_like_the_reference_at_every_place_of_a_block() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["\\", "\\x", "\\u", "\\u12", "\\u123", "\\u12G4", "\\U0041", '\\u00"', "\\\\\\"])
-def test_an_escape_that_is_none_is_found_at_every_place(wrong: str) -> None:
+def test_a_wrong_escape_is_found_at_every_place(wrong: str) -> None:
     inputs = [Input(plain_value([event_text(f'"{"x" * offset}{wrong} tail"')])) for offset in range(200)]
     outcome = decode_native(inputs)
     assert_same(outcome, decode_reference(inputs))
@@ -53,9 +53,9 @@ def test_an_escape_that_is_none_is_found_at_every_place(wrong: str) -> None:
 
 @pytest.mark.parametrize("name", SETS)
 def test_like_the_reference_with_each_instruction_set(name: str) -> None:
-    """In a process of its own, since simdjson chooses once; skipped if this machine has no such set."""
+    """Each runs in a new process, because simdjson chooses once. Skipped if this machine does not have the set."""
     again = [__file__ + "::test_like_the_reference_at_every_place_of_a_block"]
-    again += [__file__ + "::test_an_escape_that_is_none_is_found_at_every_place"]
+    again += [__file__ + "::test_a_wrong_escape_is_found_at_every_place"]
     environment = os.environ | {"SIMDJSON_FORCE_IMPLEMENTATION": name}
     chosen = subprocess.run(
         [sys.executable, "-c", "from recording_worker import _native; print(_native.SIMDJSON_IMPLEMENTATION)"],

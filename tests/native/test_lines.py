@@ -1,4 +1,4 @@
-"""Block lines read back: when an event was, and its unpacked form."""
+"""Reading block lines: the time of an event, and its unpacked form."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""SessionBlock and gather: what they hold on to, and what they refuse."""
+"""SessionBlock and gather: what they keep alive, and what they refuse."""
 
 import gc
 import struct
@@ -41,12 +41,12 @@ def test_lines_outlive_the_batch_and_the_decoder() -> None:
         block.record(batch, row, row)
     del batch
     gc.collect()
-    decoded(*reversed(values))  # what is free is written to
+    decoded(*reversed(values))  # overwrites memory that is free
     assert bytes(memoryview(_native.gather([block]))) == expected
 
 
 def test_a_block_keeps_the_lines_of_all_its_chunks() -> None:
-    """The decoder fills chunks again that nothing refers to. 8 MB of lines are in four of them."""
+    """The decoder reuses chunks that nothing refers to. 8 MB of lines take four of them."""
     decoder = _native.Decoder()
     values = large(80)
     block = _native.SessionBlock()
@@ -60,7 +60,7 @@ def test_a_block_keeps_the_lines_of_all_its_chunks() -> None:
 
 
 def test_chunks_that_come_back_are_not_shared() -> None:
-    """Lines of a batch that is kept stay as they are while others come and go."""
+    """The lines of a batch do not change while the decoder decodes other batches."""
     decoder = _native.Decoder()
     kept = call_native(decoder, [Input(value) for value in large(30)]).decoded
     before = [kept.lines(row) for row in range(30)]

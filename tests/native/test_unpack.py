@@ -23,7 +23,7 @@ DOM = '{"node":{"type":0,"childNodes":[{"id":1,"a":"\\u00e9é\\ud800\\"\\\\"},-0
 
 
 def string_of(packed: bytes, *, ascii_only: bool = False) -> str:
-    """Bytes as the client puts them into JSON: a character a byte."""
+    """Return bytes as the client puts them into JSON: one character for each byte."""
     return json.dumps(packed.decode("latin-1"), ensure_ascii=ascii_only)
 
 
@@ -45,7 +45,7 @@ def decode(value: bytes, *, cap: int = 1 << 26) -> Unpacked:
 
 
 def unpacked_event(*pairs: tuple[str, str]) -> str:
-    """The text of an event's line if the event must be unpacked."""
+    """Return an event's text after unpacking. The event must be one that can be unpacked."""
     return unpacked_text(pairs_text(*pairs))
 
 
@@ -56,7 +56,7 @@ def unpacked_text(event: str) -> str:
 
 
 def assert_left(event: str, *, cap: int = 1 << 26) -> None:
-    """The event is written unchanged, and counted as a failure. The events around it are unpacked."""
+    """Check that the event is written unchanged and counted as a failure, and that events around it are unpacked."""
     other = pairs_text(TYPE, TIMESTAMP, CV, ("data", packed("[]")))
     lines, events, failures = decode(plain_value([other, event, other]), cap=cap)
     expected = pairs_text(TYPE, TIMESTAMP, ("data", "[]"))
@@ -65,7 +65,7 @@ def assert_left(event: str, *, cap: int = 1 << 26) -> None:
 
 
 def unpack(event: Any) -> Any:
-    """What an event is to become, in plain Python."""
+    """Return what an event must become, in plain Python."""
     if event.get("cv") != "2024-10":
         return event
     data = event["data"]
@@ -298,7 +298,7 @@ def test_nesting_to_the_limit_of_the_message(levels: int, in_data: bool) -> None
 
 
 def test_what_counts_is_the_event_as_it_came() -> None:
-    """A full snapshot is one packed as well; an unpacked field adds no click, key press or url."""
+    """A packed full snapshot counts as one. An unpacked field adds no click, key press or url."""
     click = '{"source":2,"type":2,"href":"https://a.test/"}'
     events = [
         pairs_text(("type", "2"), TIMESTAMP, CV, ("data", packed('{"href":"https://b.test/"}'))),
@@ -361,7 +361,7 @@ def test_what_a_damaged_gzip_held_does_not_count_against_the_cap() -> None:
 
 
 def test_a_message_of_many_bombs_is_given_up() -> None:
-    """64 MiB beyond the cap may be unpacked in vain. Then nothing more is tried, so that no message costs minutes."""
+    """64 MiB beyond the cap may be unpacked in vain. Then nothing more is tried: no message takes minutes."""
     cap = 4 << 20
     bomb = pairs_text(TYPE, TIMESTAMP, CV, ("data", packed(" " * cap + "1")))
     good = pairs_text(TYPE, TIMESTAMP, CV, ("data", packed("[]")))
@@ -393,7 +393,7 @@ def test_a_byte_order_mark_before_data_moves_nothing() -> None:
 
 
 def test_mutated_gzips_are_unpacked_right_or_left() -> None:
-    """Every line is JSON whatever the bytes are; parse_lines sees to that."""
+    """Every line is JSON, whatever the bytes are: parse_lines checks that."""
     rng = random.Random(2)
     whole = gzip.compress(DOM.encode(), mtime=0)
     for _ in range(3_000):

@@ -1,4 +1,4 @@
-"""Messages as a client could send them, and as it should not.
+"""Messages that a client could send, and messages that it should not send.
 
 Everything is generated as JSON text, so that white space, escapes, repeated keys and odd numbers are part of it.
 All choices come from one `Random`: hypothesis's own, which it can shrink, or a seeded one, which is faster.
@@ -48,7 +48,7 @@ class Generator:
     # any JSON
 
     def space(self) -> str:
-        """White space between tokens: the same at all joints of one array or object."""
+        """Draw white space between tokens: the same everywhere in one array or object."""
         return self._one(*SPACES) if self._rarely(4) else ""
 
     def string(self) -> str:
@@ -85,7 +85,7 @@ class Generator:
         return f"[{space}" + f"{space},{space}".join(elements) + f"{space}]"
 
     def object(self, members: Sequence[tuple[str, str]]) -> str:
-        """An object of members given as texts, keys included."""
+        """Join an object's members, whose keys and values are texts."""
         space = self.space()
         inner = f"{space},{space}".join(f"{key}{space}:{space}{text}" for key, text in members)
         return f"{{{space}{inner}{space}}}"
@@ -94,13 +94,13 @@ class Generator:
         return self.string() if self._rarely(3) else self.key(self._one(*KEYS))
 
     def key(self, name: str) -> str:
-        """A key as JSON text, now and then with some of its characters escaped."""
+        """Draw the JSON text of a key. Sometimes some of its characters are escaped."""
         if not self._rarely(12):
             return json.dumps(name)
         return '"' + "".join(c if self._rarely(2) else f"\\u{ord(c):04x}" for c in name) + '"'
 
     def known(self, *members: Member) -> str:
-        """An object with these members in any order; rarely one is missing, repeated, or not the only ones."""
+        """Draw an object with these members in any order. Rarely a member is missing, repeated, or added."""
         pairs = []
         for name, text in members:
             if not self._rarely(100):
@@ -180,7 +180,7 @@ class Generator:
         return self.known(("level", lambda: self._mostly(lambda: level)), ("payload", lambda: self._mostly(strings)))
 
     def packed_event(self) -> str:
-        """An event as the client packs it, or nearly so."""
+        """Draw an event as the client packs it, or nearly so."""
         members: list[Member] = [
             ("type", lambda: self._one("2", "3")),
             ("timestamp", self.timestamp),
@@ -223,14 +223,14 @@ class Generator:
         )
 
     def body(self) -> str:
-        """The text of `data`."""
+        """Draw the text of `data`."""
         return self.known(
             ("event", lambda: self._mostly(lambda: '"$snapshot_items"', 100)),
             ("properties", lambda: self._mostly(self._properties, 100)),
         )
 
     def json_string(self, text: str) -> str:
-        """The text as a JSON string, written in one of the ways there are."""
+        """Draw one of the ways to write the text as a JSON string."""
         style = self._chance.randrange(8)
         if style < 6:
             return json.dumps(text, ensure_ascii=style < 3)
@@ -250,7 +250,7 @@ class Generator:
         return "\ufeff" if self._rarely(30) else ""
 
     def plain(self) -> bytes:
-        """A message, valid or nearly so, now and then with bytes that are no UTF-8."""
+        """Draw a message, valid or nearly so. Sometimes some of its bytes are not UTF-8."""
         text = self.known(
             ("distinct_id", lambda: self._mostly(self._id, 100)),
             ("data", lambda: self.json_string(self._bom() + self.space() + self.body() + self.space())),
@@ -266,7 +266,7 @@ class Generator:
         return self._chance.choice([None, "s1", "é😀"]) if self._rarely(8) else None
 
     def row(self) -> Input:
-        """A row of a decode call: a message in one of the encodings, with headers."""
+        """Draw a row of a decode call: a message in one of the encodings, with headers."""
         plain = self.plain()
         way = self._chance.choice([*ENCODED, "members", "wrong"] if self._rarely(2) else ["plain"])
         if way == "members":

@@ -14,7 +14,7 @@ TOKENS = [
     b"\xf0\x9f\x98\x80", b"\xed\xa0\x80", b'"timestamp":', b'\\"timestamp\\":', b'\\"type\\":', b'\\"data\\":null',
     b'\\"$session_id\\":', b'"data":', b"[[[[", b"]]]]", b"{}", b"[]", b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd",
 ]  # fmt: skip
-"""What the bytes of a message are made of, and what they should not be."""
+"""Pieces that a message is made of, and pieces that it should not have."""
 
 
 def _flip(data: bytearray, chance: random.Random) -> None:
@@ -63,7 +63,7 @@ _DAMAGES: Sequence[Callable[[bytearray, random.Random], None]] = (
 
 
 def damage(data: bytes, chance: random.Random) -> bytes:
-    """The bytes with one to four kinds of damage."""
+    """Return the bytes with one to four kinds of damage."""
     damaged = bytearray(data)
     for _ in range(chance.choice([1, 1, 1, 2, 4])):
         if damaged:
@@ -72,18 +72,18 @@ def damage(data: bytes, chance: random.Random) -> bytes:
 
 
 def damage_value(row: Input, chance: random.Random) -> Input:
-    """Damage to the bytes as carried."""
+    """Damage the value's bytes."""
     assert row.value is not None
     return row._replace(value=damage(row.value, chance))
 
 
 def damage_text(row: Input, chance: random.Random) -> Input:
-    """Damage to the text of the message, carried in any encoding."""
+    """Damage the text of the message, and encode it in any encoding."""
     return _carried(damage(_plain(row), chance), row, chance)
 
 
 def damage_data(row: Input, chance: random.Random) -> Input:
-    """Damage to the text of `data`, inside an envelope that is right."""
+    """Damage the text of `data`, inside a valid envelope."""
     envelope = json.loads(_plain(row))
     data = damage(envelope["data"].encode(errors="surrogatepass"), chance)
     envelope["data"] = data.decode(errors="replace")

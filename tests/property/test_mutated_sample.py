@@ -17,7 +17,7 @@ ROUNDS = 8 * settings().max_examples
 
 
 def small_sample() -> list[Input]:
-    """The messages of at most 20 KB as carried, so that many can be tried."""
+    """Return the messages whose values have at most 20 KB, so that many can be tried."""
     return [input_of(message) for message in sample_messages() if message.value and len(message.value) <= 20_000]
 
 

@@ -1,4 +1,4 @@
-"""For whatever comes in, the native decoder gives what the reference gives."""
+"""The native decoder gives what the reference gives, for any input."""
 
 import random
 from collections import Counter
@@ -24,7 +24,7 @@ def test_messages(rows: list[Input], now_ms: int | None) -> None:
 
 @given(st.lists(generate.rows, min_size=1, max_size=5))
 def test_messages_unpacked(rows: list[Input]) -> None:
-    """Messages valid or nearly so, with what the client packed in them unpacked."""
+    """Messages valid or nearly so, with their packed events unpacked."""
     assert_same(decode_native(rows, unpack=True), decode_reference(rows, unpack=True))
 
 
@@ -36,27 +36,27 @@ def test_any_bytes(rows: list[Input], now_ms: int | None) -> None:
 
 @given(generate.rows, generate.chances)
 def test_damaged_values(row: Input, chance: random.Random) -> None:
-    """A generated message with damage to its bytes as carried."""
+    """A generated message whose value is damaged."""
     damaged = damage_value(row, chance)
     assert_same(decode_native([damaged]), decode_reference([damaged]))
 
 
 @given(generate.plains, generate.chances)
 def test_damaged_texts(plain: bytes, chance: random.Random) -> None:
-    """A generated message with damage to its text."""
+    """A generated message whose text is damaged."""
     damaged = Input(damage(plain, chance))
     assert_same(decode_native([damaged]), decode_reference([damaged]))
 
 
 @given(st.lists(generate.rows, min_size=1, max_size=3), st.integers(0, 2_000))
 def test_cap(rows: list[Input], cap: int) -> None:
-    """A small cap: what is larger after decompression is too large, and the rest is as it was."""
+    """A small cap: messages that are larger after decompression are too large. The others do not change."""
     assert_same(decode_native(rows, max_decompressed_bytes=cap), decode_reference(rows, max_decompressed_bytes=cap))
 
 
 @given(st.lists(generate.rows, min_size=1, max_size=6), generate.chances)
 def test_order_and_company_change_nothing(rows: list[Input], chance: random.Random) -> None:
-    """A message gets the same in any batch, at any place in it."""
+    """A message ends the same in any batch, and at any place in the batch."""
     order = list(range(len(rows)))
     chance.shuffle(order)
     batch = decode_native(rows).rows
@@ -66,7 +66,7 @@ def test_order_and_company_change_nothing(rows: list[Input], chance: random.Rand
 
 
 def test_many_messages_from_a_seed() -> None:
-    """As above, many more, without what lets hypothesis shrink them; and what is generated must be of all kinds."""
+    """Many more messages, which hypothesis can't shrink. They must be of all kinds."""
     generator = generate.Generator(random.Random(20_260_102))
     ends: Counter[Reason] = Counter()
     for _ in range(2 * settings().max_examples):

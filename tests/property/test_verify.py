@@ -1,4 +1,4 @@
-"""`verify` finds in any history what a plain comparison of sets finds, and in a whole one nothing."""
+"""`verify` finds in any history what a plain comparison of sets finds, and nothing in a complete history."""
 
 import json
 from collections import Counter
@@ -42,7 +42,7 @@ def _history(folder: Path, partitions: list[list[str]], cuts: list[int]) -> Hist
 
 
 def _held(history: History) -> Counter[tuple[int, int]]:
-    """(partition, offset) → in how many different blocks it is that metadata leads to."""
+    """Return (partition, offset) → the number of different blocks with that message that metadata leads to."""
     values = [json.loads(record.value or b"") for record in history.metadata]
     blocks = {value["block_url"]: value for value in values}
     return Counter((value["partition"], offset) for value in blocks.values() for offset, _ in value["messages"])

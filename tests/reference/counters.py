@@ -36,7 +36,7 @@ class ConsoleLog(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BlockCounters:
-    """The metadata of a block, by the names `SessionBlock` has for them, without the sizes of its lines."""
+    """A block's metadata, with the names of `BlockSummary`, without the sizes of its lines."""
 
     distinct_id: str
     event_count: int
@@ -56,7 +56,7 @@ class BlockCounters:
     snapshot_source: str
     snapshot_library: str | None
     active_milliseconds: float
-    """With the fraction that fractional timestamps give; the block's own figure is whole."""
+    """May have a fraction, from fractional timestamps. The native block rounds it."""
     out_of_order_count: int
     gap_count: int
     messages: list[tuple[int, int]]
@@ -105,7 +105,7 @@ def block_counters(messages: Sequence[tuple[int, Decoded]]) -> BlockCounters:
 
 
 def _first(values: Iterable[str | None]) -> str:
-    """The first that says anything, or an empty string."""
+    """Return the first text that is not empty, or an empty string."""
     return next((value for value in values if value), "")
 
 
@@ -114,7 +114,7 @@ def _is(value: JsonValue, number: int) -> bool:
 
 
 def _data(event: JsonObject) -> JsonObject:
-    """The event's data where it is an object; packed events carry a string, others what they like."""
+    """Return the event's data if it is an object, else an empty object. Packed events have a string."""
     data = event.get("data")
     return data if isinstance(data, dict) else {}
 
@@ -139,7 +139,7 @@ def is_active(event: Event) -> bool:
 
 
 def url_of(event: JsonObject) -> str | None:
-    """The event's URL, cut; None if it has none."""
+    """Return the event's URL, cut, or None if it has no URL."""
     data = _data(event)
     if _is(event.get("type"), CUSTOM) and data.get("tag") == "$json_ld":
         return None
@@ -150,7 +150,7 @@ def url_of(event: JsonObject) -> str | None:
 
 
 def active_milliseconds(events: Sequence[tuple[float, bool]]) -> float:
-    """The time in which something was done, of (timestamp, active) in any order."""
+    """Return how long the user was active, from pairs (timestamp, active) in any order."""
     total = 0.0
     start = end = last_active = 0.0
     in_segment = segment_active = False
@@ -169,7 +169,7 @@ def active_milliseconds(events: Sequence[tuple[float, bool]]) -> float:
 
 
 def console_logs(message: Decoded) -> list[ConsoleLog]:
-    """The console events of a message, in order."""
+    """Return the console events of a message, in order."""
     logs: list[ConsoleLog] = []
     for event in message.events:
         if _is(event.value.get("type"), PLUGIN) and _data(event.value).get("plugin") == "rrweb/console@1":

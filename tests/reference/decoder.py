@@ -1,4 +1,4 @@
-"""decode_message: what becomes of one message, by the rows of the decoder's contract, in their order.
+"""decode_message: decide about one message by the rows of the decoder's contract, in their order.
 
 Where the contract leaves room, this takes it by the letter:
 - A Kafka timestamp is missing where it is negative; 0 is a timestamp.
@@ -26,17 +26,17 @@ MAX_TIMESTAMP = 8.64e15
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event that is passed on."""
+    """One event that goes into the block."""
 
     text: str
-    """As it stands in `data`."""
+    """Its text in `data`, unchanged."""
     value: JsonObject
     timestamp: float
 
 
 @dataclass(slots=True)
 class Decoded:
-    """What became of a message, and as much of what it held as was reached."""
+    """How a message ended, and what was read from it until then."""
 
     disposition: Disposition = Disposition.OK
     reason: Reason = Reason.NONE
@@ -73,7 +73,7 @@ def decode_message(
     max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES,
     max_timestamp_diff_ms: int = MAX_TIMESTAMP_DIFF_MS,
 ) -> Decoded:
-    """Decode one message; `now_ms` None takes the message's own timestamp as now."""
+    """Decode one message. If `now_ms` is None, the message's own timestamp counts as now."""
     decoded = Decoded()
     try:
         if not value or timestamp_ms < 0:
@@ -101,7 +101,7 @@ def _dlq(reason: Reason) -> _EndError:
 
 
 def _text(decoded: Decoded, value: bytes, content_encoding: str | None, cap: int) -> str:
-    """The text of a value: decompressed, and with each invalid UTF-8 sequence as U+FFFD."""
+    """Return the text of a value: decompressed, with U+FFFD for each invalid UTF-8 sequence."""
     try:
         encoding = encoding_of(value, content_encoding)
         plain = decompress(value, encoding, cap)
@@ -119,7 +119,7 @@ def _text(decoded: Decoded, value: bytes, content_encoding: str | None, cap: int
 
 
 def _data_of_envelope(decoded: Decoded, text: str) -> str:
-    """The text of `data`; sets distinct_id."""
+    """Return the text of `data`, and set distinct_id."""
     try:
         envelope = jsontext.parse(text.removeprefix("\ufeff"))
     except (jsontext.NotJsonError, jsontext.TooDeepError):
@@ -134,7 +134,7 @@ def _data_of_envelope(decoded: Decoded, text: str) -> str:
 
 
 def _items_of_data(decoded: Decoded, data: str) -> tuple[list[JsonValue], int]:
-    """The items, and where their array begins in `data`; sets what the properties say."""
+    """Return the items, and the place of their array in `data`. Set what the properties say."""
     try:
         body = jsontext.parse(data)
     except jsontext.TooDeepError:
@@ -173,7 +173,7 @@ def _optional_string(properties: JsonObject, key: str) -> str | None:
 
 
 def _take_events(decoded: Decoded, items: list[JsonValue], data: str, at: int) -> None:
-    """Take the items that are events, and count the others."""
+    """Keep the items that are events, and count the others."""
     slices = list(jsontext.elements(data, at))
     for item, (start, end) in zip(items, slices, strict=True):
         timestamp = _timestamp(item)
@@ -189,7 +189,7 @@ def _take_events(decoded: Decoded, items: list[JsonValue], data: str, at: int) -
 
 
 def _timestamp(item: JsonValue) -> float | None:
-    """The timestamp of an item, or None if the item is not an event."""
+    """Return the timestamp of an item, or None if the item is not an event."""
     if not isinstance(item, dict):
         return None
     timestamp = item.get("timestamp")

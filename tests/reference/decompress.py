@@ -1,6 +1,6 @@
-"""What a message value decompresses to, with the cap on its size.
+"""Decompress message values, with a cap on their size.
 
-Where data is both damaged and too large, what comes first in the stream decides: nothing past the cap is read.
+If data is both damaged and too large, the first of the two in the stream decides: nothing past the cap is read.
 """
 
 import struct
@@ -24,7 +24,7 @@ class TooLargeError(ValueError):
 
 
 def encoding_of(value: bytes, content_encoding: str | None) -> str:
-    """The name of the value's encoding: what the header says; without a header, by the first bytes."""
+    """Return the name of the value's encoding: the header says it; if there is no header, the first bytes do."""
     if content_encoding is not None:
         if content_encoding not in ("lz4", "zstd", "gzip"):
             raise CorruptError(f"unknown content-encoding {content_encoding!r}")
@@ -37,7 +37,7 @@ def encoding_of(value: bytes, content_encoding: str | None) -> str:
 
 
 def decompress(value: bytes, encoding: str, cap: int) -> bytes:
-    """The value without its encoding. Raises CorruptError, or TooLargeError for more than `cap` bytes."""
+    """Return the decompressed value. Raises CorruptError, or TooLargeError for more than `cap` bytes."""
     if encoding == "plain":
         if len(value) > cap:
             raise TooLargeError
@@ -46,7 +46,7 @@ def decompress(value: bytes, encoding: str, cap: int) -> bytes:
 
 
 def gunzip(value: bytes, cap: int) -> bytes:
-    """All members of a gzip file (RFC 1952), joined.
+    """Return all members of a gzip file (RFC 1952), joined.
 
     Bytes after a member begin another where they start with the two magic bytes, and are ignored where they do not.
     """
@@ -72,7 +72,7 @@ def gunzip(value: bytes, cap: int) -> bytes:
 
 
 def _gzip_header_length(member: bytes) -> int:
-    """How long the header of a gzip member is, with the optional fields its FLG byte announces."""
+    """Return the size of a gzip member's header, with the optional fields that its FLG byte announces."""
     if len(member) < 10 or not member.startswith(GZIP_MAGIC) or member[2] != 8:
         raise CorruptError("not a gzip header")
     flags = member[3]
@@ -99,7 +99,7 @@ def _gzip_header_length(member: bytes) -> int:
 
 
 def unlz4(value: bytes, cap: int) -> bytes:
-    """One lz4 block behind its size as 4 bytes, little-endian; the size must be exactly what the block holds."""
+    """Return the content of one lz4 block after its size in 4 bytes, little-endian. The size must be exact."""
     if len(value) < 4:
         raise CorruptError("no lz4 size prefix")
     size, block = int.from_bytes(value[:4], "little"), value[4:]
@@ -117,7 +117,7 @@ def unlz4(value: bytes, cap: int) -> bytes:
 
 
 def lz4_block_size(block: bytes) -> int:
-    """What a block decompresses to by the lengths of its sequences, without doing it. Raises CorruptError."""
+    """Return a block's decompressed size from the lengths of its sequences. Raises CorruptError."""
     size = at = 0
 
     def length(nibble: int) -> int:
@@ -152,7 +152,7 @@ def lz4_block_size(block: bytes) -> int:
 
 
 def unzstd(value: bytes, cap: int) -> bytes:
-    """All frames of a zstd stream (RFC 8878), joined; skippable frames hold nothing. Every frame must be whole."""
+    """Return all frames of a zstd stream (RFC 8878), joined. Skippable frames hold nothing. Each must be whole."""
     out = b""
     rest = value
     while rest:

@@ -1,4 +1,4 @@
-"""Strict JSON over `json.loads`: numbers keep their text, values can be sliced out of the text they stand in.
+"""Strict JSON on top of `json.loads`: numbers keep their text, and values can be cut out of their text.
 
 Beyond what `json` does by itself:
 - `NaN` and `Infinity` are no JSON and are refused.
@@ -28,7 +28,7 @@ class TooDeepError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A JSON number as it was written. Two are equal only if written alike."""
+    """A JSON number as it is written. Two are equal only if they are written the same."""
 
     text: str
 
@@ -51,7 +51,7 @@ _decoder = json.JSONDecoder(parse_float=Number, parse_int=Number, parse_constant
 
 @contextmanager
 def deep_recursion() -> Iterator[None]:
-    """Let what recurses at every level go as deep as a text may nest."""
+    """Raise the recursion limit, so that functions that recurse at every level can go as deep as a text may nest."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(before + 4 * MAX_DEPTH)
     try:
@@ -61,7 +61,7 @@ def deep_recursion() -> Iterator[None]:
 
 
 def parse(text: str) -> JsonValue:
-    """The value of a JSON text; of a repeated key the last member counts."""
+    """Return the value of a JSON text. If a key is repeated, its last member counts."""
     if nests_too_deep(text):
         raise TooDeepError
     try:
@@ -75,7 +75,7 @@ _brackets = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{\]}]', re.DOTALL)
 
 
 def nests_too_deep(text: str) -> bool:
-    """Whether more than `MAX_DEPTH` arrays and objects are open at once anywhere; strings are stepped over."""
+    """Return whether more than `MAX_DEPTH` arrays and objects are open at once anywhere outside of strings."""
     level = 0
     for match in _brackets.finditer(text):
         bracket = match.group()
@@ -92,7 +92,7 @@ _strings_and_space = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\n\r]+', re.DOT
 
 
 def compact(text: str) -> str:
-    """A valid text without the white space between its tokens."""
+    """Return a valid text without the white space between its tokens."""
     return _strings_and_space.sub(r"\1", text)
 
 
@@ -100,7 +100,7 @@ _space = re.compile(r"[ \t\n\r]*")
 
 
 def skip_space(text: str, start: int) -> int:
-    """The index of the first character at or after `start` that is not JSON white space."""
+    """Return the index of the first character at or after `start` that is not JSON white space."""
     match = _space.match(text, start)
     assert match is not None
     return match.end()
@@ -112,7 +112,7 @@ def _value(text: str, start: int) -> tuple[Any, int]:
 
 
 def members(text: str, start: int) -> Iterator[tuple[str, int, int]]:
-    """Key, start and end of the value of each member of the object that begins at `start` of a valid text."""
+    """Yield key, start and end of the value of each member of the object that begins at `start` of a valid text."""
     assert text[start] == "{"
     at = skip_space(text, start + 1)
     while text[at] != "}":
@@ -128,7 +128,7 @@ def members(text: str, start: int) -> Iterator[tuple[str, int, int]]:
 
 
 def elements(text: str, start: int) -> Iterator[tuple[int, int]]:
-    """Start and end of each element of the array that begins at `start` of a valid text."""
+    """Yield start and end of each element of the array that begins at `start` of a valid text."""
     assert text[start] == "["
     at = skip_space(text, start + 1)
     while text[at] != "]":
@@ -140,10 +140,10 @@ def elements(text: str, start: int) -> Iterator[tuple[int, int]]:
 
 
 def last_member(text: str, start: int, key: str) -> int:
-    """Where the value of the last member called `key` begins, in the object that begins at `start`."""
+    """Return where the value of the last member called `key` begins, in the object that begins at `start`."""
     return [begin for name, begin, _ in members(text, start) if name == key][-1]
 
 
 def replace_surrogates(string: str) -> str:
-    """The string with each lone surrogate as U+FFFD, so that it can be written as UTF-8."""
+    """Return the string with U+FFFD for each lone surrogate, so that it can be written as UTF-8."""
     return re.sub("[\ud800-\udfff]", "\ufffd", string)

@@ -1,8 +1,8 @@
-"""Raw snappy decompressed, by its format description and no library: what any reader of it must be able to do."""
+"""Decompress raw snappy by its format description, without a library, as any reader must be able to."""
 
 
 def decompress(block: bytes) -> bytes:
-    """The content of a raw snappy block. Raises ValueError if it is not one."""
+    """Return the content of a raw snappy block. Raises ValueError if it is not one."""
     length, at = _varint(block)
     out = bytearray()
     while at < len(block):

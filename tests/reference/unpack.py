@@ -1,4 +1,4 @@
-"""unpack_event: an event the client packed, as it must be written if unpacking is wanted.
+"""unpack_event: the form in which a packed event must be written if unpacking is wanted.
 
 An event of `"cv": "2024-10"` carries `data`, or any of `data.texts`, `attributes`, `removes` and `adds`, as a
 string whose characters U+0000 to U+00FF are the bytes of a gzip of the field's JSON. Unpacked, each such string
@@ -28,7 +28,7 @@ class _StaysError(ValueError):
 
 @dataclass(slots=True)
 class Budget:
-    """How many bytes the events of a message may still unpack to."""
+    """The number of bytes that the events of a message may still unpack to."""
 
     left: int
 
@@ -38,7 +38,7 @@ def is_packed(event: JsonObject) -> bool:
 
 
 def unpack_event(text: str, budget: Budget) -> str | None:
-    """The text of a packed event, unpacked; None if it must stay unchanged."""
+    """Return the text of a packed event, unpacked, or None if it must stay unchanged."""
     try:
         return _unpacked(text, budget)
     except (_StaysError, CorruptError, TooLargeError, UnicodeError, jsontext.NotJsonError, jsontext.TooDeepError):
@@ -78,7 +78,7 @@ def _data(text: str, budget: Budget) -> str:
 
 
 def _keys(text: str, start: int) -> list[str]:
-    """The keys of an object as they are written."""
+    """Return the keys of an object as they are written."""
     at, keys = jsontext.skip_space(text, start + 1), []
     for _, begin, end in jsontext.members(text, start):
         keys.append(text[at:begin].rstrip(" \t\n\r").removesuffix(":").rstrip(" \t\n\r"))
@@ -88,7 +88,7 @@ def _keys(text: str, start: int) -> list[str]:
 
 
 def _field(text: str, depth: int, budget: Budget) -> str:
-    """What a packed string holds, to stand inside `depth` arrays and objects."""
+    """Return the JSON that a packed string holds. It must be valid inside `depth` arrays and objects."""
     string = jsontext.parse(text)
     assert isinstance(string, str)
     plain = gunzip(string.encode("latin-1"), budget.left)
