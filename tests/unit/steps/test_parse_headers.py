@@ -35,9 +35,14 @@ def test_session_and_distinct_id_may_be_missing() -> None:
 
 
 def test_nul_is_removed_invalid_utf8_replaced_and_the_last_of_two_counts() -> None:
-    rows = batch(
-        message(headers=[("to\0ken", b"fir\0st"), ("token", b"a\0b\xff"), ("distinct_id", b"\xf0\x9f\x98\x80")])
-    )
+    given = [
+        ("to\0ken", b"fir\0st"),
+        ("token", b"a\0b\xff"),
+        ("distinct_id", b"\xf0\x9f\x98\x80"),
+        ("\0session_id", b"session"),
+    ]
+    rows = batch(message(headers=given))
     ParseHeaders().run(rows)
     assert rows.tokens == ["ab\ufffd"]
     assert rows.distinct_id_headers == ["\U0001f600"]
+    assert rows.session_id_headers == ["session"]

@@ -27,7 +27,7 @@ def test_only_messages_older_than_the_limit_are_redirected() -> None:
 
 
 def test_a_message_without_a_timestamp_stays() -> None:
-    assert shed(batch(message(timestamp_ms=-1), old("a"))) == [1]
+    assert shed(batch(message(timestamp_ms=-1), message(timestamp_ms=0), old("a"))) == [1, 2]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])

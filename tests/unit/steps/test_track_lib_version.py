@@ -16,6 +16,8 @@ from tests.builders import batch, headers, message
         ("0.3.0", False),
         ("2.1.0", False),
         ("1.74", False),
+        ("1.000000074.0", True),
+        ("1.0000000074.0", False),
         ("1.74.0.1", False),
         ("1.x.0", False),
         ("1..0", False),
