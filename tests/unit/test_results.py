@@ -33,7 +33,7 @@ def test_an_overflow_record_is_the_unchanged_message() -> None:
     ((partition, record),) = rows.records
     source = rows.message(0)
     assert partition == 2
-    assert record.topic == "the-overflow"
+    assert (record.topic, record.as_it_came) == ("the-overflow", True)
     assert (record.key, record.value, record.headers) == (source.key, source.value, source.headers)
     assert record.timestamp_ms == source.timestamp_ms
 
