@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from recording_worker.kafka.feeder import Feeder
     from recording_worker.messages import Message
 
-_BOOT_TIMEOUT = 8.0
-
 
 @click.command(
     epilog=f"""\b
@@ -54,7 +52,7 @@ def produce(
     from recording_worker.kafka.consumer import consumer_config
     from recording_worker.kafka.feeder import Feeder, GroupFollower
 
-    check_broker(consumer_config(settings), settings.topic, _BOOT_TIMEOUT)
+    check_broker(consumer_config(settings), settings.topic)
     feeder = Feeder(settings, rate=rate, follow=GroupFollower(settings, follow_group) if follow_group else None)
     started = time.monotonic()
     size = 0

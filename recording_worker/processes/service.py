@@ -9,7 +9,7 @@ import structlog
 
 from recording_worker.clock import SystemClock
 from recording_worker.errors import BootError, ConfigError, WorkerError
-from recording_worker.kafka.clients import check_broker
+from recording_worker.kafka.clients import BROKER_TIMEOUT, check_broker
 from recording_worker.kafka.group_member import member_config
 from recording_worker.kafka.producer import check_outputs
 from recording_worker.kafka.transactions import can_transact
@@ -22,8 +22,6 @@ from recording_worker.settings.model import Delivery, Settings
 
 log = structlog.get_logger()
 
-_BROKER_TIMEOUT = 8.0
-
 
 def run_supervisor(settings: Settings) -> int:
     """Run the service until a signal ends it. Return the exit code (see `errors`).
@@ -35,8 +33,8 @@ def run_supervisor(settings: Settings) -> int:
     faulthandler.register(signal.SIGUSR1)  # as in the workers
     clock = SystemClock()
     try:
-        check_broker(member_config(settings), settings.topic, _BROKER_TIMEOUT)
-        check_outputs(settings, _BROKER_TIMEOUT)
+        check_broker(member_config(settings), settings.topic)
+        check_outputs(settings, BROKER_TIMEOUT)
         settings = _with_possible_delivery(settings)
         with TemporaryDirectory(prefix="recording-worker-metrics-") as folder:
             metrics = Metrics(folder, "supervisor")
@@ -58,7 +56,7 @@ def run_supervisor(settings: Settings) -> int:
 
 def _with_possible_delivery(settings: Settings) -> Settings:
     """Return the settings, with at_least_once if the brokers have no transactions. Raises BootError, ConfigError."""
-    if settings.delivery is not Delivery.EXACTLY_ONCE or can_transact(settings, _BROKER_TIMEOUT):
+    if settings.delivery is not Delivery.EXACTLY_ONCE or can_transact(settings, BROKER_TIMEOUT):
         return settings
     log.warning(
         "these brokers have no transactions: delivery is at_least_once, so a crash may write recordings twice;"
