@@ -36,6 +36,8 @@ class Part:
     recorded: Mapping[int, str] = field(default_factory=dict)
     """Offset → session, one event each."""
     dropped: int = 0
+    redirected: int = 0
+    skipped: int = 0
     dlq: Sequence[int] = ()
     next: int | None = None
     """The partition's next offset; by default after the last recorded or DLQ offset."""
@@ -113,7 +115,9 @@ class History:
     def _account(self, number: int, part: Part) -> Account:
         start = self.carried.get(number, Account(0, 0))
         end = part.next if part.next is not None else max([*part.recorded, *part.dlq]) + 1
-        own = Account(start.next, end, recorded=len(part.recorded), dropped=part.dropped, dlq=len(part.dlq))
+        own = Account(
+            start.next, end, len(part.recorded), part.dropped, part.redirected, dlq=len(part.dlq), skipped=part.skipped
+        )
         return start.followed_by(own)
 
 

@@ -23,7 +23,7 @@ from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import Locator
 from tests.batch_files import line
 from tests.builders import NOW_MS
-from tests.history import History, Part, dlq_record
+from tests.history import GROUP, History, Part, dlq_record
 
 DAY_MS = 86_400_000
 
@@ -62,6 +62,22 @@ COMPARED = (
     "last_timestamp",
     "has_full_snapshot",
 )
+
+
+def test_a_report_adds_up_files_blocks_and_accounts(history: History) -> None:
+    history.batch({0: Part({3: "a"}, dropped=2, redirected=3, skipped=4, dlq=[4], next=14), 1: Part({0: "c"})})
+    history.batch({0: Part(dropped=1, next=15), 1: Part(redirected=2, next=3)})  # no block: it waits with the offset
+    report = history.verify()
+    assert (report.findings, report.notes) == ([], [])
+    sizes = [json.loads(record.value or b"")["size"] for record in history.metadata]
+    assert (report.files, report.blocks, report.messages, report.events) == (2, 4, 5, 5)
+    assert (report.size, report.groups, report.partitions, report.accounts) == (sum(sizes), [GROUP], 2, 5)
+    assert (report.recorded, report.dropped, report.redirected) == (5, 3, 5)
+    assert (report.dlq, report.skipped) == (1, 4)
+    assert report.to_dict()["damages"] == []
+    history.metadata.append(Record("metadata", 2, 7, NOW_MS, [], b"{}"))
+    report = history.verify()
+    assert report.to_dict()["damages"] == [{"kind": "metadata_unreadable", "text": report.findings[0].text}]
 
 
 @pytest.mark.parametrize("field", COMPARED)
@@ -192,6 +208,8 @@ def test_a_committed_offset_past_all_accounts_and_one_before_them(history: Histo
     [finding] = history.verify().findings
     assert (finding.kind, finding.first_offset, finding.last_offset) == (FindingKind.MESSAGES_MISSING, 3, 4)
     assert finding.text == "no account says what became of 2 committed offsets"
+    assert kinds(history, metadata_ms=NOW_MS) == [FindingKind.MESSAGES_MISSING]
+    assert kinds(history, metadata_ms=NOW_MS + 1) == [], "the account may have been removed"
     history.committed[0] = reached._replace(offset=1)
     assert kinds(history) == [FindingKind.OFFSETS_BEHIND]
 
