@@ -347,7 +347,9 @@ def test_rewind_sets_a_stopped_group_back(stage: Stage, kafka: KafkaServer) -> N
     assert "1 of 2 partitions rewound: 5 offsets will be read again" in done.out
     assert committed(kafka, stage) == [(5, ""), (2, "")]
     assert kinds(stage.verify()) == ["offsets_behind"]
-    assert stage.run("rewind", "--to", "0", "--partition", "1").code == 0
+    done = stage.run("rewind", "--to", "0", "--partition", "1")
+    assert (done.code, done.err) == (0, "")
+    assert "1 of 1 partitions rewound: 2 offsets will be read again" in done.out, done.out
     assert committed(kafka, stage) == [(5, ""), (0, "")]
 
 

@@ -154,7 +154,8 @@ def test_a_block_that_differs_from_its_metadata_is_found(
     findings = history.verify().findings
     assert [finding.kind for finding in findings] == [FindingKind.INDEX_DIFFERS, FindingKind.BLOCK_DAMAGED]
     assert text in findings[1].text
-    assert (findings[1].session_id, findings[1].first_offset, findings[1].partition) == ("b", 1, 0)
+    where = findings[1].session_id, findings[1].partition, findings[1].first_offset, findings[1].last_offset
+    assert where == ("b", 0, 1, 1)
 
 
 def test_a_file_whose_retention_period_is_over_may_be_gone(history: History) -> None:
@@ -200,6 +201,17 @@ def test_a_foreign_metadata_record_is_found(history: History, value: bytes | Non
 def test_a_foreign_account_is_found(history: History, text: bytes) -> None:
     history.metadata[0] = history.metadata[0]._replace(headers=[(ACCOUNT_HEADER, text)])
     assert FindingKind.METADATA_UNREADABLE in kinds(history)
+
+
+def test_a_gap_between_two_accounts_is_found(history: History) -> None:
+    history.batch({0: Part({3: "a", 4: "b"})})
+    del history.metadata[2:]
+    history.batch({0: Part({5: "a"})})
+    [finding] = history.verify().findings
+    assert (finding.kind, finding.first_offset, finding.last_offset) == (FindingKind.MESSAGES_MISSING, 3, 4)
+    assert finding.text == "no account says what became of 2 offsets"
+    assert kinds(history, metadata_ms=NOW_MS) == [FindingKind.MESSAGES_MISSING]
+    assert kinds(history, metadata_ms=NOW_MS + 1) == [], "the account may have been removed"
 
 
 def test_a_committed_offset_past_all_accounts_and_one_before_them(history: History) -> None:
