@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from recording_worker.cli.options import settings_from
 from recording_worker.logs import configure_logs
 from recording_worker.settings.model import LogLevel
 
@@ -51,3 +52,13 @@ def test_warnings_of_libraries_come_out_the_same_way(capsys: pytest.CaptureFixtu
     [line] = capsys.readouterr().err.splitlines()
     entry = json.loads(line)
     assert (entry["event"], entry["source"], entry["level"]) == ("retrying put", "some.library", "warning")
+
+
+@pytest.mark.parametrize(("level", "lines"), [("info", 2), ("warning", 1)])
+def test_every_command_logs_as_its_settings_say(capsys: pytest.CaptureFixture[str], level: str, lines: int) -> None:
+    settings_from(None, {"log_level": level, "log_json": True})
+    structlog.get_logger().info("news")
+    structlog.get_logger().warning("trouble")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [json.loads(line)["event"] for line in err.splitlines()] == ["news", "trouble"][-lines:]

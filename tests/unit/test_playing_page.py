@@ -183,6 +183,7 @@ def test_it_is_fetched_once(caches: Path, monkeypatch: pytest.MonkeyPatch) -> No
         for name in (player._SCRIPT, player._STYLE):
             archive.add(content, name)
     fake_npm(caches, monkeypatch, f'cp {caches}/good.tgz "$5" && echo >> {caches}/calls')
+    player.folder().parent.mkdir()  # as an earlier version has left it
     monkeypatch.setattr(player, "check_integrity", lambda _archive: None)
     player.fetch()
     player.fetch()

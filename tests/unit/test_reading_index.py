@@ -84,6 +84,14 @@ def test_a_changed_byte_of_a_block_is_an_error_when_it_is_read() -> None:
             damaged[0].read()
 
 
+def test_bytes_after_the_frame_of_a_block_are_an_error() -> None:
+    file = InMemory(CONTENT)
+    index = read_index(file)
+    longer = replace(index.blocks[0], length=index.blocks[0].length + index.blocks[1].length)
+    with pytest.raises(BatchFileError, match=r"block at byte \d+ is damaged"):
+        Block(file, index, longer).read()
+
+
 def test_what_is_not_a_batch_file_is_named_by_kind() -> None:
     assert "not a batch file, or one of codec snappy" in problem(b"")
     assert "not a batch file, or one of codec snappy" in problem(b"some text that is long enough for a trailer")
