@@ -20,6 +20,7 @@ from tests.builders import batch, headers, message
         ("1.0000000074.0", False),
         ("1.74.0.1", False),
         ("1.x.0", False),
+        ("x.1.0", False),
         ("1..0", False),
         ("one.two.three", False),
         ("1.²4.0", False),
