@@ -1,7 +1,9 @@
 """Helpers for the tests of sessions in Redis."""
 
+from collections.abc import Callable, Sequence
+
 from recording_worker._native import Decoder
-from recording_worker.lookups.redis import RedisCircuitBreaker
+from recording_worker.lookups.redis import Command, Redis, RedisCircuitBreaker
 from recording_worker.lookups.teams.service import Team
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
@@ -12,6 +14,21 @@ from tests.builders import FakeClock, batch, session_message
 from tests.waiting import wait_for
 
 CLOCK = FakeClock()
+
+
+class Watched:
+    """Redis as the steps ask it. Notes the number of commands of each request, and then calls `after`."""
+
+    def __init__(self, redis: Redis, after: Callable[[], None] = lambda: None) -> None:
+        self._redis = redis
+        self._after = after
+        self.asked: list[int] = []
+
+    def ask(self, commands: Sequence[Command]) -> list[object] | None:
+        self.asked.append(len(commands))
+        replies = self._redis.ask(commands)
+        self._after()
+        return replies
 
 
 def sessions(*ids: str, retention: str = "30d") -> MessageBatch:

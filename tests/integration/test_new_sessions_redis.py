@@ -1,10 +1,6 @@
 """The limit on new sessions: whole sessions are blocked, and reading a batch again changes nothing."""
 
-from collections.abc import Sequence
-
-import pytest
-
-from recording_worker.lookups.redis import Command, RedisCircuitBreaker
+from recording_worker.lookups.redis import Redis, RedisCircuitBreaker
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Reason
 from recording_worker.pipeline.batch import MessageBatch
@@ -12,15 +8,15 @@ from recording_worker.pipeline.steps.limit_new_sessions import LimitNewSessions,
 from tests.builders import FakeClock
 from tests.integration.conftest import StartService
 from tests.integration.service import Traffic, recorded
-from tests.integration.sessions import CLOCK, sessions, wait_until_closed_again
+from tests.integration.sessions import CLOCK, Watched, sessions, wait_until_closed_again
 from tests.servers.redis import RedisServer
 
 METRICS = Metrics()
 
 
-def worker(breaker: RedisCircuitBreaker, burst: int, per_second: float = 1, *, block: bool = True) -> LimitNewSessions:
+def worker(redis: Redis, burst: int, per_second: float = 1, *, block: bool = True) -> LimitNewSessions:
     """Make the step of a worker process that has seen no messages yet."""
-    return LimitNewSessions(breaker, TeamBuckets(burst, per_second, CLOCK), CLOCK, METRICS, block=block)
+    return LimitNewSessions(redis, TeamBuckets(burst, per_second, CLOCK), CLOCK, METRICS, block=block)
 
 
 def passing(step: LimitNewSessions, *ids: str) -> list[str]:
@@ -94,24 +90,17 @@ def test_without_block_new_sessions_it_only_counts(redis_server: RedisServer, br
 
 
 def test_it_asks_once_per_batch_and_only_about_unknown_sessions(
-    breaker: RedisCircuitBreaker, monkeypatch: pytest.MonkeyPatch
+    breaker: RedisCircuitBreaker,
 ) -> None:
-    asked: list[int] = []
-    ask = breaker.ask
-
-    def counting(commands: Sequence[Command]) -> list[object] | None:
-        asked.append(len(commands))
-        return ask(commands)
-
-    monkeypatch.setattr(breaker, "ask", counting)
-    step = worker(breaker, burst=2)
+    watched = Watched(breaker)
+    step = worker(watched, burst=2)
     passing(step, "a", "b", "a")
     passing(step, "b", "a")
-    assert asked == [4]
+    assert watched.asked == [4]
     passing(step, "c", "b")
-    assert asked == [4, 2, 1]
+    assert watched.asked == [4, 2, 1]
     passing(step, "c")
-    assert asked == [4, 2, 1]
+    assert watched.asked == [4, 2, 1]
 
 
 def test_sessions_that_begin_while_redis_is_away_pass_and_go_on_passing(
@@ -146,18 +135,13 @@ def test_sessions_that_redis_does_not_remember_are_not_limited(
 
 
 def test_sessions_that_can_not_be_blocked_in_redis_are_not_dropped(
-    redis_server: RedisServer, breaker: RedisCircuitBreaker, monkeypatch: pytest.MonkeyPatch
+    redis_server: RedisServer, breaker: RedisCircuitBreaker
 ) -> None:
-    ask = breaker.ask
-
-    def failing_in_between(commands: Sequence[Command]) -> list[object] | None:
-        replies = ask(commands)
+    def stop_once() -> None:
         if redis_server.runs:
             redis_server.stop()
-        return replies
 
-    monkeypatch.setattr(breaker, "ask", failing_in_between)
-    step, before = worker(breaker, burst=1), counted()
+    step, before = worker(Watched(breaker, after=stop_once), burst=1), counted()
     assert passing(step, "a", "b") == ["a", "b"]
     assert since(before) == (2, 1, 0, 0)
     assert passing(step, "b") == ["b"]

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -12,14 +12,14 @@ from structlog.testing import capture_logs
 
 from recording_worker.backoff import Backoff
 from recording_worker.errors import ConfigError
-from recording_worker.lookups.redis import PROBE_BACKOFF, Circuit, Command, RedisCircuitBreaker
+from recording_worker.lookups.redis import PROBE_BACKOFF, Circuit, RedisCircuitBreaker
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.pin_retention import PinRetention
 from tests.integration.conftest import StartService
 from tests.integration.service import Traffic, recorded
-from tests.integration.sessions import CLOCK, sessions, wait_until_closed_again
+from tests.integration.sessions import CLOCK, Watched, sessions, wait_until_closed_again
 from tests.servers.redis import PASSWORD, RedisServer
 from tests.waiting import wait_for
 
@@ -41,21 +41,14 @@ def test_a_session_keeps_the_period_it_began_with(redis_server: RedisServer, bre
 
 
 def test_redis_is_asked_once_per_batch_and_only_about_unknown_sessions(
-    breaker: RedisCircuitBreaker, monkeypatch: pytest.MonkeyPatch
+    breaker: RedisCircuitBreaker,
 ) -> None:
-    asked: list[int] = []
-    ask = breaker.ask
-
-    def counting(commands: Sequence[Command]) -> list[object] | None:
-        asked.append(len(commands))
-        return ask(commands)
-
-    monkeypatch.setattr(breaker, "ask", counting)
-    step = PinRetention(breaker, Metrics())
+    watched = Watched(breaker)
+    step = PinRetention(watched, Metrics())
     step.run(sessions("a", "b", "a"))
     step.run(sessions("b", "a"))
     step.run(sessions("b", "c"))
-    assert asked == [4, 2]
+    assert watched.asked == [4, 2]
 
 
 def test_a_session_with_an_invalid_pin_is_dropped_until_the_pin_is_repaired(
