@@ -165,6 +165,15 @@ def test_the_time_begins_with_the_first_failure_and_is_shared() -> None:
         budget.call(failing(UNANSWERED))
 
 
+def test_the_time_is_used_to_its_end() -> None:
+    assert pauses(RetryPolicy(0.9, wait=wait_fixed(0)), UNANSWERED) == [0.0]
+
+
+def test_the_time_outs_of_the_check_and_of_listings_are_as_documented() -> None:
+    policy = RetryPolicy(60)
+    assert (policy.first_answer_for, policy.check_for, policy.abort_for) == (10, 10, 5)
+
+
 def test_a_permanent_error_is_raised_at_once_and_not_reported() -> None:
     retried: list[BaseException] = []
     budget = RetryBudget(RetryPolicy(60, wait=wait_fixed(0.01)), retried.append)
