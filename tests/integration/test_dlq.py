@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
 
 from recording_worker.formats.dlq_headers import Source, dlq_headers
@@ -322,6 +322,27 @@ def test_a_foreign_record_on_the_audit_topic_is_an_error(stage: DlqStage, kafka:
     assert failed.code == 2
     assert "was not written by a dlq command" in failed.error
     assert stage.sent_back() == {}
+
+
+def test_open_transactions_are_reported(stage: DlqStage, kafka: KafkaServer) -> None:
+    stage.letters(1)
+    kafka.create_topic(stage.audit)
+    other = Producer({"bootstrap.servers": kafka.bootstrap_servers, "transactional.id": stage.dlq})
+    other.init_transactions(30)
+    other.begin_transaction()
+    other.produce(stage.dlq, b"x", partition=0)
+    assert other.flush(30) == 0
+    text = stage.done("list")
+    assert "1 message (1 open)" in text
+    note = f"note: partition 0 of {stage.dlq} has an open transaction at offset 1: what comes after was not read"
+    assert note in text.splitlines()
+    other.produce(stage.audit, b"x", partition=0)
+    assert other.flush(30) == 0
+    failed = stage.run("list")
+    open_on_audit = f"a transaction is open on topic {stage.audit}; try again once it has ended"
+    assert (failed.code, failed.error) == (2, open_on_audit)
+    other.abort_transaction(30)
+    assert "1 message (1 open)" in stage.done("list")
 
 
 @pytest.mark.parametrize(

@@ -305,6 +305,12 @@ def test_sweep_refuses_to_remove_files_that_may_be_needed(
     stage._producer.flush(30)
     assert "a transaction is open" in stage.run("sweep", "--delete").error
     stage._producer.abort_transaction(30)
+    stage._producer.begin_transaction()
+    stage.send(b"{}", [], 0)
+    stage._producer.commit_transaction(30)
+    refused = f"nothing is removed: 1 records of topic {stage.metadata} can't be read, and may refer to files"
+    assert stage.run("sweep", "--delete").error == refused
+    assert f"note: 1 records of topic {stage.metadata} can't be read" in stage.run("sweep").out
     assert stage.run("sweep", "--older-than", "soon").code == 2
     assert orphan.exists()
 

@@ -184,6 +184,8 @@ def test_a_metadata_topic_without_what_was_committed_is_noted(history: History) 
     [note] = history.verify().notes
     assert note.endswith("but no account: is their metadata elsewhere?")
     assert history.verify(metadata_ms=NOW_MS + 1).notes == [], "it may have been removed"
+    history.committed[0] = history.committed[0]._replace(offset=1)
+    assert len(history.verify().notes) == 1
     history.committed[0] = history.committed[0]._replace(offset=0)
     assert history.verify().notes == [], "nothing was read yet"
 
@@ -201,6 +203,14 @@ def test_a_foreign_metadata_record_is_found(history: History, value: bytes | Non
 def test_a_foreign_account_is_found(history: History, text: bytes) -> None:
     history.metadata[0] = history.metadata[0]._replace(headers=[(ACCOUNT_HEADER, text)])
     assert FindingKind.METADATA_UNREADABLE in kinds(history)
+
+
+def test_offsets_in_two_accounts_are_found(history: History) -> None:
+    history.carried.clear()
+    history.batch({0: Part({1: "a", 2: "b"}, next=2)})
+    history.batch({0: Part({2: "a", 3: "b"})})
+    found = [finding for finding in history.verify().findings if finding.kind is FindingKind.ACCOUNTS_OVERLAP]
+    assert [(finding.first_offset, finding.last_offset) for finding in found] == [(0, 1), (2, 2)]
 
 
 def test_a_gap_between_two_accounts_is_found(history: History) -> None:

@@ -14,12 +14,12 @@ from recording_worker.storage.locate import Locator
 class VerifyReport:
     """What a run of `verify` has found."""
 
-    files: int = 0
-    blocks: int = 0
-    messages: int = 0
+    files: int
+    blocks: int
+    messages: int
     """Messages whose events are in the blocks."""
-    events: int = 0
-    size: int = 0
+    events: int
+    size: int
     """Bytes of the lines, uncompressed."""
     partitions: int = 0
     """Source partitions with accounts, counted for each group separately."""
