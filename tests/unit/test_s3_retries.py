@@ -190,6 +190,14 @@ def test_an_answer_without_an_expected_key_was_cut() -> None:
     assert budget.unanswered == 1
 
 
+def test_an_answer_that_boto3_can_not_read_was_cut() -> None:
+    with capture_logs() as logs:
+        assert RetryBudget(RetryPolicy(60, wait=wait_fixed(0))).call(failing(ValueError("half a date"))) == {
+            "ETag": "x"
+        }
+    assert [line["code"] for line in logs] == ["CutAnswerError"]
+
+
 def test_stop_ends_a_pause() -> None:
     budget = RetryBudget(RetryPolicy(60, wait=wait_fixed(30)))
     threading.Timer(0.1, budget.stop).start()
