@@ -78,6 +78,7 @@ def test_revoked_partitions_are_flushed_then_released(bench: Bench) -> None:
     bench.flusher.takes_waits = 3
     said = bench.turn(Revoke((0,)))
     assert bench.flusher.flushed == [({0: [0], 1: [0]}, FlushReason.REVOKE)]
+    assert not bench.flusher.busy, "the flush is over before the partition is released"
     assert said == [Released((Placement(0, 1, 0),))]
     assert bench.consumer.assigned.keys() == {1}
     assert [1] not in bench.pipeline.runs, "the rest of a revoked partition is another's to read"
@@ -123,6 +124,12 @@ def test_lost_partitions_are_discarded(bench: Bench) -> None:
     bench.comes(message(1, partition=1))
     bench.turn()
     assert bench.metrics.sessions_revoked._value.get() == 0, "recording goes on"
+
+
+def test_a_partition_that_is_assigned_and_lost_at_once_is_not_held(bench: Bench) -> None:
+    bench.turn(assigned(0, 1), Discard((0,)))
+    assert bench.assignment.placements([0, 1]) == (Placement(1, 1, 0),)
+    assert bench.consumer.assigned.keys() == {1}
 
 
 def test_no_partition_comes_back_while_a_flush_may_hold_its_earlier_messages(bench: Bench) -> None:
@@ -175,6 +182,7 @@ def test_stop_flushes_everything_and_ends(bench: Bench) -> None:
     bench.supervisor.try_send(Stop())
     bench.worker.run()
     assert bench.flusher.flushed == [({0: [0], 1: [0]}, FlushReason.STOP)]
+    assert not bench.flusher.busy
     assert bench.consumer.assigned == {}
     assert bench.consumer.closed
     assert bench.flusher.closed
