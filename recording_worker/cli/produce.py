@@ -80,7 +80,7 @@ def produce(
     )
     if failed := feeder.failures.total():
         reason = feeder.failures.most_common(1)[0][0]
-        raise WorkerError(f"{failed} of {feeder.sent} messages were not taken by Kafka, most because: {reason}")
+        raise WorkerError(f"Kafka refused {failed} of {feeder.sent} messages, most often because: {reason}")
 
 
 def _send(feeder: "Feeder", message: "Message", path: Path) -> None:

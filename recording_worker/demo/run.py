@@ -109,6 +109,8 @@ def _run(
         produced[planned.outcome] += 1
         events += planned.events
         value_bytes += len(planned.message.value or b"")
+    if not produced:
+        raise WorkerError(f"nothing was sent in {seconds:g} s: give more time with --seconds")
     _settle(feeder, group)
     took = time.monotonic() - started
     drops = dropped_of_metrics(service.metrics())

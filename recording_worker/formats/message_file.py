@@ -20,7 +20,7 @@ _KEYS = frozenset({"partition_key", "timestamp_ms", "headers", "value_b64"})
 _CHUNK = 256 * 1024
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE_MAGICS = frozenset(bytes([low]) + b"\x2a\x4d\x18" for low in range(0x50, 0x60))
-_LARGEST_WINDOW = 2**31
+_MAX_WINDOW = 2**31
 
 
 class MessageFileError(WorkerError):
@@ -79,7 +79,7 @@ def _chunks(file: BinaryIO, on_read: Callable[[int], None]) -> Iterator[bytes]:
 
 def _decompress(chunks: Iterator[bytes], path: Path) -> Iterator[bytes]:
     """Decompress any number of zstd frames. A frame that does not end is an error."""
-    decompressor = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
     frame = None
     try:
         for chunk in chunks:

@@ -38,6 +38,13 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     assert again.code == 0, again.out + again.err
 
 
+def test_a_demo_that_sends_nothing_does_not_pass(tmp_path: Path) -> None:
+    result = run("demo", "--seconds", "1e-9", "--workers", "1", "--out", tmp_path / "demo")
+    assert result.code == 1
+    assert result.error == "nothing was sent in 1e-09 s: give more time with --seconds"
+    assert "PASS" not in result.out
+
+
 def test_a_folder_that_no_demo_wrote_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
     result = run("demo", "--out", tmp_path)

@@ -141,7 +141,7 @@ def test_messages_the_broker_refuses_are_counted(broker: EmbeddedBroker, tmp_pat
     broker.push_request_errors(0, [10] * 20)  # Produce: MESSAGE_TOO_LARGE
     result = produce(broker, write(tmp_path / "keys", *"abc"))
     assert result.code == 1
-    assert result.error == "3 of 3 messages were not taken by Kafka, most because: Broker: Message size too large"
+    assert result.error == "Kafka refused 3 of 3 messages, most often because: Broker: Message size too large"
     assert re.search(r"refused: Broker: Message size too large\W+3\b", result.out)
 
 
