@@ -153,6 +153,16 @@ def test_redis_that_answers_only_probes_in_time_is_asked_less_and_less_often(
     breaker.close()
 
 
+def test_close_ends_the_probes(redis_server: RedisServer) -> None:
+    breaker = RedisCircuitBreaker(SecretStr(redis_server.patient_url), CLOCK, Metrics(), backoff=Backoff(0.02, 0.02))
+    redis_server.stop()
+    assert breaker.ask([("PING",)]) is None
+    probing = breaker._probing
+    assert probing is not None
+    breaker.close()
+    wait_for(lambda: not probing.is_alive(), "the probing thread to end")
+
+
 def test_redis_that_hangs_is_waited_for_once(redis_server: RedisServer) -> None:
     breaker = RedisCircuitBreaker(SecretStr(redis_server.url), CLOCK, Metrics(), backoff=Backoff(0.02, 30))
     assert breaker.ask([("PING",)]) == [True]
