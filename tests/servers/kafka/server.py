@@ -28,6 +28,8 @@ _SETTINGS = {
     "transaction.state.log.min.isr": 1,
     "transaction.state.log.num.partitions": 4,
     "auto.create.topics.enable": "false",
+    # records of tests are dated builders.NOW_MS, which is more than Kafka's seven days ago
+    "log.retention.ms": -1,
     # tests don't wait
     "broker.heartbeat.interval.ms": 300,
     "group.initial.rebalance.delay.ms": 0,
