@@ -89,6 +89,8 @@ def test_lags_are_known_of_workers_that_have_reported_on_all_they_hold() -> None
     assert table.lags([0, 1, 2]) == {0: {0: 4, 3: 0}, 2: {}}
     table.progress(1, {4: PartitionState(0, -1)})
     assert table.lags([1]) == {}, "the log's end is not known yet"
+    table.progress(1, {4: PartitionState(0, 0)})
+    assert table.lags([1]) == {1: {1: 7, 4: 0}}, "an empty log has an end"
     table.progress(1, {4: PartitionState(8, 3)})
     assert table.lags([1, 2]) == {1: {1: 7, 4: 0}, 2: {}}, "a log's end may be known late"
     placed(table, 4)
