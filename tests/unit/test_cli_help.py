@@ -7,6 +7,7 @@ import click
 import pytest
 
 from recording_worker.cli import COMMANDS, cli
+from recording_worker.settings.load import flag_of
 
 
 def commands(group: click.Group, context: click.Context) -> Iterator[tuple[str, click.Context]]:
@@ -56,6 +57,22 @@ def help_of(path: str, option: str) -> str:
     [found] = [parameter for parameter in command.params if option in parameter.opts]
     assert isinstance(found, click.Option)
     return found.help or ""
+
+
+def test_run_shows_the_defaults_of_settings_that_have_one() -> None:
+    shown = {
+        name: re.findall(r"\[default: (.*)\]$", help_of("recording-worker run", flag_of(name)))
+        for name in ("max_batch_age", "max_batch_bytes", "lag_shed_share", "topic", "any_token", "teams", "workers")
+    }
+    assert shown == {
+        "max_batch_age": ["10s"],
+        "max_batch_bytes": ["100MiB"],
+        "lag_shed_share": ["1"],
+        "topic": ["session_recording_snapshot_item_events"],
+        "any_token": [],
+        "teams": [],
+        "workers": [],
+    }
 
 
 def test_produce_sends_to_its_topic() -> None:
