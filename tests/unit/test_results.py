@@ -1,7 +1,7 @@
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.steps.handle_results import HandleResults
-from tests.builders import TOPIC, batch, headers, message
+from tests.builders import TOPIC, batch, counted, headers, message
 
 STEP = HandleResults("the-dlq", "the-overflow", "the-backfill", Metrics())
 
@@ -52,3 +52,16 @@ def test_dropped_and_ok_rows_leave_no_record() -> None:
     rows.end(0, Disposition.DROP, Reason.EVENT_DROPPED_BY_RESTRICTION, "apply_restrictions")
     STEP.run(rows)
     assert rows.records == []
+
+
+def test_rows_are_counted_by_how_they_ended_and_by_partition() -> None:
+    metrics = Metrics()
+    rows = batch(message(0), message(1), message(2), message(7, 1), message(8, 2))
+    rows.end(1, Disposition.DROP, Reason.SESSION_BLOCKED, "limit_new_sessions")
+    rows.end(3, Disposition.DROP, Reason.SESSION_BLOCKED, "limit_new_sessions")
+    rows.halt(2, "why")
+    HandleResults("the-dlq", "the-overflow", "the-backfill", metrics).run(rows)
+    assert counted(metrics, "messages_total", disposition="ok", reason="") == 2
+    assert counted(metrics, "messages_total", disposition="drop", reason="session_blocked") == 2
+    assert [counted(metrics, "partition_messages_total", partition=number) for number in "012"] == [3, 1, None]
+    assert counted(metrics, "messages_total", disposition="held", reason="") is None
