@@ -21,7 +21,10 @@ def test_blocks_lists_every_block(folder: Path) -> None:
     done = run("blocks", folder)
     assert (done.code, done.err) == (0, "")
     assert done.out.count("session-1") == 3
-    assert done.out.splitlines()[-1].startswith("2 files, 4 blocks, 3 sessions, 7 events, ")
+    size = sum(len(line(at)) + 1 for at in (1, 3, 4, 9, 4, 2, 5))
+    stored = sum(json.loads(text)["length"] for text in run("blocks", folder, "--json").out.splitlines())
+    totals = f"2 files, 4 blocks, 3 sessions, 7 events, {size} bytes of lines, {stored} bytes stored"
+    assert done.out.splitlines()[-1] == totals
     assert "2026-11-18 11:06:40" in done.out
 
 
