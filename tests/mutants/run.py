@@ -29,6 +29,7 @@ from itertools import accumulate, chain
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).with_name("targets.toml")
@@ -57,6 +58,9 @@ SWAPS: dict[type[ast.AST], tuple[str, str]] = {
     ast.Or: ("or", "and"),
 }
 NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
+
+
+Work = TypeVar("Work")
 
 
 @dataclass(frozen=True)
@@ -218,34 +222,26 @@ def _run_tests(tests: list[str], mutant: Mutant | None) -> None:
     os._exit(int(pytest.main([*options, *tests])))
 
 
-def _noticed(work: Sequence[tuple[Mutant, list[str]]], jobs: int) -> Iterator[tuple[Mutant, bool]]:
-    """Run the tests of each mutant, `jobs` at a time. Give whether they noticed."""
+def _failed(work: Sequence[tuple[Work, Mutant | None, list[str]]], jobs: int) -> Iterator[tuple[Work, bool]]:
+    """Run tests on each mutant, or on the code as it is, `jobs` at a time. Give whether one failed."""
     context = multiprocessing.get_context("fork")
-    running: dict[int, tuple[BaseProcess, Mutant, float]] = {}
+    running: dict[int, tuple[BaseProcess, Work, float]] = {}
     waiting = deque(work)
     while waiting or running:
         while waiting and len(running) < jobs:
-            mutant, tests = waiting.popleft()
+            item, mutant, tests = waiting.popleft()
             process: BaseProcess = context.Process(target=_run_tests, args=(tests, mutant))
             process.start()
-            running[process.sentinel] = process, mutant, time.monotonic() + TIMEOUT
+            running[process.sentinel] = process, item, time.monotonic() + TIMEOUT
         multiprocessing.connection.wait(running, timeout=1.0)
-        for sentinel, (process, mutant, deadline) in list(running.items()):
+        for sentinel, (process, item, deadline) in list(running.items()):
             if time.monotonic() > deadline:
                 process.kill()
                 process.join()
             if not process.is_alive():
                 process.join()
                 del running[sentinel]
-                yield mutant, process.exitcode != 0
-
-
-def _passes(tests: list[str]) -> bool:
-    """Whether the tests pass without a change."""
-    process = multiprocessing.get_context("fork").Process(target=_run_tests, args=(tests, None))
-    process.start()
-    process.join()
-    return process.exitcode == 0
+                yield item, process.exitcode != 0
 
 
 def main() -> int:
@@ -263,7 +259,8 @@ def main() -> int:
     equivalent = {entry["mutant"] for entry in config.get("equivalent", [])}
 
     _preload(sorted(set(chain.from_iterable(tests.values()))))
-    if failing := [path for path, listed in tests.items() if not _passes(listed)]:
+    unchanged = [(path, None, listed) for path, listed in tests.items()]
+    if failing := [path for path, failed in _failed(unchanged, options.jobs) if failed]:
         print("tests fail without any change, in:", *failing, sep="\n  ")
         return 2
     mutants = [m for path in tests for m in Module(path, Path(path).read_bytes()).mutants()]
@@ -276,7 +273,7 @@ def main() -> int:
         chosen = random.Random(options.seed).sample(mutants, options.limit)
     print(f"trying {len(chosen)} of {len(mutants)} mutants, seed {options.seed}", flush=True)
     tried, noticed = Counter[str](), Counter[str]()
-    for mutant, is_noticed in _noticed([(m, tests[m.path]) for m in chosen], options.jobs):
+    for mutant, is_noticed in _failed([(m, m, tests[m.path]) for m in chosen], options.jobs):
         tried[mutant.path] += 1
         noticed[mutant.path] += is_noticed
         if not is_noticed:

@@ -1,5 +1,6 @@
 """The changes that `make mutants` makes to the code."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,10 @@ def test_each_mutant_changes_one_line(changed: set[str]) -> None:
         "return oldest + 2 < limit",
         "return oldest + 1 <= limit",
     }
+
+
+def test_the_modules_and_tests_that_are_listed_exist() -> None:
+    targets = tomllib.loads(mutants.CONFIG.read_text())["target"]
+    paths = [path for target in targets for path in (target["module"], *target["tests"])]
+    assert len(paths) > 100
+    assert [path for path in paths if not (mutants.ROOT / path).exists()] == []
