@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,4 +27,4 @@ def test_every_offset_of_a_page_has_a_bit_of_its_own() -> None:
 def test_ranges_hold_each_offset_once_and_never_touch(given: set[int]) -> None:
     found = ranges(sorted(given))
     assert [offset for first, last in found for offset in range(first, last + 1)] == sorted(given)
-    assert all(later - last > 1 for (_, last), (later, _) in zip(found, found[1:], strict=False))
+    assert all(later - last > 1 for (_, last), (later, _) in pairwise(found))
