@@ -128,7 +128,7 @@ class Proxy:
 
         self._call(change())
 
-    def catch(self, *apis: Api, side: Side = Side.REQUEST, least_bytes: int = 0, seconds: float = 10) -> "Caught":
+    def catch(self, *apis: Api, side: Side = Side.REQUEST, least_bytes: int = 0, seconds: float = 60) -> "Caught":
         """Wait for the next such frame of at least this many bytes, and hold it. Raises TimeoutError."""
         self._trap = trap = Trap(frozenset(apis), side, least_bytes)
         try:

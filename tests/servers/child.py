@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -29,8 +30,12 @@ def require(program: str, package: str, *folders: Path) -> str:
     raise ServerError(f"{program} is missing: install {package} (see tools/system-packages)")
 
 
+# The system kills a server when the thread that started it ends. This one lives as long as the process of the tests.
+_STARTER = ThreadPoolExecutor(1, thread_name_prefix="starter")
+
+
 class ServerProcess:
-    """A context manager. The server ends with the thread that started it, whatever happens to that."""
+    """A context manager. The server ends with the process that started it, whatever happens to that."""
 
     stop_signal = signal.SIGTERM
     start_seconds = 30
@@ -57,9 +62,15 @@ class ServerProcess:
         """Start it, or start it again on the same port. Returns once it answers. Raises ServerError."""
         command = [require("setpriv", "util-linux"), "--pdeathsig", "KILL", *self.command()]
         with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            started = _STARTER.submit(
+                subprocess.Popen[bytes],
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
+            self._process = started.result()
         try:
             self._wait_until_it_answers()
         except BaseException:
