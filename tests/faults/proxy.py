@@ -65,6 +65,15 @@ class Trap:
     least_bytes: int
     caught: "Future[Caught]" = field(default_factory=Future)
 
+    def wait(self, seconds: float = 60) -> "Caught":
+        """Wait for the frame. Raises TimeoutError; then the trap holds nothing any more."""
+        try:
+            return self.caught.result(seconds)
+        except TimeoutError:
+            if self.caught.cancel():
+                raise
+            return self.caught.result()  # at the last moment
+
 
 class Caught:
     """A frame that is held until it is said what becomes of it."""
@@ -128,16 +137,14 @@ class Proxy:
 
         self._call(change())
 
+    def trap(self, *apis: Api, side: Side = Side.REQUEST, least_bytes: int = 0) -> "Trap":
+        """Hold the next such frame of at least this many bytes, from now on. `Trap.wait` waits for it."""
+        self._trap = Trap(frozenset(apis), side, least_bytes)
+        return self._trap
+
     def catch(self, *apis: Api, side: Side = Side.REQUEST, least_bytes: int = 0, seconds: float = 60) -> "Caught":
-        """Wait for the next such frame of at least this many bytes, and hold it. Raises TimeoutError."""
-        self._trap = trap = Trap(frozenset(apis), side, least_bytes)
-        try:
-            return trap.caught.result(seconds)
-        except TimeoutError:
-            self._trap = None
-            if trap.caught.cancel():
-                raise
-            return trap.caught.result()  # at the last moment
+        """Wait for the next such frame, and hold it: for requests that come again and again. Raises TimeoutError."""
+        return self.trap(*apis, side=side, least_bytes=least_bytes).wait(seconds)
 
     def close(self) -> None:
         async def end() -> None:

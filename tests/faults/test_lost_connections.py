@@ -57,8 +57,9 @@ def test_transaction_goes_on(link: Link, api: Api, side: Side) -> None:
 
     # librdkafka's calls can't be interrupted: if one never returns, only its thread hangs
     first: Future[object] = Future()
+    trap = link.proxy.trap(api, side=side)
     threading.Thread(target=lambda: first.set_result(transact(b"first", 1)), daemon=True).start()
-    caught = link.proxy.catch(api, side=side)
+    caught = trap.wait()
     caught.cut(0.5)
     link.proxy.set_mode(Mode.REFUSING)
     time.sleep(AWAY_SECONDS)

@@ -140,8 +140,9 @@ def test_a_redrive_killed_inside_its_transaction(
 ) -> None:
     _, proxy = behind_proxy
     proxied.letters(20)
+    trap = proxy.trap(api, side=side)
     with proxied.start("redrive") as process:
-        caught = proxy.catch(api, side=side, seconds=30)
+        caught = trap.wait()
         process.kill()
         process.wait()
         caught.cut(0.0)

@@ -159,8 +159,9 @@ def test_a_worker_killed_inside_a_transaction(tmp_path: Path, api: Api, side: Si
             try:
                 service = recording.start(bootstrap_servers=f"127.0.0.1:{proxy.port}", workers=1)
                 service.wait_until_ready()
+                trap = proxy.trap(api, side=side)
                 recording.traffic.send(120)
-                caught = proxy.catch(api, side=side, seconds=30)
+                caught = trap.wait()
                 assert recorded(service.storage).total() > 0, "files come first"
                 os.kill(service.worker_pids()[0], signal.SIGKILL)
                 caught.cut(0.0)
