@@ -256,7 +256,7 @@ def main() -> int:
     os.environ["HYPOTHESIS_PROFILE"] = "mutants"
     config = tomllib.loads(CONFIG.read_text())
     tests = {target["module"]: target["tests"] for target in config["target"] if options.only in target["module"]}
-    equivalent = {entry["mutant"] for entry in config.get("equivalent", [])}
+    equivalent = {(entry.get("module"), entry["mutant"]) for entry in config["equivalent"]}
 
     _preload(sorted(set(chain.from_iterable(tests.values()))))
     unchanged = [(path, None, listed) for path, listed in tests.items()]
@@ -264,10 +264,13 @@ def main() -> int:
         print("tests fail without any change, in:", *failing, sep="\n  ")
         return 2
     mutants = [m for path in tests for m in Module(path, Path(path).read_bytes()).mutants()]
-    if not options.only and (gone := equivalent - {m.key for m in mutants}):
-        print("listed as equivalent, but there is no such mutant any more:", *sorted(gone), sep="\n  ")
+    known = {(module, m.key) for m in mutants for module in (None, m.path)}
+    if not options.only and (gone := equivalent - known):
+        print(
+            "listed as equivalent, but there is no such mutant any more:", *(mutant for _, mutant in gone), sep="\n  "
+        )
         return 2
-    mutants = [m for m in mutants if m.key not in equivalent]
+    mutants = [m for m in mutants if equivalent.isdisjoint({(None, m.key), (m.path, m.key)})]
     chosen = mutants
     if 0 < options.limit < len(mutants):
         chosen = random.Random(options.seed).sample(mutants, options.limit)

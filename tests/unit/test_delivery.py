@@ -210,3 +210,12 @@ def test_at_least_once_reports_offsets_to_be_committed(bench: Bench) -> None:
     assert [(at.topic, at.value) for at in sent] == [("dlq", b"0"), ("metadata", b"0")]
     assert told(sent)["0"]["next"] == 43
     assert bench.said() == [Flushed((Placement(0, 11, 43),), False, 2, 7, 50)]
+
+
+def test_a_delivery_is_noted_only_under_the_epoch_it_belongs_to() -> None:
+    assignment = Assignment()
+    assignment.take([Placement(0, 11, 40)])
+    assignment.carry([Placement(0, 10, 99), Placement(1, 11, 99)])  # an earlier epoch; a partition that is not held
+    assert assignment.placements([0, 1]) == (Placement(0, 11, 40),)
+    assignment.carry([Placement(0, 11, 50)])
+    assert assignment.placements([0, 1]) == (Placement(0, 11, 50),)

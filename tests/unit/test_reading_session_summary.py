@@ -120,3 +120,4 @@ def test_what_older_files_do_not_say_is_unknown() -> None:
 
 def test_a_block_without_messages_makes_no_session() -> None:
     assert summarize_sessions([entry({})]) == []
+    assert [session.session_id for session in summarize_sessions([entry({}), entry({1: 1})])] == ["session-1"]

@@ -1,7 +1,9 @@
 from recording_worker._native import Decoder
+from recording_worker.formats.accounts import Account
 from recording_worker.lookups.teams.service import Team
 from recording_worker.messages import Message, OutputRecord
 from recording_worker.metrics import Metrics
+from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 from recording_worker.pipeline.steps.parse_session_recording_message import ParseSessionRecordingMessage
@@ -150,3 +152,28 @@ def test_discarding_a_partition_drops_just_its_sessions_records_and_offsets() ->
     assert [session.session_id for session in sessions.current.sessions()] == ["b"]
     assert sessions.current.offsets == {1: 9}
     assert sessions.raw_bytes == next(iter(sessions.current.sessions())).block.size
+
+
+def test_a_partition_accounts_for_every_offset_it_read_or_skipped() -> None:
+    session_batch = recorder()
+    rows = decoded(*(session_message(offset, "a") for offset in (4, 5, 6, 7)))
+    for row, disposition in ((0, Disposition.DLQ), (1, Disposition.REDIRECT), (2, Disposition.DROP)):
+        rows.end(row, disposition, Reason.NONE, "a_step")
+    session_batch.take(rows.records, rows.advances())
+    partition = session_batch.partition(0)
+    assert partition.account == Account(4, 8, recorded=1, dropped=1, redirected=1, dlq=1)
+    partition.skip(8, 11)
+    assert partition.account == Account(4, 11, recorded=1, dropped=1, redirected=1, dlq=1, skipped=3)
+    assert session_batch.offsets == {0: 11}
+
+
+def test_skipped_offsets_alone_make_an_account() -> None:
+    partition = recorder().partition(3)
+    assert partition.account == Account(0, 0)
+    partition.skip(5, 8)
+    assert partition.account == Account(5, 8, skipped=3)
+
+
+def test_a_manager_without_messages_holds_nothing_and_discards_nothing() -> None:
+    sessions, _ = manager()
+    assert (sessions.session_count, sessions.raw_bytes, sessions.discard_partitions([0])) == (0, 0, 0)

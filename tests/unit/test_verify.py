@@ -16,6 +16,7 @@ from recording_worker.formats.batch_file import (
     parse_block_url,
     parse_index_frame,
 )
+from recording_worker.formats.timestamps import utc_text
 from recording_worker.messages import Record
 from recording_worker.operations.verify.finding import FindingKind
 from recording_worker.operations.verify.offset_set import OffsetSet, ranges
@@ -332,3 +333,15 @@ def test_offset_set() -> None:
     assert [added(offset) for offset in (0, 7, 8, 2**40, 7, 2**40, 2**40 + 1)] == [True] * 4 + [False] * 2 + [True]
     assert ranges([1, 2, 3, 7, 9, 10]) == [(1, 3), (7, 7), (9, 10)]
     assert ranges([]) == []
+
+
+def test_a_block_is_from_its_first_event_to_its_last(history: History) -> None:
+    lines = b"".join(line(NOW_MS + at) + b"\n" for at in (1_000, 0, 3_000, 2_000))
+    path = history.folder / "several"
+    path.write_bytes(bytes(cramjam.snappy.compress_raw(lines)))
+    history.metadata.append(history.metadata[1]._replace(offset=9))
+    fields = {"uuid": "other", "codec": "snappy", "size": len(lines), "batch_id": "b2", "event_count": 4}
+    url = f"{path.as_uri()}?range=bytes=0-{path.stat().st_size - 1}"
+    for last, expected in ((3_000, []), (2_000, [FindingKind.BLOCK_DAMAGED])):
+        changed(history, 2, **fields, block_url=url, last_timestamp=utc_text(NOW_MS + last))
+        assert kinds(history) == expected

@@ -58,3 +58,11 @@ def test_kinds_combine_with_and_their_values_with_or() -> None:
 def test_a_worker_on_the_overflow_topic_does_not_redirect_again() -> None:
     assert ending(OVERFLOW, consumes_overflow=True) == OK
     assert ending(DROP, consumes_overflow=True)[0] == Disposition.DROP
+
+
+def test_a_message_that_has_ended_does_not_shield_the_next() -> None:
+    rows = batch(*(message(offset, headers=headers()) for offset in range(3)))
+    ParseHeaders().run(rows)
+    rows.end(0, Disposition.DLQ, Reason.NO_TOKEN_IN_HEADER, "a_step")
+    ApplyRestrictions(FixedRestrictions(DROP), consumes_overflow=False).run(rows)
+    assert list(rows.dispositions) == [Disposition.DLQ, Disposition.DROP, Disposition.DROP]

@@ -139,3 +139,8 @@ def test_the_last_message_of_a_window_may_be_good() -> None:
         0: "partition 0 halted at offset 2: 2 of the last 3 messages are for the DLQ (dlq_halt_ratio)."
         " Nothing from the committed offset on counts"
     }
+
+
+@pytest.mark.parametrize(("consecutive", "ratio", "are_set"), [(None, None, False), (3, None, True), (None, 0.5, True)])
+def test_limits_are_set_if_one_is(consecutive: int | None, ratio: float | None, are_set: bool) -> None:
+    assert DlqLimits(consecutive=consecutive, ratio=ratio, window=10).are_set is are_set
