@@ -167,6 +167,16 @@ def test_a_partition_accounts_for_every_offset_it_read_or_skipped() -> None:
     assert session_batch.offsets == {0: 11}
 
 
+def test_messages_taken_out_again_count_as_dropped() -> None:
+    session_batch = recorder(limit=3)
+    two = [event(), event()]
+    record_all(session_batch, decoded(session_message(0, "a", two), session_message(1, "b")))
+    over = decoded(session_message(2, "a", two))
+    over.end(0, Disposition.DROP, Reason.SESSION_EVENT_LIMIT, "record_session_event")
+    assert record_all(session_batch, over) == [False]
+    assert session_batch.partition(0).account == Account(0, 3, recorded=1, dropped=2)
+
+
 def test_skipped_offsets_alone_make_an_account() -> None:
     partition = recorder().partition(3)
     assert partition.account == Account(0, 0)
