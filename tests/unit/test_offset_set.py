@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from itertools import pairwise
 
 from hypothesis import given
@@ -28,3 +29,11 @@ def test_ranges_hold_each_offset_once_and_never_touch(given: set[int]) -> None:
     found = ranges(sorted(given))
     assert [offset for first, last in found for offset in range(first, last + 1)] == sorted(given)
     assert all(later - last > 1 for (_, last), (later, _) in pairwise(found))
+
+
+def test_offsets_near_and_far_are_added_once_and_joined_to_ranges() -> None:
+    seen = OffsetSet()
+    added: Callable[[int], bool] = seen.add
+    assert [added(offset) for offset in (0, 7, 8, 2**40, 7, 2**40, 2**40 + 1)] == [True] * 4 + [False] * 2 + [True]
+    assert ranges([1, 2, 3, 7, 9, 10]) == [(1, 3), (7, 7), (9, 10)]
+    assert ranges([]) == []

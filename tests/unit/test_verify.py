@@ -1,5 +1,4 @@
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from recording_worker.formats.batch_file import (
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.messages import Record
 from recording_worker.operations.verify.finding import FindingKind
-from recording_worker.operations.verify.offset_set import OffsetSet, ranges
 from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import Locator
 from tests.batch_files import line
@@ -325,14 +323,6 @@ def test_urls() -> None:
             parse_block_url(url)
     with pytest.raises(BatchFileError, match="can't fetch blackhole: URLs"):
         Locator(Settings()).open("blackhole:blocks/30d/x")
-
-
-def test_offset_set() -> None:
-    seen = OffsetSet()
-    added: Callable[[int], bool] = seen.add
-    assert [added(offset) for offset in (0, 7, 8, 2**40, 7, 2**40, 2**40 + 1)] == [True] * 4 + [False] * 2 + [True]
-    assert ranges([1, 2, 3, 7, 9, 10]) == [(1, 3), (7, 7), (9, 10)]
-    assert ranges([]) == []
 
 
 def test_a_block_is_from_its_first_event_to_its_last(history: History) -> None:
