@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-NATIVE := $(wildcard _native/*.pyx _native/*.pxd _native/*.cc _native/*.hpp _native/simd/* _native/text/*) setup.py pyproject.toml
+NATIVE := $(wildcard _native/*.pyx _native/*.pxd _native/*.pxi _native/*.cc _native/*.hpp _native/simd/* _native/text/*) setup.py pyproject.toml
 FORMATTED := $(wildcard $(foreach folder,_native _native/simd _native/text _native/fuzz benchmarks/floor,$(addprefix $(folder)/,*.cc *.hpp *.inl)))
 
 SECONDS ?= 60

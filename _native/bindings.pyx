@@ -11,8 +11,18 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 from libcpp.memory cimport unique_ptr
 from libcpp.string cimport string
+from libcpp.utility cimport move
 from libcpp.vector cimport vector
 
+from compress cimport (
+    BlockCompressor,
+    BlockLines,
+    Codec,
+    CppCompressedBlocks,
+    lines_per_call,
+    make_snappy_codec,
+    make_zstd_codec,
+)
 from decode cimport (
     Columns,
     CppDecoder,
@@ -351,6 +361,9 @@ cdef class SessionBlock:
     def messages(self):
         """Return (source offset, line count) of each message, in the order recorded."""
         return [(self.block.messages[i].first, self.block.messages[i].second) for i in range(self.block.messages.size())]
+
+
+include "compress.pxi"
 
 
 @final

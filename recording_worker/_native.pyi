@@ -172,6 +172,37 @@ class SessionBlock:
         """Return (source offset, line count) of each message, in the order recorded."""
 
 @final
+class Compressor:
+    """Compresses blocks, each by itself. Keeps its memory between calls. One thread at a time may use it."""
+
+    def __new__(cls, codec: str, level: int = 3, dictionary: bytes | None = None) -> Self:
+        """Make a compressor of codec "zstd" or "snappy".
+
+        zstd: each block becomes one frame with its content size and a checksum. `level` is zstd's. `dictionary` is a
+        zstd dictionary; then each frame carries its id. snappy: each block becomes raw snappy, without framing; `level`
+        does not matter. Raises ValueError for another codec, or if `dictionary` is not one that the codec can use.
+        """
+    def compress(self, blocks: Sequence[SessionBlock], first: int = 0) -> CompressedBlocks:
+        """Compress the block with the number `first`, and as many after it as fit, with the GIL released.
+
+        About 4 MiB of lines are compressed, unless one block is larger. The blocks must not change meanwhile. Raises
+        IndexError if there is no such block, ValueError if a block is empty, RuntimeError if another thread is
+        compressing, MemoryError if there is no memory.
+        """
+
+@final
+class CompressedBlocks:
+    """Compressed blocks, one directly after the other. Has the buffer protocol.
+
+    The compressor uses the memory again once this object and all views of it are gone.
+    """
+
+    lengths: list[int]
+    """Bytes of each block."""
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
 class LineBuffer:
     """The lines of several blocks, one block after the other. Has the buffer protocol."""
 

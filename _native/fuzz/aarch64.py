@@ -15,9 +15,17 @@ from run import BUILD, FUZZ, NATIVE, SIMDJSON, core_sources, write_seeds
 COMPILER = "aarch64-linux-gnu-g++"
 EMULATOR = "qemu-aarch64"
 TARGETS = ["envelope", "events"]
-CODECS = {"columns", "decoder", "decompress", "session_block", "unpack"}
+CODECS = {"columns", "compress", "decoder", "decompress", "session_block", "unpack"}
 """Sources that need a codec's library. They are compiled, but not linked: there is no library for aarch64."""
-HEADERS = ["libdeflate.h", "lz4.h", "zstd.h", "zstd_errors.h"]
+HEADERS = [
+    "libdeflate.h",
+    "lz4.h",
+    "snappy.h",
+    "snappy-sinksource.h",
+    "snappy-stubs-public.h",
+    "zstd.h",
+    "zstd_errors.h",
+]
 
 
 def compile_all(folder: Path) -> dict[str, Path]:

@@ -1,0 +1,142 @@
+#include "compress.hpp"
+
+#include <snappy-sinksource.h>
+#include <snappy.h>
+#include <zstd.h>
+#include <zstd_errors.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace recording {
+namespace {
+
+struct FreeZstd {
+  void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
+  void operator()(ZSTD_CDict* dictionary) const { ZSTD_freeCDict(dictionary); }
+};
+
+// No error but a lack of memory can happen: the parameters are valid, and the output has room.
+size_t checked(size_t result) {
+  if (!ZSTD_isError(result)) return result;
+  if (ZSTD_getErrorCode(result) == ZSTD_error_memory_allocation) throw std::bad_alloc();
+  throw std::runtime_error(ZSTD_getErrorName(result));
+}
+
+class ZstdCodec final : public Codec {
+ public:
+  ZstdCodec(int level, std::unique_ptr<ZSTD_CDict, FreeZstd> dictionary)
+      : dictionary_(std::move(dictionary)), context_(ZSTD_createCCtx()) {
+    if (!context_) throw std::bad_alloc();
+    checked(ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, level));
+    checked(ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_checksumFlag, 1));
+    if (dictionary_) checked(ZSTD_CCtx_refCDict(context_.get(), dictionary_.get()));
+  }
+
+  size_t bound(size_t size) const override { return ZSTD_compressBound(size); }
+
+  size_t compress(const BlockLines& lines, uint8_t* out) override {
+    const size_t room = bound(lines.size);
+    if (lines.slices->size() == 1) {
+      return checked(ZSTD_compress2(context_.get(), out, room, lines.slices->front().begin, lines.size));
+    }
+    checked(ZSTD_CCtx_reset(context_.get(), ZSTD_reset_session_only));
+    checked(ZSTD_CCtx_setPledgedSrcSize(context_.get(), lines.size));
+    ZSTD_outBuffer output{out, room, 0};
+    for (const Span slice : *lines.slices) {
+      ZSTD_inBuffer input{slice.begin, slice.size(), 0};
+      while (input.pos < input.size) checked(ZSTD_compressStream2(context_.get(), &output, &input, ZSTD_e_continue));
+    }
+    ZSTD_inBuffer nothing{nullptr, 0, 0};
+    if (checked(ZSTD_compressStream2(context_.get(), &output, &nothing, ZSTD_e_end)) != 0) {
+      throw std::runtime_error("a zstd frame is larger than its bound");
+    }
+    return output.pos;
+  }
+
+ private:
+  std::unique_ptr<ZSTD_CDict, FreeZstd> dictionary_;
+  std::unique_ptr<ZSTD_CCtx, FreeZstd> context_;
+};
+
+class SliceSource final : public snappy::Source {
+ public:
+  explicit SliceSource(const BlockLines& lines) : slice_(lines.slices->data()), available_(lines.size) {}
+
+  size_t Available() const override { return available_; }
+
+  const char* Peek(size_t* length) override {
+    while (available_ && used_ == slice_->size()) {
+      ++slice_;
+      used_ = 0;
+    }
+    *length = available_ ? slice_->size() - used_ : 0;
+    return reinterpret_cast<const char*>(slice_->begin) + used_;
+  }
+
+  void Skip(size_t count) override {
+    available_ -= count;
+    while (count) {
+      const size_t step = std::min(count, slice_->size() - used_);
+      used_ += step;
+      count -= step;
+      if (count) {
+        ++slice_;
+        used_ = 0;
+      }
+    }
+  }
+
+ private:
+  const Span* slice_;
+  size_t used_ = 0;  // bytes of slice_
+  size_t available_;
+};
+
+class SnappyCodec final : public Codec {
+ public:
+  size_t bound(size_t size) const override { return snappy::MaxCompressedLength(size); }
+
+  size_t compress(const BlockLines& lines, uint8_t* out) override {
+    SliceSource source(lines);
+    snappy::UncheckedByteArraySink sink(reinterpret_cast<char*>(out));
+    return snappy::Compress(&source, &sink);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Codec> make_zstd_codec(int level, Span dictionary) {
+  std::unique_ptr<ZSTD_CDict, FreeZstd> prepared;
+  if (dictionary.begin) {
+    if (ZSTD_getDictID_fromDict(dictionary.begin, dictionary.size()) == 0) return nullptr;
+    prepared.reset(ZSTD_createCDict(dictionary.begin, dictionary.size(), level));
+    if (!prepared) return nullptr;
+  }
+  return std::make_unique<ZstdCodec>(level, std::move(prepared));
+}
+
+std::unique_ptr<Codec> make_snappy_codec() { return std::make_unique<SnappyCodec>(); }
+
+CompressedBlocks BlockCompressor::compress(const BlockLines* blocks, size_t count) {
+  CompressedBlocks done;
+  if (!count) return done;
+  if (!chunk_ || chunk_->capacity - chunk_->used < codec_->bound(blocks->size)) {
+    chunk_.reset();  // before the pool is asked, so that it may get it again
+    chunk_ = pool_->take(codec_->bound(blocks->size));
+  }
+  done.chunk = chunk_;
+  done.bytes.begin = done.bytes.end = chunk_->bytes + chunk_->used;
+  size_t size = 0;
+  for (const BlockLines* block = blocks; block != blocks + count && size < lines_per_call; ++block) {
+    if (chunk_->capacity - chunk_->used < codec_->bound(block->size)) break;
+    done.lengths.push_back(codec_->compress(*block, chunk_->bytes + chunk_->used));
+    chunk_->used += done.lengths.back();
+    size += block->size;
+  }
+  done.bytes.end = chunk_->bytes + chunk_->used;
+  if (chunk_->capacity > ChunkPool::chunk_bytes) chunk_.reset();  // a large block's: not to be kept
+  return done;
+}
+
+}  // namespace recording

@@ -1,0 +1,28 @@
+# Declarations of the C++ that compress.pxi binds.
+
+from libc.stdint cimport uint8_t
+from libcpp.memory cimport unique_ptr
+from libcpp.vector cimport vector
+
+from decode cimport Span
+
+
+cdef extern from "compress.hpp" namespace "recording" nogil:
+    cdef struct BlockLines:
+        const vector[Span]* slices
+        size_t size
+
+    cdef cppclass Codec:
+        pass
+
+    unique_ptr[Codec] make_zstd_codec(int level, Span dictionary) except +
+    unique_ptr[Codec] make_snappy_codec() except +
+
+    cdef cppclass CppCompressedBlocks "recording::CompressedBlocks":
+        Span bytes
+        vector[size_t] lengths
+
+    cdef cppclass BlockCompressor:
+        BlockCompressor(unique_ptr[Codec] codec) except +
+        CppCompressedBlocks compress(const BlockLines* blocks, size_t count) except +
+    const size_t lines_per_call "recording::BlockCompressor::lines_per_call"

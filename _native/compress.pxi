@@ -1,0 +1,76 @@
+# Compression of blocks. Included by bindings.pyx.
+
+
+@final
+cdef class CompressedBlocks:
+    """Compressed blocks, one directly after the other. Has the buffer protocol."""
+
+    cdef CppCompressedBlocks blocks
+
+    @property
+    def lengths(self):
+        return self.blocks.lengths
+
+    def __len__(self):
+        return self.blocks.bytes.size()
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, <void*> self.blocks.bytes.begin, self.blocks.bytes.size(), 1, flags)
+
+
+@final
+cdef class Compressor:
+    """Compresses blocks. Keeps its memory between calls. One thread at a time may use it."""
+
+    cdef unique_ptr[BlockCompressor] compressor
+    cdef bint busy
+
+    def __cinit__(self, str codec not None, int level=3, bytes dictionary=None):
+        cdef unique_ptr[Codec] made
+        cdef Span prepared
+        if codec == "zstd":
+            if dictionary is not None:
+                prepared = bytes_span(dictionary)
+            made = make_zstd_codec(level, prepared)
+            if not made:
+                raise ValueError("this is not a zstd dictionary")
+        elif codec == "snappy":
+            if dictionary is not None:
+                raise ValueError("snappy takes no dictionary")
+            made = make_snappy_codec()
+        else:
+            raise ValueError(f"there is no codec {codec!r}")
+        self.compressor.reset(new BlockCompressor(move(made)))
+
+    def compress(self, blocks not None, Py_ssize_t first=0):
+        cdef CompressedBlocks done = CompressedBlocks.__new__(CompressedBlocks)
+        cdef list held = []  # keeps the lines alive while the GIL is released
+        cdef vector[BlockLines] lines
+        cdef BlockLines found
+        cdef SessionBlock block
+        cdef size_t size = 0
+        cdef Py_ssize_t count = len(blocks), number
+        if not 0 <= first < count:
+            raise IndexError(f"block {first} of {count}")
+        if self.busy:
+            raise RuntimeError("this compressor is at work in another thread")
+        for number in range(first, count):
+            block = blocks[number]
+            if block is None:
+                raise TypeError("a block is a SessionBlock, not None")
+            if block.block.size == 0:
+                raise ValueError(f"block {number} is empty")
+            found.slices = &block.block.slices()
+            found.size = block.block.size
+            held.append(block)
+            lines.push_back(found)
+            size += found.size
+            if size >= lines_per_call:
+                break
+        self.busy = True
+        try:
+            with nogil:
+                done.blocks = self.compressor.get().compress(lines.data(), lines.size())
+        finally:
+            self.busy = False
+        return done

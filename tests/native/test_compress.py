@@ -1,0 +1,244 @@
+"""Compression of blocks: the plain libraries read what comes out, and its memory is not used while it is viewed."""
+
+import gc
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import cramjam
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recording_worker import _native
+from tests.decoders import call_native
+from tests.inputs import Input, event_text, plain_value
+from tests.reference import snappy
+
+TEXTS = st.text(st.characters(codec="ascii", exclude_characters='"\\', min_codepoint=32), max_size=300)
+SIZES = st.sampled_from([1, 1, 1, 300, 10_000])
+MIB = 1 << 20
+
+
+def decoded(*texts: str) -> _native.DecodedBatch:
+    """One row a text."""
+    return call_native(_native.Decoder(), [Input(plain_value([event_text(f'"{text}"')])) for text in texts]).decoded
+
+
+def block_of(batch: _native.DecodedBatch, rows: Sequence[int]) -> tuple[_native.SessionBlock, bytes]:
+    """A block of these rows, and its lines."""
+    block = _native.SessionBlock()
+    for row in rows:
+        block.record(batch, row, row)
+    return block, b"".join(batch.lines(row) for row in rows)
+
+
+def blocks_of(
+    batch: _native.DecodedBatch, rows: Sequence[Sequence[int]]
+) -> tuple[list[_native.SessionBlock], list[bytes]]:
+    pairs = [block_of(batch, numbers) for numbers in rows]
+    return [block for block, _ in pairs], [lines for _, lines in pairs]
+
+
+def noise(size: int, seed: int = 1) -> str:
+    """Random digits."""
+    return random.Random(seed).randbytes(size // 2).hex()
+
+
+def all_parts(
+    compressor: _native.Compressor, blocks: Sequence[_native.SessionBlock]
+) -> Iterator[_native.CompressedBlocks]:
+    first = 0
+    while first < len(blocks):
+        part = compressor.compress(blocks, first)
+        first += len(part.lengths)
+        yield part
+
+
+def split(part: _native.CompressedBlocks) -> list[bytes]:
+    """The compressed blocks of a part, each alone."""
+    view, found, start = memoryview(part), [], 0
+    for length in part.lengths:
+        found.append(view[start : start + length].tobytes())
+        start += length
+    assert start == len(part) == len(view)
+    return found
+
+
+def compressed(compressor: _native.Compressor, blocks: Sequence[_native.SessionBlock]) -> list[bytes]:
+    return [block for part in all_parts(compressor, blocks) for block in split(part)]
+
+
+def raw_snappy(block: bytes) -> bytes:
+    return bytes(cramjam.snappy.decompress_raw(block))
+
+
+READ: dict[str, Callable[[bytes], bytes]] = {"zstd": zstandard.decompress, "snappy": raw_snappy}
+
+
+@pytest.mark.parametrize("codec", READ)
+@given(texts=st.lists(st.tuples(TEXTS, SIZES), min_size=1, max_size=8), data=st.data())
+def test_what_is_compressed_is_read_back(codec: str, texts: list[tuple[str, int]], data: st.DataObject) -> None:
+    """Blocks of any rows in any order: slices that follow each other in memory, and slices that don't."""
+    batch = decoded(*(text * times for text, times in texts))
+    rows = st.lists(st.integers(0, len(texts) - 1), min_size=1, max_size=8)
+    blocks, lines = blocks_of(batch, data.draw(st.lists(rows, min_size=1, max_size=8)))
+    compressor = _native.Compressor(codec, data.draw(st.sampled_from([-5, 1, 3, 9, 19])))
+    assert [READ[codec](block) for block in compressed(compressor, blocks)] == lines
+
+
+@pytest.mark.parametrize("codec", READ)
+def test_blocks_larger_than_all_buffers_between_small_ones(codec: str) -> None:
+    """One of a slice of 9 MiB, one of several slices of 6 MiB: larger than a part, and than zstd's window."""
+    batch = decoded("small", noise(9 * MIB), *(noise(2 * MIB, seed) for seed in range(3)), "r" * 5 * MIB)
+    blocks, lines = blocks_of(batch, [[0], [1], [0, 0], [2, 3, 4], [0], [5, 0, 2], [5], [0]])
+    compressor = _native.Compressor(codec)
+    for _ in range(2):
+        assert [READ[codec](block) for block in compressed(compressor, blocks)] == lines
+
+
+def test_a_zstd_block_is_one_frame_with_content_size_and_checksum() -> None:
+    batch = decoded("a" * 1000, noise(1000), "b")
+    blocks, lines = blocks_of(batch, [[0], [1, 0, 2], [2]])
+    for frame, text in zip(compressed(_native.Compressor("zstd"), blocks), lines, strict=True):
+        found = zstandard.get_frame_parameters(frame)
+        assert (found.content_size, found.has_checksum, found.dict_id) == (len(text), True, 0)
+        assert zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False) == text
+
+
+def test_a_snappy_block_is_raw_snappy_by_the_format_description() -> None:
+    """Long literals, and copies from near and far, which short blocks have none of."""
+    batch = decoded("x", noise(59), noise(300) + "0" * 3000, noise(70_000), "ab" * 5000)
+    blocks, lines = blocks_of(batch, [[0], [1, 2, 3], [4], [2, 2, 3, 2, 3], [4, 1, 4]])
+    assert [snappy.decompress(block) for block in compressed(_native.Compressor("snappy"), blocks)] == lines
+
+
+def test_snappy_blocks_are_as_small_as_other_libraries_make_them() -> None:
+    words = [noise(size, size) for size in range(2, 60, 2)]
+    choose = random.Random(2).choices
+    batch = decoded(*("".join(choose(words, k=count)) for count in (10, 100, 3000, 9000)))
+    blocks, lines = blocks_of(batch, [[0], [1], [2], [3], [0, 1, 2, 3]])
+    ours = sum(map(len, compressed(_native.Compressor("snappy"), blocks)))
+    assert ours <= 1.01 * sum(len(bytes(cramjam.snappy.compress_raw(text))) for text in lines)
+
+
+def test_higher_levels_compress_more() -> None:
+    words = [noise(size, size) for size in range(2, 60, 2)]
+    blocks, _ = blocks_of(decoded("".join(random.Random(3).choices(words, k=3000))), [[0]])
+    fast, usual, small = (len(_native.Compressor("zstd", level).compress(blocks)) for level in (-5, 3, 19))
+    assert fast > usual > small
+
+
+def test_a_call_compresses_about_4_mib_of_lines() -> None:
+    batch = decoded("x" * MIB)
+    blocks, _ = blocks_of(batch, [[0]] * 10)
+    compressor = _native.Compressor("zstd")
+    assert [len(part.lengths) for part in all_parts(compressor, blocks)] == [4, 4, 2]
+    assert len(compressor.compress(blocks, 9).lengths) == 1
+
+
+@pytest.mark.parametrize("codec", READ)
+def test_parts_that_are_kept_do_not_change(codec: str) -> None:
+    """12 MiB that don't compress, in parts that are all kept, while the compressor goes on; then half are dropped."""
+    batch = decoded(*(noise(200_000, seed) for seed in range(60)))
+    blocks, lines = blocks_of(batch, [[row] for row in range(60)])
+    compressor = _native.Compressor(codec)
+    for _ in range(3):
+        parts = list(all_parts(compressor, blocks))
+        views = [memoryview(part) for part in parts[::2]]
+        before = [view.tobytes() for view in views]
+        assert [READ[codec](block) for part in parts for block in split(part)] == lines
+        del parts
+        gc.collect()
+        again = compressed(compressor, blocks[::-1])
+        assert [READ[codec](block) for block in again] == lines[::-1]
+        assert [view.tobytes() for view in views] == before
+
+
+def test_parts_outlive_the_compressor_and_the_blocks() -> None:
+    blocks, lines = blocks_of(decoded("abc"), [[0]])
+    view = memoryview(_native.Compressor("zstd").compress(blocks))
+    del blocks
+    gc.collect()
+    assert view.readonly
+    assert zstandard.decompress(view) == lines[0]
+
+
+def trained() -> zstandard.ZstdCompressionDict:
+    words = [noise(size, size) for size in range(4, 40, 2)]
+    samples: list[bytes | bytearray | memoryview] = [
+        "".join(random.Random(seed).choices(words, k=60)).encode() for seed in range(400)
+    ]
+    return zstandard.train_dictionary(8192, samples)
+
+
+@pytest.mark.parametrize("level", [1, 3, 19])
+def test_frames_of_a_dictionary_carry_its_id_and_are_smaller(level: int) -> None:
+    dictionary = trained()
+    words = [noise(size, size) for size in range(4, 40, 2)]
+    batch = decoded(*("".join(random.Random(seed).choices(words, k=60)) for seed in range(1000, 1029)))
+    blocks, lines = blocks_of(batch, [[row] for row in range(28)] + [[5, 3, 4], [28] * 200])
+    plain = compressed(_native.Compressor("zstd", level), blocks)
+    frames = compressed(_native.Compressor("zstd", level, dictionary.as_bytes()), blocks)
+    assert sum(map(len, frames)) < 0.8 * sum(map(len, plain))
+    decompress = zstandard.ZstdDecompressor(dict_data=dictionary).decompress
+    assert [decompress(frame) for frame in frames] == lines
+    found = [zstandard.get_frame_parameters(frame) for frame in frames]
+    assert {(frame.dict_id, frame.has_checksum) for frame in found} == {(dictionary.dict_id(), True)}
+    assert [frame.content_size for frame in found] == [len(text) for text in lines]
+
+
+def test_what_a_compressor_refuses() -> None:
+    dictionary = trained().as_bytes()
+    for codec, given_dictionary, text in [
+        ("lz4", None, "there is no codec 'lz4'"),
+        ("snappy", dictionary, "snappy takes no dictionary"),
+        ("zstd", b"", "not a zstd dictionary"),
+        ("zstd", b"plain text, not a dictionary", "not a zstd dictionary"),
+        ("zstd", dictionary[:40], "not a zstd dictionary"),
+    ]:
+        with pytest.raises(ValueError, match=text):
+            _native.Compressor(codec, 3, given_dictionary)
+
+
+@pytest.mark.parametrize("codec", READ)
+def test_what_compress_refuses(codec: str) -> None:
+    blocks, lines = blocks_of(decoded("abc"), [[0], [0]])
+    compressor = _native.Compressor(codec)
+    with pytest.raises(ValueError, match="block 1 is empty"):
+        compressor.compress([blocks[0], _native.SessionBlock()])
+    for first in (2, -1):
+        with pytest.raises(IndexError, match=f"block {first} of 2"):
+            compressor.compress(blocks, first)
+    with pytest.raises(IndexError):
+        compressor.compress([])
+    wrong: Any
+    for wrong in (None, b"", 1):
+        with pytest.raises(TypeError):
+            compressor.compress([blocks[0], wrong])
+    assert [READ[codec](block) for block in compressed(compressor, blocks)] == lines
+
+
+def test_one_compressor_in_two_threads_is_refused() -> None:
+    blocks, _ = blocks_of(decoded(noise(4 * MIB)), [[0]])
+    compressor = _native.Compressor("zstd", 15)
+    ends: list[str] = []
+    barrier = threading.Barrier(2)
+
+    def work() -> None:
+        barrier.wait()
+        for _ in range(3):
+            try:
+                assert compressed(compressor, blocks)
+                ends.append("ok")
+            except RuntimeError as error:
+                ends.append(str(error))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(ends) == {"ok", "this compressor is at work in another thread"}
