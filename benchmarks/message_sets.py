@@ -31,7 +31,7 @@ def load_messages(paths: Sequence[Path]) -> tuple[list[WireMessage], int]:
     left_out = 0
     for partition, path in enumerate(paths):
         for message in read_messages(path, partition):
-            wire_message = _wire_message(message)
+            wire_message = to_wire(message)
             if wire_message is None:
                 left_out += 1
             else:
@@ -39,7 +39,8 @@ def load_messages(paths: Sequence[Path]) -> tuple[list[WireMessage], int]:
     return messages, left_out
 
 
-def _wire_message(message: Message) -> WireMessage | None:
+def to_wire(message: Message) -> WireMessage | None:
+    """Return the message as the contenders read it; None if they can't."""
     headers = {key: value.decode(errors="replace").replace("\0", "") for key, value in message.headers}
     value = message.value or b""
     encoding = headers.get("content-encoding") or _encoding_by_magic(value)
@@ -84,14 +85,15 @@ def small_messages(messages: Sequence[WireMessage]) -> list[WireMessage]:
     fit even alone are left out. The encodings alternate, so that every stretch of messages has the shares of
     `messages`. Broken messages are left out.
     """
-    if not messages:
-        return []
+    return [small for _, small in cut_small(messages)]
+
+
+def cut_small(messages: Sequence[WireMessage]) -> Iterator[tuple[int, WireMessage]]:
+    """Yield the small messages, each with the number of the message that it is cut from."""
     turns = _turns(messages)
-    return [
-        message._replace(encoding=encoding, value=compress(text, encoding))
-        for message in messages
-        for text, encoding in zip(_cut(message), turns, strict=False)
-    ]
+    for number, message in enumerate(messages):
+        for text, encoding in zip(_cut(message), turns, strict=False):
+            yield number, message._replace(encoding=encoding, value=compress(text, encoding))
 
 
 def _turns(messages: Sequence[WireMessage]) -> Iterator[Encoding]:

@@ -1,5 +1,6 @@
 """Prepare the Node contender: its npm packages, at the versions of the lock file."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,9 @@ from benchmarks.contenders.process import ROOT, ContenderError
 _FOLDER = ROOT / "benchmarks" / "node"
 _INSTALLED = _FOLDER / "node_modules" / ".package-lock.json"
 _OLDEST_NODE = 20
+_CLIENT = _FOLDER / "node_modules" / "node-rdkafka" / "build" / "Release" / "node-librdkafka.node"
+_BUILD = {"BUILD_LIBRDKAFKA": "0", "npm_config_nodedir": "/usr"}
+"""node-rdkafka is built against the system's librdkafka and the headers that come with Node."""
 
 
 def prepare_node() -> tuple[str, Path]:
@@ -30,10 +34,27 @@ def _is_installed() -> bool:
 
 
 def _install() -> None:
+    _npm("ci")
+
+
+def prepare_kafka_client() -> None:
+    """Build node-rdkafka against the system's librdkafka, unless it is built. Raises ContenderError.
+
+    It is the only package whose install script runs.
+    """
+    if not _CLIENT.exists():
+        _npm("rebuild", "node-rdkafka", "--ignore-scripts=false")
+    if not _CLIENT.exists():
+        raise ContenderError("node-rdkafka can't be built: it needs a C++ compiler, make, and librdkafka-dev")
+
+
+def _npm(*arguments: str) -> None:
     npm = shutil.which("npm")
     if npm is None:
         raise ContenderError("npm is not installed")
-    done = subprocess.run([npm, "ci"], cwd=_FOLDER, capture_output=True, text=True, check=False)
+    environment = {**os.environ, **_BUILD}
+    done = subprocess.run([npm, *arguments], cwd=_FOLDER, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if "error" in line] or ["npm ci failed"]
+        lines = done.stderr.splitlines()
+        errors = [line for line in lines if "error" in line] or [f"npm {arguments[0]} failed"]
         raise ContenderError(errors[0])

@@ -1,0 +1,1 @@
+"""`python -m benchmarks.end_to_end FILE…`: the whole job measured, from Kafka to stored files and committed offsets."""
