@@ -9,7 +9,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
-from libcpp.memory cimport unique_ptr
+from libcpp.memory cimport make_shared, shared_ptr, unique_ptr
 from libcpp.string cimport string
 from libcpp.utility cimport move
 from libcpp.vector cimport vector
@@ -307,7 +307,15 @@ cdef class Decoder:
 cdef class SessionBlock:
     """One session's lines in a session batch, and counters over them."""
 
-    cdef CppSessionBlock block
+    cdef shared_ptr[CppSessionBlock] held
+    cdef CppSessionBlock* block
+
+    def __cinit__(self):
+        self.hold(make_shared[CppSessionBlock]())
+
+    cdef void hold(self, shared_ptr[CppSessionBlock] block) noexcept:
+        self.held = block
+        self.block = block.get()
 
     def record(self, DecodedBatch decoded not None, Py_ssize_t row, int64_t offset):
         """Add the row's lines; `offset` is their message's source offset. Return their size. Copies no bytes."""
@@ -410,6 +418,9 @@ def gather(blocks):
             memcpy(out, slices[i].begin, size)
             out += size
     return buffer
+
+
+include "session_batch.pxi"
 
 
 def encoding_of(bytes value not None, str content_encoding):

@@ -49,6 +49,7 @@ struct TextSlice {
 };
 
 enum class LogLevel : uint8_t { info, warn, error };
+inline constexpr size_t log_level_count = 3;
 
 struct Log {
   double time;

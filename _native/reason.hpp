@@ -19,7 +19,8 @@ enum class Disposition : uint8_t { ok = 0, drop = 1, redirect = 2, dlq = 3 };
   X(SESSION_ID_HEADER_BODY_MISMATCH, 7)         \
   X(DISTINCT_ID_HEADER_BODY_MISMATCH, 8)        \
   X(MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS, 9) \
-  X(MESSAGE_TIMESTAMP_DIFF_TOO_LARGE, 10)
+  X(MESSAGE_TIMESTAMP_DIFF_TOO_LARGE, 10)       \
+  X(SESSION_EVENT_LIMIT, 38)
 
 enum class Reason : uint8_t {
 #define X(name, code) name = code,
@@ -47,6 +48,7 @@ inline constexpr Disposition disposition_of(Reason reason) {
       return Disposition::ok;
     case Reason::MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS:
     case Reason::MESSAGE_TIMESTAMP_DIFF_TOO_LARGE:
+    case Reason::SESSION_EVENT_LIMIT:
       return Disposition::drop;
     default:
       return Disposition::dlq;

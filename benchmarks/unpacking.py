@@ -32,7 +32,7 @@ class UnpackingPass(NativePass):
 def one_pass(kind: type[NativePass], messages: list[Poll], compressor: BlockCompressor) -> tuple[float, float, int]:
     """Return the CPU seconds of decode + record and of compression, and the bytes of all blocks."""
     started = time.process_time()
-    sessions = kind(messages).sessions.values()
+    sessions = kind(messages).sessions
     recorded = time.process_time()
     blocks = compressor.compress(gather([session.block for session in sessions]))
     return recorded - started, time.process_time() - recorded, sum(map(len, blocks))

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Self, final
 
+from typing_extensions import Buffer
+
 REASONS: dict[str, int]
 """The reason codes that the core can give, name → code. A test compares them with `outcome.Reason`."""
 
@@ -170,6 +172,81 @@ class SessionBlock:
         """Return the block's figures. Reads all events: call it once, when the block is complete."""
     def messages(self) -> list[tuple[int, int]]:
         """Return (source offset, line count) of each message, in the order recorded."""
+
+class Recorded(NamedTuple):
+    """What one call of `SessionBatch.record` recorded."""
+
+    messages: int
+    events: int
+    bytes: int
+    """Bytes of lines."""
+    discarded_events: int
+    """Events that were recorded, by this or an earlier call, and taken out again: see `SessionBatch`."""
+    ended: list[int]
+    """The rows that the call ended: their sessions are over the event limit."""
+
+class PartitionFigures(NamedTuple):
+    """What a session batch holds of a partition, or of all."""
+
+    sessions: int
+    bytes: int
+    """Bytes of lines, ids and console messages."""
+    discarded_messages: int
+    """Messages that were recorded and taken out again, because their session passed the event limit."""
+    discarded_events: int
+
+class RecordedSession(NamedTuple):
+    """One session of one partition in one session batch."""
+
+    partition: int
+    team_id: int
+    session_id: str
+    retention: int
+    """The code that it began with."""
+    block: SessionBlock
+    console_counts: dict[str, int]
+    """Its console events by level: info, warn, error."""
+    console_entries: list[tuple[str, str, float]]
+    """(level, message, ms since 1970); equal (level, message) pairs of one message are stored once."""
+
+@final
+class SessionBatch:
+    """What gathers by partition and session until a flush. One thread at a time may use it.
+
+    A session is what has the same partition, team and session id. A session over `max_events_per_session` is taken out
+    of the batch and stays out. None sets no limit.
+    """
+
+    def __new__(cls, max_events_per_session: int | None = None) -> Self: ...
+    def record(
+        self,
+        decoded: DecodedBatch,
+        partitions: Buffer,
+        offsets: Buffer,
+        dispositions: bytearray,
+        reasons: bytearray,
+        team_codes: Buffer,
+        team_ids: Buffer,
+        captures_console: Buffer,
+        retentions: Buffer,
+    ) -> Recorded:
+        """Add the rows whose disposition is 0 to their sessions, with the GIL released. Copies no lines.
+
+        One entry a row have: `partitions` and `offsets` (int64), `dispositions` and `reasons` (the rows of sessions
+        over the event limit are ended in them), `team_codes` (int32, numbers of teams), `retentions` (one byte, any
+        code; a session keeps the one of its first message). One entry a team have: `team_ids` (int64), and
+        `captures_console` (one byte: whether its console events are recorded).
+        Raises ValueError if lengths differ, or a row has a disposition of 0, but no lines or no team: then nothing is
+        recorded. Raises MemoryError if there is no memory.
+        """
+    def partition(self, number: int) -> PartitionFigures:
+        """Return what is known of a partition."""
+    def total(self) -> PartitionFigures:
+        """Return the sum over all partitions."""
+    def discard(self, number: int) -> int:
+        """Drop a partition. Return how many sessions it had."""
+    def take(self) -> list[RecordedSession]:
+        """Empty the batch, and return its sessions, by partition and in the order they were first seen."""
 
 @final
 class Compressor:

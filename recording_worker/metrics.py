@@ -23,8 +23,12 @@ class BatchSummary(Summary):
 
     def observe_all(self, sizes: Collection[int]) -> None:
         """Observe each of `sizes`."""
-        self._count.inc(len(sizes))
-        self._sum.inc(sum(sizes))
+        self.observe_sum(len(sizes), sum(sizes))
+
+    def observe_sum(self, count: int, total: int) -> None:
+        """Observe `count` sizes, which add up to `total`."""
+        self._count.inc(count)
+        self._sum.inc(total)
 
 
 class Metrics:

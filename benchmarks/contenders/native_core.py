@@ -1,16 +1,17 @@
 """The job as the worker does it: batches of messages through the native core, rows into session blocks."""
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from benchmarks.contenders.serve import Counts, serve
 from benchmarks.wire import Encoding, WireMessage
-from recording_worker._native import DecodedBatch, Decoder, SessionBlock, gather
-from recording_worker.recording.console_logs import ConsoleLogRecorder
+from recording_worker._native import Decoder, RecordedSession, SessionBatch, gather
 from recording_worker.settings.model import Settings
 
 _SETTINGS = Settings()
-_TEAM = 1
+_TEAMS = array("q", [1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +57,6 @@ def polls(messages: list[WireMessage]) -> list[Poll]:
     ]
 
 
-class Session:
-    """One session of the session batch, as the worker's SessionRecorder holds it."""
-
-    __slots__ = ("block", "console_logs")
-
-    def __init__(self) -> None:
-        self.block = SessionBlock()
-        self.console_logs = ConsoleLogRecorder()
-
-
 class NativePass:
     """One pass over all messages, a poll at a time."""
 
@@ -73,7 +64,7 @@ class NativePass:
     """It lives through all passes, as in the worker. It unpacks nothing, since the other contenders don't."""
 
     def __init__(self, messages: list[Poll]) -> None:
-        self.sessions: dict[tuple[int, str], Session] = {}
+        self.batch = SessionBatch()
         self.ok = 0
         self.bytes = 0
         self.offset = 0
@@ -84,7 +75,7 @@ class NativePass:
 
     def _decode(self, poll: Poll) -> int:
         """Decode and record a poll. Returns how many of its rows were decoded."""
-        dispositions = bytearray(len(poll.values))
+        dispositions, reasons = bytearray(len(poll.values)), bytearray(len(poll.values))
         decoded = self.decoder.decode(
             poll.values,
             poll.content_encodings,
@@ -93,31 +84,33 @@ class NativePass:
             poll.timestamps_ms,
             None,
             dispositions,
-            bytearray(len(poll.values)),
+            reasons,
+        )
+        rows = decoded.rows
+        recorded = self.batch.record(
+            decoded,
+            array("q", bytes(8 * rows)),
+            array("q", range(self.offset, self.offset + rows)),
+            dispositions[:rows],
+            reasons[:rows],
+            array("i", bytes(4 * rows)),
+            _TEAMS,
+            b"\1",
+            bytes(rows),
         )
         self.bytes += decoded.uncompressed_bytes
-        self._record(decoded, dispositions)
-        self.offset += decoded.rows
-        return decoded.rows
+        self.ok += recorded.messages
+        self.offset += rows
+        return rows
 
-    def _record(self, decoded: DecodedBatch, dispositions: bytearray) -> None:
-        """Record the rows that are ok into the blocks of their sessions."""
-        sessions, offset = self.sessions, self.offset
-        for row in range(decoded.rows):
-            if dispositions[row]:
-                continue
-            key = (_TEAM, decoded.session_id(row))
-            session = sessions.get(key)
-            if session is None:
-                session = sessions[key] = Session()
-            session.block.record(decoded, row, offset + row)
-            if logs := decoded.console_logs(row):
-                session.console_logs.record(logs)
-            self.ok += 1
+    @cached_property
+    def sessions(self) -> list[RecordedSession]:
+        """All sessions, once everything is recorded."""
+        return self.batch.take()
 
     def counts(self) -> Counts:
         counts = Counts(ok=self.ok, bytes=self.bytes, sessions=len(self.sessions))
-        for session in self.sessions.values():
+        for session in self.sessions:
             block = session.block.summary()
             counts.events += block.event_count
             counts.clicks += block.click_count
@@ -126,13 +119,13 @@ class NativePass:
             counts.full_snapshots += block.has_full_snapshot
             counts.urls += len(block.urls)
             counts.active_milliseconds += block.active_milliseconds
-            counts.console_events += sum(session.console_logs.counts.values())
-            counts.console_logs += len(session.console_logs.entries)
+            counts.console_events += sum(session.console_counts.values())
+            counts.console_logs += len(session.console_entries)
         return counts
 
     def lines(self) -> Iterator[tuple[str, bytes]]:
-        for (_, session_id), session in self.sessions.items():
-            yield session_id, bytes(gather([session.block]))
+        for session in self.sessions:
+            yield session.session_id, bytes(gather([session.block]))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from recording_worker._native import BlockSummary, LineBuffer, gather
+from recording_worker._native import BlockSummary, LineBuffer, RecordedSession, gather
 from recording_worker.formats.batch_file import (
     INDEX_VERSION,
     BatchIndex,
@@ -15,7 +15,6 @@ from recording_worker.formats.batch_file import (
 )
 from recording_worker.formats.block_metadata import block_metadata_value
 from recording_worker.recording.compression import BlockCompressor
-from recording_worker.recording.session_batch import SessionRecorder
 from recording_worker.settings.model import Codec
 from recording_worker.storage.base import Part
 
@@ -38,7 +37,7 @@ class BatchWriter:
 
     def __init__(
         self,
-        sessions: Sequence[SessionRecorder],
+        sessions: Sequence[RecordedSession],
         *,
         batch_id: str,
         retention: str,
@@ -52,7 +51,7 @@ class BatchWriter:
         self._created_ms = created_ms
         self._codec = codec
         self._summaries = [session.block.summary() for session in sessions]
-        self._console = [session.console_logs.counts for session in sessions]
+        self._console = [session.console_counts for session in sessions]
         self.entries = [
             _entry(session, summary, source_of(session.partition))
             for session, summary in zip(sessions, self._summaries, strict=True)
@@ -106,7 +105,7 @@ class BatchWriter:
             yield BlockMetadata(entry.partition, entry.session_id.encode(), value)
 
 
-def _entry(session: SessionRecorder, summary: BlockSummary, source: str) -> BlockEntry:
+def _entry(session: RecordedSession, summary: BlockSummary, source: str) -> BlockEntry:
     return BlockEntry(
         team_id=session.team_id,
         session_id=session.session_id,

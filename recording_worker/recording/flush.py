@@ -6,14 +6,16 @@ from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Protocol
 
+from recording_worker._native import RecordedSession
 from recording_worker.clock import Clock
 from recording_worker.formats.accounts import Account
 from recording_worker.formats.console_log import console_log_value
+from recording_worker.formats.retention import RETENTIONS
 from recording_worker.messages import OutputRecord
 from recording_worker.metrics import Metrics
 from recording_worker.recording.batch_writer import BatchWriter
 from recording_worker.recording.compression import block_compressor
-from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder, SessionRecorder
+from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
 from recording_worker.settings.model import Settings
 from recording_worker.storage.base import Storage
 
@@ -168,9 +170,10 @@ class Flusher:
         self, batch: SessionBatchRecorder, reason: FlushReason, created_ms: int
     ) -> tuple[FlushedBatch, list[BatchWriter]]:
         """Take everything needed out of the batch and empty it, so that the decoded bytes it holds are freed."""
-        sessions = list(batch.sessions())
+        accounts = batch.accounts()
+        sessions = batch.sessions.take()
         partitions = {
-            number: FlushedPartition(partition.account, partition.records)
+            number: FlushedPartition(accounts[number], partition.records)
             for number, partition in batch.partitions.items()
         }
         for session in sessions:
@@ -200,16 +203,16 @@ class Flusher:
         batch.partitions.clear()
         return flushed, writers
 
-    def _console_logs(self, session: SessionRecorder, batch_id: str) -> Iterator[OutputRecord]:
+    def _console_logs(self, session: RecordedSession, batch_id: str) -> Iterator[OutputRecord]:
         key = session.session_id.encode()
-        for entry in session.console_logs.entries:
+        for level, message, timestamp in session.console_entries:
             value = console_log_value(
                 team_id=session.team_id,
                 session_id=session.session_id,
                 batch_id=batch_id,
-                level=entry.level,
-                message=entry.message,
-                timestamp=entry.timestamp,
+                level=level,
+                message=message,
+                timestamp=timestamp,
             )
             yield OutputRecord(self._settings.console_logs_topic, key, value, [], 0)
 
@@ -222,8 +225,8 @@ class Flusher:
             flushed.partitions[block.partition].metadata.append(record)
 
 
-def _by_retention(sessions: list[SessionRecorder]) -> dict[str, list[SessionRecorder]]:
-    groups: dict[str, list[SessionRecorder]] = {}
+def _by_retention(sessions: list[RecordedSession]) -> dict[str, list[RecordedSession]]:
+    groups: dict[str, list[RecordedSession]] = {}
     for session in sessions:
-        groups.setdefault(session.retention, []).append(session)
+        groups.setdefault(RETENTIONS[session.retention], []).append(session)
     return groups

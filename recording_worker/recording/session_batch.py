@@ -1,4 +1,4 @@
-"""SessionBatchManager and SessionBatchRecorder: what gathers until a flush, by partition and session."""
+"""SessionBatchManager and SessionBatchRecorder: what gathers until a flush. The sessions are in native code."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -8,13 +8,11 @@ from typing import NamedTuple
 
 import uuid_utils
 
-from recording_worker._native import DecodedBatch, SessionBlock
+from recording_worker._native import SessionBatch
 from recording_worker.clock import Clock
 from recording_worker.formats.accounts import Account
-from recording_worker.lookups.teams.service import Team
 from recording_worker.messages import OutputRecord
 from recording_worker.outcome import Disposition
-from recording_worker.recording.console_logs import ConsoleLogRecorder
 
 
 class FlushReason(StrEnum):
@@ -36,25 +34,9 @@ class Advance(NamedTuple):
 
 
 @dataclass(slots=True)
-class SessionRecorder:
-    """One session of one partition in one session batch."""
-
-    team_id: int
-    session_id: str
-    partition: int
-    retention: str
-    """The period the session began with in this batch: "30d", "90d", "1y" or "5y"."""
-    block: SessionBlock = field(default_factory=SessionBlock)
-    console_logs: ConsoleLogRecorder = field(default_factory=ConsoleLogRecorder)
-
-
-@dataclass(slots=True)
 class PartitionBatch:
-    """One partition's part of a session batch."""
+    """One partition's part of a session batch, except its sessions."""
 
-    sessions: dict[tuple[int, str], SessionRecorder] = field(default_factory=dict)
-    over_limit: set[tuple[int, str]] = field(default_factory=set)
-    """Sessions that were dropped from this batch because they have too many events."""
     records: list[OutputRecord] = field(default_factory=list)
     """DLQ, overflow and warning records that leave together with the offsets."""
     first_offset: int | None = None
@@ -64,19 +46,15 @@ class PartitionBatch:
     """Messages read, by disposition."""
     skipped: int = 0
     """Offsets that were gone from the log before they were read (`on_offset_gap`)."""
-    discarded_messages: int = 0
-    """Messages that were recorded and taken out again, because their session passed the event limit."""
-    discarded_events: int = 0
-    raw_bytes: int = 0
+    record_bytes: int = 0
 
-    @property
-    def account(self) -> Account:
-        """What became of the messages of this batch."""
+    def account(self, discarded: int) -> Account:
+        """Return what became of the messages of this batch. `discarded` were recorded and taken out again."""
         return Account(
             start=self.next_offset if self.first_offset is None else self.first_offset,
             next=self.next_offset,
-            recorded=self.ended[Disposition.OK] - self.discarded_messages,
-            dropped=self.ended[Disposition.DROP] + self.discarded_messages,
+            recorded=self.ended[Disposition.OK] - discarded,
+            dropped=self.ended[Disposition.DROP] + discarded,
             redirected=self.ended[Disposition.REDIRECT],
             dlq=self.ended[Disposition.DLQ],
             skipped=self.skipped,
@@ -93,14 +71,6 @@ class PartitionBatch:
         self.advance(first, end)
         self.skipped += end - first
 
-    def drop_over_limit(self, key: tuple[int, str]) -> None:
-        """Take a session out of this batch and keep it out."""
-        block = self.sessions.pop(key).block
-        self.over_limit.add(key)
-        self.discarded_messages += block.message_count
-        self.discarded_events += block.event_count
-        self.raw_bytes -= block.size
-
 
 class SessionBatchRecorder:
     """One session batch: the sessions, records and offsets of its partitions."""
@@ -111,64 +81,45 @@ class SessionBatchRecorder:
         self.started = started
         """When its first message came, monotonic seconds."""
         self.partitions: dict[int, PartitionBatch] = {}
-        self._max_events_per_session = max_events_per_session
+        self.sessions = SessionBatch(max_events_per_session)
 
     @property
     def raw_bytes(self) -> int:
-        """Bytes it holds: uncompressed lines, and the records that wait for the flush."""
-        return sum(partition.raw_bytes for partition in self.partitions.values())
+        """Bytes it holds: uncompressed lines, ids, console messages, and the records that wait for the flush."""
+        return self.sessions.total().bytes + sum(partition.record_bytes for partition in self.partitions.values())
 
     @property
     def session_count(self) -> int:
-        return sum(len(partition.sessions) for partition in self.partitions.values())
+        return self.sessions.total().sessions
 
     @property
     def discarded_messages(self) -> int:
         """Messages that were recorded and taken out again, because their session passed the event limit."""
-        return sum(partition.discarded_messages for partition in self.partitions.values())
-
-    @property
-    def discarded_events(self) -> int:
-        return sum(partition.discarded_events for partition in self.partitions.values())
-
-    def sessions(self) -> Iterable[SessionRecorder]:
-        """Give all sessions, partition by partition, in the order they were first seen."""
-        for partition in self.partitions.values():
-            yield from partition.sessions.values()
+        return self.sessions.total().discarded_messages
 
     @property
     def offsets(self) -> dict[int, int]:
         """Partition → the next offset to read once this batch is delivered."""
         return {number: partition.next_offset for number, partition in self.partitions.items()}
 
-    def record(self, number: int, offset: int, team: Team, retention: str, decoded: DecodedBatch, row: int) -> bool:
-        """Add a decoded message to its session; return False if the session passed its event limit.
+    def accounts(self) -> dict[int, Account]:
+        """Partition → what became of its messages."""
+        return {
+            number: partition.account(self.sessions.partition(number).discarded_messages)
+            for number, partition in self.partitions.items()
+        }
 
-        `number` and `offset` say which message of the topic it is, `row` which one of `decoded`. A session over its
-        limit stays out of this batch, and what was recorded of it before is taken out again.
-        """
-        partition = self.partition(number)
-        key = (team.id, decoded.session_id(row))
-        if key in partition.over_limit:
-            return False
-        session = partition.sessions.get(key)
-        if session is None:
-            session = partition.sessions[key] = SessionRecorder(team.id, key[1], number, retention)
-        limit = self._max_events_per_session
-        if limit is not None and session.block.event_count + decoded.event_count(row) > limit:
-            partition.drop_over_limit(key)
-            return False
-        partition.raw_bytes += session.block.record(decoded, row, offset)
-        if team.console_logs and (logs := decoded.console_logs(row)):
-            session.console_logs.record(logs)
-        return True
+    def discard(self, number: int) -> int:
+        """Drop a partition. Return how many sessions that drops."""
+        self.partitions.pop(number, None)
+        return self.sessions.discard(number)
 
     def take(self, records: Iterable[tuple[int, OutputRecord]], advances: Mapping[int, Advance]) -> None:
         """Take over a poll's (partition, record) pairs, and move the offsets past its messages."""
         for number, record in records:
             partition = self.partition(number)
             partition.records.append(record)
-            partition.raw_bytes += len(record.value or b"")
+            partition.record_bytes += len(record.value or b"")
         for number, advance in advances.items():
             partition = self.partition(number)
             partition.advance(advance.first, advance.end)
@@ -237,5 +188,4 @@ class SessionBatchManager:
         """Drop these partitions from the current batch. Return how many sessions that drops."""
         if self._current is None:
             return 0
-        dropped = [self._current.partitions.pop(number, None) for number in partitions]
-        return sum(len(partition.sessions) for partition in dropped if partition is not None)
+        return sum(self._current.discard(number) for number in partitions)

@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording_worker._native import BlockSummary
+from recording_worker._native import BlockSummary, RecordedSession
 from recording_worker.formats.block_metadata import BlockRecord, block_metadata_value, read_block
 from recording_worker.formats.console_log import console_log_value
+from recording_worker.formats.retention import RETENTIONS
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.messages import Record
-from recording_worker.recording.session_batch import SessionBatchRecorder, SessionRecorder
+from recording_worker.recording.session_batch import SessionBatchRecorder
 from recording_worker.settings.model import Codec
 from tests.builders import NOW_MS, TOPIC, event, session_message
 from tests.unit.test_session_batch import decoded, record_all
@@ -45,16 +46,16 @@ def test_timestamps_sort_as_text_like_the_numbers(pair: list[float]) -> None:
     assert len(utc_text(first)) == len("YYYY-MM-DD HH:MM:SS.mmm")
 
 
-def metadata_of(session: SessionRecorder, summary: BlockSummary) -> bytes:
+def metadata_of(session: RecordedSession, summary: BlockSummary) -> bytes:
     return block_metadata_value(
         session_id=session.session_id,
         team_id=session.team_id,
         partition=session.partition,
-        retention=session.retention,
+        retention=RETENTIONS[session.retention],
         batch_id="batch-1",
         codec=Codec.ZSTD,
         block_url=URL,
-        console=session.console_logs.counts,
+        console=session.console_counts,
         summary=summary,
     )
 
@@ -70,7 +71,7 @@ def test_block_metadata_has_what_clickhouse_wants() -> None:
         *logs,
     ]
     record_all(session_batch, decoded(session_message(7, "a", events, 3), session_message(9, "a", None, 3)))
-    (session,) = session_batch.sessions()
+    (session,) = session_batch.sessions.take()
     summary = session.block.summary()
     value = metadata_of(session, summary)
     assert read_block(Record("metadata", 0, 0, NOW_MS, [], value)) == BlockRecord(

@@ -7,11 +7,14 @@ from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 from recording_worker.pipeline.steps.parse_session_recording_message import ParseSessionRecordingMessage
+from recording_worker.pipeline.steps.record_session_event import RecordSessionEvent
 from recording_worker.pipeline.steps.resolve_team import ResolveTeam
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
 from tests.builders import NOW_MS, TOPIC, FakeClock, batch, event, session_message
 
 TEAM = Team(1, console_logs=True, retention="30d")
+IDS_BYTES = len("a") + len("user-1")
+"""What the ids of a session add to the bytes that a batch holds."""
 CONSOLE = {"plugin": "rrweb/console@1", "payload": {"level": "warn", "payload": ["careful"]}}
 
 
@@ -32,42 +35,37 @@ def recorder(limit: int | None = None) -> SessionBatchRecorder:
 
 
 def record_all(session_batch: SessionBatchRecorder, rows: MessageBatch) -> list[bool]:
-    assert rows.decoded is not None
-    recorded = []
-    for row, (team, retention) in enumerate(zip(rows.teams, rows.retentions, strict=True)):
-        assert team is not None
-        assert retention is not None
-        recorded.append(
-            session_batch.record(rows.partitions[row], rows.offsets[row], team, retention, rows.decoded, row)
-        )
+    """Record the rows, and return for each whether it was."""
+    rows.session_batch = session_batch
+    RecordSessionEvent(Metrics()).run(rows)
     session_batch.take(rows.records, rows.advances())
-    return recorded
+    return [not disposition for disposition in rows.dispositions]
 
 
 def test_messages_gather_per_session_and_offsets_move_past_them() -> None:
     session_batch = recorder()
     rows = decoded(session_message(4, "a"), session_message(5, "b"), session_message(6, "a"))
     assert record_all(session_batch, rows) == [True] * 3
-    assert [(session.session_id, session.block.message_count) for session in session_batch.sessions()] == [
-        ("a", 2),
-        ("b", 1),
-    ]
     assert session_batch.offsets == {0: 7}
-    assert session_batch.raw_bytes == sum(session.block.size for session in session_batch.sessions()) > 0
+    raw_bytes = session_batch.raw_bytes
+    sessions = session_batch.sessions.take()
+    assert [(session.session_id, session.block.message_count) for session in sessions] == [("a", 2), ("b", 1)]
+    assert raw_bytes == sum(session.block.size + IDS_BYTES for session in sessions)
+    assert (session_batch.session_count, session_batch.raw_bytes) == (0, 0)
 
 
 def test_one_session_id_of_two_teams_is_two_sessions() -> None:
     session_batch = recorder()
     record_all(session_batch, decoded(session_message(0, "a")))
     record_all(session_batch, decoded(session_message(1, "a"), team=Team(2, console_logs=False, retention="1y")))
-    assert [(session.team_id, session.retention) for session in session_batch.sessions()] == [(1, "30d"), (2, "1y")]
+    assert [(session.team_id, session.retention) for session in session_batch.sessions.take()] == [(1, 0), (2, 2)]
 
 
 def test_a_session_keeps_the_retention_it_began_with() -> None:
     session_batch = recorder()
     record_all(session_batch, decoded(session_message(0, "a")))
     record_all(session_batch, decoded(session_message(1, "a"), team=Team(1, console_logs=True, retention="5y")))
-    assert [session.retention for session in session_batch.sessions()] == ["30d"]
+    assert [session.retention for session in session_batch.sessions.take()] == [0]
 
 
 def test_console_logs_are_counted_each_and_stored_once_a_message_where_capture_is_on() -> None:
@@ -75,13 +73,13 @@ def test_console_logs_are_counted_each_and_stored_once_a_message_where_capture_i
     on, off = recorder(), recorder()
     record_all(on, decoded(session_message(0, "a", logs), session_message(1, "a", logs)))
     record_all(off, decoded(session_message(0, "a", logs), team=Team(1, console_logs=False, retention="30d")))
-    (session,) = on.sessions()
-    assert session.console_logs.counts == {"info": 0, "warn": 6, "error": 0}
-    assert [(entry.level, entry.message, entry.timestamp) for entry in session.console_logs.entries] == [
-        ("warn", "careful", NOW_MS)
-    ] * 2
-    (session,) = off.sessions()
-    assert session.console_logs.counts == {"info": 0, "warn": 0, "error": 0}
+    raw_bytes = on.raw_bytes
+    (session,) = on.sessions.take()
+    assert session.console_counts == {"info": 0, "warn": 6, "error": 0}
+    assert session.console_entries == [("warn", "careful", NOW_MS)] * 2
+    assert raw_bytes == session.block.size + IDS_BYTES + 2 * len("careful")
+    (session,) = off.sessions.take()
+    assert (session.console_counts, session.console_entries) == ({"info": 0, "warn": 0, "error": 0}, [])
 
 
 def test_a_session_over_its_event_limit_is_taken_out_and_stays_out() -> None:
@@ -94,10 +92,13 @@ def test_a_session_over_its_event_limit_is_taken_out_and_stays_out() -> None:
         session_message(3, "a", [event()]),
     )
     assert record_all(session_batch, rows) == [True, True, False, False]
-    assert [session.session_id for session in session_batch.sessions()] == ["b"]
-    assert (session_batch.discarded_messages, session_batch.discarded_events) == (1, 2)
-    assert session_batch.raw_bytes == next(iter(session_batch.sessions())).block.size
+    assert [rows.reasons[row] for row in (2, 3)] == [Reason.SESSION_EVENT_LIMIT] * 2
+    held = session_batch.sessions.total()
+    assert (held.sessions, held.discarded_messages, held.discarded_events) == (1, 1, 2)
     assert session_batch.offsets == {0: 4}
+    (session,) = session_batch.sessions.take()
+    assert session.session_id == "b"
+    assert held.bytes == session.block.size + IDS_BYTES + len("a")
 
 
 def manager(max_bytes: int = 1_000_000, max_age: float = 10.0) -> tuple[SessionBatchManager, FakeClock]:
@@ -149,9 +150,11 @@ def test_discarding_a_partition_drops_just_its_sessions_records_and_offsets() ->
     rows.records.append((0, OutputRecord("dlq", None, b"x", [], 0, as_it_came=True)))
     record_all(sessions.current, rows)
     assert sessions.discard_partitions([0, 5]) == 1
-    assert [session.session_id for session in sessions.current.sessions()] == ["b"]
     assert sessions.current.offsets == {1: 9}
-    assert sessions.raw_bytes == next(iter(sessions.current.sessions())).block.size
+    raw_bytes = sessions.raw_bytes
+    (session,) = sessions.current.sessions.take()
+    assert session.session_id == "b"
+    assert raw_bytes == session.block.size + IDS_BYTES
 
 
 def test_a_partition_accounts_for_every_offset_it_read_or_skipped() -> None:
@@ -161,9 +164,9 @@ def test_a_partition_accounts_for_every_offset_it_read_or_skipped() -> None:
         rows.end(row, disposition, Reason.NONE, "a_step")
     session_batch.take(rows.records, rows.advances())
     partition = session_batch.partition(0)
-    assert partition.account == Account(4, 8, recorded=1, dropped=1, redirected=1, dlq=1)
+    assert partition.account(discarded=0) == Account(4, 8, recorded=1, dropped=1, redirected=1, dlq=1)
     partition.skip(8, 11)
-    assert partition.account == Account(4, 11, recorded=1, dropped=1, redirected=1, dlq=1, skipped=3)
+    assert partition.account(discarded=0) == Account(4, 11, recorded=1, dropped=1, redirected=1, dlq=1, skipped=3)
     assert session_batch.offsets == {0: 11}
 
 
@@ -172,16 +175,15 @@ def test_messages_taken_out_again_count_as_dropped() -> None:
     two = [event(), event()]
     record_all(session_batch, decoded(session_message(0, "a", two), session_message(1, "b")))
     over = decoded(session_message(2, "a", two))
-    over.end(0, Disposition.DROP, Reason.SESSION_EVENT_LIMIT, "record_session_event")
     assert record_all(session_batch, over) == [False]
-    assert session_batch.partition(0).account == Account(0, 3, recorded=1, dropped=2)
+    assert session_batch.accounts() == {0: Account(0, 3, recorded=1, dropped=2)}
 
 
 def test_skipped_offsets_alone_make_an_account() -> None:
     partition = recorder().partition(3)
-    assert partition.account == Account(0, 0)
+    assert partition.account(discarded=0) == Account(0, 0)
     partition.skip(5, 8)
-    assert partition.account == Account(5, 8, skipped=3)
+    assert partition.account(discarded=0) == Account(5, 8, skipped=3)
 
 
 def test_a_manager_without_messages_holds_nothing_and_discards_nothing() -> None:

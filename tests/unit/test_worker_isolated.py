@@ -20,7 +20,7 @@ def test_isolated_reading_takes_one_message_at_a_time_and_reports_each(bench: Be
     assert bench.turn() == [Decoding(Placement(0, 4, 8)), Decoded()]
     assert bench.turn() == []
     assert bench.pipeline.runs == [[7], [3], [8], []]
-    assert bench.held == {0: [7], 1: [3]}, "the poison message is not decoded"
+    assert bench.take_held() == {0: [7], 1: [3]}, "the poison message is not decoded"
 
 
 @pytest.mark.parametrize("bench", [{"cut_after": 1}], indirect=True)
@@ -88,4 +88,4 @@ def test_isolation_and_poison_messages_go_with_their_partition(bench: Bench) -> 
     bench.comes(message(8, partition=0), message(9, partition=1))
     assert bench.turn(assigned(0, 1, epoch=2)) == []
     assert bench.pipeline.runs[-1] == [8, 9]
-    assert bench.held == {0: [8], 1: [9]}
+    assert bench.take_held() == {0: [8], 1: [9]}

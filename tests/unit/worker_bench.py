@@ -26,9 +26,9 @@ Held = dict[int, list[int]]
 """Partition → the offsets of the messages whose events are held."""
 
 
-def offsets_of(session_batch: SessionBatchRecorder) -> Held:
+def take_offsets(session_batch: SessionBatchRecorder) -> Held:
     held: Held = {}
-    for session in session_batch.sessions():
+    for session in session_batch.sessions.take():
         held.setdefault(session.partition, []).extend(offset for offset, _ in session.block.messages())
     return held
 
@@ -82,7 +82,7 @@ class FakeFlusher:
 
     def submit(self, session_batch: SessionBatchRecorder, reason: FlushReason) -> None:
         assert not self.busy
-        self.flushed.append((offsets_of(session_batch), reason))
+        self.flushed.append((take_offsets(session_batch), reason))
         self.busy = True
 
     def wait(self, _timeout: float) -> bool:
@@ -157,10 +157,9 @@ class Bench:
             **fakes,
         )
 
-    @property
-    def held(self) -> Held:
-        """What the session batch holds."""
-        return offsets_of(self.manager.current)
+    def take_held(self) -> Held:
+        """Take everything out of the session batch, and say what it was."""
+        return take_offsets(self.manager.current)
 
     def turn(self, *orders: ToWorker) -> list[FromWorker]:
         """Turn the loop once with these orders. Return what the worker says."""

@@ -1,13 +1,20 @@
 """record_session_event: adds the events of each message to the block of its session."""
 
+from array import array
+
 import structlog
 
+from recording_worker.formats.retention import RETENTIONS
+from recording_worker.lookups.teams.service import Team
 from recording_worker.metrics import Metrics
-from recording_worker.outcome import Disposition, Reason
+from recording_worker.outcome import Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.step import Step
 
 log = structlog.get_logger()
+
+_OVER_LIMIT = "the session has more events in this batch than max_events_per_session_per_batch"
+_RETENTION_CODES: dict[str | None, int] = {None: 0, **{name: code for code, name in enumerate(RETENTIONS)}}
 
 
 class RecordSessionEvent(Step):
@@ -28,24 +35,25 @@ class RecordSessionEvent(Step):
         if session_batch is None or decoded is None:
             return
         self._metrics.sessions_revoked.set(0)  # recording goes on
-        events = 0
-        discarded = session_batch.discarded_events
-        sizes: list[int] = []
-        for row in batch.ok_rows():
-            team, retention = batch.teams[row], batch.retentions[row]
-            assert team is not None
-            assert retention is not None
-            if session_batch.record(batch.partitions[row], batch.offsets[row], team, retention, decoded, row):
-                events += decoded.event_count(row)
-                sizes.append(decoded.line_bytes(row))
-            else:
-                text = "the session has more events in this batch than max_events_per_session_per_batch"
-                batch.end(row, Disposition.DROP, Reason.SESSION_EVENT_LIMIT, self.name, text)
-        self._metrics.events.inc(events)
-        self._metrics.recorded_message_bytes.observe_all(sizes)
-        if session_batch.discarded_events > discarded:
-            reason = Reason.SESSION_EVENT_LIMIT.label
-            self._metrics.events_discarded.labels(reason).inc(session_batch.discarded_events - discarded)
+        teams: dict[Team, int] = {}
+        team_codes = [-1 if team is None else teams.setdefault(team, len(teams)) for team in batch.teams]
+        recorded = session_batch.sessions.record(
+            decoded,
+            array("q", batch.partitions),
+            array("q", batch.offsets),
+            batch.dispositions,
+            batch.reasons,
+            array("i", team_codes),
+            array("q", [team.id for team in teams]),
+            bytes(team.console_logs for team in teams),
+            bytes(map(_RETENTION_CODES.__getitem__, batch.retentions)),
+        )
+        for row in recorded.ended:
+            batch.errors[row] = (self.name, _OVER_LIMIT)
+        self._metrics.events.inc(recorded.events)
+        self._metrics.recorded_message_bytes.observe_sum(recorded.messages, recorded.bytes)
+        if recorded.discarded_events:
+            self._metrics.events_discarded.labels(Reason.SESSION_EVENT_LIMIT.label).inc(recorded.discarded_events)
         if self._debug_partition in batch.partitions:
             self._log(batch, self._debug_partition)
 

@@ -128,7 +128,7 @@ def test_no_message_of_a_halted_partition_counts_and_all_others_do(limit: str) -
     assert [partition for partition, _ in rows.records] == [1]
     assert metrics.partition_messages.labels(0)._value.get() == 0
     assert manager.current.offsets == {1: 26}
-    assert manager.current.partition(1).account == Account(20, 26, recorded=1, dlq=1)
+    assert manager.current.accounts()[1] == Account(20, 26, recorded=1, dlq=1)
 
 
 def test_the_last_message_of_a_window_may_be_good() -> None:

@@ -1,0 +1,102 @@
+# Session batches. Included by bindings.pyx.
+
+from libc.stdint cimport SIZE_MAX, int32_t
+
+from session_batch cimport CppPartitionFigures, CppRecorded, CppSessionBatch, Session, SourceRows, block_of
+
+Recorded = namedtuple("Recorded", "messages events bytes discarded_events ended")
+PartitionFigures = namedtuple("PartitionFigures", "sessions bytes discarded_messages discarded_events")
+RecordedSession = namedtuple(
+    "RecordedSession", "partition team_id session_id retention block console_counts console_entries"
+)
+
+
+cdef figures_of(CppPartitionFigures figures):
+    return PartitionFigures(figures.sessions, figures.bytes, figures.discarded_messages, figures.discarded_events)
+
+
+cdef recorded_session(shared_ptr[Session] session):
+    cdef SessionBlock block = SessionBlock.__new__(SessionBlock)
+    cdef Session* found = session.get()
+    cdef size_t i
+    block.hold(block_of(session))
+    entries = []
+    for i in range(found.console.entries.size()):
+        entry = &found.console.entries[i]
+        entries.append((level_name(entry.level), cpp_str(entry.message), entry.time))
+    counts = {"info": found.console.counts[0], "warn": found.console.counts[1], "error": found.console.counts[2]}
+    return RecordedSession(found.partition, found.team_id, cpp_str(found.id), found.retention, block, counts, entries)
+
+
+@final
+cdef class SessionBatch:
+    """What gathers by partition and session until a flush. One thread at a time may use it."""
+
+    cdef unique_ptr[CppSessionBatch] batch
+
+    def __cinit__(self, max_events_per_session=None):
+        self.batch.reset(new CppSessionBatch(SIZE_MAX if max_events_per_session is None else max_events_per_session))
+
+    def record(
+        self,
+        DecodedBatch decoded not None,
+        const int64_t[::1] partitions not None,
+        const int64_t[::1] offsets not None,
+        uint8_t[::1] dispositions not None,
+        uint8_t[::1] reasons not None,
+        const int32_t[::1] team_codes not None,
+        const int64_t[::1] team_ids not None,
+        const uint8_t[::1] captures_console not None,
+        const uint8_t[::1] retentions not None,
+    ):
+        """Add the rows that are not ended to their sessions, with the GIL released."""
+        cdef SourceRows rows
+        cdef CppRecorded recorded
+        cdef size_t invalid
+        rows.count = decoded.columns.rows.size()
+        lengths = {
+            partitions.shape[0],
+            offsets.shape[0],
+            dispositions.shape[0],
+            reasons.shape[0],
+            team_codes.shape[0],
+            retentions.shape[0],
+        }
+        if lengths != {rows.count}:
+            raise ValueError(f"all columns must have one entry a row: {rows.count} rows, lengths {sorted(lengths)}")
+        if team_ids.shape[0] != captures_console.shape[0]:
+            raise ValueError(f"{team_ids.shape[0]} team ids, but {captures_console.shape[0]} entries in captures_console")
+        if rows.count == 0:
+            return Recorded(0, 0, 0, 0, [])
+        rows.partitions, rows.offsets = &partitions[0], &offsets[0]
+        rows.dispositions, rows.reasons = &dispositions[0], &reasons[0]
+        rows.team_codes, rows.retentions = &team_codes[0], &retentions[0]
+        rows.teams = team_ids.shape[0]
+        if rows.teams:
+            rows.team_ids, rows.captures_console = &team_ids[0], &captures_console[0]
+        with nogil:
+            invalid = rows.first_invalid(decoded.columns)
+            if invalid == rows.count:
+                recorded = self.batch.get().record(decoded.columns, rows)
+        if invalid < rows.count:
+            raise ValueError(f"row {invalid} is not ended, but has no lines or no team")
+        return Recorded(
+            recorded.messages, recorded.events, recorded.bytes, recorded.discarded_events, list(recorded.ended)
+        )
+
+    def partition(self, int64_t number):
+        """Return what is known of a partition."""
+        return figures_of(self.batch.get().partition(number))
+
+    def total(self):
+        """Return the sum over all partitions."""
+        return figures_of(self.batch.get().total())
+
+    def discard(self, int64_t number):
+        """Drop a partition. Return how many sessions it had."""
+        return self.batch.get().discard(number)
+
+    def take(self):
+        """Empty the batch, and return its sessions."""
+        cdef vector[shared_ptr[Session]] sessions = self.batch.get().take()
+        return [recorded_session(sessions[i]) for i in range(sessions.size())]

@@ -1,0 +1,247 @@
+"""SessionBatch: what it records, compared with plain Python, and what it refuses."""
+
+import gc
+import json
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recording_worker import _native
+from recording_worker.outcome import Disposition, Reason
+from tests.decoders import call_native
+from tests.inputs import EVENT, Input, event_text, plain_value
+
+TEAM_IDS = (3, -1, 2**40)
+CAPTURES_CONSOLE = (1, 0, 1)
+LIMIT = 6
+
+
+@dataclass(frozen=True)
+class Row:
+    partition: int
+    session_id: str
+    team: int
+    retention: int
+    levels: Sequence[str]
+    """The console events of the message, all with the same text; it has as many events as levels and one more."""
+    ended: bool = False
+
+    def value(self) -> bytes:
+        events = [EVENT, *(console(level) for level in self.levels)]
+        return plain_value(events, {"$session_id": f'"{self.session_id}"'})
+
+
+def console(level: str) -> str:
+    data = {"plugin": "rrweb/console@1", "payload": {"level": level, "payload": ["a text"]}}
+    return json.dumps({"type": 6, "timestamp": 1795000000000, "data": data})
+
+
+@dataclass
+class Session:
+    retention: int
+    messages: list[tuple[int, int]] = field(default_factory=list)
+    lines: bytes = b""
+    counts: dict[str, int] = field(default_factory=lambda: {"info": 0, "warn": 0, "error": 0})
+    entries: list[tuple[str, str, float]] = field(default_factory=list)
+
+
+class Plain:
+    """The same in plain Python."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[int, dict[tuple[int, str], Session | None]] = {}
+        self.discarded: dict[int, tuple[int, int]] = {}
+        self.newly_discarded_events = 0
+
+    def record(self, row: Row, offset: int, decoded: _native.DecodedBatch, number: int) -> bool:
+        sessions = self.sessions.setdefault(row.partition, {})
+        session = sessions.setdefault((TEAM_IDS[row.team], row.session_id), Session(row.retention))
+        if session is None:
+            return False
+        events = decoded.event_count(number)
+        before = sum(count for _, count in session.messages)
+        if before + events > LIMIT:
+            messages, all_events = self.discarded.get(row.partition, (0, 0))
+            self.discarded[row.partition] = (messages + len(session.messages), all_events + before)
+            self.newly_discarded_events += before
+            sessions[TEAM_IDS[row.team], row.session_id] = None
+            return False
+        session.messages.append((offset, events))
+        session.lines += decoded.lines(number)
+        if CAPTURES_CONSOLE[row.team]:
+            logs = [(log.level, log.message, log.timestamp) for log in decoded.console_logs(number)]
+            for level, _, _ in logs:
+                session.counts[level] += 1
+            session.entries += dict.fromkeys(logs)
+        return True
+
+    def held(self) -> dict[tuple[int, int, str], Session]:
+        return {
+            (partition, *key): session
+            for partition in sorted(self.sessions)
+            for key, session in self.sessions[partition].items()
+            if session is not None
+        }
+
+    def bytes(self, partition: int) -> int:
+        """Ids count also for sessions that are kept out."""
+        total = 0
+        for (_, session_id), session in self.sessions.get(partition, {}).items():
+            total += len(session_id)
+            if session is not None:
+                total += len("user-1") + len(session.lines) + sum(len(message) for _, message, _ in session.entries)
+        return total
+
+
+def decode(rows: Sequence[Row]) -> _native.DecodedBatch:
+    call = call_native(_native.Decoder(), [Input(row.value()) for row in rows])
+    assert not any(call.dispositions)
+    return call.decoded
+
+
+def columns(rows: Sequence[Row], first_offset: int = 0) -> dict[str, Any]:
+    return {
+        "partitions": array("q", [row.partition for row in rows]),
+        "offsets": array("q", range(first_offset, first_offset + len(rows))),
+        "dispositions": bytearray(Disposition.DLQ if row.ended else 0 for row in rows),
+        "reasons": bytearray(len(rows)),
+        "team_codes": array("i", [-1 if row.ended else row.team for row in rows]),
+        "team_ids": array("q", TEAM_IDS),
+        "captures_console": bytes(CAPTURES_CONSOLE),
+        "retentions": bytes(row.retention for row in rows),
+    }
+
+
+ROWS = st.builds(
+    Row,
+    partition=st.integers(0, 2),
+    session_id=st.sampled_from(["a", "b", "c"]),
+    team=st.sampled_from([0, 0, 1, 2]),
+    retention=st.integers(0, 3),
+    levels=st.lists(st.sampled_from(["log", "warn", "error"]), max_size=3),
+    ended=st.sampled_from([False, False, False, True]),
+)
+
+
+@given(st.lists(st.lists(ROWS, max_size=12), min_size=1, max_size=4))
+def test_calls_record_what_plain_python_records(polls: list[list[Row]]) -> None:
+    batch, plain, offset = _native.SessionBatch(LIMIT), Plain(), 0
+    for rows in polls:
+        decoded, given_columns = decode(rows), columns(rows, offset)
+        recorded = batch.record(decoded, **given_columns)
+        plain.newly_discarded_events = 0
+        outcomes = [
+            plain.record(row, offset + number, decoded, number) if not row.ended else None
+            for number, row in enumerate(rows)
+        ]
+        done = [number for number, outcome in enumerate(outcomes) if outcome]
+        assert recorded == (
+            len(done),
+            sum(decoded.event_count(number) for number in done),
+            sum(decoded.line_bytes(number) for number in done),
+            plain.newly_discarded_events,
+            [number for number, outcome in enumerate(outcomes) if outcome is False],
+        )
+        codes = {True: Disposition.OK, False: Disposition.DROP, None: Disposition.DLQ}
+        assert list(given_columns["dispositions"]) == [codes[outcome] for outcome in outcomes]
+        ended = Reason.SESSION_EVENT_LIMIT
+        assert list(given_columns["reasons"]) == [ended if outcome is False else 0 for outcome in outcomes]
+        offset += len(rows)
+    expected = plain.held()
+    for partition in range(3):
+        count = sum(key[0] == partition for key in expected)
+        discarded = plain.discarded.get(partition, (0, 0))
+        assert batch.partition(partition) == (count, plain.bytes(partition), *discarded)
+    total = batch.total()
+    assert total == tuple(map(sum, zip(*map(batch.partition, range(3)), strict=True)))
+    sessions = batch.take()
+    assert [(found.partition, found.team_id, found.session_id) for found in sessions] == list(expected)
+    for found, session in zip(sessions, expected.values(), strict=True):
+        assert found.retention == session.retention
+        assert found.block.messages() == session.messages
+        assert bytes(memoryview(_native.gather([found.block]))) == session.lines
+        assert (found.console_counts, found.console_entries) == (session.counts, session.entries)
+    assert batch.total() == (0, 0, 0, 0)
+
+
+def row(session_id: str = "a", partition: int = 0, levels: Sequence[str] = ()) -> Row:
+    return Row(partition, session_id, 0, 0, levels)
+
+
+def record(batch: _native.SessionBatch, *rows: Row) -> _native.Recorded:
+    return batch.record(decode(rows), **columns(rows))
+
+
+def test_without_a_limit_a_session_may_have_any_number_of_events() -> None:
+    batch = _native.SessionBatch()
+    assert record(batch, *[row()] * 100).events == 100
+
+
+def test_a_discarded_partition_is_gone_and_its_sessions_may_come_again() -> None:
+    batch = _native.SessionBatch(1)
+    record(batch, row("a"), row("b", partition=1), row("a"))
+    assert record(batch, row("a")).ended == [0]
+    assert (batch.discard(0), batch.discard(0), batch.discard(7)) == (0, 0, 0)
+    assert record(batch, row("a")).messages == 1
+    assert batch.discard(1) == 1
+    assert [found.session_id for found in batch.take()] == ["a"]
+
+
+def test_sessions_outlive_their_batch_and_what_was_decoded() -> None:
+    value = plain_value([event_text(f'"{"x" * 3_000_000}"')] * 2)
+    decoded = call_native(_native.Decoder(), [Input(value)]).decoded
+    lines = decoded.lines(0)
+    batch = _native.SessionBatch()
+    batch.record(decoded, **columns([row()]))
+    (session,) = batch.take()
+    block = session.block
+    del batch, decoded, session
+    gc.collect()
+    call_native(_native.Decoder(), [Input(plain_value([event_text(f'"{"y" * 3_000_000}"')]))])
+    assert bytes(memoryview(_native.gather([block]))) == lines
+
+
+def test_no_rows_record_nothing() -> None:
+    empty = {**columns([]), "team_ids": array("q"), "captures_console": b""}
+    assert _native.SessionBatch().record(decode([]), **empty) == (0, 0, 0, 0, [])
+
+
+@pytest.mark.parametrize(
+    "name", ["partitions", "offsets", "dispositions", "reasons", "team_codes", "retentions", "captures_console"]
+)
+def test_columns_of_different_lengths_are_refused(name: str) -> None:
+    given_columns = columns([row()] * 3)
+    given_columns[name] = given_columns[name][:2]
+    batch = _native.SessionBatch()
+    with pytest.raises(ValueError, match="entr"):
+        batch.record(decode([row()] * 3), **given_columns)
+    assert batch.total().sessions == 0
+
+
+@pytest.mark.parametrize("code", [-1, 3])
+def test_a_row_without_a_team_is_refused_before_anything_is_recorded(code: int) -> None:
+    given_columns = columns([row()] * 3)
+    given_columns["team_codes"][2] = code
+    batch = _native.SessionBatch()
+    with pytest.raises(ValueError, match="row 2 is not ended, but has no lines or no team"):
+        batch.record(decode([row()] * 3), **given_columns)
+    assert batch.total().sessions == 0
+
+
+def test_a_row_without_lines_is_refused() -> None:
+    decoded = call_native(_native.Decoder(), [Input(b"no message")]).decoded
+    with pytest.raises(ValueError, match="row 0 is not ended"):
+        _native.SessionBatch().record(decoded, **columns([row()]))
+
+
+@pytest.mark.parametrize("name", ["partitions", "team_codes", "retentions"])
+def test_columns_of_other_types_are_refused(name: str) -> None:
+    given_columns = columns([row()])
+    given_columns[name] = array("d", [0.0])
+    with pytest.raises((ValueError, TypeError)):
+        _native.SessionBatch().record(decode([row()]), **given_columns)
