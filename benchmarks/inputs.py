@@ -22,6 +22,7 @@ from recording_worker.formats.rrweb import Event
 from recording_worker.messages import Message
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders
+from recording_worker.storage.base import Part
 
 SAMPLE = Path(__file__).parents[1] / "tests" / "data" / "sample.jsonl.zst"
 SIZES = {"2KB": 2_000, "28KB": 28_000, "280KB": 280_000, "1.2MB": 1_200_000}
@@ -90,6 +91,12 @@ class Columns:
     bytes: int
     """Of all values, uncompressed."""
 
+    def check(self, decoded: DecodedBatch) -> None:
+        """Raise AssertionError unless all messages are decoded, and each has events."""
+        assert decoded.rows == len(self.batch)
+        assert decoded.uncompressed_bytes == self.bytes
+        assert all(decoded.event_count(row) for row in range(decoded.rows))
+
     def decode(self, decoder: Decoder) -> DecodedBatch:
         """Decode all messages."""
         batch = self.batch
@@ -110,9 +117,9 @@ def columns(messages: Sequence[Message]) -> Columns:
     batch = MessageBatch(TOPIC, messages)
     ParseHeaders().run(batch)
     decoded = Columns(batch, 0).decode(Decoder())
-    assert decoded.rows == len(messages)
-    assert all(decoded.event_count(row) for row in range(decoded.rows))
-    return Columns(batch, decoded.uncompressed_bytes)
+    found = Columns(batch, decoded.uncompressed_bytes)
+    found.check(decoded)
+    return found
 
 
 def record(decoded: DecodedBatch) -> list[SessionBlock]:
@@ -125,3 +132,22 @@ def record(decoded: DecodedBatch) -> list[SessionBlock]:
             block = blocks[session_id] = SessionBlock()
         block.record(decoded, row, row)
     return list(blocks.values())
+
+
+def check_blocks(blocks: Sequence[Part], raw_bytes: int) -> None:
+    """Raise AssertionError unless the compressed blocks hold this many bytes together, by what they say themselves."""
+    assert sum(map(_raw_size, blocks)) == raw_bytes
+    assert 0 < sum(len(memoryview(block)) for block in blocks) < raw_bytes
+
+
+def _raw_size(block: Part) -> int:
+    """Return the uncompressed size that a zstd frame or a raw snappy block begins with."""
+    start = bytes(memoryview(block)[:18])  # the longest header of a zstd frame
+    if start.startswith(zstandard.FRAME_HEADER):
+        return zstandard.frame_content_size(start)
+    size = 0
+    for number, byte in enumerate(start):
+        size |= (byte & 0x7F) << 7 * number
+        if byte < 0x80:
+            break
+    return size

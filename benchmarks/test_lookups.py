@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from benchmarks.conftest import note_per_message
 from recording_worker.clock import SystemClock
 from recording_worker.lookups.refreshed import Reading, Refreshed
 from recording_worker.lookups.restrictions.refreshed import RefreshedRestrictions
@@ -90,12 +91,16 @@ def test_restrictions_and_teams(benchmark: Any, restricted_percent: int) -> None
     ]
     make = poll(restricted_percent)
 
-    def run(batch: MessageBatch) -> None:
+    def run(batch: MessageBatch) -> MessageBatch:
         for step in steps:
             step.run(batch)
+        return batch
 
-    benchmark.pedantic(run, setup=lambda: ((make(),), {}), rounds=200, warmup_rounds=5)
-    benchmark.extra_info["ns_per_message"] = round(benchmark.stats.stats.median / MESSAGES * 1e9)
+    batch: MessageBatch = benchmark.pedantic(run, setup=lambda: ((make(),), {}), rounds=200, warmup_rounds=5)
+    note_per_message(benchmark, MESSAGES)
+    restricted = sum(map(bool, batch.dispositions))
+    assert bool(restricted) == bool(restricted_percent)
+    assert sum(team is not None for team in batch.teams) == MESSAGES - restricted
 
 
 @pytest.mark.parametrize("make", [teams, lambda: rules_by_token(rules())], ids=["teams", "rules"])

@@ -1,6 +1,6 @@
 """The pipeline over the sample of real recordings as one batch: each step alone, and all of it with the flush."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import inf
 
 import pytest
@@ -17,6 +17,7 @@ from recording_worker.lookups.restrictions.service import (
     rules_by_token,
 )
 from recording_worker.lookups.teams.any_token import AnyTokenTeams
+from recording_worker.messages import Message
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.build import Pipeline, build_pipeline
@@ -94,35 +95,73 @@ def steps(pipeline: Pipeline) -> list[Step]:
 STEPS = [step.name for step in steps(new_pipeline(new_manager(), NoFlush()))]
 
 
+def old_clients() -> list[Message]:
+    """Return the sample as from clients that are too old, so that the steps about warnings have something to do."""
+    return [message._replace(headers=[*message.headers, ("lib_version", b"1.70.0")]) for message in real()]
+
+
+DONE: Mapping[str, Callable[[MessageBatch], bool]] = {
+    "parse_headers": lambda batch: all(batch.tokens),
+    "parse_session_recording_message": lambda batch: batch.decoded is not None and batch.decoded.rows == len(batch),
+    "resolve_team": lambda batch: all(batch.teams),
+    "obtain_batch": lambda batch: batch.session_batch is not None,
+    "track_lib_version": lambda batch: len(batch.warnings) == len(batch),
+    "record_session_event": lambda batch: batch.session_batch is not None and batch.session_batch.raw_bytes > 0,
+}
+"""How a step's work shows in the batch."""
+
+
 @pytest.mark.parametrize("name", STEPS)
 def test_step(measure: Measure, name: str) -> None:
-    """Run one step over a batch on which the earlier steps have run, with a new session batch."""
+    """Run one step over a batch on which the earlier steps have run, with a new session batch. Every client is old."""
     manager = new_manager()
     all_steps = steps(new_pipeline(manager, NoFlush(), restrictions=AskedRestrictions()))
     number = STEPS.index(name)
 
     def prepare() -> MessageBatch:
         manager.swap()
-        batch = MessageBatch(TOPIC, real())
+        batch = MessageBatch(TOPIC, old_clients())
         for step in all_steps[:number]:
             step.run(batch)
         return batch
 
-    measure(all_steps[number].run, columns(real()).bytes, setup=prepare)
+    def run(batch: MessageBatch) -> MessageBatch:
+        all_steps[number].run(batch)
+        return batch
+
+    def check(batch: MessageBatch) -> None:
+        assert not any(batch.dispositions)
+        assert name not in DONE or DONE[name](batch)
+
+    measure(run, columns(real()).bytes, check, setup=prepare)
 
 
 @pytest.mark.parametrize("codec", Codec)
 def test_pipeline(measure: Measure, codec: Codec) -> None:
     """Run all steps, and flush all sessions to a storage that takes no time: what a worker does with a core."""
     manager, settings = new_manager(), Settings(codec=codec)
-    flusher = Flusher(BlackholeStorage(), NoDelivery(), settings=settings, clock=SystemClock(), metrics=Metrics())
+    flushed: list[FlushedBatch] = []
+    flusher = Flusher(
+        BlackholeStorage(),
+        NoDelivery(),
+        settings=settings,
+        clock=SystemClock(),
+        metrics=Metrics(),
+        on_flushed=flushed.append,
+    )
     pipeline = new_pipeline(manager, flusher, codec)
 
-    def run(batch: MessageBatch) -> None:
+    def run(batch: MessageBatch) -> FlushedBatch:
+        flushed.clear()
         pipeline.run(batch)
         flusher.submit(manager.swap(), FlushReason.SIZE)
         flusher.wait()
         flusher.raise_if_failed()
+        return flushed[0]
 
-    measure(run, columns(real()).bytes, setup=lambda: MessageBatch(TOPIC, real()))
+    def check(batch: FlushedBatch) -> None:
+        assert batch.messages == len(real())
+        assert 0 < batch.bytes_written < batch.raw_bytes
+
+    measure(run, columns(real()).bytes, check, setup=lambda: MessageBatch(TOPIC, real()))
     flusher.close()

@@ -10,6 +10,7 @@ import click
 
 from benchmarks.contenders.native_core import NativePass, Poll, polls
 from benchmarks.contenders.process import stay_on_one_core
+from benchmarks.inputs import check_blocks
 from benchmarks.message_sets import load_messages
 from recording_worker._native import Decoder, gather
 from recording_worker.errors import WorkerError
@@ -34,8 +35,12 @@ def one_pass(kind: type[NativePass], messages: list[Poll], compressor: BlockComp
     started = time.process_time()
     sessions = kind(messages).sessions
     recorded = time.process_time()
-    blocks = compressor.compress(gather([session.block for session in sessions]))
-    return recorded - started, time.process_time() - recorded, sum(map(len, blocks))
+    lines = gather([session.block for session in sessions])
+    raw_bytes = len(lines)
+    blocks = list(compressor.compress(lines))  # a block is compressed when it is taken
+    compressed = time.process_time()
+    check_blocks(blocks, raw_bytes)
+    return recorded - started, compressed - recorded, sum(map(len, blocks))
 
 
 @click.command()
