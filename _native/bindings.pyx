@@ -46,11 +46,9 @@ from decode cimport (
     disposition_of,
     encoding_count,
     encoding_names,
-    map_memory,
     named_reasons,
     read_line,
     reason_count,
-    unmap_memory,
 )
 
 BlockSummary = namedtuple(
@@ -366,58 +364,24 @@ cdef class SessionBlock:
             gap_count=timeline.gaps,
         )
 
+    def lines(self):
+        """Return a copy of all lines."""
+        cdef bytes copy = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> self.block.size)
+        cdef char* out = PyBytes_AS_STRING(copy)
+        cdef size_t i
+        cdef Span slice
+        for i in range(self.block.slices().size()):
+            slice = self.block.slices()[i]
+            memcpy(out, slice.begin, slice.size())
+            out += slice.size()
+        return copy
+
     def messages(self):
         """Return (source offset, line count) of each message, in the order recorded."""
         return [(self.block.messages[i].first, self.block.messages[i].second) for i in range(self.block.messages.size())]
 
 
 include "compress.pxi"
-
-
-@final
-cdef class LineBuffer:
-    """The lines of several blocks, one block after the other. Has the buffer protocol."""
-
-    cdef uint8_t* lines
-    cdef Py_ssize_t size
-    cdef readonly bytes segments
-
-    def __dealloc__(self):
-        unmap_memory(self.lines, self.size + 1)
-
-    def __len__(self):
-        return self.size
-
-    def __getbuffer__(self, Py_buffer* view, int flags):
-        PyBuffer_FillInfo(view, self, self.lines, self.size, 1, flags)
-
-
-def gather(blocks):
-    """Copy the lines of the blocks into one buffer, with the GIL released."""
-    cdef LineBuffer buffer = LineBuffer.__new__(LineBuffer)
-    cdef tuple held = tuple(blocks)  # keeps the lines alive while the GIL is released
-    cdef vector[Span] slices
-    cdef vector[uint64_t] segments
-    cdef SessionBlock block
-    cdef uint8_t* out
-    cdef size_t size, i
-    for block in held:
-        if block is None:
-            raise TypeError("gather takes SessionBlocks, not None")
-        segments.push_back(buffer.size)
-        for i in range(block.block.slices().size()):
-            slices.push_back(block.block.slices()[i])
-            buffer.size += slices.back().end - slices.back().begin
-        segments.push_back(buffer.size - segments.back())
-    buffer.segments = PyBytes_FromStringAndSize(<const char*> segments.data(), <Py_ssize_t> segments.size() * 8)
-    with nogil:
-        # One byte more, so that a view of no bytes has an address too.
-        buffer.lines = out = map_memory(buffer.size + 1)
-        for i in range(slices.size()):
-            size = slices[i].end - slices[i].begin
-            memcpy(out, slices[i].begin, size)
-            out += size
-    return buffer
 
 
 include "session_batch.pxi"

@@ -6,6 +6,7 @@
 #include <zstd_errors.h>
 
 #include <algorithm>
+#include <cstring>
 #include <stdexcept>
 
 namespace recording {
@@ -119,24 +120,32 @@ std::unique_ptr<Codec> make_zstd_codec(int level, Span dictionary) {
 std::unique_ptr<Codec> make_snappy_codec() { return std::make_unique<SnappyCodec>(); }
 
 CompressedBlocks BlockCompressor::compress(const BlockLines* blocks, size_t count) {
+  if (!count) return {};
+  if (!chunk_) chunk_ = pool_->take(ChunkPool::chunk_bytes);
+  if (codec_->bound(blocks->size) > room()) return compress_aside(*blocks);
   CompressedBlocks done;
-  if (!count) return done;
-  if (!chunk_ || chunk_->capacity - chunk_->used < codec_->bound(blocks->size)) {
-    chunk_.reset();  // before the pool is asked, so that it may get it again
-    chunk_ = pool_->take(codec_->bound(blocks->size));
-  }
   done.chunk = chunk_;
-  done.bytes.begin = done.bytes.end = chunk_->bytes + chunk_->used;
+  done.bytes.begin = chunk_->bytes + chunk_->used;
   size_t size = 0;
   for (const BlockLines* block = blocks; block != blocks + count && size < lines_per_call; ++block) {
-    if (chunk_->capacity - chunk_->used < codec_->bound(block->size)) break;
+    if (codec_->bound(block->size) > room()) break;
     done.lengths.push_back(codec_->compress(*block, chunk_->bytes + chunk_->used));
     chunk_->used += done.lengths.back();
     size += block->size;
   }
   done.bytes.end = chunk_->bytes + chunk_->used;
-  if (chunk_->capacity > ChunkPool::chunk_bytes) chunk_.reset();  // a large block's: not to be kept
   return done;
+}
+
+CompressedBlocks BlockCompressor::compress_aside(const BlockLines& block) {
+  ChunkRef aside = pool_->take(codec_->bound(block.size));
+  const size_t size = codec_->compress(block, aside->bytes);
+  if (size > ChunkPool::chunk_bytes / 2) return {aside, {aside->bytes, aside->bytes + size}, {size}};
+  if (size > room()) chunk_ = pool_->take(size);
+  uint8_t* const begin = chunk_->bytes + chunk_->used;
+  std::memcpy(begin, aside->bytes, size);
+  chunk_->used += size;
+  return {chunk_, {begin, begin + size}, {size}};
 }
 
 }  // namespace recording

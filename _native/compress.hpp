@@ -49,12 +49,20 @@ class BlockCompressor {
 
   explicit BlockCompressor(std::unique_ptr<Codec> codec) : codec_(std::move(codec)) {}
 
-  // Compresses the first of `count` blocks, and as many after it as lines_per_call and the memory in use have room
-  // for. Blocks must not be empty. Throws std::bad_alloc.
+  // Compresses the first of `count` blocks, and as many after it as lines_per_call and the chunk have room for. Blocks
+  // must not be empty. Throws std::bad_alloc.
   CompressedBlocks compress(const BlockLines* blocks, size_t count);
 
  private:
   static constexpr size_t kept_bytes = 16 << 20;
+
+  // Bytes that are free in chunk_.
+  size_t room() const { return chunk_->capacity - chunk_->used; }
+
+  // Compresses a block whose bound is larger than the room, and then copies it into a chunk. Blocks mostly become far
+  // smaller than their bound, and pages that were written to once take memory as long as their chunk does. A block that
+  // stays large keeps the memory it was written to.
+  CompressedBlocks compress_aside(const BlockLines& block);
 
   std::unique_ptr<Codec> codec_;
   std::shared_ptr<ChunkPool> pool_ = std::make_shared<ChunkPool>(kept_bytes);

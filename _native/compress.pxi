@@ -42,24 +42,20 @@ cdef class Compressor:
             raise ValueError(f"there is no codec {codec!r}")
         self.compressor.reset(new BlockCompressor(move(made)))
 
-    def compress(self, blocks not None, Py_ssize_t first=0):
+    def compress(self, blocks not None):
         cdef CompressedBlocks done = CompressedBlocks.__new__(CompressedBlocks)
         cdef list held = []  # keeps the lines alive while the GIL is released
         cdef vector[BlockLines] lines
         cdef BlockLines found
         cdef SessionBlock block
         cdef size_t size = 0
-        cdef Py_ssize_t count = len(blocks), number
-        if not 0 <= first < count:
-            raise IndexError(f"block {first} of {count}")
         if self.busy:
             raise RuntimeError("this compressor is at work in another thread")
-        for number in range(first, count):
-            block = blocks[number]
+        for block in blocks:
             if block is None:
                 raise TypeError("a block is a SessionBlock, not None")
             if block.block.size == 0:
-                raise ValueError(f"block {number} is empty")
+                raise ValueError(f"block {len(held)} is empty")
             found.slices = &block.block.slices()
             found.size = block.block.size
             held.append(block)
@@ -67,6 +63,8 @@ cdef class Compressor:
             size += found.size
             if size >= lines_per_call:
                 break
+        if not held:
+            raise ValueError("there are no blocks to compress")
         self.busy = True
         try:
             with nogil:

@@ -14,11 +14,6 @@ cdef extern from "text/cursor.hpp" namespace "recording" nogil:
         size_t size()
 
 
-cdef extern from "text/memory.hpp" namespace "recording" nogil:
-    uint8_t* map_memory(size_t size) except +
-    void unmap_memory(uint8_t* memory, size_t size)
-
-
 cdef extern from "reason.hpp" namespace "recording" nogil:
     cdef enum class Reason(uint8_t):
         pass

@@ -13,7 +13,7 @@ from random import Random
 import orjson
 import zstandard
 
-from recording_worker._native import DecodedBatch, Decoder, SessionBlock
+from recording_worker._native import CompressedBlocks, DecodedBatch, Decoder, SessionBlock
 from recording_worker.demo.page import PATHS, Page
 from recording_worker.demo.traffic import Draft
 from recording_worker.demo.visitor import Visitor
@@ -22,7 +22,6 @@ from recording_worker.formats.rrweb import Event
 from recording_worker.messages import Message
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders
-from recording_worker.storage.base import Part
 
 SAMPLE = Path(__file__).parents[1] / "tests" / "data" / "sample.jsonl.zst"
 SIZES = {"2KB": 2_000, "28KB": 28_000, "280KB": 280_000, "1.2MB": 1_200_000}
@@ -134,15 +133,21 @@ def record(decoded: DecodedBatch) -> list[SessionBlock]:
     return list(blocks.values())
 
 
-def check_blocks(blocks: Sequence[Part], raw_bytes: int) -> None:
+def check_blocks(parts: Sequence[CompressedBlocks], raw_bytes: int) -> None:
     """Raise AssertionError unless the compressed blocks hold this many bytes together, by what they say themselves."""
-    assert sum(map(_raw_size, blocks)) == raw_bytes
-    assert 0 < sum(len(memoryview(block)) for block in blocks) < raw_bytes
+    found = 0
+    for part in parts:
+        view, start = memoryview(part), 0
+        for length in part.lengths:
+            found += _raw_size(view[start : start + length])
+            start += length
+    assert found == raw_bytes
+    assert 0 < sum(map(len, parts)) < raw_bytes
 
 
-def _raw_size(block: Part) -> int:
+def _raw_size(block: memoryview) -> int:
     """Return the uncompressed size that a zstd frame or a raw snappy block begins with."""
-    start = bytes(memoryview(block)[:18])  # the longest header of a zstd frame
+    start = bytes(block[:18])  # the longest header of a zstd frame
     if start.startswith(zstandard.FRAME_HEADER):
         return zstandard.frame_content_size(start)
     size = 0

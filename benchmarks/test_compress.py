@@ -4,9 +4,8 @@ import pytest
 
 from benchmarks.conftest import Measure
 from benchmarks.inputs import check_blocks, columns, real, record
-from recording_worker._native import Decoder, LineBuffer, SessionBlock, gather
-from recording_worker.recording.compression import block_compressor
-from recording_worker.settings.model import Codec
+from recording_worker._native import Compressor, Decoder, SessionBlock
+from recording_worker.recording.compression import compress_all
 
 
 @pytest.fixture(scope="module")
@@ -14,30 +13,9 @@ def blocks() -> list[SessionBlock]:
     return record(columns(real()).decode(Decoder()))
 
 
-def raw_bytes(blocks: list[SessionBlock]) -> int:
-    return sum(block.size for block in blocks)
-
-
-def test_gather(measure: Measure, blocks: list[SessionBlock]) -> None:
-    """Copy the lines of all blocks into one buffer."""
-    size = raw_bytes(blocks)
-
-    def check(lines: LineBuffer) -> None:
-        assert len(lines) == size
-
-    measure(lambda: gather(blocks), size, check)
-
-
-@pytest.mark.parametrize("level", [-5, 1, 3, 6])
-def test_gather_and_zstd(measure: Measure, blocks: list[SessionBlock], level: int) -> None:
-    """Gather, then compress each block into a zstd frame, by level."""
-    compressor = block_compressor(Codec.ZSTD, level)
-    size = raw_bytes(blocks)
-    measure(lambda: list(compressor.compress(gather(blocks))), size, lambda parts: check_blocks(parts, size))
-
-
-def test_gather_and_snappy(measure: Measure, blocks: list[SessionBlock]) -> None:
-    """Gather, then compress each block with raw snappy."""
-    compressor = block_compressor(Codec.SNAPPY, 0)
-    size = raw_bytes(blocks)
-    measure(lambda: list(compressor.compress(gather(blocks))), size, lambda parts: check_blocks(parts, size))
+@pytest.mark.parametrize(("codec", "level"), [("zstd", -5), ("zstd", 1), ("zstd", 3), ("zstd", 6), ("snappy", 0)])
+def test_compress(measure: Measure, blocks: list[SessionBlock], codec: str, level: int) -> None:
+    """Compress each block by itself, by codec and level."""
+    compressor = Compressor(codec, level)
+    size = sum(block.size for block in blocks)
+    measure(lambda: list(compress_all(compressor, list(blocks))), size, lambda parts: check_blocks(parts, size))

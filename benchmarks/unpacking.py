@@ -12,10 +12,9 @@ from benchmarks.contenders.native_core import NativePass, Poll, polls
 from benchmarks.contenders.process import stay_on_one_core
 from benchmarks.inputs import check_blocks
 from benchmarks.message_sets import load_messages
-from recording_worker._native import Decoder, gather
+from recording_worker._native import Compressor, Decoder
 from recording_worker.errors import WorkerError
-from recording_worker.recording.compression import BlockCompressor, block_compressor
-from recording_worker.settings.model import Codec
+from recording_worker.recording.compression import compress_all
 
 
 class PackedPass(NativePass):
@@ -30,17 +29,17 @@ class UnpackingPass(NativePass):
     decoder = Decoder(unpack_client_compression=True)
 
 
-def one_pass(kind: type[NativePass], messages: list[Poll], compressor: BlockCompressor) -> tuple[float, float, int]:
+def one_pass(kind: type[NativePass], messages: list[Poll], compressor: Compressor) -> tuple[float, float, int]:
     """Return the CPU seconds of decode + record and of compression, and the bytes of all blocks."""
     started = time.process_time()
     sessions = kind(messages).sessions
     recorded = time.process_time()
-    lines = gather([session.block for session in sessions])
-    raw_bytes = len(lines)
-    blocks = list(compressor.compress(lines))  # a block is compressed when it is taken
+    blocks = [session.block for session in sessions]
+    raw_bytes = sum(block.size for block in blocks)
+    parts = list(compress_all(compressor, blocks))  # a part is compressed when it is taken
     compressed = time.process_time()
-    check_blocks(blocks, raw_bytes)
-    return recorded - started, compressed - recorded, sum(map(len, blocks))
+    check_blocks(parts, raw_bytes)
+    return recorded - started, compressed - recorded, sum(map(len, parts))
 
 
 @click.command()
@@ -59,9 +58,9 @@ def main(files: tuple[Path, ...], levels: str, runs: int) -> None:
         "| codec | unpacked | MB stored | of snappy's | CPU s: decode + record | compress | sum | of not unpacking's |"
     )
     print("|---|---|---|---|---|---|---|---|")
-    snappy = show("snappy", "no", medians(messages, block_compressor(Codec.SNAPPY, 0), runs, PackedPass)[0])
+    snappy = show("snappy", "no", medians(messages, Compressor("snappy"), runs, PackedPass)[0])
     for level in map(int, levels.split(",")):
-        packed, unpacked = medians(messages, block_compressor(Codec.ZSTD, level), runs, PackedPass, UnpackingPass)
+        packed, unpacked = medians(messages, Compressor("zstd", level), runs, PackedPass, UnpackingPass)
         show(f"zstd {level}", "no", packed, snappy[2])
         show(f"zstd {level}", "yes", unpacked, snappy[2], packed[0] + packed[1])
 
@@ -69,7 +68,7 @@ def main(files: tuple[Path, ...], levels: str, runs: int) -> None:
 Figures = tuple[float, float, int]
 
 
-def medians(messages: list[Poll], compressor: BlockCompressor, runs: int, *kinds: type[NativePass]) -> list[Figures]:
+def medians(messages: list[Poll], compressor: Compressor, runs: int, *kinds: type[NativePass]) -> list[Figures]:
     """Return the medians of each kind of pass. The kinds take turns, after one round to warm up."""
     rounds = [[one_pass(kind, messages, compressor) for kind in kinds] for _ in range(runs + 1)][1:]
     return [median_of(passes) for passes in zip(*rounds, strict=True)]

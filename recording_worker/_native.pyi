@@ -1,6 +1,6 @@
 """The native decode core. Its sources are in `_native/`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self, final
 
 from typing_extensions import Buffer
@@ -170,6 +170,8 @@ class SessionBlock:
     message_count: int
     def summary(self) -> BlockSummary:
         """Return the block's figures. Reads all events: call it once, when the block is complete."""
+    def lines(self) -> bytes:
+        """Return a copy of all lines. For tests and debugging."""
     def messages(self) -> list[tuple[int, int]]:
         """Return (source offset, line count) of each message, in the order recorded."""
 
@@ -259,12 +261,12 @@ class Compressor:
         zstd dictionary; then each frame carries its id. snappy: each block becomes raw snappy, without framing; `level`
         does not matter. Raises ValueError for another codec, or if `dictionary` is not one that the codec can use.
         """
-    def compress(self, blocks: Sequence[SessionBlock], first: int = 0) -> CompressedBlocks:
-        """Compress the block with the number `first`, and as many after it as fit, with the GIL released.
+    def compress(self, blocks: Iterable[SessionBlock]) -> CompressedBlocks:
+        """Compress the first block and as many after it as fit, with the GIL released.
 
-        About 4 MiB of lines are compressed, unless one block is larger. The blocks must not change meanwhile. Raises
-        IndexError if there is no such block, ValueError if a block is empty, RuntimeError if another thread is
-        compressing, MemoryError if there is no memory.
+        One call compresses at most about 4 MiB of lines, unless the first block is larger; `CompressedBlocks.lengths`
+        says how many blocks these are. They must not change meanwhile. Raises ValueError if there is no block or one is
+        empty, RuntimeError if another thread is compressing, MemoryError if there is no memory.
         """
 
 @final
@@ -278,15 +280,3 @@ class CompressedBlocks:
     """Bytes of each block."""
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
-
-@final
-class LineBuffer:
-    """The lines of several blocks, one block after the other. Has the buffer protocol."""
-
-    segments: bytes
-    """For each block (offset, length), two native uint64: the format that `zstandard.BufferWithSegments` takes."""
-    def __len__(self) -> int: ...
-    def __buffer__(self, flags: int, /) -> memoryview: ...
-
-def gather(blocks: Sequence[SessionBlock]) -> LineBuffer:
-    """Copy the lines of the blocks into one buffer, with the GIL released."""

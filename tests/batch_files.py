@@ -1,38 +1,18 @@
 """Batch files for tests, made of given lines without the native core."""
 
 import json
-import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import uuid_utils
+import zstandard
 
 from recording_worker.formats.batch_file import INDEX_VERSION, BatchIndex, BlockEntry, file_key, index_frame
-from recording_worker.recording.compression import ZstdBlocks
 from tests.builders import NOW_MS
-
-if TYPE_CHECKING:
-    from recording_worker._native import LineBuffer
 
 Messages = Sequence[tuple[int, Sequence[bytes]]]
 """Source offset and lines, without line breaks, of each message."""
-
-
-class Lines(bytes):
-    """What the native core's gather gives, as far as compression needs it."""
-
-    segments: bytes
-
-
-def line_buffer(blocks: Sequence[bytes]) -> "LineBuffer":
-    lines = Lines(b"".join(blocks))
-    segments, start = [], 0
-    for block in blocks:
-        segments.append(struct.pack("=QQ", start, len(block)))
-        start += len(block)
-    lines.segments = b"".join(segments)
-    return cast("LineBuffer", lines)
 
 
 def line(timestamp: float, window_id: str = "w", **data: Any) -> bytes:
@@ -65,7 +45,8 @@ def block(
 
 def batch_file(blocks: Sequence[tuple[BlockEntry, bytes]], **index: Any) -> bytes:
     """The content of a batch file."""
-    frames = list(ZstdBlocks(3).compress(line_buffer([lines for _, lines in blocks])))
+    compress = zstandard.ZstdCompressor(write_checksum=True).compress
+    frames = [compress(lines) for _, lines in blocks]
     entries, start = [entry for entry, _ in blocks], 0
     for entry, frame in zip(entries, frames, strict=True):
         entry.start, entry.length = start, len(frame)

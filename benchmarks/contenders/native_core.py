@@ -7,7 +7,7 @@ from functools import cached_property
 
 from benchmarks.contenders.serve import Counts, serve
 from benchmarks.wire import Encoding, WireMessage
-from recording_worker._native import Decoder, RecordedSession, SessionBatch, gather
+from recording_worker._native import Decoder, RecordedSession, SessionBatch
 from recording_worker.settings.model import Settings
 
 _SETTINGS = Settings()
@@ -125,7 +125,7 @@ class NativePass:
 
     def lines(self) -> Iterator[tuple[str, bytes]]:
         for session in self.sessions:
-            yield session.session_id, bytes(gather([session.block]))
+            yield session.session_id, session.block.lines()
 
 
 if __name__ == "__main__":

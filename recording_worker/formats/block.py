@@ -1,4 +1,4 @@
-"""Reads a block's bytes: one session's event lines, compressed. `recording.compression` writes them.
+"""Reads a block's bytes: one session's event lines, compressed. `_native/compress.cc` writes them.
 
 Codec zstd: one frame that states its content's size and has a checksum. Codec snappy: raw snappy, without a checksum.
 """

@@ -1,9 +1,10 @@
 """BatchWriter: makes one batch file out of the sessions of one retention period."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
-from recording_worker._native import BlockSummary, LineBuffer, RecordedSession, gather
+from recording_worker._native import BlockSummary, Compressor, RecordedSession
 from recording_worker.formats.batch_file import (
     INDEX_VERSION,
     BatchIndex,
@@ -14,7 +15,7 @@ from recording_worker.formats.batch_file import (
     index_frame,
 )
 from recording_worker.formats.block_metadata import block_metadata_value
-from recording_worker.recording.compression import BlockCompressor
+from recording_worker.recording.compression import compress_all
 from recording_worker.settings.model import Codec
 from recording_worker.storage.base import Part
 
@@ -30,9 +31,8 @@ class BlockMetadata(NamedTuple):
 class BatchWriter:
     """One batch file in the making.
 
-    The constructor copies the lines of all sessions into one buffer: afterwards nothing of the session batch is needed.
-    `parts` frees that buffer while it compresses. `size` and the ranges in `entries` are whole once all parts are
-    taken.
+    After the constructor, only the blocks of the session batch are needed. `parts` lets go of each block once it is
+    compressed. `size` and the ranges in `entries` are whole once all parts are taken.
     """
 
     def __init__(
@@ -57,8 +57,8 @@ class BatchWriter:
             for session, summary in zip(sessions, self._summaries, strict=True)
         ]
         """What the index says of each block."""
-        self._lines: LineBuffer | None = gather([session.block for session in sessions])
-        self.raw_bytes = len(self._lines)
+        self._blocks = [session.block for session in sessions]
+        self.raw_bytes = sum(block.size for block in self._blocks)
         """Bytes of the lines, uncompressed."""
         self.size = 0
         """Bytes of the parts given so far."""
@@ -71,16 +71,18 @@ class BatchWriter:
         """Return what a store can say about the file without reading it."""
         return file_metadata(self._batch_id, self._codec, topic, self.entries)
 
-    def parts(self, compressor: BlockCompressor) -> Iterator[Part]:
-        """Give the file: its blocks, each compressed when it is asked for, and the index. To be called once."""
-        lines, self._lines = self._lines, None
-        assert lines is not None, "the parts were given before"
-        blocks = compressor.compress(lines)
-        del lines
-        for entry, block in zip(self.entries, blocks, strict=True):
-            entry.start, entry.length = self.size, len(block)
-            self.size += len(block)
-            yield block
+    def parts(self, compressor: Compressor) -> Iterator[Part]:
+        """Give the file: its blocks, several in a part, compressed when the part is asked for, and the index.
+
+        To be called once.
+        """
+        assert self.size == 0, "the parts were given before"
+        entries = iter(self.entries)
+        for part in compress_all(compressor, self._blocks):
+            for entry, length in zip(islice(entries, len(part.lengths)), part.lengths, strict=True):
+                entry.start, entry.length = self.size, length
+                self.size += length
+            yield memoryview(part)
         if self._codec is Codec.ZSTD:
             frame = index_frame(
                 BatchIndex(INDEX_VERSION, self._batch_id, self._codec, self._retention, self._created_ms, self.entries)

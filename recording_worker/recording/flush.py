@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Protocol
 
-from recording_worker._native import RecordedSession
+from recording_worker._native import Compressor, RecordedSession
 from recording_worker.clock import Clock
 from recording_worker.formats.accounts import Account
 from recording_worker.formats.console_log import console_log_value
@@ -14,7 +14,6 @@ from recording_worker.formats.retention import RETENTIONS
 from recording_worker.messages import OutputRecord
 from recording_worker.metrics import Metrics
 from recording_worker.recording.batch_writer import BatchWriter
-from recording_worker.recording.compression import block_compressor
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
 from recording_worker.settings.model import Settings
 from recording_worker.storage.base import Storage
@@ -101,7 +100,7 @@ class Flusher:
         self._metrics = metrics
         self._on_flushed = on_flushed
         self._source_of = source_of
-        self._compressor = block_compressor(settings.codec, settings.zstd_level)
+        self._compressor = Compressor(settings.codec.value, settings.zstd_level)
         self._inbox: SimpleQueue[tuple[SessionBatchRecorder, FlushReason] | None] = SimpleQueue()
         self._idle = threading.Event()
         self._idle.set()
@@ -169,7 +168,7 @@ class Flusher:
     def _take(
         self, batch: SessionBatchRecorder, reason: FlushReason, created_ms: int
     ) -> tuple[FlushedBatch, list[BatchWriter]]:
-        """Take everything needed out of the batch and empty it, so that the decoded bytes it holds are freed."""
+        """Take everything needed out of the batch and empty it, so that only the writers hold its blocks."""
         accounts = batch.accounts()
         sessions = batch.sessions.take()
         partitions = {

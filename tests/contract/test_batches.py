@@ -16,7 +16,6 @@ from tests.decoders import (
     decode_native,
     decode_reference,
     native_outcome,
-    parse_lines,
 )
 from tests.inputs import ENCODED, Input, envelope_text, event_text, input_of, plain_value
 from tests.sample import sample_messages
@@ -101,20 +100,7 @@ def test_a_batch_outlives_the_next_calls() -> None:
         call_native(decoder, rows[::-1])
     assert [first.decoded.lines(row) for row in range(len(rows))] == before
     del decoder, first
-    assert bytes(memoryview(_native.gather(blocks))) == b"".join(before)
-
-
-def test_gather_says_where_each_block_is() -> None:
-    decoded = call_native(_native.Decoder(), [Input(plain_value()), Input(plain_value([event_text("1")] * 3))]).decoded
-    blocks = []
-    for row in (1, 0):
-        blocks.append(_native.SessionBlock())
-        blocks[-1].record(decoded, row, row)
-    buffer = _native.gather(blocks)
-    lengths = [decoded.line_bytes(1), decoded.line_bytes(0)]
-    assert list(memoryview(buffer.segments).cast("Q")) == [0, lengths[0], lengths[0], lengths[1]]
-    assert len(buffer) == sum(lengths)
-    assert len(parse_lines(bytes(memoryview(buffer)))) == 4
+    assert [block.lines() for block in blocks] == before
 
 
 def test_rows_decided_before_are_left_alone() -> None:

@@ -1,11 +1,8 @@
-"""SessionBlock and gather: what they keep alive, and what they refuse."""
+"""SessionBlock: what it keeps alive, and what it refuses."""
 
 import gc
-import struct
-from typing import Any
 
 import pytest
-import zstandard
 
 from recording_worker import _native
 from tests.decoders import call_native
@@ -42,7 +39,7 @@ def test_lines_outlive_the_batch_and_the_decoder() -> None:
     del batch
     gc.collect()
     decoded(*reversed(values))  # overwrites memory that is free
-    assert bytes(memoryview(_native.gather([block]))) == expected
+    assert block.lines() == expected
 
 
 def test_a_block_keeps_the_lines_of_all_its_chunks() -> None:
@@ -56,7 +53,7 @@ def test_a_block_keeps_the_lines_of_all_its_chunks() -> None:
         block.record(batch, row, row)
     del batch
     call_native(decoder, [Input(value) for value in reversed(values)])
-    assert bytes(memoryview(_native.gather([block]))) == expected
+    assert block.lines() == expected
 
 
 def test_chunks_that_come_back_are_not_shared() -> None:
@@ -68,58 +65,6 @@ def test_chunks_that_come_back_are_not_shared() -> None:
         for _ in range(10):
             call_native(decoder, [Input(value) for value in large(5, size)])
     assert [kept.lines(row) for row in range(30)] == before
-
-
-def test_gather_of_several_blocks() -> None:
-    batch = decoded(*large(3, 10))
-    blocks = [_native.SessionBlock() for _ in range(4)]
-    for block, rows in zip(blocks, ([0], [], [1, 2, 0], [2]), strict=True):
-        for row in rows:
-            block.record(batch, row, row)
-    buffer = _native.gather(blocks)
-    expected = [batch.lines(0), b"", batch.lines(1) + batch.lines(2) + batch.lines(0), batch.lines(2)]
-    assert len(buffer) == sum(map(len, expected))
-    view = memoryview(buffer)
-    assert view.readonly
-    assert view.tobytes() == b"".join(expected)
-    found = [view[start : start + length].tobytes() for start, length in struct.iter_unpack("=QQ", buffer.segments)]
-    assert found == expected
-
-
-def test_gathered_lines_are_what_zstandard_takes() -> None:
-    batch = decoded(*large(3))
-    blocks = []
-    for row in range(3):
-        blocks.append(_native.SessionBlock())
-        blocks[-1].record(batch, row, row)
-    buffer = _native.gather(blocks)
-    lines = zstandard.BufferWithSegments(memoryview(buffer), buffer.segments)
-    frames = zstandard.ZstdCompressor().multi_compress_to_buffer(lines)
-    decompress = zstandard.ZstdDecompressor().decompress
-    assert [decompress(frames[row].tobytes()) for row in range(3)] == [batch.lines(row) for row in range(3)]
-
-
-@pytest.mark.parametrize("blocks", [[], [_native.SessionBlock()]])
-def test_gather_of_nothing(blocks: list[_native.SessionBlock]) -> None:
-    buffer = _native.gather(blocks)
-    assert len(buffer) == 0
-    assert memoryview(buffer).tobytes() == b""
-    assert buffer.segments == bytes(16 * len(blocks))
-
-
-@pytest.mark.parametrize("wrong", [None, b"", 1])
-def test_gather_takes_blocks_only(wrong: Any) -> None:
-    with pytest.raises(TypeError):
-        _native.gather([_native.SessionBlock(), wrong])
-
-
-def test_a_view_keeps_the_buffer() -> None:
-    batch = decoded(*large(1))
-    block = _native.SessionBlock()
-    block.record(batch, 0, 0)
-    view = memoryview(_native.gather([block]))
-    gc.collect()
-    assert view.tobytes() == batch.lines(0)
 
 
 def test_record_refuses_rows_that_are_not_there_or_not_ok() -> None:

@@ -1,5 +1,4 @@
 import json
-import random
 import re
 import subprocess
 from dataclasses import replace
@@ -23,11 +22,8 @@ from recording_worker.formats.batch_file import (
     parse_block_url,
 )
 from recording_worker.reading.batch_files import Block, read_index
-from recording_worker.recording.compression import SnappyBlocks, ZstdBlocks, block_compressor
-from recording_worker.settings.model import Codec
 from recording_worker.storage.local.file import LocalFile
-from tests.batch_files import Messages, batch_file, block, line, line_buffer, write_batch_file
-from tests.reference import snappy
+from tests.batch_files import Messages, batch_file, block, line, write_batch_file
 
 BATCH_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
@@ -136,32 +132,3 @@ def test_metadata_with_too_many_offsets_ends_after_a_whole_range() -> None:
             assert whole.startswith(kept)
             assert kept.endswith(",")
             assert 1500 - len("100:10-10,") < len(kept) <= 1500
-
-
-@given(st.lists(st.binary(min_size=1, max_size=500), min_size=1, max_size=10))
-def test_snappy_blocks_are_raw_snappy_each_on_its_own(given: list[bytes]) -> None:
-    parts = SnappyBlocks().compress(line_buffer(given))
-    assert [snappy.decompress(bytes(part)) for part in parts] == given
-
-
-def test_snappy_blocks_of_all_kinds_of_elements() -> None:
-    """Long literals, and copies from near and far, which short blocks have none of."""
-    noise = [random.Random(seed).randbytes(size) for seed, size in enumerate((59, 60, 300, 70_000))]
-    given = [b"".join(noise), b"ab" * 5_000, (noise[2] + bytes(3_000)) * 40, line(1) * 2_000]
-    parts = SnappyBlocks().compress(line_buffer(given))
-    assert [snappy.decompress(bytes(part)) for part in parts] == given
-
-
-@given(st.lists(st.binary(min_size=1, max_size=500), min_size=1, max_size=20), st.integers(1, 2000))
-def test_blocks_compressed_in_slices_are_those_compressed_at_once(given: list[bytes], slice_bytes: int) -> None:
-    at_once = [bytes(part) for part in ZstdBlocks(3).compress(line_buffer(given))]
-    in_slices = ZstdBlocks(3, slice_bytes).compress(line_buffer(given))
-    assert [bytes(part) for part in in_slices] == at_once
-
-
-def test_codecs() -> None:
-    assert isinstance(block_compressor(Codec.ZSTD, 3), ZstdBlocks)
-    assert isinstance(block_compressor(Codec.SNAPPY, 3), SnappyBlocks)
-    text = line_buffer([b"some text of a block " * 100])
-    (fast,), (small,) = (block_compressor(Codec.ZSTD, level).compress(text) for level in (-5, 19))
-    assert len(fast) > len(small)
