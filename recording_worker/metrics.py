@@ -114,7 +114,7 @@ class Metrics:
         self.flush_seconds = histogram(
             "flush_seconds",
             "Time of a flush, from compression to delivery, seconds.",
-            (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+            (0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 4, 5, 7.5, 10, 30, 60),
         )
         self.flushed_sessions = counter("flushed_sessions", "Sessions (blocks) written.")
         self.flushed_events = counter("flushed_events", "Events written.")
@@ -122,6 +122,14 @@ class Metrics:
         self.flush_failures = counter("flush_failures", "Flushes that failed.")
         self.storage_retries = counter(
             "storage_retries", "Requests to S3 that failed and were made again, by why.", "error"
+        )
+
+        # the worker's loop
+        self.loop_pause_seconds = histogram(
+            "loop_pause_seconds",
+            "Time in a turn of a worker's loop that is not for messages: handing over a session batch, orders, reports,"
+            " garbage collection, seconds.",
+            (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 1),
         )
 
         # Kafka

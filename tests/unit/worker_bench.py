@@ -14,6 +14,7 @@ from recording_worker.pipeline.build import Pipeline, build_pipeline
 from recording_worker.processes.control import Assign, Channel, FromWorker, Placement, SupervisorChannel, ToWorker
 from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.processes.worker.loop import Worker
+from recording_worker.processes.worker.pauses import LoopPauses
 from recording_worker.processes.worker.session_batches import SessionBatches
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
 from recording_worker.settings.model import Settings
@@ -109,9 +110,10 @@ class WatchedPipeline:
         self.set_aside = pipeline.set_aside
         self.forget = pipeline.forget
 
-    def run(self, batch: MessageBatch) -> None:
-        self._pipeline.run(batch)
+    def run(self, batch: MessageBatch) -> float:
+        seconds = self._pipeline.run(batch)
         self.runs.append(list(batch.offsets))
+        return seconds
 
 
 class Bench:
@@ -145,6 +147,7 @@ class Bench:
                 metrics=self.metrics,
             )
         )
+        self.pauses = LoopPauses(self.metrics)
         flusher: Any = self.flusher
         fakes: dict[str, Any] = {"consumer": self.consumer, "pipeline": self.pipeline}
         self.worker = Worker(
@@ -154,6 +157,7 @@ class Bench:
             assignment=self.assignment,
             stale=lambda: "",
             clock=self.clock,
+            pauses=self.pauses,
             **fakes,
         )
 
@@ -172,6 +176,7 @@ class Bench:
         self.consumer.coming += messages
 
     def close(self) -> None:
+        self.pauses.close()
         self.supervisor.close()
         self.theirs.close()
 

@@ -26,6 +26,7 @@ from recording_worker.processes.control import (
     WorkerChannel,
 )
 from recording_worker.processes.worker.assignment import Assignment
+from recording_worker.processes.worker.pauses import LoopPauses
 from recording_worker.processes.worker.session_batches import SessionBatches
 from recording_worker.recording.session_batch import FlushReason
 from recording_worker.settings.model import Settings
@@ -52,6 +53,7 @@ class Worker:
         assignment: Assignment,
         stale: Callable[[], str],
         clock: Clock,
+        pauses: LoopPauses,
     ) -> None:
         """`stale`: see Progress."""
         self._settings = settings
@@ -62,6 +64,7 @@ class Worker:
         self._assignment = assignment
         self._stale = stale
         self._clock = clock
+        self._pauses = pauses
         self._orders: deque[ToWorker] = deque()
         """Orders that are received, and not obeyed yet."""
         self._rest: list[Message] = []
@@ -78,6 +81,7 @@ class Worker:
         """
         while not self._stopping:
             self.turn()
+            self._pauses.end_turn()
         self._consumer.close()
         self._batches.close()
 
@@ -90,7 +94,7 @@ class Worker:
             self._run_isolated()
         elif not self._batches.is_full:
             self._run_batch(self._next(self._settings.poll_messages))
-        elif self._batches.wait(self._settings.poll_timeout):
+        elif self._flush_ends():
             self._run_batch([])  # hands the full session batch to the idle flush thread; the rest waits
         self._report_progress()
 
@@ -137,7 +141,8 @@ class Worker:
         return messages
 
     def _consume(self, limit: int) -> list[Message]:
-        messages = self._consumer.consume(limit, self._settings.poll_timeout)
+        with self._pauses.busy():
+            messages = self._consumer.consume(limit, self._settings.poll_timeout)
         for fault in self._consumer.take_faults():
             self._isolated.discard(fault.partition)
             if placements := self._assignment.placements([fault.partition]):
@@ -149,7 +154,7 @@ class Worker:
 
         No flush runs at the same time. So if the process dies or hangs between the reports, the message is the cause.
         """
-        if not self._batches.wait(self._settings.poll_timeout):
+        if not self._flush_ends():
             return
         messages = self._next(1)
         held = self._assignment.placements([message.partition for message in messages])
@@ -163,7 +168,7 @@ class Worker:
         """Run the pipeline over one batch. An empty batch lets it flush a session batch that is due."""
         batch = MessageBatch(self._settings.topic, messages)
         try:
-            self._pipeline.run(batch)
+            self._pauses.busy_for(self._pipeline.run(batch))
         except WorkerError:
             raise
         except Exception as error:
@@ -201,6 +206,11 @@ class Worker:
         self._assignment.drop(partitions)
         # a flush in flight may hold some of these; its offsets must not count under a later epoch
         self._wait_for_flush()
+
+    def _flush_ends(self) -> bool:
+        """Wait until no flush is in flight, for as long as a poll may take. Return whether none is."""
+        with self._pauses.busy():
+            return self._batches.wait(self._settings.poll_timeout)
 
     def _wait_for_flush(self) -> None:
         """Wait until no flush is in flight. Raises the error of a flush that failed.

@@ -26,6 +26,7 @@ from recording_worker.processes.control import BootFailed, Channel, Progress, Re
 from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.processes.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
 from recording_worker.processes.worker.loop import Worker
+from recording_worker.processes.worker.pauses import LoopPauses
 from recording_worker.processes.worker.session_batches import SessionBatches
 from recording_worker.recording.flush import Delivery, Flusher
 from recording_worker.recording.session_batch import SessionBatchManager
@@ -123,6 +124,8 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
         redis=redis,
     )
     stores.start()
+    pauses = LoopPauses(metrics)
+    at_exit.callback(pauses.close)
     return Worker(
         settings,
         channel=channel,
@@ -132,6 +135,7 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
         assignment=assignment,
         stale=stores.stale,
         clock=clock,
+        pauses=pauses,
     )
 
 
