@@ -3,12 +3,14 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import uuid_utils
 import zstandard
 
 from recording_worker.formats.batch_file import INDEX_VERSION, BatchIndex, BlockEntry, file_key, index_frame
+from recording_worker.formats.dictionary import Dictionary, dictionary_key
 from tests.builders import NOW_MS
 
 Messages = Sequence[tuple[int, Sequence[bytes]]]
@@ -43,9 +45,10 @@ def block(
     return entry, lines
 
 
-def batch_file(blocks: Sequence[tuple[BlockEntry, bytes]], **index: Any) -> bytes:
-    """The content of a batch file."""
-    compress = zstandard.ZstdCompressor(write_checksum=True).compress
+def batch_file(blocks: Sequence[tuple[BlockEntry, bytes]], dictionary: Dictionary | None = None, **index: Any) -> bytes:
+    """The content of a batch file, its blocks compressed with the dictionary, if there is one."""
+    prepared = None if dictionary is None else dictionary.prepared
+    compress = zstandard.ZstdCompressor(write_checksum=True, dict_data=prepared).compress
     frames = [compress(lines) for _, lines in blocks]
     entries, start = [entry for entry, _ in blocks], 0
     for entry, frame in zip(entries, frames, strict=True):
@@ -58,6 +61,7 @@ def batch_file(blocks: Sequence[tuple[BlockEntry, bytes]], **index: Any) -> byte
         "retention": "30d",
         "created_ms": NOW_MS,
         "blocks": entries,
+        "dictionary": None if dictionary is None else dictionary.id,
         **index,
     }
     return b"".join(frames) + index_frame(BatchIndex(**given))
@@ -68,9 +72,29 @@ def undamaged(problem: Exception) -> None:
     raise problem
 
 
-def write_batch_file(folder: Path, *blocks: tuple[BlockEntry, bytes]) -> Path:
-    """Write a batch file below a folder, under a name like the worker's."""
+def make_dictionary(seed: int = 0, zstd_id: int = 0) -> Dictionary:
+    """A small dictionary of made-up lines; another one for each seed. Without a `zstd_id`, zstd chooses it."""
+    words = [f"word{seed}-{number}" for number in range(200)]
+    random = Random(seed)
+    samples: list[bytes | bytearray | memoryview[int]] = [
+        line(number, text=" ".join(random.choices(words, k=30))) for number in range(300)
+    ]
+    return Dictionary.parse(zstandard.train_dictionary(4096, samples, k=64, d=8, dict_id=zstd_id).as_bytes())
+
+
+def store_dictionary(folder: Path, dictionary: Dictionary) -> Path:
+    """Store a dictionary for the files that `write_batch_file` writes below this folder."""
+    path = folder / dictionary_key("blocks", dictionary.id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(dictionary.content)
+    return path
+
+
+def write_batch_file(
+    folder: Path, *blocks: tuple[BlockEntry, bytes], dictionary: Dictionary | None = None, **index: Any
+) -> Path:
+    """Write a batch file below a folder, under a name like the worker's. Its dictionary has to be stored apart."""
     path = folder / file_key("blocks", "30d", NOW_MS, str(uuid_utils.uuid7()))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(batch_file(blocks))
+    path.write_bytes(batch_file(blocks, dictionary, **index))
     return path

@@ -9,6 +9,7 @@ import uuid_utils
 
 from recording_worker.formats.accounts import Account, account_header
 from recording_worker.formats.batch_file import block_url, file_key
+from recording_worker.formats.dictionary import Dictionary
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.offsets import Position
 from recording_worker.messages import Record
@@ -55,6 +56,8 @@ class History:
         self.carried: dict[int, Account] = {}
         self.committed: dict[int, Position] = {}
         self.files: list[Path] = []
+        self.dictionary: Dictionary | None = None
+        """What the next batches are compressed with."""
 
     def batch(self, parts: Mapping[int, Part], created_ms: int = NOW_MS) -> list[Record]:
         """Commit a batch; return its metadata records. The first one carries the account."""
@@ -72,7 +75,7 @@ class History:
         if blocks:
             path = self.folder / file_key("blocks", "30d", created_ms, batch_id)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(batch_file(blocks, batch_id=batch_id, created_ms=created_ms))
+            path.write_bytes(batch_file(blocks, self.dictionary, batch_id=batch_id, created_ms=created_ms))
             self.files.append(path)
             for entry, _ in blocks:
                 headers = [] if records else [account_header(self.topic, self.group, accounts)]

@@ -23,6 +23,7 @@ _SETTINGS = (
     "max_events_per_session_per_batch",
     "codec",
     "zstd_level",
+    "zstd_dictionary",
     "unpack_client_compression",
     "max_batch_bytes",
     "workers",

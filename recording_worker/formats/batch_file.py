@@ -17,6 +17,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from recording_worker.errors import WorkerError
+from recording_worker.formats.dictionary import DICTIONARY_ID
 
 INDEX_VERSION = 1
 MAGIC = b"RWBATCH1"
@@ -90,6 +91,8 @@ class BatchIndex:
     created_ms: int
     """Milliseconds since 1970 (UTC) when the batch was flushed."""
     blocks: list[BlockEntry]
+    dictionary: str | None = None
+    """The id of the dictionary that the blocks were compressed with; None if there was none. Earlier files lack it."""
 
 
 _INDEX = TypeAdapter(BatchIndex)
@@ -174,6 +177,8 @@ def parse_index_frame(name: str, frame: bytes, blocks_end: int) -> BatchIndex:
         raise BatchFileError(f"{name}: the index can't be read: {where}: {first['msg']}") from error
     if index.version != INDEX_VERSION:
         raise BatchFileError(f"{name}: index version {index.version}; this version reads {INDEX_VERSION}")
+    if index.dictionary is not None and not DICTIONARY_ID.fullmatch(index.dictionary):
+        raise BatchFileError(f"{name}: the index names a dictionary by what is no id of one: {index.dictionary!r}")
     for entry in index.blocks:
         if entry.start < 0 or entry.length <= 0 or entry.start + entry.length > blocks_end:
             raise BatchFileError(f"{name}: the index names a block outside the file (byte {entry.start})")

@@ -1,7 +1,8 @@
 """Reads a batch file by its index: what the file holds, and one block at a time, by ranged reads."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import zstandard
 
@@ -13,6 +14,7 @@ from recording_worker.formats.batch_file import (
     parse_index_frame,
 )
 from recording_worker.formats.block import decompress_block
+from recording_worker.reading.dictionaries import Dictionaries
 from recording_worker.reading.prefetch import prefetch
 from recording_worker.storage.base import RangedFile
 
@@ -27,13 +29,16 @@ class Block:
     file: RangedFile
     index: BatchIndex
     entry: BlockEntry
+    dictionaries: Dictionaries = field(default_factory=Dictionaries)
+    """Blocks that are read together share it."""
 
     def read(self) -> bytes:
         """Read the block's lines. Raises BatchFileError if they are not what the index says."""
         entry = self.entry
+        dictionary = self.dictionaries.of(self.file, self.index.dictionary)
         frame = self.file.read(entry.start, entry.length)
         try:
-            return decompress_block(frame, self.index.codec, entry.size)
+            return decompress_block(frame, self.index.codec, entry.size, dictionary)
         except ValueError as error:
             where = f"{self.file.name}: block at byte {entry.start}"
             raise BatchFileError(f"{where} is damaged: {error}") from error
@@ -60,12 +65,12 @@ def _without_index(file: RangedFile) -> str:
 
 def read_blocks(files: Iterable[RangedFile]) -> Iterator[list[Block] | BatchFileError]:
     """Yield the blocks of each file, or what is wrong with the file. Reads several files ahead."""
-    return prefetch(_blocks_of, files)
+    return prefetch(partial(_blocks_of, Dictionaries()), files)
 
 
-def _blocks_of(file: RangedFile) -> list[Block] | BatchFileError:
+def _blocks_of(dictionaries: Dictionaries, file: RangedFile) -> list[Block] | BatchFileError:
     try:
         index = read_index(file)
     except BatchFileError as problem:
         return problem
-    return [Block(file, index, entry) for entry in index.blocks]
+    return [Block(file, index, entry, dictionaries) for entry in index.blocks]

@@ -43,13 +43,18 @@ class BatchWriter:
         retention: str,
         created_ms: int,
         codec: Codec,
+        dictionary_id: str | None,
         source_of: Callable[[int], str],
     ) -> None:
-        """`created_ms`: when the flush began, milliseconds since 1970. `source_of` names the source of a partition."""
+        """`created_ms`: when the flush began, milliseconds since 1970. `source_of` names the source of a partition.
+
+        `dictionary_id`: the dictionary of the compressor that `parts` will get.
+        """
         self._batch_id = batch_id
         self._retention = retention
         self._created_ms = created_ms
         self._codec = codec
+        self._dictionary_id = dictionary_id
         self._summaries = [session.block.summary() for session in sessions]
         self._console = [session.console_counts for session in sessions]
         self.entries = [
@@ -84,9 +89,16 @@ class BatchWriter:
                 self.size += length
             yield memoryview(part)
         if self._codec is Codec.ZSTD:
-            frame = index_frame(
-                BatchIndex(INDEX_VERSION, self._batch_id, self._codec, self._retention, self._created_ms, self.entries)
+            index = BatchIndex(
+                INDEX_VERSION,
+                self._batch_id,
+                self._codec,
+                self._retention,
+                self._created_ms,
+                self.entries,
+                self._dictionary_id,
             )
+            frame = index_frame(index)
             self.size += len(frame)
             yield frame
 

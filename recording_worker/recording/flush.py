@@ -10,10 +10,12 @@ from recording_worker._native import Compressor, RecordedSession
 from recording_worker.clock import Clock
 from recording_worker.formats.accounts import Account
 from recording_worker.formats.console_log import console_log_value
+from recording_worker.formats.dictionary import dictionary_key
 from recording_worker.formats.retention import RETENTIONS
 from recording_worker.messages import OutputRecord
 from recording_worker.metrics import Metrics
 from recording_worker.recording.batch_writer import BatchWriter
+from recording_worker.recording.dictionary import configured_dictionary
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
 from recording_worker.settings.model import Settings
 from recording_worker.storage.base import Storage
@@ -100,7 +102,10 @@ class Flusher:
         self._metrics = metrics
         self._on_flushed = on_flushed
         self._source_of = source_of
-        self._compressor = Compressor(settings.codec.value, settings.zstd_level)
+        self._dictionary = configured_dictionary(settings)
+        self._dictionary_is_stored = False
+        content = None if self._dictionary is None else self._dictionary.content
+        self._compressor = Compressor(settings.codec.value, settings.zstd_level, content)
         self._inbox: SimpleQueue[tuple[SessionBatchRecorder, FlushReason] | None] = SimpleQueue()
         self._idle = threading.Event()
         self._idle.set()
@@ -152,6 +157,8 @@ class Flusher:
     def _flush(self, session_batch: SessionBatchRecorder, reason: FlushReason) -> None:
         started, created_ms = self._clock.monotonic(), self._clock.now_ms()
         flushed, writers = self._take(session_batch, reason, created_ms)
+        if writers:
+            self._store_dictionary()
         for writer in writers:
             self._store(writer, flushed)
         flushed = replace(flushed, bytes_written=sum(writer.size for writer in writers))
@@ -184,6 +191,7 @@ class Flusher:
                 retention=retention,
                 created_ms=created_ms,
                 codec=self._settings.codec,
+                dictionary_id=None if self._dictionary is None else self._dictionary.id,
                 source_of=self._source_of or (lambda partition: f"{batch.topic}/{partition}"),
             )
             for retention, group in _by_retention(sessions).items()
@@ -214,6 +222,13 @@ class Flusher:
                 timestamp=timestamp,
             )
             yield OutputRecord(self._settings.console_logs_topic, key, value, [], 0)
+
+    def _store_dictionary(self) -> None:
+        """Store the dictionary before the first file that needs it. Another worker may have stored the same one."""
+        if self._dictionary is not None and not self._dictionary_is_stored:
+            key = dictionary_key(self._settings.storage_prefix, self._dictionary.id)
+            self._storage.write(key, [self._dictionary.content], {})
+            self._dictionary_is_stored = True
 
     def _store(self, writer: BatchWriter, flushed: FlushedBatch) -> None:
         """Write one file, and add its metadata to the batch's records."""

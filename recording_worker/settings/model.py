@@ -248,6 +248,9 @@ class Settings(BaseModel):
     storage_prefix: str = Field("blocks", description="First part of every batch file's key.")
     codec: Codec = Field(Codec.ZSTD, description="Compression of blocks: zstd (files with an index) or snappy.")
     zstd_level: Annotated[int, Field(ge=-7, le=19)] = Field(3, description="zstd compression level, from -7 to 19.")
+    zstd_dictionary: Path | None = Field(
+        None, description="zstd dictionary to compress blocks with, made by `dictionary train`; none if not set."
+    )
     unpack_client_compression: bool | None = Field(
         None,
         description='Unpack what the client packed ("cv": "2024-10"). If not set: yes with codec zstd, no with snappy.',
@@ -317,6 +320,8 @@ class Settings(BaseModel):
             raise ValueError(f"{' and '.join(given)} exclude each other")
         if self.block_new_sessions and self.sessions_redis is None:
             raise ValueError("block_new_sessions needs sessions_redis")
+        if self.zstd_dictionary is not None and self.codec is not Codec.ZSTD:
+            raise ValueError("zstd_dictionary needs codec zstd")
         if self.storage is not None and self.storage_dir is not None:
             raise ValueError("storage and storage_dir exclude each other")
         return self

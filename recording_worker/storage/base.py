@@ -23,7 +23,8 @@ class Storage(Protocol):
         """Store the parts, one after the other, as one file; return its URL (without a range). May block.
 
         The first parts are written while later ones are still made. Each part is asked for once, and kept until
-        the file is stored. `key` is a path with forward slashes below the backend's root; nothing is overwritten.
+        the file is stored. `key` is a path with forward slashes below the backend's root; nothing is overwritten, and
+        a file that is there already with the same content counts as stored.
         `metadata` says what is in the file, in ASCII, at most 2 KB; a backend that has no place for it leaves it out.
         Raises FlushError, and what `parts` raises.
         """
@@ -44,6 +45,9 @@ class RangedFile(Protocol):
 
     def read(self, start: int, length: int) -> bytes:
         """Return `length` bytes from `start`; fewer if the file ends before."""
+
+    def dictionary(self, dictionary_id: str) -> "RangedFile":
+        """Return the file of a dictionary that this batch file was written with; see `dictionary_key`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,13 @@ import uuid_utils
 
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.formats.batch_file import BatchFileError, BlockEntry, FileMissingError, file_key
+from recording_worker.formats.dictionary import dictionary_key
 from recording_worker.reading.batch_files import TAIL_BYTES, read_blocks
 from recording_worker.reading.session_events import session_lines
 from recording_worker.storage.locate import Locator
 from recording_worker.storage.s3.file import S3Files
 from recording_worker.storage.s3.retry import RetryPolicy
-from tests.batch_files import batch_file, block, line, undamaged
+from tests.batch_files import batch_file, block, line, make_dictionary, undamaged
 from tests.builders import NOW_MS
 from tests.servers.faulty_proxy import Fault, FaultyProxy
 from tests.servers.s3 import Bucket, quick_retries
@@ -120,6 +121,24 @@ def test_the_commands(bucket: Bucket, tmp_path: Path) -> None:
     refused = run(bucket, "blocks", "s3://there-is-none")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.startswith("recording-worker: error: s3://there-is-none: there is no such bucket")
+
+
+def test_the_dictionary_is_found_from_the_file(bucket: Bucket) -> None:
+    dictionary = make_dictionary()
+    content = batch_file([block([(1, [line(1), line(3)])])], dictionary)
+    for prefix in ("some/blocks", ""):
+        url = put(bucket, file_key(prefix, "30d", NOW_MS, str(uuid_utils.uuid7())), content)
+        stored = put(bucket, dictionary_key(prefix, dictionary.id), dictionary.content)
+        assert run(bucket, "export", url, "--session", "session-1").stdout.encode().splitlines() == [line(1), line(3)]
+        assert names(bucket, f"{bucket.url}/{prefix}".rstrip("/"))[-1] == url
+        bucket.client.delete_object(Bucket=bucket.name, Key=stored.removeprefix(f"{bucket.url}/"))
+        gone = run(bucket, "export", url, "--session", "session-1")
+        assert (gone.returncode, gone.stdout) == (1, "")
+        assert gone.stderr.startswith(
+            f"recording-worker: error: {url}: its blocks need dictionary {dictionary.id}:"
+            f" it is not there ({stored}: there is no such object"
+        )
+        bucket.client.delete_object(Bucket=bucket.name, Key=url.removeprefix(f"{bucket.url}/"))
 
 
 def through(proxy: FaultyProxy, *arguments: object) -> subprocess.CompletedProcess[str]:

@@ -2,10 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from recording_worker.kafka.embedded import EmbeddedBroker
+from recording_worker.reading.batch_files import read_blocks, read_index
+from recording_worker.storage.locate import Locator
+from tests.batch_files import make_dictionary
 from tests.integration.conftest import StartService
 from tests.integration.service import Service, Traffic, numbers_in, read_topic
 from tests.servers.s3 import Bucket, MotoServer, use_credentials
@@ -41,6 +45,26 @@ def test_each_message_is_in_one_object(
     files = {record["block_url"].partition("?")[0] for record in blocks}
     assert files == {f"{bucket.url}/{key}" for key in bucket.all_keys()}
     assert all(url.startswith(f"{bucket.url}/recordings/blocks/30d/") for url in files)
+
+
+def test_the_workers_store_their_dictionary_once(
+    start: StartService, bucket: Bucket, traffic: Traffic, tmp_path: Path
+) -> None:
+    dictionary = make_dictionary()
+    (given := tmp_path / "given").write_bytes(dictionary.content)
+    storage = {"storage": bucket.url, "s3_endpoint": bucket.server.endpoint}
+    service = start(workers=2, zstd_dictionary=str(given), **storage)
+    service.wait_until_ready()
+    traffic.send(60)
+    traffic.wait_until_committed()
+    assert service.stop() == 0
+    key = f"blocks/dictionaries/{dictionary.id}"
+    assert bucket.content(key) == dictionary.content
+    files = list(Locator(bucket.settings()).find([bucket.url]))
+    assert {file.name for file in files} | {f"{bucket.url}/{key}"} == {f"{bucket.url}/{at}" for at in bucket.all_keys()}
+    assert {read_index(file).dictionary for file in files} == {dictionary.id}
+    lines = b"".join(each.read() for found in read_blocks(files) if isinstance(found, list) for each in found)
+    assert lines.count(b"\n") == 60
 
 
 def test_an_error_that_does_not_pass_stops_the_worker_uncommitted(

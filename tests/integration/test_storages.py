@@ -107,6 +107,12 @@ def test_parts_that_can_not_be_made_leave_nothing(backend: Backend, size: int) -
     assert (backend.names(), backend.leftovers()) == ([], [])
 
 
+def test_the_same_content_again_counts_as_stored(backend: Backend) -> None:
+    assert backend.storage.write(KEY, [b"1234"], {}) == (url := backend.storage.write(KEY, [b"12", b"34"], {}))
+    assert backend.content(url) == b"1234"
+    assert (backend.names(), backend.leftovers()) == ([KEY], [])
+
+
 @pytest.mark.parametrize("size", [100, 3 * PART_BYTES])
 def test_nothing_is_overwritten_where_the_server_can_be_asked_not_to(backend: Backend, size: int) -> None:
     url = backend.storage.write(KEY, [b"1" * size], {"batch-id": "1"})

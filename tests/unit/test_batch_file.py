@@ -71,7 +71,7 @@ def test_the_index_is_found_from_the_end_as_documented() -> None:
     assert magic == b"RWBATCH1"
     assert content[-16 - length - 8 : -16 - length] == b"\x57\x2a\x4d\x18" + (length + 16).to_bytes(4, "little")
     index = json.loads(content[-16 - length : -16])
-    assert list(index) == ["version", "batch_id", "codec", "retention", "created_ms", "blocks"]
+    assert list(index) == ["version", "batch_id", "codec", "retention", "created_ms", "blocks", "dictionary"]
     assert index["batch_id"] == BATCH_ID
     assert index["blocks"][0]["messages"] == [[7, 1]]
 

@@ -28,7 +28,7 @@ from recording_worker.settings.model import Codec, Settings
 from recording_worker.storage.base import Part, Storage
 from recording_worker.storage.local.backend import LocalStorage
 from recording_worker.storage.local.file import find_files
-from tests.batch_files import undamaged
+from tests.batch_files import make_dictionary, store_dictionary, undamaged
 from tests.builders import NOW_MS, TOPIC, FakeClock, batch, event, session_message
 from tests.reference import snappy
 from tests.sample import sample_messages
@@ -118,6 +118,46 @@ def blocks(root: Path) -> list[Block]:
 def offsets_of(flushed: FlushedBatch) -> dict[int, int]:
     """Partition → the offset to go on from."""
     return {number: part.account.next for number, part in flushed.partitions.items()}
+
+
+def test_the_dictionary_is_stored_once_before_the_files_that_need_it(tmp_path: Path, flusher_of: Make) -> None:
+    dictionary = make_dictionary()
+    (given := tmp_path / "given").write_bytes(dictionary.content)
+    settings = Settings(storage_prefix="a/b", zstd_dictionary=given)
+    written: list[str] = []
+
+    class Storage(LocalStorage):
+        def write(self, key: str, parts: Iterable[Part], metadata: Mapping[str, str]) -> str:
+            url = super().write(key, parts, metadata)
+            written.append(key)
+            return url
+
+    for _ in range(2):  # two workers
+        flusher = flusher_of(Storage(tmp_path / "root"), settings=settings)
+        assert not written
+        flush(flusher, SessionBatchRecorder(TOPIC, None, started=0.0))
+        assert not written
+        flush(flusher, session_batch("a"))
+        flush(flusher, session_batch("b"))
+        key = f"a/b/dictionaries/{dictionary.id}"
+        assert [written[0], *(name.rsplit("/", 1)[0] for name in written[1:])] == [key, "a/b/30d", "a/b/30d"]
+        written.clear()
+    assert (tmp_path / "root" / key).read_bytes() == dictionary.content
+    found = blocks(tmp_path / "root")
+    assert {block.index.dictionary for block in found} == {dictionary.id}
+    assert sorted(block.entry.session_id for block in found) == ["a", "a", "b", "b"]
+    assert {len(block.read()) for block in found} == {block.entry.size for block in found}
+
+
+def test_no_file_is_written_if_its_dictionary_can_not_be_stored(tmp_path: Path, flusher_of: Make) -> None:
+    dictionary = make_dictionary()
+    (given := tmp_path / "given").write_bytes(dictionary.content)
+    stored = store_dictionary(tmp_path / "root", dictionary)
+    stored.write_bytes(b"something else")
+    flusher = flusher_of(LocalStorage(tmp_path / "root"), settings=Settings(zstd_dictionary=given))
+    with pytest.raises(FlushError, match=f"^can't write {stored}: File exists$"):
+        flush(flusher, session_batch("a"))
+    assert files(tmp_path / "root") == [stored]
 
 
 def test_a_batch_becomes_a_file_for_each_retention_period(

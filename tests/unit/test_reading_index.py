@@ -29,6 +29,9 @@ class InMemory:
         self.reads.append(length)
         return self.content[start : start + length]
 
+    def dictionary(self, dictionary_id: str) -> "InMemory":
+        raise AssertionError(f"nothing was written with a dictionary, but {dictionary_id} is asked for")
+
 
 CONTENT = batch_file([block([(7, [line(1), line(2)])]), block([(8, [line(3)])])])
 INDEX_BYTES = len(CONTENT) - sum(entry.length for entry in read_index(InMemory(CONTENT)).blocks)

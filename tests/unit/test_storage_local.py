@@ -75,6 +75,12 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert all_files(tmp_path) == [KEY]
 
 
+def test_the_same_content_again_counts_as_stored(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    assert storage.write(KEY, [b"first"], {}) == storage.write(KEY, [b"fir", b"st"], {})
+    assert all_files(tmp_path) == [KEY]
+
+
 def test_a_full_disk_fails_at_once_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / KEY).parent.mkdir(parents=True)
     calls = failing(monkeypatch, errno.ENOSPC, times=1)

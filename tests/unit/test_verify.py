@@ -20,7 +20,7 @@ from recording_worker.messages import Record
 from recording_worker.operations.verify.finding import FindingKind
 from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import Locator
-from tests.batch_files import line
+from tests.batch_files import line, make_dictionary, store_dictionary
 from tests.builders import NOW_MS
 from tests.history import GROUP, History, Part, dlq_record
 
@@ -77,6 +77,29 @@ def test_a_report_adds_up_files_blocks_and_accounts(history: History) -> None:
     history.metadata.append(Record("metadata", 2, 7, NOW_MS, [], b"{}"))
     report = history.verify()
     assert report.to_dict()["damages"] == [{"kind": "metadata_unreadable", "text": report.findings[0].text}]
+
+
+def test_a_dictionary_that_is_missing_is_found_once_for_each_file_that_needs_it(history: History) -> None:
+    history.dictionary = make_dictionary()
+    history.batch({0: Part({3: "a", 4: "b"})})
+    stored = store_dictionary(history.folder, history.dictionary)
+    assert kinds(history) == []
+    stored.unlink()
+    [finding] = history.verify().findings
+    assert (finding.kind, finding.file) == (FindingKind.DICTIONARY_MISSING, history.files[1].as_uri())
+    assert finding.text == (
+        f"{history.files[1]}: its blocks need dictionary {history.dictionary.id}:"
+        f" it is not there ({stored}: No such file or directory); 2 blocks in it"
+    )
+    stored.write_bytes(make_dictionary(1).content)
+    assert kinds(history) == [FindingKind.DICTIONARY_MISSING]
+
+
+def test_what_else_is_wrong_is_found_without_the_dictionary(history: History) -> None:
+    history.dictionary = make_dictionary()
+    history.batch({0: Part({3: "a"})})
+    changed(history, 2, team_id=77)
+    assert kinds(history) == [FindingKind.DICTIONARY_MISSING, FindingKind.INDEX_DIFFERS]
 
 
 @pytest.mark.parametrize("field", COMPARED)

@@ -16,12 +16,14 @@ from recording_worker.formats.batch_file import (
 )
 from recording_worker.formats.block import decompress_block
 from recording_worker.formats.block_metadata import BlockRecord
+from recording_worker.formats.dictionary import Dictionary
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.operations.verify.check_accounts import Horizon
 from recording_worker.operations.verify.finding import Finding, FindingKind
 from recording_worker.operations.verify.ledger import Ledger
 from recording_worker.operations.verify.offset_set import OffsetSet, ranges
 from recording_worker.reading.batch_files import read_index
+from recording_worker.reading.dictionaries import Dictionaries, DictionaryError
 from recording_worker.settings.model import Codec
 from recording_worker.storage.base import RangedFile
 from recording_worker.storage.locate import Locator
@@ -36,6 +38,7 @@ class FileCheck:
         self._ledger = ledger
         self._locator = locator
         self._horizon = horizon
+        self._dictionaries = Dictionaries()
         self._seen: defaultdict[str, OffsetSet] = defaultdict(OffsetSet)
         self.expired = 0
         """Files that are gone, as their retention period is over."""
@@ -62,6 +65,13 @@ class FileCheck:
             index = None
             if not self._can_open(file_url):
                 return
+        dictionary, readable = None, True
+        try:
+            if index is not None:
+                dictionary = self._dictionaries.of(file, index.dictionary)
+        except DictionaryError as error:
+            yield self._file_finding(FindingKind.DICTIONARY_MISSING, str(error), file_url, blocks)
+            readable = False
         entries = {} if index is None else {(entry.start, entry.length): entry for entry in index.blocks}
         for block in blocks:
             place = parse_block_url(block.block_url)
@@ -70,7 +80,8 @@ class FileCheck:
                 yield from self._index_findings(index, entry, block)
             if entry is not None:
                 yield from self._doubled(entry, block)
-            yield from self._content_findings(file, block)
+            if readable:
+                yield from self._content_findings(file, block, dictionary)
         if index is not None:
             yield from self._unreferenced(file_url, index, entries.values())
 
@@ -126,7 +137,9 @@ class FileCheck:
             text = "the messages are in another committed block as well"
             yield self._finding(FindingKind.MESSAGE_DOUBLED, text, block, first, last)
 
-    def _content_findings(self, file: RangedFile, block: BlockRecord) -> Iterator[Finding]:
+    def _content_findings(
+        self, file: RangedFile, block: BlockRecord, dictionary: Dictionary | None
+    ) -> Iterator[Finding]:
         place = parse_block_url(block.block_url)
         try:
             stored = file.read(place.start, place.length)
@@ -138,7 +151,7 @@ class FileCheck:
             yield self._finding(FindingKind.BLOCK_CUT, text, block)
             return
         try:
-            lines = decompress_block(stored, block.codec, block.size)
+            lines = decompress_block(stored, block.codec, block.size, dictionary)
             _check_lines(lines, block)
         except ValueError as error:
             yield self._finding(FindingKind.BLOCK_DAMAGED, str(error), block)

@@ -11,6 +11,8 @@ class FindingKind(StrEnum):
     """Metadata leads to a file that is not there."""
     FILE_UNREADABLE = "file_unreadable"
     """The file's index can't be read, or this version can't fetch URLs of its kind."""
+    DICTIONARY_MISSING = "dictionary_missing"
+    """The dictionary that the file's blocks need is not there, or can't be used."""
     BLOCK_CUT = "block_cut"
     """The file ends before the block does."""
     BLOCK_DAMAGED = "block_damaged"

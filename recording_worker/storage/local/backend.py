@@ -1,6 +1,7 @@
 """LocalStorage: batch files in a folder."""
 
 import errno
+import filecmp
 import os
 import re
 import secrets
@@ -13,6 +14,7 @@ from tenacity.wait import wait_base
 
 from recording_worker.errors import ConfigError, FlushError
 from recording_worker.formats.batch_file import FILE_NAME
+from recording_worker.formats.dictionary import DICTIONARY_ID
 from recording_worker.storage.base import Part, Replayable
 
 TRANSIENT = frozenset({errno.EAGAIN, errno.EBUSY, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
@@ -20,7 +22,7 @@ TRANSIENT = frozenset({errno.EAGAIN, errno.EBUSY, errno.EIO, errno.ESTALE, errno
 ATTEMPTS = 4
 _RETRY_WAIT = wait_random_exponential(multiplier=0.2, max=2)
 
-TEMPORARY_NAME = re.compile(rf"\.({FILE_NAME.pattern}|check)\.[0-9a-f]{{8}}\.tmp")
+TEMPORARY_NAME = re.compile(rf"\.({FILE_NAME.pattern}|{DICTIONARY_ID.pattern}|check)\.[0-9a-f]{{8}}\.tmp")
 """The hidden names that files have while they are written: see `_hidden`."""
 
 log = structlog.get_logger()
@@ -51,7 +53,7 @@ class LocalStorage:
             raise ConfigError(f"can't write to the storage folder {self._root}: {error.strerror}") from error
 
     def write(self, key: str, parts: Iterable[Part], metadata: Mapping[str, str]) -> str:  # noqa: ARG002 - a storage's signature
-        """Store the parts as one file and return its file:// URL. Never overwrites. Raises FlushError.
+        """Store the parts as one file and return its file:// URL. Never overwrites other content. Raises FlushError.
 
         TRANSIENT errors are tried again a few times, within seconds. The metadata is not stored.
         """
@@ -84,7 +86,7 @@ def _write_whole(path: Path, parts: Iterable[Part]) -> None:
     temporary = _hidden(path)
     try:
         _write_file(temporary, parts)
-        if path.exists():  # names are unique by their batch id: this finds a bug, not a race
+        if path.exists() and not filecmp.cmp(path, temporary, shallow=False):  # a bug, not a race: names are unique
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
         temporary.rename(path)
     except BaseException:

@@ -8,6 +8,7 @@ from stat import S_ISDIR
 
 from recording_worker.errors import ConfigError
 from recording_worker.formats.batch_file import FILE_NAME, BatchFileError, FileMissingError
+from recording_worker.formats.dictionary import dictionary_key
 
 
 def find_files(paths: Iterable[str]) -> Iterator["LocalFile"]:
@@ -63,6 +64,9 @@ class LocalFile:
                 return file.read(length)
         except OSError as error:
             raise self._unreadable(error) from error
+
+    def dictionary(self, dictionary_id: str) -> "LocalFile":
+        return LocalFile(self.path.resolve().parent.parent / dictionary_key("", dictionary_id))
 
     def _unreadable(self, error: OSError) -> BatchFileError:
         kind = FileMissingError if isinstance(error, FileNotFoundError) else BatchFileError

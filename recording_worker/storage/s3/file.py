@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.formats.batch_file import FILE_NAME, BatchFileError, FileMissingError
+from recording_worker.formats.dictionary import dictionary_key
 from recording_worker.settings.model import Settings
 from recording_worker.storage.base import MAX_CONCURRENT_READS
 from recording_worker.storage.s3.client import S3Client, connect
@@ -83,6 +84,11 @@ class S3File:
             return self._get(f"bytes={start}-{start + length - 1}")[0]
         except _OutsideError:
             return b""
+
+    def dictionary(self, dictionary_id: str) -> "S3File":
+        prefix = "/".join(self.location.key.split("/")[:-2])
+        location = S3Location(self.location.bucket, dictionary_key(prefix, dictionary_id))
+        return S3File(self.client, location, self.policy)
 
     def _get(self, wanted: str) -> tuple[bytes, int]:
         """Return the bytes of this range, and the size of the object."""
