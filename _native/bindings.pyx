@@ -3,11 +3,13 @@
 
 from collections import namedtuple
 
+from cpython cimport array
 from cython cimport final
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from libcpp.memory cimport make_shared, shared_ptr, unique_ptr
 from libcpp.string cimport string
@@ -44,11 +46,26 @@ from decode cimport (
     cpp_encoding_of,
     cpp_unpack_line,
     disposition_of,
+    equal,
     encoding_count,
     encoding_names,
     named_reasons,
     read_line,
     reason_count,
+)
+from rows cimport (
+    CppTextColumn,
+    Decisions,
+    Ending,
+    Groups,
+    OffsetRange,
+    Outcome,
+    cpp_count_outcomes,
+    cpp_end_rows,
+    cpp_group_rows,
+    cpp_offset_ranges,
+    cpp_set_rows,
+    is_plain_text,
 )
 
 BlockSummary = namedtuple(
@@ -104,6 +121,9 @@ cdef Span str_span(str text, list keep) except *:
     return span
 
 
+include "rows.pxi"
+
+
 @final
 cdef class ConsoleLog:
     """One console event of a message."""
@@ -127,6 +147,7 @@ cdef class DecodedBatch:
     """What one decode call found. Rows have the same numbers as in the call."""
 
     cdef Columns columns
+    cdef readonly list ended_rows
 
     cdef const Row* row(self, Py_ssize_t row) except NULL:
         if row < 0 or <size_t> row >= self.columns.rows.size():
@@ -160,6 +181,18 @@ cdef class DecodedBatch:
     @property
     def unpack_failures(self):
         return self.columns.unpack_failures
+
+    @property
+    def session_ids(self):
+        cdef TextColumn column = TextColumn.__new__(TextColumn)
+        cdef Span none, text
+        cdef size_t row
+        none.begin = none.end = NULL
+        for row in range(self.columns.rows.size()):
+            text = self.columns.text(self.columns.rows[row].session_id)
+            column.column.texts.push_back(text if self.columns.rows[row].ok else none)
+        column.keep = [self]
+        return column
 
     def session_id(self, Py_ssize_t row):
         return span_str(self.columns.text(self.row(row).session_id))
@@ -226,31 +259,27 @@ cdef class Decoder:
 
     def decode(
         self,
-        values,
-        content_encodings,
-        session_id_headers,
-        distinct_id_headers,
-        timestamps_ms,
+        list values not None,
+        TextColumn content_encodings not None,
+        TextColumn session_id_headers not None,
+        TextColumn distinct_id_headers not None,
+        const int64_t[::1] timestamps_ms,
         now_ms,
         bytearray dispositions not None,
         bytearray reasons not None,
     ):
         """Decode the rows whose disposition is 0, with the GIL released, and set their disposition and reason."""
         cdef DecodedBatch batch = DecodedBatch.__new__(DecodedBatch)
-        cdef list keep = []
+        columns = (content_encodings, session_id_headers, distinct_id_headers, timestamps_ms, dispositions, reasons)
+        check_rows(len(values), columns)
         if self.busy:
             raise RuntimeError("this decoder is at work in another thread")
-        # Copies, so that what the spans point to stays alive while the GIL is released.
-        columns = (
-            tuple(values),
-            tuple(content_encodings),
-            tuple(session_id_headers),
-            tuple(distinct_id_headers),
-            tuple(timestamps_ms),
-        )
+        # A copy, so that what the spans point to stays alive while the GIL is released.
+        cdef list held = values[:]
         self.busy = True
         try:
-            self.collect(columns, now_ms, dispositions, reasons, keep)
+            self.collect(held, dispositions, timestamps_ms, now_ms)
+            self.add_headers(content_encodings, session_id_headers, distinct_id_headers)
             with nogil:
                 self.decoder.get().decode(self.messages, batch.columns)
             self.report(batch, dispositions, reasons)
@@ -258,18 +287,15 @@ cdef class Decoder:
             self.busy = False
         return batch
 
-    cdef int collect(self, tuple columns, now_ms, bytearray dispositions, bytearray reasons, list keep) except -1:
-        """Set self.messages to the rows, as C++ sees them."""
-        cdef tuple values = columns[0], encodings = columns[1], session_ids = columns[2], distinct_ids = columns[3]
-        cdef tuple timestamps = columns[4]
+    cdef int collect(
+        self, list values, bytearray dispositions, const int64_t[::1] timestamps_ms, now_ms
+    ) except -1:
+        """Set self.messages to the rows, as C++ sees them, without their headers."""
         cdef Py_ssize_t rows = len(values), row
         cdef bint clock = now_ms is not None
         cdef int64_t now = now_ms if clock else 0
         cdef Message* message
         cdef bytes value
-        lengths = {len(column) for column in (*columns, dispositions, reasons)}
-        if lengths != {rows}:
-            raise ValueError(f"all columns must have one entry a row: got lengths {sorted(lengths)}")
         self.messages.clear()
         self.messages.resize(rows)
         for row in range(rows):
@@ -280,12 +306,16 @@ cdef class Decoder:
             value = values[row]
             if value is not None:
                 message.value = bytes_span(value)
-            message.content_encoding = str_span(encodings[row], keep)
-            message.session_id = str_span(session_ids[row], keep)
-            message.distinct_id = str_span(distinct_ids[row], keep)
-            message.timestamp_ms = timestamps[row]
+            message.timestamp_ms = timestamps_ms[row]
             message.now_ms = now if clock else message.timestamp_ms
         return 0
+
+    cdef void add_headers(self, TextColumn content_encodings, TextColumn session_ids, TextColumn distinct_ids) noexcept:
+        cdef size_t row
+        for row in range(self.messages.size()):
+            self.messages[row].content_encoding = content_encodings.column.texts[row]
+            self.messages[row].session_id = session_ids.column.texts[row]
+            self.messages[row].distinct_id = distinct_ids.column.texts[row]
 
     cdef int report(self, DecodedBatch batch, bytearray dispositions, bytearray reasons) except -1:
         """Set the disposition and reason of each decided row."""
@@ -293,11 +323,14 @@ cdef class Decoder:
         cdef Reason reason
         if <size_t> len(dispositions) < rows or <size_t> len(reasons) < rows:
             raise ValueError("dispositions or reasons became shorter while their rows were decoded")
+        batch.ended_rows = []
         for row in range(rows):
             if not self.messages[row].skip:
                 reason = self.messages[row].reason
                 dispositions[row] = <uint8_t> disposition_of(reason)
                 reasons[row] = <uint8_t> reason
+                if disposition_of(reason) != Disposition.ok:
+                    batch.ended_rows.append(row)
         return 0
 
 

@@ -13,6 +13,8 @@ cdef extern from "text/cursor.hpp" namespace "recording" nogil:
         const uint8_t* end
         size_t size()
 
+    cpp_bool equal(Span a, Span b)
+
 
 cdef extern from "reason.hpp" namespace "recording" nogil:
     cdef enum class Reason(uint8_t):

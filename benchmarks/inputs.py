@@ -19,7 +19,7 @@ from recording_worker.demo.traffic import Draft
 from recording_worker.demo.visitor import Visitor
 from recording_worker.formats.message_file import read_messages
 from recording_worker.formats.rrweb import Event
-from recording_worker.messages import Message
+from recording_worker.messages import Message, MessageColumns
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 
@@ -100,7 +100,7 @@ class Columns:
         """Decode all messages."""
         batch = self.batch
         return decoder.decode(
-            batch.values,
+            batch.messages.values,
             batch.content_encodings,
             batch.session_id_headers,
             batch.distinct_id_headers,
@@ -113,7 +113,7 @@ class Columns:
 
 def columns(messages: Sequence[Message]) -> Columns:
     """Return the messages with their headers parsed. Raises AssertionError if one can't be recorded."""
-    batch = MessageBatch(TOPIC, messages)
+    batch = MessageBatch(TOPIC, MessageColumns.of(messages))
     ParseHeaders().run(batch)
     decoded = Columns(batch, 0).decode(Decoder())
     found = Columns(batch, decoded.uncompressed_bytes)

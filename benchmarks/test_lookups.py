@@ -15,7 +15,7 @@ from recording_worker.lookups.restrictions.service import Restriction, Rule, rul
 from recording_worker.lookups.teams.postgres import teams_of
 from recording_worker.lookups.teams.refreshed import RefreshedTeams
 from recording_worker.lookups.teams.service import Team
-from recording_worker.messages import Message
+from recording_worker.messages import Message, MessageColumns
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.step import Step
@@ -75,7 +75,7 @@ def poll(restricted_percent: int) -> Callable[[], MessageBatch]:
         messages.append(Message(0, offset, 0, None, b"", [(key, text.encode()) for key, text in headers.items()]))
 
     def make() -> MessageBatch:
-        batch = MessageBatch("topic", messages)
+        batch = MessageBatch("topic", MessageColumns.of(messages))
         ParseHeaders().run(batch)
         return batch
 

@@ -17,7 +17,7 @@ from recording_worker.lookups.restrictions.service import (
     rules_by_token,
 )
 from recording_worker.lookups.teams.any_token import AnyTokenTeams
-from recording_worker.messages import Message
+from recording_worker.messages import Message, MessageColumns
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.build import Pipeline, build_pipeline
@@ -59,7 +59,7 @@ class AskedRestrictions:
     """Rules for every token of the sample. Each asks about a session id that no message has."""
 
     def __init__(self) -> None:
-        batch = MessageBatch(TOPIC, real())
+        batch = MessageBatch(TOPIC, MessageColumns.of(real()))
         ParseHeaders().run(batch)
         nobody = frozenset({"nobody"})
         tokens = {token for token in batch.tokens if token}
@@ -120,7 +120,7 @@ def test_step(measure: Measure, name: str) -> None:
 
     def prepare() -> MessageBatch:
         manager.swap()
-        batch = MessageBatch(TOPIC, old_clients())
+        batch = MessageBatch(TOPIC, MessageColumns.of(old_clients()))
         for step in all_steps[:number]:
             step.run(batch)
         return batch
@@ -163,5 +163,5 @@ def test_pipeline(measure: Measure, codec: Codec) -> None:
         assert batch.messages == len(real())
         assert 0 < batch.bytes_written < batch.raw_bytes
 
-    measure(run, columns(real()).bytes, check, setup=lambda: MessageBatch(TOPIC, real()))
+    measure(run, columns(real()).bytes, check, setup=lambda: MessageBatch(TOPIC, MessageColumns.of(real())))
     flusher.close()

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.conftest import note_per_message
 from recording_worker.clock import SystemClock
-from recording_worker.messages import Message
+from recording_worker.messages import Message, MessageColumns
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.step import Step
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders
@@ -28,7 +28,7 @@ def poll(sessions: int, age_seconds: float) -> MessageBatch:
     for offset in itertools.islice(_OFFSETS, MESSAGES):
         headers = [("token", b"phc_token"), ("session_id", f"01a209dd-00b1-7b9c-b182-{offset % sessions:012}".encode())]
         messages.append(Message(0, offset, at_ms, None, bytes(1_000), headers))
-    batch = MessageBatch("topic", messages)
+    batch = MessageBatch("topic", MessageColumns.of(messages))
     ParseHeaders().run(batch)
     return batch
 

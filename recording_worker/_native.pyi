@@ -1,6 +1,7 @@
 """The native decode core. Its sources are in `_native/`."""
 
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Self, final
 
 from typing_extensions import Buffer
@@ -42,6 +43,72 @@ def unpack_line(line: bytes, max_bytes: int) -> bytes:
     """
 
 @final
+class TextColumn:
+    """A text or None per row, kept as UTF-8. Unpaired surrogates become U+FFFD."""
+
+    def __new__(cls, texts: Sequence[str | None] = ()) -> Self: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, row: int, /) -> str | None: ...
+    def __iter__(self) -> Iterator[str | None]: ...
+    @property
+    def codes(self) -> array[int]:
+        """Row → the place of its text in `distinct`. Of type i. Found out at the first use."""
+    @property
+    def distinct(self) -> list[str | None]:
+        """Each text of the column once, and None if a row has none, in the order of their first rows."""
+    def truncate(self, rows: int) -> None:
+        """Keep the first `rows` rows."""
+
+def header_columns(
+    headers: list[Sequence[tuple[str, bytes | None]] | None], names: tuple[str, ...]
+) -> list[TextColumn]:
+    """Return a column for each of these headers, from the headers of each row.
+
+    Names and values are read as UTF-8. Invalid bytes become U+FFFD, and NUL characters are removed. If a header comes
+    twice, the last one counts. A null value is an empty text.
+    """
+
+def end_rows(
+    dispositions: bytearray,
+    reasons: bytearray,
+    causes: array[int],
+    codes: array[int],
+    endings: Mapping[int, tuple[int, int, int]],
+) -> None:
+    """Set (disposition, reason, cause) of the rows whose disposition is 0 and whose code has an ending.
+
+    All columns have one entry per row; `causes` is of type I, `codes` of type i. A code below zero has no ending.
+    Raises ValueError if lengths differ, or if `endings` names a code that is no row's.
+    """
+
+def set_rows(column: bytearray, codes: array[int], values: Mapping[int, int]) -> None:
+    """Set the entries whose code has a value. `codes` is of type i; a code below zero has no value.
+
+    Raises ValueError if lengths differ, or if `values` names a code that is no row's.
+    """
+
+def group_rows(dispositions: bytearray, one: array[int], other: array[int]) -> tuple[array[int], list[int]]:
+    """Group the rows whose disposition is 0 and that agree in two columns of codes.
+
+    Return the group of each row (of type i; -1 for the other rows), and the first row of each group. Raises ValueError
+    if lengths differ.
+    """
+
+def count_outcomes(
+    partitions: array[int], dispositions: bytearray, reasons: bytearray
+) -> dict[tuple[int, int, int], int]:
+    """Return (partition, disposition, reason) → number of rows. `partitions` is of type q.
+
+    Raises ValueError if lengths differ.
+    """
+
+def offset_ranges(partitions: array[int], offsets: array[int]) -> dict[int, tuple[int, int, int]]:
+    """Return partition → (its first offset, the offset after its last one, its rows). Both columns are of type q.
+
+    The rows of a partition are in order of their offsets. Raises ValueError if lengths differ.
+    """
+
+@final
 class ConsoleLog:
     """One console event of a message."""
 
@@ -72,20 +139,20 @@ class Decoder:
         """
     def decode(
         self,
-        values: Sequence[bytes | None],
-        content_encodings: Sequence[str | None],
-        session_id_headers: Sequence[str | None],
-        distinct_id_headers: Sequence[str | None],
-        timestamps_ms: Sequence[int],
+        values: list[bytes | None],
+        content_encodings: TextColumn,
+        session_id_headers: TextColumn,
+        distinct_id_headers: TextColumn,
+        timestamps_ms: array[int],
         now_ms: int | None,
         dispositions: bytearray,
         reasons: bytearray,
     ) -> DecodedBatch:
         """Decode the rows whose disposition is 0, with the GIL released, and set their disposition and reason.
 
-        All sequences have one entry a row. Timestamps are ms since 1970; below zero means none. `now_ms` is the clock;
-        if it is None, each message's own timestamp counts as now. Decoding stops after the row with which the lines of
-        the batch take more than `max_decoded_bytes`: `DecodedBatch.rows` says how many rows were decided.
+        All columns have one entry a row. Timestamps, of type q, are ms since 1970; below zero means none. `now_ms` is
+        the clock; if it is None, each message's own timestamp counts as now. Decoding stops after the row with which
+        the lines of the batch take more than `max_decoded_bytes`: `DecodedBatch.rows` says how many rows were decided.
         Raises ValueError if lengths differ, RuntimeError if another thread is decoding, MemoryError if there is no
         memory.
         """
@@ -108,6 +175,10 @@ class DecodedBatch:
     """Packed events (`"cv": "2024-10"`) whose lines hold them unpacked."""
     unpack_failures: int
     """Packed events that can't be unpacked: their lines hold them unchanged."""
+    ended_rows: list[int]
+    """The rows that decoding has ended, in order."""
+    session_ids: TextColumn
+    """The session ids of the rows that have lines; None for the others. Made new each time."""
     def session_id(self, row: int) -> str: ...
     def distinct_id(self, row: int) -> str: ...
     def event_count(self, row: int) -> int: ...

@@ -1,9 +1,15 @@
 """Kafka records as they come in and go out."""
 
-from typing import NamedTuple
+from array import array
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple, Self
 
 Headers = list[tuple[str, bytes]]
 """A message's headers, unchanged: (key, value) in order. A key may repeat."""
+
+RawHeaders = Sequence[tuple[str, bytes | None]] | None
+"""Headers as Kafka's client gives them. A value may be null, and a message without headers has None."""
 
 
 class Message(NamedTuple):
@@ -16,6 +22,66 @@ class Message(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers
+
+
+@dataclass(slots=True)
+class MessageColumns:
+    """Messages as columns: each has one entry per message, in order."""
+
+    partitions: "array[int]"
+    """Of type q, as are offsets and timestamps."""
+    offsets: "array[int]"
+    timestamps_ms: "array[int]"
+    """Kafka timestamps in ms since 1970; -1 for none."""
+    keys: list[bytes | None]
+    values: list[bytes | None]
+    headers: list[RawHeaders]
+
+    @classmethod
+    def of(cls, messages: Sequence[Message]) -> Self:
+        """Make columns of messages."""
+        return cls(
+            array("q", [message.partition for message in messages]),
+            array("q", [message.offset for message in messages]),
+            array("q", [message.timestamp_ms for message in messages]),
+            [message.key for message in messages],
+            [message.value for message in messages],
+            [message.headers for message in messages],
+        )
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def __getitem__(self, rows: slice) -> Self:
+        """Return some of the messages."""
+        return type(self)(*(getattr(self, column.name)[rows] for column in fields(self)))
+
+    def __iter__(self) -> Iterator[Message]:
+        """Give the messages."""
+        return map(self.message, range(len(self)))
+
+    def message(self, row: int) -> Message:
+        """Return one message. A header whose value is null has an empty value."""
+        return Message(
+            self.partitions[row],
+            self.offsets[row],
+            self.timestamps_ms[row],
+            self.keys[row],
+            self.values[row],
+            [(key, value or b"") for key, value in self.headers[row] or ()],
+        )
+
+    def without(self, partitions: Collection[int]) -> Self:
+        """Return the messages that are not of these partitions."""
+        return self.of([message for message in self if message.partition not in partitions])
+
+    def followed_by(self, others: "MessageColumns") -> Self:
+        """Return these messages, then the others."""
+        mine_and_theirs = ((getattr(self, column.name), getattr(others, column.name)) for column in fields(self))
+        return type(self)(*(mine + theirs for mine, theirs in mine_and_theirs))
+
+
+NO_MESSAGES = MessageColumns.of(())
 
 
 class OutputRecord(NamedTuple):

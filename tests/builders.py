@@ -8,7 +8,7 @@ from typing import Any
 from recording_worker._native import Decoder
 from recording_worker.lookups.restrictions.service import Rule, TokenRules, rules_by_token
 from recording_worker.lookups.teams.any_token import AnyTokenTeams
-from recording_worker.messages import Headers, Message
+from recording_worker.messages import Headers, Message, MessageColumns
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders
@@ -85,7 +85,7 @@ def session_message(offset: int, session_id: str, events: Sequence[Any] | None =
 
 
 def batch(*messages: Message) -> MessageBatch:
-    return MessageBatch(TOPIC, messages)
+    return MessageBatch(TOPIC, MessageColumns.of(messages))
 
 
 def counted(metrics: Metrics, name: str, **labels: str) -> float | None:

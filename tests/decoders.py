@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -186,10 +187,10 @@ def call_native(decoder: _native.Decoder, inputs: Sequence[Input], now_ms: int |
     dispositions, reasons = bytearray(len(inputs)), bytearray(len(inputs))
     decoded = decoder.decode(
         [row.value for row in inputs],
-        [row.content_encoding for row in inputs],
-        [row.session_id_header for row in inputs],
-        [row.distinct_id_header for row in inputs],
-        [row.timestamp_ms for row in inputs],
+        _native.TextColumn([row.content_encoding for row in inputs]),
+        _native.TextColumn([row.session_id_header for row in inputs]),
+        _native.TextColumn([row.distinct_id_header for row in inputs]),
+        array("q", [row.timestamp_ms for row in inputs]),
         now_ms,
         dispositions,
         reasons,

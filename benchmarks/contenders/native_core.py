@@ -7,7 +7,7 @@ from functools import cached_property
 
 from benchmarks.contenders.serve import Counts, serve
 from benchmarks.wire import Encoding, WireMessage
-from recording_worker._native import Decoder, RecordedSession, SessionBatch
+from recording_worker._native import Decoder, RecordedSession, SessionBatch, TextColumn
 from recording_worker.settings.model import Settings
 
 _SETTINGS = Settings()
@@ -78,10 +78,10 @@ class NativePass:
         dispositions, reasons = bytearray(len(poll.values)), bytearray(len(poll.values))
         decoded = self.decoder.decode(
             poll.values,
-            poll.content_encodings,
-            poll.session_id_headers,
-            poll.distinct_id_headers,
-            poll.timestamps_ms,
+            TextColumn(poll.content_encodings),
+            TextColumn(poll.session_id_headers),
+            TextColumn(poll.distinct_id_headers),
+            array("q", poll.timestamps_ms),
             None,
             dispositions,
             reasons,

@@ -14,7 +14,7 @@ from recording_worker.ingest.topics import TopicFiles
 from recording_worker.lookups.refreshed import Stores
 from recording_worker.lookups.restrictions.open import open_restrictions
 from recording_worker.lookups.teams.open import open_teams
-from recording_worker.messages import Message
+from recording_worker.messages import Message, MessageColumns
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.build import Pipeline, build_pipeline
@@ -125,9 +125,9 @@ def _run_batches(job: IngestJob, pipeline: Pipeline, report: Callable[[int, int]
     messages = chain.from_iterable(read_messages(path, partition, read.append) for partition, path in job.files)
     rest: list[Message] = []
     while polled := rest + _poll(messages, settings.poll_messages - len(rest), settings.fetch_queue_bytes):
-        batch = MessageBatch(settings.topic, polled)
+        batch = MessageBatch(settings.topic, MessageColumns.of(polled))
         pipeline.run(batch)
-        rest = batch.rest
+        rest = list(batch.rest)
         yield batch
         report(sum(read), len(batch))
         read.clear()

@@ -4,18 +4,20 @@ Rows are never removed or reordered. A step sets a row's disposition and reason;
 later steps skip rows that are not ok. A bad message is data, not an exception.
 """
 
+from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-from recording_worker.messages import Headers, Message, OutputRecord
+from recording_worker._native import DecodedBatch, TextColumn, count_outcomes, end_rows, group_rows, offset_ranges
+from recording_worker.lookups.teams.service import Team
+from recording_worker.messages import Message, MessageColumns, OutputRecord
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.recording.session_batch import Advance, SessionBatchRecorder
 
-if TYPE_CHECKING:
-    from recording_worker._native import DecodedBatch
-    from recording_worker.lookups.teams.service import Team
+NO_PERIOD = 255
+"""The code of a row whose retention period is not known."""
 
 
 @dataclass(slots=True)
@@ -28,74 +30,58 @@ class IngestionWarning:
     debounce_key: str = ""
 
 
+class Ending(NamedTuple):
+    """How and why a step ends rows."""
+
+    disposition: Disposition
+    reason: Reason
+    step: str
+    error: str = ""
+    """For people."""
+
+
 class MessageBatch:
     """One poll's messages: the input columns, and the columns the steps fill.
 
     All columns have one entry a row. `dispositions` and `reasons` hold the codes of
     `Disposition` and `Reason`, one byte a row; the native core writes into them directly.
+
+    A poll has thousands of rows, and its time is for the native core. So steps decide by distinct values
+    (`TextColumn.codes`), and look at a single row only if there is something to say about it.
     """
 
-    __slots__ = (
-        "content_encodings",
-        "decoded",
-        "dispositions",
-        "distinct_id_headers",
-        "errors",
-        "event_names",
-        "event_uuids",
-        "halts",
-        "headers",
-        "keys",
-        "lib_versions",
-        "offsets",
-        "partitions",
-        "reasons",
-        "records",
-        "rest",
-        "retentions",
-        "session_batch",
-        "session_id_headers",
-        "teams",
-        "timestamps_ms",
-        "tokens",
-        "topic",
-        "values",
-        "warnings",
-    )
-
-    def __init__(self, topic: str, messages: Sequence[Message]) -> None:
+    def __init__(self, topic: str, messages: MessageColumns) -> None:
         rows = len(messages)
         self.topic = topic
         # what came in
-        self.partitions: list[int] = [m.partition for m in messages]
-        self.offsets: list[int] = [m.offset for m in messages]
-        self.timestamps_ms: list[int] = [m.timestamp_ms for m in messages]
-        self.keys: list[bytes | None] = [m.key for m in messages]
-        self.values: list[bytes | None] = [m.value for m in messages]
-        self.headers: list[Headers] = [m.headers for m in messages]
+        self.messages = messages
         # what was decided
         self.dispositions = bytearray(rows)
         self.reasons = bytearray(rows)
-        self.errors: dict[int, tuple[str, str]] = {}
-        """Row → (step, error text), for rows that did not end as ok. The text is for people."""
+        self._causes = array("I", bytes(4 * rows))
+        """Row → the code of why it ended."""
+        self._explanations = [("", "")]
+        """(step, error text), by code. The text is for people."""
         self.halts: dict[int, str] = {}
         """Partition → why it has halted. Its rows don't count: see `counts`."""
-        # parse_headers: str, or None if the message has no such header
-        self.tokens: list[str | None] = [None] * rows
-        self.session_id_headers: list[str | None] = [None] * rows
-        self.distinct_id_headers: list[str | None] = [None] * rows
-        self.event_names: list[str | None] = [None] * rows
-        self.event_uuids: list[str | None] = [None] * rows
-        self.lib_versions: list[str | None] = [None] * rows
-        self.content_encodings: list[str | None] = [None] * rows
+        # parse_headers; a text is None if the message has no such header
+        nothing = TextColumn([None] * rows)
+        self.tokens = nothing
+        self.session_id_headers = nothing
+        self.distinct_id_headers = nothing
+        self.event_names = nothing
+        self.event_uuids = nothing
+        self.lib_versions = nothing
+        self.content_encodings = nothing
         # parse_session_recording_message
         self.decoded: DecodedBatch | None = None
-        self.rest: list[Message] = []
+        self.rest = messages[rows:]
         """Messages that were cut off. They come first in the next batch."""
         # resolve_team
-        self.teams: list[Team | None] = [None] * rows
-        self.retentions: list[str | None] = [None] * rows
-        """Retention periods, which are keys of RETENTION_DAYS: the team's, unless pin_retention finds another."""
+        self.teams: list[Team | None] = []
+        """The team of each distinct token. See `team`."""
+        self.retentions = bytearray([NO_PERIOD]) * rows
+        """Codes of retention periods, places in RETENTIONS: the team's, unless pin_retention finds another."""
         # obtain_batch
         self.session_batch: SessionBatchRecorder | None = None
         # what leaves with the offsets of this batch: (partition, record)
@@ -103,19 +89,61 @@ class MessageBatch:
         self.records: list[tuple[int, OutputRecord]] = []
 
     def __len__(self) -> int:
-        return len(self.offsets)
+        return len(self.dispositions)
+
+    @property
+    def partitions(self) -> "array[int]":
+        return self.messages.partitions
+
+    @property
+    def offsets(self) -> "array[int]":
+        return self.messages.offsets
+
+    @property
+    def timestamps_ms(self) -> "array[int]":
+        return self.messages.timestamps_ms
 
     def ok_rows(self) -> Iterator[int]:
         """Give the rows that no step has ended yet, in order."""
-        for row, disposition in enumerate(self.dispositions):
-            if not disposition:
-                yield row
+        return self.rows_that_are(Disposition.OK)
+
+    def rows_that_are(self, disposition: Disposition) -> Iterator[int]:
+        """Give the rows with a disposition, in order."""
+        row = self.dispositions.find(disposition)
+        while row >= 0:
+            yield row
+            row = self.dispositions.find(disposition, row + 1)
 
     def end(self, row: int, disposition: Disposition, reason: Reason, step: str, error: str = "") -> None:
         """End a row with its one disposition. Later steps skip it."""
         self.dispositions[row] = disposition
         self.reasons[row] = reason
-        self.errors[row] = (step, error)
+        self._causes[row] = self._cause(step, error)
+
+    def end_all(self, codes: "array[int]", endings: Mapping[int, Ending]) -> None:
+        """End the rows that are ok and whose code has an ending.
+
+        `codes` has one entry per row: the codes of a `TextColumn` or of a group.
+        """
+        if endings:
+            coded = {
+                code: (ending.disposition, ending.reason, self._cause(ending.step, ending.error))
+                for code, ending in endings.items()
+            }
+            end_rows(self.dispositions, self.reasons, self._causes, codes, coded)
+
+    def group(self, one: "array[int]", other: "array[int]") -> "Groups":
+        """Group the rows that are ok by what they have in common in two columns of codes."""
+        return Groups(*group_rows(self.dispositions, one, other))
+
+    def why(self, row: int) -> tuple[str, str]:
+        """Return which step has ended a row, and its error text; two empty texts if none has."""
+        return self._explanations[self._causes[row]]
+
+    def _cause(self, step: str, error: str) -> int:
+        if self._explanations[-1] != (step, error):
+            self._explanations.append((step, error))
+        return len(self._explanations) - 1
 
     def halt(self, partition: int, why: str) -> None:
         """Hold back all rows of a partition, whatever was decided about them. None of them counts."""
@@ -125,40 +153,31 @@ class MessageBatch:
                 self.dispositions[row] = Disposition.HELD
                 self.reasons[row] = Reason.NONE
 
-    def ranges(self) -> dict[int, tuple[int, int]]:
-        """Return partition → its first offset, and the offset after its last one."""
-        # the last entry of a partition wins, and rows are in order
-        first = dict(zip(reversed(self.partitions), reversed(self.offsets), strict=True))
-        last = dict(zip(self.partitions, self.offsets, strict=True))
-        return {partition: (first[partition], offset + 1) for partition, offset in last.items()}
-
     def counts(self, row: int) -> bool:
         """Return whether the row counts. A row of a partition that has halted does not: it will be read again."""
         return self.dispositions[row] != Disposition.HELD
 
-    def outcomes(self) -> Counter[tuple[int, int, int]]:
+    def team(self, row: int) -> Team | None:
+        """Return the team of a row, once it is resolved."""
+        return self.teams[self.tokens.codes[row]] if self.teams else None
+
+    def outcomes(self) -> dict[tuple[int, int, int], int]:
         """Return (partition, disposition, reason) → number of rows, for the rows that count."""
-        ended = Counter(zip(self.partitions, self.dispositions, self.reasons, strict=True))
-        return Counter({outcome: rows for outcome, rows in ended.items() if outcome[1] != Disposition.HELD})
+        ended = count_outcomes(self.partitions, self.dispositions, self.reasons)
+        return {outcome: rows for outcome, rows in ended.items() if outcome[1] != Disposition.HELD}
 
     def message(self, row: int) -> Message:
         """Return the row as the message that it was."""
-        return Message(
-            self.partitions[row],
-            self.offsets[row],
-            self.timestamps_ms[row],
-            self.keys[row],
-            self.values[row],
-            self.headers[row],
-        )
+        return self.messages.message(row)
 
     def advances(self) -> dict[int, Advance]:
         """Return how far each partition moves. Rows that don't count move none."""
-        ranges = self.ranges()
+        ranges = offset_ranges(self.partitions, self.offsets)
         advances: dict[int, Advance] = {}
         for (number, disposition, _), rows in self.outcomes().items():
             if number not in advances:
-                advances[number] = Advance(*ranges[number], Counter())
+                first, end, _ = ranges[number]
+                advances[number] = Advance(first, end, Counter())
             advances[number].ended[disposition] += rows
         return advances
 
@@ -167,10 +186,26 @@ class MessageBatch:
 
         For the one step that has to limit its memory: the size of a poll is not known before it is decompressed.
         """
-        self.rest = [self.message(row) for row in range(rows, len(self))]
-        for name in self.__slots__:
-            column = getattr(self, name)
-            if isinstance(column, (list, bytearray)) and name not in ("rest", "warnings", "records"):
-                del column[rows:]
-        for row in [row for row in self.errors if row >= rows]:
-            del self.errors[row]
+        self.rest = self.messages[rows:]
+        self.messages = self.messages[:rows]
+        for column in (self.dispositions, self.reasons, self._causes, self.retentions):
+            del column[rows:]
+        for texts in (
+            self.tokens,
+            self.session_id_headers,
+            self.distinct_id_headers,
+            self.event_names,
+            self.event_uuids,
+            self.lib_versions,
+            self.content_encodings,
+        ):
+            texts.truncate(rows)
+
+
+class Groups(NamedTuple):
+    """Rows of a batch by what they have in common."""
+
+    codes: "array[int]"
+    """The group of each row; -1 if the row had ended."""
+    first: list[int]
+    """The first row of each group."""

@@ -6,6 +6,7 @@ Prints one JSON object; sizes in MiB.
 import json
 import resource
 import sys
+from array import array
 from pathlib import Path
 
 from recording_worker import _native
@@ -28,9 +29,10 @@ def peak() -> float:
 
 def decode(decoder: _native.Decoder, values: list[bytes]) -> tuple[_native.DecodedBatch, bytearray]:
     rows = len(values)
-    nothing = [None] * rows
+    nothing = _native.TextColumn([None] * rows)
     reasons = bytearray(rows)
-    decoded = decoder.decode(values, nothing, nothing, nothing, [NOW_MS] * rows, None, bytearray(rows), reasons)
+    times = array("q", [NOW_MS] * rows)
+    decoded = decoder.decode([*values], nothing, nothing, nothing, times, None, bytearray(rows), reasons)
     return decoded, reasons
 
 

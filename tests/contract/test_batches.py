@@ -1,6 +1,7 @@
 """What a decode call promises about a batch: rows are independent, buffers are kept, decoding stops in time."""
 
 import random
+from array import array
 
 import pytest
 
@@ -106,8 +107,8 @@ def test_a_batch_outlives_the_next_calls() -> None:
 def test_rows_decided_before_are_left_alone() -> None:
     values = [plain_value(), b"not JSON", None, plain_value()]
     dispositions, reasons = bytearray([3, 3, 1, 0]), bytearray([32, 33, 34, 0])
-    nothing = [None] * 4
-    decoded = _native.Decoder().decode(values, nothing, nothing, nothing, [NOW_MS] * 4, None, dispositions, reasons)
+    nothing, times = _native.TextColumn([None] * 4), array("q", [NOW_MS] * 4)
+    decoded = _native.Decoder().decode(values, nothing, nothing, nothing, times, None, dispositions, reasons)
     assert decoded.rows == 4
     assert list(dispositions) == [3, 3, 1, 0]
     assert list(reasons) == [32, 33, 34, 0]
@@ -158,10 +159,10 @@ def test_columns_of_different_lengths_are_refused(short: int) -> None:
     with pytest.raises(ValueError, match=r".+"):
         _native.Decoder().decode(
             [plain_value()] * values,
-            [None] * encodings,
-            [None] * sessions,
-            [None] * distincts,
-            [NOW_MS] * timestamps,
+            _native.TextColumn([None] * encodings),
+            _native.TextColumn([None] * sessions),
+            _native.TextColumn([None] * distincts),
+            array("q", [NOW_MS] * timestamps),
             None,
             bytearray(dispositions),
             bytearray(reasons),

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from recording_worker.backoff import Backoff
 from recording_worker.errors import ConfigError
+from recording_worker.formats.retention import RETENTIONS
 from recording_worker.lookups.redis import PROBE_BACKOFF, Circuit, RedisCircuitBreaker
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
@@ -24,9 +25,9 @@ from tests.servers.redis import PASSWORD, RedisServer
 from tests.waiting import wait_for
 
 
-def pinned(step: PinRetention, rows: MessageBatch) -> list[str | None]:
+def pinned(step: PinRetention, rows: MessageBatch) -> list[str]:
     step.run(rows)
-    return rows.retentions
+    return [RETENTIONS[code] for code in rows.retentions]
 
 
 def test_a_session_keeps_the_period_it_began_with(redis_server: RedisServer, breaker: RedisCircuitBreaker) -> None:

@@ -402,7 +402,7 @@ def test_real_recordings_come_back_whole(tmp_path: Path, flusher_of: Make) -> No
         recorder = SessionBatchRecorder(TOPIC, None, started=0.0)
         record_all(recorder, rows)
         for row in range(len(rows)):
-            decoded, team = rows.decoded, rows.teams[row]
+            decoded, team = rows.decoded, rows.team(row)
             assert decoded is not None
             assert team is not None
             lines.setdefault((team.id, decoded.session_id(row)), []).extend(decoded.lines(row).splitlines())

@@ -7,7 +7,7 @@ from typing import Any
 
 from recording_worker.kafka.consumer import OffsetGap, PartitionFault, PartitionState
 from recording_worker.lookups.teams.any_token import AnyTokenTeams
-from recording_worker.messages import Message
+from recording_worker.messages import Message, MessageColumns
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.build import Pipeline, build_pipeline
@@ -50,10 +50,10 @@ class FakeConsumer:
         for partition in partitions:
             self.assigned.pop(partition, None)
 
-    def consume(self, limit: int, _timeout: float) -> list[Message]:
+    def consume(self, limit: int, _timeout: float) -> MessageColumns:
         self.polls += 1
         batch, self.coming = self.coming[:limit], self.coming[limit:]
-        return batch
+        return MessageColumns.of(batch)
 
     def take_faults(self) -> list[PartitionFault]:
         faults, self.faults = self.faults, []

@@ -46,17 +46,16 @@ class ApplyRestrictions(Step):
         restricted = self._restrictions.current()
         if not restricted:
             return
-        tokens = restricted.keys() & set(batch.tokens)
-        if not tokens:
+        rules_of = [restricted.get(token or "") for token in batch.tokens.distinct]
+        if not any(rules_of):
             return
         columns = (batch.distinct_id_headers, batch.session_id_headers, batch.event_names, batch.event_uuids)
-        ends: dict[tuple[str | None, ...], _End | None] = {}
-        for row in [row for row, token in enumerate(batch.tokens) if token in tokens]:
-            token = batch.tokens[row]
-            if batch.dispositions[row] or token is None:
+        ends: dict[tuple[str | int | None, ...], _End | None] = {}
+        for row, code in enumerate(batch.tokens.codes):
+            rules = rules_of[code]
+            if rules is None or batch.dispositions[row]:
                 continue
-            rules = restricted[token]
-            key = (token, *(columns[kind][row] for kind in rules.kinds))
+            key = (code, *(columns[kind][row] for kind in rules.kinds))
             if key not in ends:
                 headers = (columns[0][row], columns[1][row], columns[2][row], columns[3][row])
                 ends[key] = self._ends.get(rules.match(headers))

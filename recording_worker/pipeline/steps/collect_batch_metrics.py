@@ -1,8 +1,8 @@
 """collect_batch_metrics: counts the messages that come in, by partition, and measures messages and polls."""
 
-from collections import Counter
 from collections.abc import Collection
 
+from recording_worker._native import offset_ranges
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.step import Step
@@ -24,23 +24,17 @@ class CollectBatchMetrics(Step):
     def run(self, batch: MessageBatch) -> None:
         if not len(batch):
             return
-        for partition, messages in self._received(batch).items():
-            self._metrics.messages_received.labels(partition).inc(messages)
-        sizes = [len(value) for value in batch.values if value is not None]
-        self._metrics.message_bytes.observe_all(sizes)
-        self._metrics.batch_messages.observe(len(batch))
-        self._metrics.batch_kib.observe(sum(sizes) / 1024)
-
-    def _received(self, batch: MessageBatch) -> Counter[int]:
-        """Return partition → number of messages that come for the first time."""
-        received = Counter(batch.partitions)
-        for partition, (first, end) in batch.ranges().items():
+        for partition, (first, end, messages) in offset_ranges(batch.partitions, batch.offsets).items():
             new_from = self._next_offsets.get(partition, 0)
             if first < new_from:
                 rows = zip(batch.partitions, batch.offsets, strict=True)
-                received[partition] = sum(1 for number, offset in rows if number == partition and offset >= new_from)
+                messages = sum(1 for number, offset in rows if number == partition and offset >= new_from)
             self._next_offsets[partition] = max(new_from, end)
-        return received
+            self._metrics.messages_received.labels(partition).inc(messages)
+        sizes = [*map(len, filter(None, batch.messages.values))]
+        self._metrics.message_bytes.observe_all(sizes)
+        self._metrics.batch_messages.observe(len(batch))
+        self._metrics.batch_kib.observe(sum(sizes) / 1024)
 
     def forget(self, partitions: Collection[int]) -> None:
         for partition in partitions:

@@ -95,7 +95,7 @@ class HaltOnDlq(Step):
 
     def run(self, batch: MessageBatch) -> None:
         for partition, (limit, row, what) in self._limits.passed(batch).items():
-            reason, (step, error) = Reason(batch.reasons[row]), batch.errors.get(row, ("", ""))
+            reason, (step, error) = Reason(batch.reasons[row]), batch.why(row)
             last = f"; the last one for {reason.label}, by {step}: {error}" if reason else ""
             why = (
                 f"partition {partition} halted at offset {batch.offsets[row]}: {what} are for the DLQ"

@@ -58,7 +58,7 @@ class HandleIngestionWarnings(Step):
         for warning in batch.warnings:
             if not batch.counts(warning.row):
                 continue
-            team = batch.teams[warning.row] or self._teams.get(batch.tokens[warning.row] or "")
+            team = batch.team(warning.row) or self._teams.get(batch.tokens[warning.row] or "")
             if team is None:
                 continue
             now_ms = batch.timestamps_ms[warning.row] if self._clock is None else self._clock.now_ms()

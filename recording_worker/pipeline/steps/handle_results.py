@@ -23,11 +23,10 @@ class HandleResults(Step):
         self._metrics = metrics
 
     def run(self, batch: MessageBatch) -> None:
-        for row, disposition in enumerate(batch.dispositions):
-            if disposition == Disposition.DLQ:
-                batch.records.append((batch.partitions[row], self._dlq_record(batch, row)))
-            elif disposition == Disposition.REDIRECT:
-                batch.records.append((batch.partitions[row], self._redirected_record(batch, row)))
+        for row in batch.rows_that_are(Disposition.DLQ):
+            batch.records.append((batch.partitions[row], self._dlq_record(batch, row)))
+        for row in batch.rows_that_are(Disposition.REDIRECT):
+            batch.records.append((batch.partitions[row], self._redirected_record(batch, row)))
         for (partition, disposition, reason), rows in batch.outcomes().items():
             label = Disposition(disposition).name.lower()
             self._metrics.messages.labels(label, Reason(reason).label if reason else "").inc(rows)
@@ -35,11 +34,12 @@ class HandleResults(Step):
 
     def _dlq_record(self, batch: MessageBatch, row: int) -> OutputRecord:
         """Return the message unchanged, with headers added that say where it came from, and why and where it ended."""
-        step, error = batch.errors[row]
-        source = Source(batch.topic, batch.partitions[row], batch.offsets[row], batch.timestamps_ms[row])
+        step, error = batch.why(row)
+        message = batch.message(row)
+        source = Source(batch.topic, message.partition, message.offset, message.timestamp_ms)
         why = dlq_headers(source, reason=Reason(batch.reasons[row]).label, step=step, error=error)
-        headers = [*batch.headers[row], *why]
-        return OutputRecord(self._dlq_topic, batch.keys[row], batch.values[row], headers, 0, as_it_came=True)
+        headers = [*message.headers, *why]
+        return OutputRecord(self._dlq_topic, message.key, message.value, headers, 0, as_it_came=True)
 
     def _redirected_record(self, batch: MessageBatch, row: int) -> OutputRecord:
         message = batch.message(row)

@@ -7,7 +7,7 @@ from recording_worker.lookups.lru import LruCache
 from recording_worker.lookups.redis import MAX_SESSION_ID_LENGTH, Command, Redis
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.batch import Ending, MessageBatch
 from recording_worker.pipeline.step import Step
 
 log = structlog.get_logger()
@@ -74,19 +74,18 @@ class LimitNewSessions(Step):
         decoded = batch.decoded
         if decoded is None:
             return
-        rows_of: dict[Session, list[int]] = {}
-        for row in batch.ok_rows():
-            team, session_id = batch.teams[row], decoded.session_id(row)
+        groups = batch.group(batch.tokens.codes, decoded.session_ids.codes)
+        sessions: dict[int, Session] = {}
+        for group, row in enumerate(groups.first):
+            team, session_id = batch.team(row), decoded.session_id(row)
             if team is not None and len(session_id) <= MAX_SESSION_ID_LENGTH:
-                rows_of.setdefault((team.id, session_id), []).append(row)
-        passes = {session: self._passes.get(session) for session in rows_of}
+                sessions[group] = (team.id, session_id)
+        passes = {session: self._passes.get(session) for session in sessions.values()}
         if unknown := [session for session, known in passes.items() if known is None]:
             passes |= self._ask(unknown)
-        for session, passing in passes.items():
-            if not passing:
-                for row in rows_of[session]:
-                    text = "the session is blocked: it began when its team had begun too many"
-                    batch.end(row, Disposition.DROP, Reason.SESSION_BLOCKED, self.name, text)
+        text = "the session is blocked: it began when its team had begun too many"
+        ending = Ending(Disposition.DROP, Reason.SESSION_BLOCKED, self.name, text)
+        batch.end_all(groups.codes, {group: ending for group, session in sessions.items() if not passes[session]})
 
     def _ask(self, unknown: list[Session]) -> dict[Session, bool]:
         """Return whether each of these passes, as Redis says or as is decided now. Remember it."""

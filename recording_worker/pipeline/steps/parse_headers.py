@@ -1,8 +1,11 @@
 """parse_headers: turns the message headers that other steps read into columns."""
 
+from recording_worker._native import header_columns
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.batch import Ending, MessageBatch
 from recording_worker.pipeline.step import Step
+
+_NAMES = ("token", "session_id", "distinct_id", "event", "uuid", "lib_version", "content-encoding")
 
 
 class ParseHeaders(Step):
@@ -15,19 +18,15 @@ class ParseHeaders(Step):
     name = "parse_headers"
 
     def run(self, batch: MessageBatch) -> None:
-        columns = {
-            "token": batch.tokens,
-            "session_id": batch.session_id_headers,
-            "distinct_id": batch.distinct_id_headers,
-            "event": batch.event_names,
-            "uuid": batch.event_uuids,
-            "lib_version": batch.lib_versions,
-            "content-encoding": batch.content_encodings,
-        }
-        for row in batch.ok_rows():
-            for key, value in batch.headers[row]:
-                column = columns.get(key) or columns.get(key.replace("\0", ""))
-                if column is not None:
-                    column[row] = value.decode(errors="replace").replace("\0", "")
-            if not batch.tokens[row]:
-                batch.end(row, Disposition.DLQ, Reason.NO_TOKEN_IN_HEADER, self.name, "the message has no token header")
+        (
+            batch.tokens,
+            batch.session_id_headers,
+            batch.distinct_id_headers,
+            batch.event_names,
+            batch.event_uuids,
+            batch.lib_versions,
+            batch.content_encodings,
+        ) = header_columns(batch.messages.headers, _NAMES)
+        ending = Ending(Disposition.DLQ, Reason.NO_TOKEN_IN_HEADER, self.name, "the message has no token header")
+        tokens = enumerate(batch.tokens.distinct)
+        batch.end_all(batch.tokens.codes, {code: ending for code, token in tokens if not token})

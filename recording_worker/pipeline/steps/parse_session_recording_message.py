@@ -40,10 +40,9 @@ class ParseSessionRecordingMessage(Step):
     def run(self, batch: MessageBatch) -> None:
         if not len(batch):
             return
-        before = bytes(batch.dispositions)
         now_ms = None if self._clock is None else self._clock.now_ms()
         decoded = self._decoder.decode(
-            batch.values,
+            batch.messages.values,
             batch.content_encodings,
             batch.session_id_headers,
             batch.distinct_id_headers,
@@ -55,9 +54,8 @@ class ParseSessionRecordingMessage(Step):
         batch.decoded = decoded
         if decoded.rows < len(batch):
             batch.cut(decoded.rows)
-        for row in range(decoded.rows):
-            if batch.dispositions[row] and not before[row]:
-                self._explain(batch, row, now_ms)
+        for row in decoded.ended_rows:
+            self._explain(batch, row, now_ms)
         for encoding, count in decoded.encodings.items():
             self._metrics.encoded_messages.labels(encoding).inc(count)
         self._metrics.uncompressed_bytes.inc(decoded.uncompressed_bytes)

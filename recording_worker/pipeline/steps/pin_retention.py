@@ -1,13 +1,12 @@
 """pin_retention: keeps each session at the retention period that it began with."""
 
-from collections.abc import Sequence
-
-from recording_worker.formats.retention import RETENTION_DAYS
+from recording_worker._native import set_rows
+from recording_worker.formats.retention import RETENTIONS
 from recording_worker.lookups.lru import LruCache
 from recording_worker.lookups.redis import MAX_SESSION_ID_LENGTH, Command, Redis
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.batch import Ending, MessageBatch
 from recording_worker.pipeline.step import Step
 
 KEY_PREFIX = "@posthog/replay/session-retention-"
@@ -39,29 +38,31 @@ class PinRetention(Step):
         decoded = batch.decoded
         if decoded is None:
             return
-        rows_of: dict[str, list[int]] = {}
-        for row in batch.ok_rows():
-            session_id = decoded.session_id(row)
-            if len(session_id) <= MAX_SESSION_ID_LENGTH:
-                rows_of.setdefault(session_id, []).append(row)
+        groups = batch.group(batch.tokens.codes, decoded.session_ids.codes)
+        pins: dict[str, str] = {}
         new: dict[str, str] = {}
-        for session_id, rows in rows_of.items():
+        groups_of: dict[str, list[int]] = {}
+        for group, row in enumerate(groups.first):
+            session_id = decoded.session_id(row)
+            if len(session_id) > MAX_SESSION_ID_LENGTH:
+                continue
+            groups_of.setdefault(session_id, []).append(group)
             pin = self._pins.get(session_id)
-            if pin is None:
-                new[session_id] = batch.retentions[rows[0]] or ""
-            else:
-                self._set(batch, rows, pin)
+            if pin is not None:
+                pins[session_id] = pin
+            elif session_id not in new:
+                new[session_id] = RETENTIONS[batch.retentions[row]]
         if new:
-            for session_id, pin in self._pin(new).items():
-                self._set(batch, rows_of[session_id], pin)
+            pins |= self._pin(new)
+        by_group = {group: pin for session_id, pin in pins.items() for group in groups_of[session_id]}
+        periods = {group: RETENTIONS.index(pin) for group, pin in by_group.items() if pin in RETENTIONS}
+        set_rows(batch.retentions, groups.codes, periods)
+        others = {group: self._ending(pin) for group, pin in by_group.items() if group not in periods}
+        batch.end_all(groups.codes, others)
 
-    def _set(self, batch: MessageBatch, rows: Sequence[int], pin: str) -> None:
-        for row in rows:
-            if pin in RETENTION_DAYS:
-                batch.retentions[row] = pin
-            else:
-                text = f"the session is pinned to {pin[:20]!r}, which is not a retention period"
-                batch.end(row, Disposition.DROP, Reason.TEAM_MISSING_RETENTION_PERIOD, self.name, text)
+    def _ending(self, pin: str) -> Ending:
+        text = f"the session is pinned to {pin[:20]!r}, which is not a retention period"
+        return Ending(Disposition.DROP, Reason.TEAM_MISSING_RETENTION_PERIOD, self.name, text)
 
     def _pin(self, new: dict[str, str]) -> dict[str, str]:
         """Pin the sessions of `new`. Return session → the period it was pinned to first, as far as Redis answers."""
@@ -74,7 +75,7 @@ class PinRetention(Step):
         for session_id, reply in zip(new, replies[1::2], strict=False):
             if isinstance(reply, bytes):
                 pins[session_id] = pin = reply.decode(errors="replace")
-                if pin in RETENTION_DAYS:
+                if pin in RETENTIONS:
                     self._pins.put(session_id, pin)
         self._metrics.retention_unpinned.inc(len(new) - len(pins))
         return pins

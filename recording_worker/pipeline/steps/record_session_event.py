@@ -4,17 +4,14 @@ from array import array
 
 import structlog
 
-from recording_worker.formats.retention import RETENTIONS
-from recording_worker.lookups.teams.service import Team
 from recording_worker.metrics import Metrics
-from recording_worker.outcome import Reason
+from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.step import Step
 
 log = structlog.get_logger()
 
 _OVER_LIMIT = "the session has more events in this batch than max_events_per_session_per_batch"
-_RETENTION_CODES: dict[str | None, int] = {None: 0, **{name: code for code, name in enumerate(RETENTIONS)}}
 
 
 class RecordSessionEvent(Step):
@@ -35,26 +32,25 @@ class RecordSessionEvent(Step):
         if session_batch is None or decoded is None:
             return
         self._metrics.sessions_revoked.set(0)  # recording goes on
-        teams: dict[Team, int] = {}
-        team_codes = [-1 if team is None else teams.setdefault(team, len(teams)) for team in batch.teams]
+        teams = batch.teams
         recorded = session_batch.sessions.record(
             decoded,
-            array("q", batch.partitions),
-            array("q", batch.offsets),
+            batch.partitions,
+            batch.offsets,
             batch.dispositions,
             batch.reasons,
-            array("i", team_codes),
-            array("q", [team.id for team in teams]),
-            bytes(team.console_logs for team in teams),
-            bytes(map(_RETENTION_CODES.__getitem__, batch.retentions)),
+            batch.tokens.codes,
+            array("q", [0 if team is None else team.id for team in teams]),
+            bytes(team is not None and team.console_logs for team in teams),
+            batch.retentions,
         )
         for row in recorded.ended:
-            batch.errors[row] = (self.name, _OVER_LIMIT)
+            batch.end(row, Disposition.DROP, Reason.SESSION_EVENT_LIMIT, self.name, _OVER_LIMIT)
         self._metrics.events.inc(recorded.events)
         self._metrics.recorded_message_bytes.observe_sum(recorded.messages, recorded.bytes)
         if recorded.discarded_events:
             self._metrics.events_discarded.labels(Reason.SESSION_EVENT_LIMIT.label).inc(recorded.discarded_events)
-        if self._debug_partition in batch.partitions:
+        if self._debug_partition is not None and self._debug_partition in batch.partitions:
             self._log(batch, self._debug_partition)
 
     def _log(self, batch: MessageBatch, partition: int) -> None:
@@ -65,6 +61,6 @@ class RecordSessionEvent(Step):
             messages=len(rows),
             first_offset=batch.offsets[rows[0]],
             last_offset=batch.offsets[rows[-1]],
-            bytes=sum(len(batch.values[row] or b"") for row in rows),
-            ended=[(batch.offsets[row], *batch.errors[row]) for row in rows if row in batch.errors],
+            bytes=sum(len(batch.messages.values[row] or b"") for row in rows),
+            ended=[(batch.offsets[row], *batch.why(row)) for row in rows if batch.reasons[row]],
         )

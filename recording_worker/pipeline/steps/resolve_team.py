@@ -1,9 +1,10 @@
 """resolve_team: finds the team of each message by its token."""
 
-from recording_worker.formats.retention import RETENTION_DAYS
+from recording_worker._native import set_rows
+from recording_worker.formats.retention import RETENTIONS
 from recording_worker.lookups.teams.service import TeamService
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.pipeline.batch import MessageBatch
+from recording_worker.pipeline.batch import Ending, MessageBatch
 from recording_worker.pipeline.step import Step
 
 
@@ -19,18 +20,19 @@ class ResolveTeam(Step):
         self._teams = teams
 
     def run(self, batch: MessageBatch) -> None:
-        known = {token: self._teams.get(token) for token in dict.fromkeys(batch.tokens) if token}
-        teams, retentions = batch.teams, batch.retentions
-        for row, (token, disposition) in enumerate(zip(batch.tokens, batch.dispositions, strict=True)):
-            if disposition:
-                continue
-            team = known.get(token) if token else None
+        batch.teams = [self._teams.get(token) if token else None for token in batch.tokens.distinct]
+        endings: dict[int, Ending] = {}
+        periods: dict[int, int] = {}
+        for code, team in enumerate(batch.teams):
             if team is None:
                 reason = Reason.HEADER_TOKEN_PRESENT_TEAM_MISSING_OR_DISABLED
-                batch.end(row, Disposition.DROP, reason, self.name, "no team takes recordings under this token")
-            elif team.retention not in RETENTION_DAYS:
+                text = "no team takes recordings under this token"
+                endings[code] = Ending(Disposition.DROP, reason, self.name, text)
+            elif team.retention not in RETENTIONS:
                 reason = Reason.TEAM_MISSING_RETENTION_PERIOD
-                batch.end(row, Disposition.DROP, reason, self.name, f"team {team.id} has no valid retention period")
+                text = f"team {team.id} has no valid retention period"
+                endings[code] = Ending(Disposition.DROP, reason, self.name, text)
             else:
-                teams[row] = team
-                retentions[row] = team.retention
+                periods[code] = RETENTIONS.index(team.retention)
+        batch.end_all(batch.tokens.codes, endings)
+        set_rows(batch.retentions, batch.tokens.codes, periods)

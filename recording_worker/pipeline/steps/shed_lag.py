@@ -34,4 +34,4 @@ class ShedLag(Step):
 
     def _is_of_the_share(self, batch: MessageBatch, row: int) -> bool:
         session_id = batch.session_id_headers[row]
-        return crc32(session_id.encode() if session_id else batch.keys[row] or b"") < self._below
+        return crc32(session_id.encode() if session_id else batch.messages.keys[row] or b"") < self._below

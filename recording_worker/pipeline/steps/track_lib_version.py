@@ -13,20 +13,30 @@ _LONGEST = 100
 
 
 class TrackLibVersion(Step):
-    """Reads `lib_versions`; adds a warning, debounced by version, for rows sent by a client that is too old."""
+    """Reads `tokens`, `lib_versions`; adds a warning, debounced by version, for clients that are too old.
+
+    One warning per token and version is enough for a batch.
+    """
 
     name = "track_lib_version"
 
     def run(self, batch: MessageBatch) -> None:
-        for row in batch.ok_rows():
-            lib_version = batch.lib_versions[row]
-            parsed = _parse(lib_version) if lib_version and len(lib_version) <= _LONGEST else None
-            if parsed is not None and parsed[0] == 1 and parsed[1] < OLDEST_MINOR:
-                details: dict[str, object] = {
-                    "libVersion": lib_version,
-                    "parsedVersion": {"major": parsed[0], "minor": parsed[1]},
-                }
-                batch.warnings.append(IngestionWarning(row, WARNING_TYPE, details, debounce_key=lib_version or ""))
+        too_old = [_too_old(lib_version) for lib_version in batch.lib_versions.distinct]
+        if not any(too_old):
+            return
+        versions = batch.lib_versions.codes
+        for row in batch.group(batch.tokens.codes, versions).first:
+            if details := too_old[versions[row]]:
+                key = str(details["libVersion"])
+                batch.warnings.append(IngestionWarning(row, WARNING_TYPE, details, debounce_key=key))
+
+
+def _too_old(lib_version: str | None) -> dict[str, object] | None:
+    """Return what to tell about a version that is too old; None about any other text."""
+    parsed = _parse(lib_version) if lib_version and len(lib_version) <= _LONGEST else None
+    if parsed is None or parsed[0] != 1 or parsed[1] >= OLDEST_MINOR:
+        return None
+    return {"libVersion": lib_version, "parsedVersion": {"major": parsed[0], "minor": parsed[1]}}
 
 
 @lru_cache(maxsize=1_000)

@@ -8,7 +8,7 @@ import structlog
 from recording_worker.clock import Clock
 from recording_worker.errors import StepError, WorkerError
 from recording_worker.kafka.consumer import PartitionConsumer
-from recording_worker.messages import Message
+from recording_worker.messages import NO_MESSAGES, MessageColumns
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.build import Pipeline
 from recording_worker.processes.control import (
@@ -67,7 +67,7 @@ class Worker:
         self._pauses = pauses
         self._orders: deque[ToWorker] = deque()
         """Orders that are received, and not obeyed yet."""
-        self._rest: list[Message] = []
+        self._rest = NO_MESSAGES
         """Messages that were cut off the last batch."""
         self._isolated: set[int] = set()
         """Partitions to read message by message. While there is one, all are read so."""
@@ -95,7 +95,7 @@ class Worker:
         elif not self._batches.is_full:
             self._run_batch(self._next(self._settings.poll_messages))
         elif self._flush_ends():
-            self._run_batch([])  # hands the full session batch to the idle flush thread; the rest waits
+            self._run_batch(NO_MESSAGES)  # hands the full session batch to the idle flush thread; the rest waits
         self._report_progress()
 
     def _take_orders(self) -> None:
@@ -133,14 +133,14 @@ class Worker:
                 self._flush(everything, FlushReason.STOP)
                 self._stopping = True
 
-    def _next(self, limit: int) -> list[Message]:
+    def _next(self, limit: int) -> MessageColumns:
         """Return up to `limit` messages: the ones that wait, or if none wait, a poll."""
-        if not self._rest:
+        if not len(self._rest):
             return self._consume(limit)
         messages, self._rest = self._rest[:limit], self._rest[limit:]
         return messages
 
-    def _consume(self, limit: int) -> list[Message]:
+    def _consume(self, limit: int) -> MessageColumns:
         with self._pauses.busy():
             messages = self._consumer.consume(limit, self._settings.poll_timeout)
         for fault in self._consumer.take_faults():
@@ -157,14 +157,14 @@ class Worker:
         if not self._flush_ends():
             return
         messages = self._next(1)
-        held = self._assignment.placements([message.partition for message in messages])
-        for placement, message in zip(held, messages, strict=False):
-            self._channel.send(Decoding(placement._replace(offset=message.offset)))
+        held = self._assignment.placements(messages.partitions)
+        for placement, offset in zip(held, messages.offsets, strict=False):
+            self._channel.send(Decoding(placement._replace(offset=offset)))
         self._run_batch(messages)
         if held:
             self._channel.send(Decoded())
 
-    def _run_batch(self, messages: list[Message]) -> None:
+    def _run_batch(self, messages: MessageColumns) -> None:
         """Run the pipeline over one batch. An empty batch lets it flush a session batch that is due."""
         batch = MessageBatch(self._settings.topic, messages)
         try:
@@ -173,10 +173,10 @@ class Worker:
             raise
         except Exception as error:
             raise StepError(f"a step of the pipeline raised {error!r}") from error
-        self._rest = batch.rest + self._rest
+        self._rest = batch.rest.followed_by(self._rest)
         for partition, why in batch.halts.items():
             self._halt(partition, why)
-        if not self._rest:  # all messages before the gap are recorded
+        if not len(self._rest):  # all messages before the gap are recorded
             for gap in self._consumer.take_gaps():
                 self._batches.skip(gap)
 
@@ -188,7 +188,7 @@ class Worker:
 
     def _stop_reading(self, partitions: Collection[int]) -> None:
         self._consumer.unassign(partitions)
-        self._rest = [message for message in self._rest if message.partition not in partitions]
+        self._rest = self._rest.without(partitions)
         self._isolated.difference_update(partitions)
         self._pipeline.forget(partitions)
 

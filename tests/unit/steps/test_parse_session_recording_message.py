@@ -39,8 +39,8 @@ def test_good_rows_are_decoded_and_bad_rows_explained() -> None:
     ]
     assert rows.decoded is not None
     assert rows.decoded.session_id(0) == "session-1"
-    assert rows.errors[1][0] == "parse_session_recording_message"
-    assert rows.errors[4][0] == "parse_headers"
+    assert rows.why(1)[0] == "parse_session_recording_message"
+    assert rows.why(4)[0] == "parse_headers"
 
 
 def test_a_message_without_an_event_is_dropped_with_a_warning() -> None:
@@ -69,12 +69,12 @@ def test_decoding_stops_at_its_memory_limit() -> None:
     rows = parsed(batch(*messages), clock=FakeClock(), max_decoded_bytes=150)
     assert rows.decoded is not None
     assert rows.decoded.rows == len(rows) == 2
-    assert [rows.message(row) for row in range(2)] + rows.rest == messages
+    assert [*rows.messages, *rows.rest] == messages
 
 
 def test_rows_that_were_cut_off_are_undecided_when_they_come_again() -> None:
     rows = parsed(batch(message(0), message(1), message(2, headers=headers(token=None))), max_decoded_bytes=1)
-    assert (len(rows), list(rows.dispositions), list(rows.reasons), rows.errors) == (1, [0], [0], {})
+    assert (len(rows), list(rows.dispositions), list(rows.reasons), rows.why(0)) == (1, [0], [0], ("", ""))
     again = parsed(batch(*rows.rest))
     assert list(again.dispositions) == [Disposition.OK, Disposition.DLQ]
 

@@ -2,6 +2,7 @@
 
 import redis
 
+from recording_worker.formats.retention import RETENTIONS
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.steps.pin_retention import PinRetention
@@ -19,7 +20,7 @@ def pinned(step: PinRetention, *ids: str) -> list[str | None]:
     assert {(rows.dispositions[row], rows.reasons[row]) for row in dropped} <= {
         (Disposition.DROP, Reason.TEAM_MISSING_RETENTION_PERIOD)
     }
-    return [None if row in dropped else rows.retentions[row] for row in range(len(rows))]
+    return [None if row in dropped else RETENTIONS[rows.retentions[row]] for row in range(len(rows))]
 
 
 def test_a_session_gets_the_period_it_is_pinned_to_and_keeps_it() -> None:

@@ -1,5 +1,7 @@
+from recording_worker.formats.retention import RETENTIONS
 from recording_worker.lookups.teams.service import Team
 from recording_worker.outcome import Disposition, Reason
+from recording_worker.pipeline.batch import NO_PERIOD
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 from recording_worker.pipeline.steps.resolve_team import ResolveTeam
 from tests.builders import batch, headers, message
@@ -22,7 +24,8 @@ def test_each_distinct_token_is_asked_for_once() -> None:
     rows = batch(*(message(n, headers=headers(token=token)) for n, token in enumerate("abab")))
     ParseHeaders().run(rows)
     ResolveTeam(teams).run(rows)
-    assert rows.teams == [TEAM] * 4
+    assert [rows.team(row) for row in range(4)] == [TEAM] * 4
+    assert [RETENTIONS[code] for code in rows.retentions] == ["90d"] * 4
     assert teams.asked == ["a", "b"]
 
 
@@ -37,4 +40,4 @@ def test_unknown_teams_and_teams_without_retention_are_dropped() -> None:
         Reason.TEAM_MISSING_RETENTION_PERIOD,
         Reason.HEADER_TOKEN_PRESENT_TEAM_MISSING_OR_DISABLED,
     ]
-    assert rows.teams == [None] * 3
+    assert rows.retentions == bytes([NO_PERIOD] * 3)

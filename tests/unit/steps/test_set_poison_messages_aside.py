@@ -11,7 +11,7 @@ def test_poison_messages_go_to_the_dlq_and_nothing_else() -> None:
     step.run(rows)
     assert list(rows.dispositions) == [Disposition.DLQ, Disposition.OK, Disposition.OK]
     assert list(rows.reasons) == [Reason.WORKER_CRASHED, Reason.NONE, Reason.NONE]
-    assert rows.errors == {0: ("set_poison_messages_aside", "a worker that read this message ended by SIGSEGV")}
+    assert rows.why(0) == ("set_poison_messages_aside", "a worker that read this message ended by SIGSEGV")
 
 
 def test_a_poison_message_that_a_restriction_ended_stays_so() -> None:

@@ -1,0 +1,122 @@
+"""Columns of a poll's messages, and what is done with all rows at once: compared with plain Python."""
+
+from array import array
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recording_worker import _native
+
+texts = st.lists(st.one_of(st.none(), st.text(max_size=3), st.sampled_from(["a", "b", ""])), max_size=60)
+codes = st.lists(st.integers(-1, 4), max_size=60)
+
+
+@given(texts)
+def test_equal_texts_have_equal_codes_in_the_order_of_their_first_rows(column: list[str | None]) -> None:
+    made = _native.TextColumn(column)
+    distinct = list(dict.fromkeys(column))
+    assert list(made) == column
+    assert made.distinct == distinct
+    assert list(made.codes) == [distinct.index(text) for text in column]
+
+
+@given(texts, st.integers(0, 70))
+def test_a_truncated_column_is_that_of_its_first_rows(column: list[str | None], rows: int) -> None:
+    made, short = _native.TextColumn(column), _native.TextColumn(column[:rows])
+    assert len(made.codes) == len(column)
+    made.truncate(rows)
+    assert list(made) == list(short)
+    assert (made.codes, made.distinct) == (short.codes, short.distinct)
+
+
+def test_a_row_outside_of_the_column() -> None:
+    column = _native.TextColumn(["a"])
+    for row in (1, -1):
+        with pytest.raises(IndexError):
+            column[row]
+
+
+@given(st.lists(st.lists(st.tuples(st.sampled_from(["a", "b\0", "\0a", "other"]), st.one_of(st.none(), st.binary())))))
+def test_header_columns_hold_the_last_value_without_nul(headers: list[list[tuple[str, bytes | None]]]) -> None:
+    expected: dict[str, list[str | None]] = {"a": [], "b": [], "c": []}
+    for row in headers:
+        last = {key.replace("\0", ""): (value or b"").decode(errors="replace").replace("\0", "") for key, value in row}
+        for name, column in expected.items():
+            column.append(last.get(name))
+    columns = _native.header_columns([*headers], tuple(expected))
+    assert [list(column) for column in columns] == list(expected.values())
+
+
+def test_messages_without_headers() -> None:
+    (column,) = _native.header_columns([None, [], [("a", b"x")]], ("a",))
+    assert list(column) == [None, None, "x"]
+
+
+@given(codes, st.dictionaries(st.integers(0, 4), st.tuples(st.integers(1, 4), st.integers(0, 255), st.integers(0, 9))))
+def test_rows_end_as_their_code_says_if_they_have_not_ended(
+    column: list[int], endings: dict[int, tuple[int, int, int]]
+) -> None:
+    rows = len(column)
+    endings = {code: ending for code, ending in endings.items() if code < rows}
+    dispositions = bytearray(row % 3 == 0 for row in range(rows))
+    reasons, causes = bytearray(rows), array("I", [0] * rows)
+    before = bytes(dispositions)
+    _native.end_rows(dispositions, reasons, causes, array("i", column), endings)
+    for row, code in enumerate(column):
+        expected = endings.get(code, (0, 0, 0)) if not before[row] else (before[row], 0, 0)
+        assert (dispositions[row], reasons[row], causes[row]) == expected
+
+
+@given(codes, st.dictionaries(st.integers(0, 4), st.integers(0, 255)))
+def test_entries_are_set_by_their_code(column: list[int], values: dict[int, int]) -> None:
+    values = {code: value for code, value in values.items() if code < len(column)}
+    entries = bytearray([7]) * len(column)
+    _native.set_rows(entries, array("i", column), values)
+    assert list(entries) == [values.get(code, 7) for code in column]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(-1, 3), st.integers(-1, 3)), max_size=60))
+def test_rows_that_agree_in_two_columns_are_a_group(rows: list[tuple[bool, int, int]]) -> None:
+    ended, one, other = ([row[column] for row in rows] for column in range(3))
+    groups, first = _native.group_rows(bytearray(ended), array("i", one), array("i", other))
+    expected = list(dict.fromkeys(row[1:] for row in rows if not row[0]))
+    assert list(groups) == [-1 if row[0] else expected.index(row[1:]) for row in rows]
+    assert first == [next(at for at, row in enumerate(rows) if not row[0] and row[1:] == pair) for pair in expected]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 42)), max_size=60))
+def test_outcomes_are_counted(rows: list[tuple[int, int, int]]) -> None:
+    partitions, dispositions, reasons = ([row[column] for row in rows] for column in range(3))
+    counted = _native.count_outcomes(array("q", partitions), bytearray(dispositions), bytearray(reasons))
+    assert counted == Counter(rows)
+
+
+@given(st.lists(st.integers(0, 3), max_size=60))
+def test_ranges_have_the_first_offset_and_the_one_after_the_last(partitions: list[int]) -> None:
+    offsets = [100 + 2 * row for row in range(len(partitions))]
+    expected = {}
+    for number in dict.fromkeys(partitions):
+        own = [offset for offset, other in zip(offsets, partitions, strict=True) if other == number]
+        expected[number] = (own[0], own[-1] + 1, len(own))
+    assert _native.offset_ranges(array("q", partitions), array("q", offsets)) == expected
+
+
+def test_columns_of_different_lengths_and_codes_of_no_row_are_refused() -> None:
+    one, two = array("i", [0]), array("i", [0, 0])
+    with pytest.raises(ValueError, match="one entry a row"):
+        _native.end_rows(bytearray(1), bytearray(1), array("I", [0]), two, {})
+    with pytest.raises(ValueError, match="one entry a row"):
+        _native.set_rows(bytearray(2), one, {})
+    with pytest.raises(ValueError, match="one entry a row"):
+        _native.group_rows(bytearray(1), one, two)
+    with pytest.raises(ValueError, match="one entry a row"):
+        _native.count_outcomes(array("q", [0]), bytearray(1), bytearray(2))
+    with pytest.raises(ValueError, match="one entry a row"):
+        _native.offset_ranges(array("q", [0]), array("q"))
+    for code in (-1, 1):
+        with pytest.raises(ValueError, match="code"):
+            _native.end_rows(bytearray(1), bytearray(1), array("I", [0]), one, {code: (1, 1, 1)})
+        with pytest.raises(ValueError, match="code"):
+            _native.set_rows(bytearray(1), one, {code: 1})
