@@ -7,7 +7,7 @@ FORMATTED := $(wildcard $(foreach folder,_native _native/simd _native/text _nati
 
 SECONDS ?= 60
 
-.PHONY: help setup player demo kafka s3 stores check integration test hooks sanitize faults soak fuzz aarch64 mutants lint words bench clean
+.PHONY: help setup player demo kafka s3 stores check integration test hooks sanitize faults soak fuzz aarch64 mutants lint words bench end-to-end clean
 
 help:
 	@echo "make demo         run the worker on an embedded Kafka broker with made-up traffic, and check that all of it came out"
@@ -24,6 +24,7 @@ help:
 	@echo "make lint         check style, types, C++ format, the native stub, the floors of the house, dependencies, spelling and words"
 	@echo "make words        find words that prose here does without; ARGS=paths"
 	@echo "make bench        run the benchmarks"
+	@echo "make end-to-end   measure the whole job and compare it with a Node consumer, on a real Kafka; ARGS=options"
 	@echo "make mutants      change the code in small ways, and see whether the tests notice; LIMIT=n SEED=n ONLY=text"
 	@echo "make faults       crash, freeze, cut off and fill up the worker on a real Kafka, and count every message; FAULTS=n SEED=n"
 	@echo "make soak         run the worker under load, and check that nothing grows; MINUTES=n"
@@ -136,6 +137,11 @@ words:
 
 bench: setup
 	@$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-columns=min,median,ops,rounds
+
+end-to-end: setup
+	@tools/system-packages $(PYTHON) kafka
+	@tools/system-packages $(PYTHON) node
+	@$(BIN)/python -m benchmarks.end_to_end $(ARGS)
 
 clean:
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info recording_worker/*.so

@@ -11,8 +11,6 @@ _FOLDER = ROOT / "benchmarks" / "node"
 _INSTALLED = _FOLDER / "node_modules" / ".package-lock.json"
 _OLDEST_NODE = 20
 _CLIENT = _FOLDER / "node_modules" / "node-rdkafka" / "build" / "Release" / "node-librdkafka.node"
-_BUILD = {"BUILD_LIBRDKAFKA": "0", "npm_config_nodedir": "/usr"}
-"""node-rdkafka is built against the system's librdkafka and the headers that come with Node."""
 
 
 def prepare_node() -> tuple[str, Path]:
@@ -52,7 +50,9 @@ def _npm(*arguments: str) -> None:
     npm = shutil.which("npm")
     if npm is None:
         raise ContenderError("npm is not installed")
-    environment = {**os.environ, **_BUILD}
+    # node-rdkafka is built against the system's librdkafka and the headers that come with Node
+    prefix = Path(shutil.which("node") or npm).resolve().parents[1]
+    environment = {**os.environ, "BUILD_LIBRDKAFKA": "0", "npm_config_nodedir": str(prefix)}
     done = subprocess.run([npm, *arguments], cwd=_FOLDER, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.splitlines()

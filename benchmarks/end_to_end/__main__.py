@@ -4,18 +4,20 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import click
 
 from benchmarks.contenders.node import prepare_kafka_client, prepare_node
 from benchmarks.contenders.process import ContenderError
-from benchmarks.end_to_end.contenders import LOCAL, Contender, Node, Product
+from benchmarks.end_to_end.contenders import Contender, Node, Product
 from benchmarks.end_to_end.loads import SIZES, Shape, make_load, read_originals
 from benchmarks.end_to_end.machine import describe, load_average, split_cores
+from benchmarks.end_to_end.storage import LOCAL, Storage, s3_storage
 from benchmarks.end_to_end.turns import Conditions, measure_load, note
-from benchmarks.tables import end_to_end_table
+from benchmarks.tables import end_to_end_tables
 from recording_worker.errors import WorkerError
 from tests.servers.child import ServerError
 
@@ -28,7 +30,11 @@ PRODUCTS: Mapping[str, tuple[str, ...]] = {
     "zstd-packed": ("--no-unpack-client-compression",),
 }
 """The product's contenders and their flags. `snappy` writes what Node writes."""
-BLACKHOLE = "blackhole:"
+STORAGES: Mapping[str, Callable[[Sequence[int]], AbstractContextManager[Storage]]] = {
+    LOCAL: lambda _: nullcontext(Storage(LOCAL)),
+    "s3": s3_storage,
+    "blackhole": lambda _: nullcontext(Storage("blackhole:")),
+}
 
 
 @click.command()
@@ -62,7 +68,13 @@ BLACKHOLE = "blackhole:"
     "--against", multiple=True, metavar="NAME=PYTHON", help="Add all of the product's contenders in another build."
 )
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Worker processes.")
-@click.option("--storage", type=click.Choice([LOCAL, "blackhole"]), default=LOCAL, show_default=True, help="Where to.")
+@click.option(
+    "--storage",
+    type=click.Choice(list(STORAGES)),
+    default=LOCAL,
+    show_default=True,
+    help="Where files go: a folder, an S3 server on the broker's cores (without Node), or nowhere.",
+)
 @click.option("--partitions", type=click.IntRange(min=1), default=4, show_default=True, help="The topic's partitions.")
 @click.option("--seed", default=1, show_default=True, help="Seed of session ids and of the order.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -88,29 +100,34 @@ def main(
     machine = describe()
     cores = split_cores()
     os.sched_setaffinity(0, cores.broker)
-    conditions = Conditions(
-        runs=runs,
-        partitions=partitions,
-        storage=LOCAL if storage == LOCAL else BLACKHOLE,
-        cores=cores,
-        environment={key: value for key, value in os.environ.items() if not key.startswith("RECORDING_WORKER_")},
-    )
+    files = files or (SAMPLE,)
+    if storage == "s3":
+        names = tuple(name for name in names if name != NODE)
     try:
         contenders = choose(names, added, against, workers)
-        originals = read_originals(files or [SAMPLE])
+        originals = read_originals(files)
         load_at_start = load_average()
         loads = {}
-        for shape in map(Shape, shapes):
-            load = make_load(originals, shape, size * 1_000_000 if size else SIZES[shape], seed)
-            loads[str(shape)] = measure_load(load, contenders, conditions)
+        with STORAGES[storage](cores.broker) as where:
+            conditions = Conditions(runs, partitions, where, cores)
+            for shape in map(Shape, shapes):
+                load = make_load(originals, shape, size * 1_000_000 if size else SIZES[shape], seed)
+                loads[str(shape)] = measure_load(load, contenders, conditions)
     except (ContenderError, WorkerError, ServerError) as error:
         print(f"end_to_end: {error}", file=sys.stderr)
         sys.exit(1)
     pinned = {"broker_cores": cores.broker, "consumer_cores": cores.consumer}
     machine |= {**pinned, "load_at_start": load_at_start, "load_at_end": load_average()}
-    settings = {"runs": runs, "workers": workers, "storage": storage, "partitions": partitions, "seed": seed}
+    settings = {
+        "files": [path.name for path in files],
+        "runs": runs,
+        "workers": workers,
+        "storage": storage,
+        "partitions": partitions,
+        "seed": seed,
+    }
     report = {"machine": machine, "settings": settings, "loads": loads}
-    print(json.dumps(report, indent=2) if as_json else end_to_end_table(report))
+    print(json.dumps(report, indent=2) if as_json else end_to_end_tables(report))
 
 
 def choose(names: Sequence[str], added: Sequence[str], against: Sequence[str], workers: int) -> list[Contender]:

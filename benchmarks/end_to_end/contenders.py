@@ -5,9 +5,9 @@ import re
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,11 +16,10 @@ from benchmarks.end_to_end.consumer import ConsumerProcess
 from benchmarks.end_to_end.figures import Histogram, Run, StartUp, histogram
 from benchmarks.end_to_end.kafka import Group
 from benchmarks.end_to_end.machine import Cores
+from benchmarks.end_to_end.storage import Storage, environment_of
 from recording_worker.settings.model import Settings
 from tests.servers.ports import free_ports
 
-LOCAL = "local"
-"""The storage that is a folder of the run."""
 READ_SECONDS = 1800
 """The longest that a contender may take for a topic."""
 _READY_SECONDS = 60
@@ -38,9 +37,7 @@ class Place:
     folder: Path
     """A new one for each run."""
     cores: Cores
-    storage: str
-    """`local`, `blackhole:` or an S3 URL."""
-    environment: Mapping[str, str] = field(default_factory=dict)
+    storage: Storage
 
     @property
     def files(self) -> Path:
@@ -88,7 +85,7 @@ class Product:
                 cpu_seconds=process.stop(),
                 seconds=seconds,
                 peak_rss=process.peak_rss,
-                stored=at.bytes_on_disk() if at.storage == LOCAL else round(_total(metrics, "flushed_bytes_total")),
+                stored=at.bytes_on_disk() if at.storage.is_local else round(_total(metrics, "flushed_bytes_total")),
                 messages=round(_total(metrics, "messages_total", 'disposition="ok"')),
                 events=round(_total(metrics, "flushed_events_total")),
                 commit_seconds=_buckets(metrics, "flush_seconds"),
@@ -99,12 +96,12 @@ class Product:
     def _running(self, at: Place) -> Iterator[tuple[ConsumerProcess, str]]:
         """Start it. Gives its process, and the URL of its ops server."""
         [port] = free_ports(1)
-        storage = ["--storage-dir", str(at.files)] if at.storage == LOCAL else ["--storage", at.storage]
+        storage = ["--storage-dir", str(at.files)] if at.storage.is_local else ["--storage", at.storage.url]
         command = [self.python, "-m", "recording_worker", "run", "--any-token", *storage]
         command += ["--bootstrap-servers", at.bootstrap_servers, "--topic", at.topic, "--group-id", at.group]
         command += ["--workers", str(self.workers), "--max-timestamp-diff-days", "99999", "--ops-port", str(port)]
         with ConsumerProcess(
-            self.name, [*command, *self.flags], at.folder, at.cores.consumer, at.environment
+            self.name, [*command, *self.flags], at.folder, at.cores.consumer, environment_of(at.storage)
         ) as process:
             yield process, f"http://127.0.0.1:{port}"
 
@@ -129,7 +126,7 @@ class Node:
                 cpu_seconds=cpu_seconds,
                 seconds=seconds,
                 peak_rss=process.peak_rss,
-                stored=at.bytes_on_disk() if at.storage == LOCAL else found["stored"],
+                stored=at.bytes_on_disk() if at.storage.is_local else found["stored"],
                 messages=found["messages"],
                 events=found["events"],
                 commit_seconds=histogram(found["flush_seconds"]),
@@ -145,7 +142,7 @@ class Node:
             "bootstrap_servers": at.bootstrap_servers,
             "topic": at.topic,
             "group": at.group,
-            "folder": str(at.files) if at.storage == LOCAL else None,
+            "folder": str(at.files) if at.storage.is_local else None,
             "poll_messages": limits.poll_messages,
             "poll_timeout": limits.poll_timeout,
             "fetch_queue_bytes": limits.fetch_queue_bytes,
@@ -153,7 +150,7 @@ class Node:
             "max_batch_age": limits.max_batch_age,
         }
         command = [node, str(_NODE_CONSUMER), json.dumps(settings)]
-        with ConsumerProcess(self.name, command, at.folder, at.cores.consumer, at.environment) as process:
+        with ConsumerProcess(self.name, command, at.folder, at.cores.consumer, environment_of(at.storage)) as process:
             yield process
 
 

@@ -9,6 +9,10 @@ Histogram = dict[float, float]
 """Upper bound of a bucket → observations up to it, as Prometheus counts: each bucket includes those below it."""
 
 
+_TICK = 0.01
+"""Seconds of CPU time that the kernel can tell apart. A load that costs less than the start-ups vary counts as one."""
+
+
 @dataclass(frozen=True, slots=True)
 class StartUp:
     """What it takes to start and to stop a consumer whose topic is empty."""
@@ -44,7 +48,7 @@ def summary(start_ups: Sequence[StartUp], runs: Sequence[Run], load_bytes: int) 
     """
     start_cpu = statistics.median(each.cpu_seconds for each in start_ups)
     start_wall = statistics.median(each.seconds for each in start_ups)
-    cpu = statistics.median(run.cpu_seconds for run in runs) - start_cpu
+    cpu = max(statistics.median(run.cpu_seconds for run in runs) - start_cpu, _TICK)
     messages = runs[0].messages
     commits, pauses = (_merged([getattr(run, name) for run in runs]) for name in ("commit_seconds", "pause_seconds"))
     return {

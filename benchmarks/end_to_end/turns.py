@@ -13,6 +13,7 @@ from benchmarks.end_to_end.figures import Run, StartUp, summary
 from benchmarks.end_to_end.kafka import PinnedKafka, fill
 from benchmarks.end_to_end.loads import Load
 from benchmarks.end_to_end.machine import Cores
+from benchmarks.end_to_end.storage import Storage
 
 _EMPTY_TOPIC = "empty"
 
@@ -23,9 +24,8 @@ class Conditions:
 
     runs: int
     partitions: int
-    storage: str
+    storage: Storage
     cores: Cores
-    environment: Mapping[str, str]
 
 
 def measure_load(load: Load, contenders: Sequence[Contender], conditions: Conditions) -> dict[str, object]:
@@ -76,7 +76,6 @@ def _place(topic: str, kafka: PinnedKafka, conditions: Conditions) -> Iterator[P
             folder=folder,
             cores=conditions.cores,
             storage=conditions.storage,
-            environment=conditions.environment,
         )
 
 
