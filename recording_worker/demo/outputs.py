@@ -43,6 +43,12 @@ class DivertedCounter:
         return Outcome(Disposition.REDIRECT, Reason.OVERFLOW_FORCED)
 
 
+def received_of_metrics(families: Iterable[Metric]) -> int:
+    """Return how many messages the service has read, as its /metrics counts them."""
+    samples = (sample for family in families for sample in family.samples)
+    return sum(round(sample.value) for sample in samples if sample.name == "recording_worker_messages_received_total")
+
+
 def dropped_of_metrics(families: Iterable[Metric]) -> Counter[Outcome]:
     """Return the dropped messages by reason, as the service's /metrics counts them."""
     drops: Counter[Outcome] = Counter()

@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
@@ -220,11 +219,10 @@ def test_a_server_that_is_away_ends_the_command_and_not_file_by_file(bucket: Buc
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
         endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        began = time.monotonic()
-        files = S3Files(bucket.settings(s3_endpoint=endpoint), RetryPolicy(60, first_answer_for=0.2))
+        # if it tried as long as for a file, this test would run into its time-out
+        files = S3Files(bucket.settings(s3_endpoint=endpoint), RetryPolicy(600, first_answer_for=0.2))
         with pytest.raises(ConfigError, match="can't reach the server"):
             list(files.find(bucket.url))
-        assert time.monotonic() - began < 5
         away = Locator(bucket.settings(s3_endpoint=endpoint, s3_retry_for=0.2)).open(url)
         with pytest.raises(WorkerError, match=f"^{url}: can't reach the server") as problem:
             list(read_blocks([away] * 100))
@@ -232,8 +230,6 @@ def test_a_server_that_is_away_ends_the_command_and_not_file_by_file(bucket: Buc
 
 
 def test_a_server_without_tls_is_said_at_once(bucket: Bucket) -> None:
-    settings = bucket.settings(s3_endpoint=bucket.server.endpoint.replace("http", "https"), s3_retry_for=60)
-    began = time.monotonic()
+    settings = bucket.settings(s3_endpoint=bucket.server.endpoint.replace("http", "https"), s3_retry_for=600)
     with pytest.raises(ConfigError, match="the server speaks http, not https"):
-        list(Locator(settings).find([bucket.url]))
-    assert time.monotonic() - began < 5
+        list(Locator(settings).find([bucket.url]))  # it does not try again: that would take until the time-out

@@ -83,8 +83,9 @@ class Reader:
         if SERVES in line:
             wait_for(lambda: self._serves(process), f"it serves: {line}", 90)
         else:
-            assert process.wait(120) == 0, f"{line}\n{self._output.read_text()}"
+            code = process.wait(120)
             self._serving.pop()
+            assert code == 0, f"{line}\n{self._output.read_text()}"
         said = self._output.read_text()
         self._output.unlink()  # what serves may go on writing
         return said

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from pathlib import Path
 
 from recording_worker.kafka.embedded import EmbeddedBroker
@@ -128,24 +127,20 @@ def test_a_supervisor_whose_loop_hangs_ends_and_its_workers_with_it(start: Start
 
 
 def test_a_worker_that_is_still_starting_does_not_hold_up_a_stop(start: StartService) -> None:
-    service = start(workers=1)
+    service = start(workers=1, drain_deadline=120.0)
     wait_for(lambda: service.logged("worker started"), "a worker")
-    began = time.monotonic()
-    assert service.stop() == 0
-    assert time.monotonic() - began < 5
+    assert service.stop(60) == 0, "it does not wait for the deadline"
     assert service.logged("stopped: all that was read is flushed")
 
 
 def test_a_second_signal_exits_at_once(start: StartService) -> None:
-    service = start()
+    service = start(drain_deadline=120.0)
     service.wait_until_ready()
     for pid in service.worker_pids().values():
         os.kill(pid, signal.SIGSTOP)  # so that no flush ends
     service.signal(signal.SIGINT)
     wait_for(lambda: service.logged("stopping"), "the first signal to be taken")
-    began = time.monotonic()
-    assert service.stop(5) == 1
-    assert time.monotonic() - began < 3
+    assert service.stop(60) == 1, "it does not wait for the deadline"
     assert not [pid for pid in service.worker_pids().values() if is_alive(pid)]
 
 
