@@ -180,7 +180,7 @@ def test_stop_flushes_everything_and_ends(bench: Bench) -> None:
     bench.comes(message(0), message(0, partition=1))
     bench.turn(assigned(0, 1))
     bench.supervisor.try_send(Stop())
-    bench.worker.run()
+    bench.worker.run(lambda _: None)
     assert bench.flusher.flushed == [({0: [0], 1: [0]}, FlushReason.STOP)]
     assert not bench.flusher.busy
     assert bench.consumer.assigned == {}
@@ -194,7 +194,7 @@ def test_a_flush_that_failed_on_stop_is_raised(bench: Bench) -> None:
     bench.flusher.fault = FlushError("the disk is full")
     bench.supervisor.try_send(Stop())
     with pytest.raises(FlushError, match="the disk is full"):
-        bench.worker.run()
+        bench.worker.run(lambda _: None)
 
 
 def test_a_stopped_partition_is_reported_under_its_epoch(bench: Bench) -> None:
@@ -246,4 +246,4 @@ def test_progress_is_reported_once_a_second(bench: Bench) -> None:
 def test_without_a_supervisor_it_ends(bench: Bench) -> None:
     bench.supervisor.close()
     with pytest.raises(EOFError):
-        bench.worker.run()
+        bench.worker.run(lambda _: None)

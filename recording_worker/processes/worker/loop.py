@@ -71,16 +71,20 @@ class Worker:
         """Messages that were cut off the last batch."""
         self._isolated: set[int] = set()
         """Partitions to read message by message. While there is one, all are read so."""
+        self._idle = False
+        """Whether the last poll brought no message."""
         self._stopping = False
         self._reported = clock.monotonic()
 
-    def run(self) -> None:
+    def run(self, after_turn: Callable[[bool], None]) -> None:
         """Work until an order to stop. Raises EOFError if the supervisor is gone, WorkerError on faults.
 
-        A StepError is a WorkerError that a message may have caused.
+        A StepError is a WorkerError that a message may have caused. `after_turn` is called after each turn, with
+        whether the last poll brought no message.
         """
         while not self._stopping:
             self.turn()
+            after_turn(self._idle)
             self._pauses.end_turn()
         self._consumer.close()
         self._batches.close()
@@ -143,6 +147,7 @@ class Worker:
     def _consume(self, limit: int) -> MessageColumns:
         with self._pauses.busy():
             messages = self._consumer.consume(limit, self._settings.poll_timeout)
+        self._idle = not len(messages)
         for fault in self._consumer.take_faults():
             self._isolated.discard(fault.partition)
             if placements := self._assignment.placements([fault.partition]):

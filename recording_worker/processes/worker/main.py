@@ -25,6 +25,7 @@ from recording_worker.pipeline.build import build_pipeline
 from recording_worker.processes.control import BootFailed, Channel, Progress, Ready, WorkerChannel
 from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.processes.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
+from recording_worker.processes.worker.garbage import GarbageCollector
 from recording_worker.processes.worker.loop import Worker
 from recording_worker.processes.worker.pauses import LoopPauses
 from recording_worker.processes.worker.session_batches import SessionBatches
@@ -77,7 +78,7 @@ def _work(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
         sys.exit(BootError.exit_code)
     channel.send(Ready())
     try:
-        worker.run()
+        worker.run(GarbageCollector(SystemClock()).turn)
     except (EOFError, BrokenPipeError):
         os._exit(1)  # the supervisor is gone: nobody would commit what we record
     except StepError as error:
