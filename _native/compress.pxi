@@ -25,7 +25,7 @@ cdef class Compressor:
     cdef unique_ptr[BlockCompressor] compressor
     cdef bint busy
 
-    def __cinit__(self, str codec not None, int level=3, bytes dictionary=None):
+    def __cinit__(self, str codec not None, int level=1, bytes dictionary=None):
         cdef unique_ptr[Codec] made
         cdef Span prepared
         if codec == "zstd":

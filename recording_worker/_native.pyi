@@ -325,7 +325,7 @@ class SessionBatch:
 class Compressor:
     """Compresses blocks, each by itself. Keeps its memory between calls. One thread at a time may use it."""
 
-    def __new__(cls, codec: str, level: int = 3, dictionary: bytes | None = None) -> Self:
+    def __new__(cls, codec: str, level: int = 1, dictionary: bytes | None = None) -> Self:
         """Make a compressor of codec "zstd" or "snappy".
 
         zstd: each block becomes one frame with its content size and a checksum. `level` is zstd's. `dictionary` is a

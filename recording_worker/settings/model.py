@@ -247,7 +247,7 @@ class Settings(BaseModel):
     s3_retry_for: Seconds = Field(60.0, description="How long the upload of a file is retried after its first failure.")
     storage_prefix: str = Field("blocks", description="First part of every batch file's key.")
     codec: Codec = Field(Codec.ZSTD, description="Compression of blocks: zstd (files with an index) or snappy.")
-    zstd_level: Annotated[int, Field(ge=-7, le=19)] = Field(3, description="zstd compression level, from -7 to 19.")
+    zstd_level: Annotated[int, Field(ge=-7, le=19)] = Field(1, description="zstd compression level, from -7 to 19.")
     zstd_dictionary: Path | None = Field(
         None, description="zstd dictionary to compress blocks with, made by `dictionary train`; none if not set."
     )

@@ -102,6 +102,17 @@ def test_a_zstd_block_is_one_frame_with_content_size_and_checksum() -> None:
         assert zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False) == text
 
 
+@pytest.mark.parametrize("level", [-7, 1, 3, 16, 17, 19])
+def test_a_large_block_finds_what_repeats_far_back(level: int) -> None:
+    """What repeats after 1.5 MiB costs next to nothing. The window stays in what RFC 8878 asks of decoders, 8 MiB."""
+    batch = decoded(noise(200_000), "r" * 1_500_000, noise(4 * MIB, 2))
+    blocks, lines = blocks_of(batch, [[0], [0, 1, 0], [2, 2, 2]])
+    frames = compressed(_native.Compressor("zstd", level), blocks)
+    assert [zstandard.decompress(frame) for frame in frames] == lines
+    assert len(frames[1]) < 1.2 * len(frames[0])
+    assert max(zstandard.get_frame_parameters(frame).window_size for frame in frames) <= 8 * MIB
+
+
 def test_a_snappy_block_is_raw_snappy_by_the_format_description() -> None:
     """Long literals, and copies from near and far, which short blocks have none of."""
     batch = decoded("x", noise(59), noise(300) + "0" * 3000, noise(70_000), "ab" * 5000)
