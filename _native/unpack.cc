@@ -24,69 +24,6 @@ constexpr size_t usual_expansion = 64;
 // A message may have this many bytes unpacked in vain, beyond the bytes its fields may unpack to.
 constexpr size_t most_in_vain = 64 << 20;
 
-// The bytes of a string that need a look: quote, backslash, and the first byte of a character above U+00FF. 0xC2 and
-// 0xC3 begin the characters U+0080 to U+00FF.
-struct Classes {
-  bool special[256];
-};
-
-constexpr Classes make_classes() {
-  Classes classes{};
-  classes.special[static_cast<int>('"')] = classes.special[static_cast<int>('\\')] = true;
-  for (int c = 0xC0; c < 256; ++c) classes.special[c] = c != 0xC2 && c != 0xC3;
-  return classes;
-}
-
-constexpr Classes classes = make_classes();
-
-struct HexDigits {
-  int8_t of[256];
-};
-
-constexpr HexDigits make_hex_digits() {
-  HexDigits digits{};
-  for (int c = 0; c < 256; ++c) {
-    const int letter = (c | 0x20) - 'a';
-    digits.of[c] = static_cast<int8_t>(c >= '0' && c <= '9' ? c - '0' : letter >= 0 && letter < 6 ? letter + 10 : -1);
-  }
-  return digits;
-}
-
-constexpr HexDigits hex_digits = make_hex_digits();
-
-// Writes the characters of a valid string, whose opening quote is taken, as bytes to `out`, which has room for all of
-// `in`. Returns their end, or null if a character is above U+00FF.
-uint8_t* latin1_bytes(Cursor& in, uint8_t* out) {
-  const uint8_t* at = in.at;
-  // In a valid text, a string ends in a quote, and its UTF-8 sequences and escapes are whole.
-  for (;;) {
-    const uint8_t c = *at++;
-    if (!classes.special[c]) {
-      // No branches: half of the bytes of a gzip are above 0x7F, and a branch would often be mispredicted. The first
-      // byte of two is left out; the second is joined with it.
-      const unsigned second = (c >> 6) == 2;
-      *out = static_cast<uint8_t>((c & (0xFF >> 2 * second)) | (at[-2] << 6 & (0u - second)));
-      out += c < 0xC0;
-    } else if (c == '\\') {
-      if (at[0] == 'u' && at[1] == '0' && at[2] == '0') {
-        *out++ = static_cast<uint8_t>(hex_digits.of[at[3]] << 4 | hex_digits.of[at[4]]);
-        at += 5;
-        continue;
-      }
-      Cursor escape{at, in.end};
-      const int32_t code = take_escape(escape);
-      if (code < 0 || code > 0xFF) return nullptr;
-      *out++ = static_cast<uint8_t>(code);
-      at = escape.at;
-    } else if (c == '"') {
-      in.at = at;
-      return out;
-    } else {
-      return nullptr;
-    }
-  }
-}
-
 // These move past parts of a text that has been validated.
 
 Span take_string(Cursor& in) {
@@ -240,7 +177,7 @@ bool Unpacker::unpack_field(Cursor& in, uint32_t depth) {
   copy_until(in.at);
   in.take();
   packed_.reserve(in.left());
-  const uint8_t* const end = latin1_bytes(in, packed_.data());
+  const uint8_t* const end = unescape_latin1(in, packed_.data());
   if (!end) return false;
   copied_ = in.at;
   const size_t begin = size_;

@@ -38,7 +38,7 @@ FLAGS = [
     f"-I{NATIVE}",
     f"-I{SIMDJSON}",
 ]
-LIBRARIES = ["-ldeflate", "-llz4", "-lzstd"]
+LIBRARIES = ["-ldeflate", "-llz4", "-lsnappy", "-lzstd"]
 MOST_SEED_BYTES = 4_000
 CODECS = {"plain": 0, "gzip": 1, "lz4": 2, "zstd": 3}
 """The first byte of an input of the decompress target chooses the encoding."""
@@ -86,7 +86,9 @@ def build_targets() -> dict[str, Path]:
 
 def write_seeds() -> None:
     """Write inputs to start from for each target: values, outer texts and event texts of real recordings."""
-    folders = {name: BUILD / "seeds" / name for name in ("decompress", "envelope", "events", "message", "unpack")}
+    folders = {
+        name: BUILD / "seeds" / name for name in ("decompress", "envelope", "events", "latin1", "message", "unpack")
+    }
     for folder in folders.values():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -105,6 +107,8 @@ def write_seeds() -> None:
         (folders["events"] / name).write_bytes(data)
         for number, item in enumerate(json.loads(data)["properties"]["$snapshot_items"]):
             if "cv" in item and isinstance(item["data"], str):
+                string = json.dumps(item["data"], ensure_ascii=False)
+                (folders["latin1"] / f"{name}-{number}").write_bytes(string[1:].encode())
                 field = gzip.decompress(item["data"].encode("latin-1"))
                 (folders["unpack"] / f"{name}-{number}").write_bytes(b"\0" + field)
 

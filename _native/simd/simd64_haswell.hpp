@@ -6,6 +6,7 @@ struct Simd64 {
   explicit Simd64(const uint8_t* at)
       : low(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at))),
         high(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 32))) {}
+  Simd64(__m256i low, __m256i high) : low(low), high(high) {}
 
   static inline uint64_t bits(__m256i low, __m256i high) {
     return static_cast<uint32_t>(_mm256_movemask_epi8(low)) |
@@ -39,6 +40,44 @@ struct Simd64 {
     return _mm256_and_si256(_mm256_shuffle_epi8(column, bytes), _mm256_shuffle_epi8(row, high));
   }
   inline Classes classes() const { return {classes_of(low), classes_of(high)}; }
+
+  inline uint64_t at_least(int c) const {
+    const __m256i least = _mm256_set1_epi8(static_cast<char>(c));
+    return bits(_mm256_cmpeq_epi8(_mm256_max_epu8(low, least), low),
+                _mm256_cmpeq_epi8(_mm256_max_epu8(high, least), high));
+  }
+  inline uint64_t matches(int wanted_bits, int c) const {
+    const __m256i mask = _mm256_set1_epi8(static_cast<char>(wanted_bits));
+    return Simd64(_mm256_and_si256(low, mask), _mm256_and_si256(high, mask)).equal_to(static_cast<char>(c));
+  }
+
+  // Gives 0xFF for each bit that is set.
+  static inline __m256i spread(uint32_t bits) {
+    const __m256i place = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1,  //
+                                           2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+    const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
+    const __m256i bytes = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(bits)), place);
+    return _mm256_cmpeq_epi8(_mm256_and_si256(bytes, bit), bit);
+  }
+  static inline __m256i nibbles(__m256i digits) {
+    const __m256i letters = _mm256_cmpgt_epi8(digits, _mm256_set1_epi8(0x3F));
+    return _mm256_add_epi8(_mm256_and_si256(digits, _mm256_set1_epi8(15)),
+                           _mm256_and_si256(letters, _mm256_set1_epi8(9)));
+  }
+  static inline __m256i latin1(__m256i bytes, __m256i before, uint32_t hex, uint32_t letters) {
+    const __m256i third = _mm256_cmpeq_epi8(before, _mm256_set1_epi8('\xC3'));
+    const __m256i joined = _mm256_or_si256(bytes, _mm256_and_si256(third, _mm256_set1_epi8(0x40)));
+    const __m256i digits = _mm256_or_si256(_mm256_slli_epi16(nibbles(before), 4), nibbles(bytes));
+    const __m256i half = _mm256_and_si256(_mm256_srli_epi16(bytes, 1), _mm256_set1_epi8(15));
+    const __m256i meanings =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 8, 0, 12, 0, 0, 0, 10, 0, 13, 9, 0, 0, 0, 0, 0));
+    return _mm256_blendv_epi8(_mm256_blendv_epi8(joined, digits, spread(hex)), _mm256_shuffle_epi8(meanings, half),
+                              spread(letters));
+  }
+  inline Simd64 latin1(Simd64 before, uint64_t hex, uint64_t letters) const {
+    return {latin1(low, before.low, static_cast<uint32_t>(hex), static_cast<uint32_t>(letters)),
+            latin1(high, before.high, static_cast<uint32_t>(hex >> 32), static_cast<uint32_t>(letters >> 32))};
+  }
 
   inline void store(uint8_t* out) const {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), low);

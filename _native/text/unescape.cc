@@ -5,7 +5,9 @@
 #include <string>
 
 #include "simd/bytes16.hpp"
+#include "text/escape_starts.hpp"
 #include "text/json_text.hpp"
+#include "text/latin1_bytes.hpp"
 #include "text/utf8.hpp"
 
 #if defined(__x86_64__)
@@ -46,6 +48,11 @@ constexpr KeptOrder make_kept_order() {
 namespace baseline {
 #include "simd/simd64_baseline.hpp"
 #include "text/unescape_kernel.hpp"
+#if defined(__aarch64__)
+#include "text/latin1_kernel.hpp"
+#else
+constexpr auto unescape_latin1 = unescape_latin1_bytes;
+#endif
 }  // namespace baseline
 
 #if defined(__x86_64__)
@@ -53,6 +60,7 @@ namespace baseline {
 BEGIN_TARGET("avx2,bmi,bmi2,lzcnt,popcnt")
 namespace haswell {
 #include "simd/simd64_haswell.hpp"
+#include "text/latin1_kernel.hpp"
 #include "text/unescape_kernel.hpp"
 }  // namespace haswell
 END_TARGET
@@ -60,6 +68,7 @@ END_TARGET
 BEGIN_TARGET("avx512f,avx512dq,avx512cd,avx512bw,avx512vl,avx512vbmi2,avx2,bmi,bmi2,lzcnt,popcnt")
 namespace icelake {
 #include "simd/simd64_icelake.hpp"
+#include "text/latin1_kernel.hpp"
 #include "text/unescape_kernel.hpp"
 }  // namespace icelake
 END_TARGET
@@ -69,16 +78,17 @@ END_TARGET
 struct Kernel {
   Unescaped (*unescape)(Span, uint8_t*);
   bool (*escapes_valid)(Span);
+  uint8_t* (*unescape_latin1)(Cursor&, uint8_t*);
 };
 
 // Chooses by the instruction set that simdjson chose: a machine that has it can run the kernel of that name.
 Kernel choose() {
 #if defined(__x86_64__)
   const std::string name = simdjson::get_active_implementation()->name();
-  if (name == "icelake") return {icelake::unescape, icelake::escapes_valid};
-  if (name == "haswell") return {haswell::unescape, haswell::escapes_valid};
+  if (name == "icelake") return {icelake::unescape, icelake::escapes_valid, icelake::unescape_latin1};
+  if (name == "haswell") return {haswell::unescape, haswell::escapes_valid, haswell::unescape_latin1};
 #endif
-  return {baseline::unescape, baseline::escapes_valid};
+  return {baseline::unescape, baseline::escapes_valid, baseline::unescape_latin1};
 }
 
 const Kernel& kernel() {
@@ -89,6 +99,8 @@ const Kernel& kernel() {
 }  // namespace
 
 Unescaped unescape(Span in, uint8_t* out) { return kernel().unescape(in, out); }
+
+uint8_t* unescape_latin1(Cursor& in, uint8_t* out) { return kernel().unescape_latin1(in, out); }
 
 bool escapes_valid(Span text) { return kernel().escapes_valid(text); }
 

@@ -18,6 +18,11 @@ struct Unescaped {
 // its other half becomes U+FFFD. UTF-8 is copied unchanged.
 Unescaped unescape(Span in, uint8_t* out);
 
+// Writes the characters of a valid JSON string, whose opening quote is taken, as bytes to `out`, and moves past the
+// string. Returns the end of the bytes, or null if a character is above U+00FF, or if the string is not closed. `out`
+// must have room for all of `in` and the padding.
+uint8_t* unescape_latin1(Cursor& in, uint8_t* out);
+
 // Whether each backslash of a text begins a JSON escape. 64 zero bytes must follow the text. Does not check that each
 // backslash is inside a string.
 bool escapes_valid(Span text);
