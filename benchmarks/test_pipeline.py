@@ -101,11 +101,11 @@ def old_clients() -> list[Message]:
 
 
 DONE: Mapping[str, Callable[[MessageBatch], bool]] = {
-    "parse_headers": lambda batch: all(batch.tokens),
+    "parse_headers": lambda batch: all(batch.tokens.distinct),
     "parse_session_recording_message": lambda batch: batch.decoded is not None and batch.decoded.rows == len(batch),
     "resolve_team": lambda batch: all(batch.teams),
     "obtain_batch": lambda batch: batch.session_batch is not None,
-    "track_lib_version": lambda batch: len(batch.warnings) == len(batch),
+    "track_lib_version": lambda batch: len(batch.warnings) > 0,
     "record_session_event": lambda batch: batch.session_batch is not None and batch.session_batch.raw_bytes > 0,
 }
 """How a step's work shows in the batch."""
