@@ -51,7 +51,7 @@ STORAGES: Mapping[str, Callable[[Sequence[int]], AbstractContextManager[Storage]
 @click.option(
     "--size",
     type=click.IntRange(min=1),
-    help="Megabytes of message values in each load, uncompressed.  [default: by shape, 200 to 1000]",
+    help="Megabytes of message values in each load, uncompressed.  [default: by shape, 200 to 600]",
 )
 @click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Rounds to take medians of.")
 @click.option(

@@ -38,7 +38,7 @@ class Shape(StrEnum):
     """One session that holds the messages of all recorded ones."""
 
 
-SIZES = {Shape.WEB: 1_000_000_000, Shape.SMALL: 200_000_000, Shape.SESSIONS: 500_000_000, Shape.GIANT: 500_000_000}
+SIZES = {Shape.WEB: 600_000_000, Shape.SMALL: 200_000_000, Shape.SESSIONS: 300_000_000, Shape.GIANT: 300_000_000}
 """Default sizes: bytes of all values, uncompressed. They are enough for several session batches."""
 
 
