@@ -19,10 +19,10 @@ class Observed:
         self._metrics = Metrics()
         self.pauses = LoopPauses(self._metrics)
 
-    def end_turn(self) -> float:
+    def end_turn(self, *, idle: bool = False) -> float:
         """Return the pause of the turn."""
         before = self._value("sum")
-        self.pauses.end_turn()
+        self.pauses.end_turn(idle)
         return self._value("sum") - before
 
     def _value(self, kind: str) -> float:
@@ -50,6 +50,13 @@ def test_busy_time_is_no_pause(observed: Observed) -> None:
         time.sleep(SECONDS)
     pause = observed.end_turn()
     assert pause <= time.perf_counter() - started - SECONDS
+
+
+def test_an_idle_turn_has_no_pause(observed: Observed) -> None:
+    time.sleep(SECONDS)
+    started = time.perf_counter()
+    assert observed.end_turn(idle=True) == 0
+    assert observed.end_turn() <= time.perf_counter() - started, "the next turn begins here"
 
 
 def test_each_turn_begins_with_nothing(observed: Observed) -> None:

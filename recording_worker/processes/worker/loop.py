@@ -85,7 +85,7 @@ class Worker:
         while not self._stopping:
             self.turn()
             after_turn(self._idle)
-            self._pauses.end_turn()
+            self._pauses.end_turn(self._idle)
         self._consumer.close()
         self._batches.close()
 

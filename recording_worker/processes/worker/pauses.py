@@ -40,10 +40,11 @@ class LoopPauses:
         """Count this much of the turn as busy."""
         self._busy += seconds
 
-    def end_turn(self) -> None:
-        """Observe the pause of the turn that ends here."""
+    def end_turn(self, idle: bool) -> None:
+        """Observe the pause of the turn that ends here, unless it is `idle`: then no message had to wait."""
         now = time.perf_counter()
-        self._seconds.observe(max(0.0, now - self._turned - self._busy) + self._collected)
+        if not idle:
+            self._seconds.observe(max(0.0, now - self._turned - self._busy) + self._collected)
         self._turned, self._busy, self._collected = now, 0.0, 0.0
 
     def _on_collection(self, phase: Literal["start", "stop"], _: dict[str, int]) -> None:
