@@ -9,8 +9,9 @@ from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport SIZE_MAX, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
+from libcpp.map cimport map as cpp_map
 from libcpp.memory cimport make_shared, shared_ptr, unique_ptr
 from libcpp.string cimport string
 from libcpp.utility cimport move
@@ -53,6 +54,15 @@ from decode cimport (
     read_line,
     reason_count,
 )
+from file_blocks cimport (
+    CppFileBlocks,
+    CppPackedRecords,
+    FileFacts,
+    PackedRecord,
+    SourceOffsets,
+    files_of,
+    uuid_random_bytes,
+)
 from rows cimport (
     CppTextColumn,
     Decisions,
@@ -67,6 +77,7 @@ from rows cimport (
     cpp_set_rows,
     is_plain_text,
 )
+from session_batch cimport CppPartitionFigures, CppRecorded, CppSessionBatch, SourceRows, block_of
 
 BlockSummary = namedtuple(
     "BlockSummary",
@@ -399,15 +410,13 @@ cdef class SessionBlock:
 
     def lines(self):
         """Return a copy of all lines."""
-        cdef bytes copy = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> self.block.size)
-        cdef char* out = PyBytes_AS_STRING(copy)
+        cdef string copy
         cdef size_t i
         cdef Span slice
         for i in range(self.block.slices().size()):
             slice = self.block.slices()[i]
-            memcpy(out, slice.begin, slice.size())
-            out += slice.size()
-        return copy
+            copy.append(<const char*> slice.begin, slice.size())
+        return <bytes> copy
 
     def messages(self):
         """Return (source offset, line count) of each message, in the order recorded."""
@@ -415,8 +424,7 @@ cdef class SessionBlock:
 
 
 include "compress.pxi"
-
-
+include "file_blocks.pxi"
 include "session_batch.pxi"
 
 

@@ -54,7 +54,7 @@ cdef class Compressor:
         for block in blocks:
             if block is None:
                 raise TypeError("a block is a SessionBlock, not None")
-            if block.block.size == 0:
+            if block.block.slices().empty():
                 raise ValueError(f"block {len(held)} is empty")
             found.slices = &block.block.slices()
             found.size = block.block.size

@@ -1,31 +1,10 @@
 # Session batches. Included by bindings.pyx.
 
-from libc.stdint cimport SIZE_MAX, int32_t
-
-from session_batch cimport CppPartitionFigures, CppRecorded, CppSessionBatch, Session, SourceRows, block_of
-
 Recorded = namedtuple("Recorded", "messages events bytes discarded_events ended")
 PartitionFigures = namedtuple("PartitionFigures", "sessions bytes discarded_messages discarded_events")
-RecordedSession = namedtuple(
-    "RecordedSession", "partition team_id session_id retention block console_counts console_entries"
-)
-
 
 cdef figures_of(CppPartitionFigures figures):
     return PartitionFigures(figures.sessions, figures.bytes, figures.discarded_messages, figures.discarded_events)
-
-
-cdef recorded_session(shared_ptr[Session] session):
-    cdef SessionBlock block = SessionBlock.__new__(SessionBlock)
-    cdef Session* found = session.get()
-    cdef size_t i
-    block.hold(block_of(session))
-    entries = []
-    for i in range(found.console.entries.size()):
-        entry = &found.console.entries[i]
-        entries.append((level_name(entry.level), cpp_str(entry.message), entry.time))
-    counts = {"info": found.console.counts[0], "warn": found.console.counts[1], "error": found.console.counts[2]}
-    return RecordedSession(found.partition, found.team_id, cpp_str(found.id), found.retention, block, counts, entries)
 
 
 @final
@@ -97,6 +76,15 @@ cdef class SessionBatch:
         return self.batch.get().discard(number)
 
     def take(self):
-        """Empty the batch, and return its sessions."""
-        cdef vector[shared_ptr[Session]] sessions = self.batch.get().take()
-        return [recorded_session(sessions[i]) for i in range(sessions.size())]
+        """Empty the batch, and return a file for each retention period."""
+        cdef vector[unique_ptr[CppFileBlocks]] files
+        cdef FileBlocks file
+        cdef size_t i
+        cdef list found = []
+        with nogil:
+            files = files_of(self.batch.get().take())
+        for i in range(files.size()):
+            file = FileBlocks.__new__(FileBlocks)
+            file.file = move(files[i])
+            found.append(file)
+        return found

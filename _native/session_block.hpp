@@ -29,6 +29,12 @@ class SessionBlock {
 
   const std::vector<Span>& slices() const { return slices_; }
 
+  // Forgets the lines, and frees chunks that nothing else refers to. The counters stay.
+  void free_lines() {
+    chunks_ = {};
+    slices_ = {};
+  }
+
   size_t size = 0;
   size_t event_count = 0;
   int64_t first_offset = 0;

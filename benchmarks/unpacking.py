@@ -32,9 +32,9 @@ class UnpackingPass(NativePass):
 def one_pass(kind: type[NativePass], messages: list[Poll], compressor: Compressor) -> tuple[float, float, int]:
     """Return the CPU seconds of decode + record and of compression, and the bytes of all blocks."""
     started = time.process_time()
-    sessions = kind(messages).sessions
+    file = kind(messages).file
     recorded = time.process_time()
-    blocks = [session.block for session in sessions]
+    blocks = file.session_blocks()
     raw_bytes = sum(block.size for block in blocks)
     parts = list(compress_all(compressor, blocks))  # a part is compressed when it is taken
     compressed = time.process_time()

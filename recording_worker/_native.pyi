@@ -268,19 +268,63 @@ class PartitionFigures(NamedTuple):
     """Messages that were recorded and taken out again, because their session passed the event limit."""
     discarded_events: int
 
-class RecordedSession(NamedTuple):
-    """One session of one partition in one session batch."""
+@final
+class PackedRecords:
+    """Keys and values of Kafka records, in one piece of memory."""
 
-    partition: int
-    team_id: int
-    session_id: str
+    def __len__(self) -> int: ...
+    def __getitem__(self, number: int, /) -> tuple[bytes, bytes]:
+        """Return a copy of the key and the value of a record."""
+
+UUID_RANDOM_BYTES: int
+"""Random bytes that the metadata of a block needs for its UUID."""
+
+@final
+class FileBlocks:
+    """The blocks of one batch file, and what is said of them: its index, metadata and console-log records.
+
+    `SessionBatch.take` makes it. The blocks come partition by partition, and in the order in which their sessions were
+    first seen.
+    """
+
     retention: int
-    """The code that it began with."""
-    block: SessionBlock
-    console_counts: dict[str, int]
-    """Its console events by level: info, warn, error."""
-    console_entries: list[tuple[str, str, float]]
-    """(level, message, ms since 1970); equal (level, message) pairs of one message are stored once."""
+    """The code that the sessions began with."""
+    messages: int
+    events: int
+    raw_bytes: int
+    """Bytes of the lines, uncompressed."""
+    stored: int
+    """Blocks whose place in the file is known."""
+    def __len__(self) -> int:
+        """Return the number of blocks."""
+    def offsets(self) -> dict[int, tuple[int, int]]:
+        """Return partition → its first and last source offset."""
+    def session_blocks(self) -> list[SessionBlock]:
+        """Return the blocks, to compress them."""
+    def store(self, lengths: Sequence[int]) -> None:
+        """Say where the next blocks are in the file: one after the other, of these lengths in bytes. Frees their lines.
+
+        Raises ValueError if there are fewer blocks left.
+        """
+    def index_entries(self, sources: dict[int, str]) -> bytes:
+        """Return the entries of the file's index, a JSON array: `formats.batch_file.BlockEntry` reads them.
+
+        `sources`: partition → the name of its source. Raises ValueError if a partition has none.
+        """
+    def metadata(
+        self, *, batch_id: str, codec: str, url: str, retention_days: int, now_ms: int, random: bytes
+    ) -> dict[int, PackedRecords]:
+        """Return partition → the record that leads to each of its blocks: key session id, value JSON.
+
+        See docs/data/metadata.md. `url` is the file's URL. Each record has a UUID of version 7, made of `now_ms`
+        (since 1970) and UUID_RANDOM_BYTES bytes of `random`. Raises ValueError if `random` has another length, or not
+        all blocks are stored.
+        """
+    def console_logs(self, batch_id: str) -> dict[int, PackedRecords]:
+        """Return partition → its stored console events, for PostHog's `log_entries`: key session id, value JSON.
+
+        See docs/data/metadata.md.
+        """
 
 @final
 class SessionBatch:
@@ -318,8 +362,8 @@ class SessionBatch:
         """Return the sum over all partitions."""
     def discard(self, number: int) -> int:
         """Drop a partition. Return how many sessions it had."""
-    def take(self) -> list[RecordedSession]:
-        """Empty the batch, and return its sessions, by partition and in the order they were first seen."""
+    def take(self) -> list[FileBlocks]:
+        """Empty the batch, and return a file for each retention period, in the order in which sessions have them."""
 
 @final
 class Compressor:

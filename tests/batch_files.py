@@ -1,15 +1,16 @@
 """Batch files for tests, made of given lines without the native core."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import orjson
 import uuid_utils
 import zstandard
 
-from recording_worker.formats.batch_file import INDEX_VERSION, BatchIndex, BlockEntry, file_key, index_frame
+from recording_worker.formats.batch_file import BatchIndex, BlockEntry, file_key, index_frame
 from recording_worker.formats.dictionary import Dictionary, dictionary_key
 from tests.builders import NOW_MS
 
@@ -55,16 +56,39 @@ def batch_file(blocks: Sequence[tuple[BlockEntry, bytes]], dictionary: Dictionar
         entry.start, entry.length = start, len(frame)
         start += len(frame)
     given: dict[str, Any] = {
-        "version": INDEX_VERSION,
         "batch_id": str(uuid_utils.uuid7()),
         "codec": "zstd",
         "retention": "30d",
         "created_ms": NOW_MS,
-        "blocks": entries,
         "dictionary": None if dictionary is None else dictionary.id,
         **index,
     }
-    return b"".join(frames) + index_frame(BatchIndex(**given))
+    return b"".join(frames) + index_frame(**given, blocks=orjson.dumps(entries))
+
+
+def frame_of(index: BatchIndex, blocks: object = None) -> bytes:
+    """The frame that ends a batch file, with an index that was read and changed, or with these blocks instead."""
+    return index_frame(
+        batch_id=index.batch_id,
+        codec=index.codec,
+        retention=index.retention,
+        created_ms=index.created_ms,
+        blocks=orjson.dumps(index.blocks if blocks is None else blocks),
+        dictionary=index.dictionary,
+    )
+
+
+def offset_ranges(entries: Iterable[BlockEntry]) -> dict[int, tuple[int, int]]:
+    """Partition → its first and last source offset."""
+    ranges: dict[int, tuple[int, int]] = {}
+    for entry in entries:
+        first, last = ranges.get(entry.partition, (entry.first_offset, entry.last_offset))
+        ranges[entry.partition] = min(first, entry.first_offset), max(last, entry.last_offset)
+    return ranges
+
+
+def block_url(file_url: str, entry: BlockEntry) -> str:
+    return f"{file_url}?range=bytes={entry.start}-{entry.start + entry.length - 1}"
 
 
 def undamaged(problem: Exception) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import uuid_utils
 
 from recording_worker.formats.accounts import Account, account_header
-from recording_worker.formats.batch_file import block_url, file_key
+from recording_worker.formats.batch_file import file_key
 from recording_worker.formats.dictionary import Dictionary
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.offsets import Position
@@ -19,7 +19,7 @@ from recording_worker.operations.verify.finding import Finding, FindingKind
 from recording_worker.operations.verify.ledger import Ledger
 from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import Locator
-from tests.batch_files import batch_file, block, line
+from tests.batch_files import batch_file, block, block_url, line
 from tests.builders import NOW_MS
 
 TOPIC = "recordings"

@@ -1,5 +1,6 @@
 """The job as the worker does it: batches of messages through the native core, rows into session blocks."""
 
+import json
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from functools import cached_property
 
 from benchmarks.contenders.serve import Counts, serve
 from benchmarks.wire import Encoding, WireMessage
-from recording_worker._native import Decoder, RecordedSession, SessionBatch, TextColumn
+from recording_worker._native import UUID_RANDOM_BYTES, Decoder, FileBlocks, SessionBatch, TextColumn
 from recording_worker.settings.model import Settings
 
 _SETTINGS = Settings()
@@ -104,28 +105,34 @@ class NativePass:
         return rows
 
     @cached_property
-    def sessions(self) -> list[RecordedSession]:
+    def file(self) -> FileBlocks:
         """All sessions, once everything is recorded."""
-        return self.batch.take()
+        (file,) = self.batch.take()
+        return file
 
     def counts(self) -> Counts:
-        counts = Counts(ok=self.ok, bytes=self.bytes, sessions=len(self.sessions))
-        for session in self.sessions:
-            block = session.block.summary()
-            counts.events += block.event_count
-            counts.clicks += block.click_count
-            counts.keypresses += block.keypress_count
-            counts.mouse_activity += block.mouse_activity_count
-            counts.full_snapshots += block.has_full_snapshot
-            counts.urls += len(block.urls)
-            counts.active_milliseconds += block.active_milliseconds
-            counts.console_events += sum(session.console_counts.values())
-            counts.console_logs += len(session.console_entries)
+        size = len(self.file)
+        self.file.store([1] * size)
+        random = bytes(size * UUID_RANDOM_BYTES)
+        records = self.file.metadata(batch_id="", codec="", url="", retention_days=0, now_ms=0, random=random)[0]
+        counts = Counts(ok=self.ok, bytes=self.bytes, sessions=size)
+        for number in range(size):
+            block = json.loads(records[number][1])
+            counts.events += block["event_count"]
+            counts.clicks += block["click_count"]
+            counts.keypresses += block["keypress_count"]
+            counts.mouse_activity += block["mouse_activity_count"]
+            counts.full_snapshots += block["has_full_snapshot"]
+            counts.urls += len(block["urls"])
+            counts.active_milliseconds += block["active_milliseconds"]
+            counts.console_events += sum(block[f"console_{level}_count"] for level in ("log", "warn", "error"))
+        counts.console_logs = sum(map(len, self.file.console_logs("").values()))
         return counts
 
     def lines(self) -> Iterator[tuple[str, bytes]]:
-        for session in self.sessions:
-            yield session.session_id, session.block.lines()
+        entries = json.loads(self.file.index_entries({0: ""}))
+        for entry, block in zip(entries, self.file.session_blocks(), strict=True):
+            yield entry["session_id"], block.lines()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import hashlib
 import re
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -118,24 +118,43 @@ def created_ms_of(name: str) -> int:
     return int(name.split("-")[1])
 
 
-def file_metadata(batch_id: str, codec: str, topic: str, blocks: Iterable[BlockEntry]) -> dict[str, str]:
+def file_metadata(batch_id: str, codec: str, topic: str, ranges: Mapping[int, tuple[int, int]]) -> dict[str, str]:
     """Return what a store can say about a batch file without reading it: names and values in ASCII, less than 2 KB.
+
+    `ranges`: partition → its first and last source offset in the file.
 
     `offsets` has the first and last source offset of each partition, `3:120-179,5:8-99`. If there are too many, an
     ellipsis `...` ends it. The index has them all.
     """
-    ranges: dict[int, tuple[int, int]] = {}
-    for block in blocks:
-        first, last = ranges.get(block.partition, (block.first_offset, block.last_offset))
-        ranges[block.partition] = min(first, block.first_offset), max(last, block.last_offset)
     offsets = ",".join(f"{partition}:{first}-{last}" for partition, (first, last) in sorted(ranges.items()))
     if len(offsets) > _MAX_OFFSETS_LENGTH:
         offsets = offsets[: offsets.rindex(",", 0, _MAX_OFFSETS_LENGTH) + 1] + "..."
     return {"batch-id": batch_id, "codec": codec, "topic": topic, "offsets": offsets}
 
 
-def index_frame(index: BatchIndex) -> bytes:
-    """Return the skippable frame that ends a batch file."""
+def index_frame(
+    *,
+    batch_id: str,
+    codec: str,
+    retention: str,
+    created_ms: int,
+    blocks: bytes,
+    dictionary: str | None = None,
+    version: int = INDEX_VERSION,
+) -> bytes:
+    """Return the skippable frame that ends a batch file. The arguments are as in BatchIndex.
+
+    `blocks` is the JSON array of the blocks' entries: the core writes it (`_native.FileBlocks.index_entries`).
+    """
+    index = {
+        "version": version,
+        "batch_id": batch_id,
+        "codec": codec,
+        "retention": retention,
+        "created_ms": created_ms,
+        "blocks": orjson.Fragment(blocks),
+        "dictionary": dictionary,
+    }
     text = orjson.dumps(index)
     header = FRAME_HEADER.pack(SKIPPABLE_MAGIC, len(text) + TRAILER.size)
     return header + text + TRAILER.pack(len(text), zlib.crc32(text), MAGIC)
@@ -185,11 +204,6 @@ def parse_index_frame(name: str, frame: bytes, blocks_end: int) -> BatchIndex:
     return index
 
 
-def block_url(file_url: str, block: BlockEntry) -> str:
-    """Return the URL of a block: its file's URL, and the range of its bytes, first and last inclusive."""
-    return f"{file_url}?range=bytes={block.start}-{block.start + block.length - 1}"
-
-
 class BlockRange(NamedTuple):
     """A block URL, taken apart."""
 
@@ -200,7 +214,10 @@ class BlockRange(NamedTuple):
 
 
 def parse_block_url(url: str) -> BlockRange:
-    """Take a block URL apart. Raises ValueError if the text is not a block URL."""
+    """Take a block URL apart: its file's URL, and the range of its bytes, first and last inclusive.
+
+    The core writes it. Raises ValueError if the text is not a block URL.
+    """
     found = _RANGE.fullmatch(url)
     if found is None or int(found["last"]) < int(found["first"]):
         raise ValueError(f"not a block URL: {url}")

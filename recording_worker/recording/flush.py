@@ -6,12 +6,10 @@ from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Protocol
 
-from recording_worker._native import Compressor, RecordedSession
+from recording_worker._native import Compressor, PackedRecords
 from recording_worker.clock import Clock
 from recording_worker.formats.accounts import Account
-from recording_worker.formats.console_log import console_log_value
 from recording_worker.formats.dictionary import dictionary_key
-from recording_worker.formats.retention import RETENTIONS
 from recording_worker.messages import OutputRecord
 from recording_worker.metrics import Metrics
 from recording_worker.recording.batch_writer import BatchWriter
@@ -175,53 +173,40 @@ class Flusher:
     def _take(
         self, batch: SessionBatchRecorder, reason: FlushReason, created_ms: int
     ) -> tuple[FlushedBatch, list[BatchWriter]]:
-        """Take everything needed out of the batch and empty it, so that only the writers hold its blocks."""
+        """Take everything out of the batch, so that only the writers hold its blocks."""
         accounts = batch.accounts()
-        sessions = batch.sessions.take()
+        files = batch.sessions.take()
         partitions = {
             number: FlushedPartition(accounts[number], partition.records)
             for number, partition in batch.partitions.items()
         }
-        for session in sessions:
-            partitions[session.partition].records.extend(self._console_logs(session, batch.batch_id))
+        for file in files:
+            for number, packed in file.console_logs(batch.batch_id).items():
+                partitions[number].records.extend(_records(self._settings.console_logs_topic, packed))
         writers = [
             BatchWriter(
-                group,
+                file,
                 batch_id=batch.batch_id,
-                retention=retention,
                 created_ms=created_ms,
                 codec=self._settings.codec,
                 dictionary_id=None if self._dictionary is None else self._dictionary.id,
                 source_of=self._source_of or (lambda partition: f"{batch.topic}/{partition}"),
             )
-            for retention, group in _by_retention(sessions).items()
+            for file in files
         ]
         flushed = FlushedBatch(
             batch_id=batch.batch_id,
             topic=batch.topic,
             reason=reason,
             partitions=partitions,
-            sessions=len(sessions),
-            messages=sum(session.block.message_count for session in sessions),
-            events=sum(session.block.event_count for session in sessions),
-            raw_bytes=sum(writer.raw_bytes for writer in writers),
+            sessions=sum(map(len, files)),
+            messages=sum(file.messages for file in files),
+            events=sum(file.events for file in files),
+            raw_bytes=sum(file.raw_bytes for file in files),
             bytes_written=0,
         )
         batch.partitions.clear()
         return flushed, writers
-
-    def _console_logs(self, session: RecordedSession, batch_id: str) -> Iterator[OutputRecord]:
-        key = session.session_id.encode()
-        for level, message, timestamp in session.console_entries:
-            value = console_log_value(
-                team_id=session.team_id,
-                session_id=session.session_id,
-                batch_id=batch_id,
-                level=level,
-                message=message,
-                timestamp=timestamp,
-            )
-            yield OutputRecord(self._settings.console_logs_topic, key, value, [], 0)
 
     def _store_dictionary(self) -> None:
         """Store the dictionary before the first file that needs it. Another worker may have stored the same one."""
@@ -234,13 +219,11 @@ class Flusher:
         """Write one file, and add its metadata to the batch's records."""
         key, metadata = writer.key(self._settings.storage_prefix), writer.file_metadata(flushed.topic)
         url = self._storage.write(key, writer.parts(self._compressor), metadata)
-        for block in writer.block_metadata(url):
-            record = OutputRecord(self._settings.metadata_topic, block.key, block.value, [], 0)
-            flushed.partitions[block.partition].metadata.append(record)
+        for number, packed in writer.block_metadata(url).items():
+            flushed.partitions[number].metadata.extend(_records(self._settings.metadata_topic, packed))
 
 
-def _by_retention(sessions: list[RecordedSession]) -> dict[str, list[RecordedSession]]:
-    groups: dict[str, list[RecordedSession]] = {}
-    for session in sessions:
-        groups.setdefault(RETENTIONS[session.retention], []).append(session)
-    return groups
+def _records(topic: str, packed: PackedRecords) -> Iterator[OutputRecord]:
+    for number in range(len(packed)):
+        key, value = packed[number]
+        yield OutputRecord(topic, key, value, [], 0)

@@ -18,7 +18,7 @@ from recording_worker.storage.open import open_storage
 from recording_worker.storage.s3.backend import S3Storage
 from recording_worker.storage.s3.location import S3Location
 from recording_worker.storage.s3.retry import RetryPolicy
-from tests.batch_files import block, line
+from tests.batch_files import block, line, offset_ranges
 from tests.servers.faulty_proxy import Fault, FaultyProxy
 from tests.servers.s3 import KEY, PART_BYTES, Bucket, quick_retries, use_credentials
 
@@ -51,7 +51,7 @@ def test_the_settings_choose_s3(bucket: Bucket) -> None:
 
 def test_the_object_says_what_is_in_it(bucket: Bucket, storage_of: Make) -> None:
     entries = [block([(7, [line(1)]), (9, [line(2)])])[0], block([(3, [line(1)])])[0]]
-    metadata = file_metadata("batch-1", "zstd", "recordings", entries)
+    metadata = file_metadata("batch-1", "zstd", "recordings", offset_ranges(entries))
     for name, size in (("small", 10), ("large", 3 * PART_BYTES)):
         storage_of().write(name, [b"x" * size], metadata)
         assert bucket.metadata(name) == {
@@ -66,7 +66,7 @@ def test_metadata_stays_below_what_s3_takes() -> None:
     entries = [block([(2**62, [line(1)])])[0] for _ in range(300)]
     for number, entry in enumerate(entries):
         entry.partition = number
-    metadata = file_metadata("b" * 36, "zstd", "t" * 249, entries)
+    metadata = file_metadata("b" * 36, "zstd", "t" * 249, offset_ranges(entries))
     assert sum(len(name) + len(value) for name, value in metadata.items()) < 2048
     assert metadata["offsets"].endswith(",...")
     assert metadata["offsets"].startswith(f"0:{2**62}-{2**62},1:")

@@ -12,13 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recording_worker import _native
+from recording_worker.formats.retention import RETENTIONS
+from recording_worker.formats.timestamps import utc_text
 from recording_worker.outcome import Disposition, Reason
 from tests.decoders import call_native
 from tests.inputs import EVENT, Input, event_text, plain_value
+from tests.session_files import take_sessions
 
 TEAM_IDS = (3, -1, 2**40)
 CAPTURES_CONSOLE = (1, 0, 1)
 LIMIT = 6
+COUNTED = {"info": "log", "warn": "warn", "error": "error"}
+"""Console level → its name in the counts of the metadata."""
 
 
 @dataclass(frozen=True)
@@ -159,13 +164,19 @@ def test_calls_record_what_plain_python_records(polls: list[list[Row]]) -> None:
         assert batch.partition(partition) == (count, plain.bytes(partition), *discarded)
     total = batch.total()
     assert total == tuple(map(sum, zip(*map(batch.partition, range(3)), strict=True)))
-    sessions = batch.take()
-    assert [(found.partition, found.team_id, found.session_id) for found in sessions] == list(expected)
-    for found, session in zip(sessions, expected.values(), strict=True):
-        assert found.retention == session.retention
-        assert found.block.messages() == session.messages
-        assert found.block.lines() == session.lines
-        assert (found.console_counts, found.console_entries) == (session.counts, session.entries)
+    sessions = take_sessions(batch)
+    assert len(sessions) == len(expected)
+    for retention in range(4):
+        wanted = [key for key, session in expected.items() if session.retention == retention]
+        assert [found.key for found in sessions if found.retention == RETENTIONS[retention]] == wanted
+    for found in sessions:
+        session = expected[found.key]
+        assert found.retention == RETENTIONS[session.retention]
+        assert (found.messages, found.lines) == (session.messages, session.lines)
+        counts = {level: found.metadata[f"console_{name}_count"] for level, name in COUNTED.items()}
+        entries = [(log["level"], log["message"], log["timestamp"]) for log in found.console_logs]
+        assert counts == session.counts
+        assert entries == [(level, message, utc_text(time)) for level, message, time in session.entries]
     assert batch.total() == (0, 0, 0, 0)
 
 
@@ -189,7 +200,7 @@ def test_a_discarded_partition_is_gone_and_its_sessions_may_come_again() -> None
     assert (batch.discard(0), batch.discard(0), batch.discard(7)) == (0, 0, 0)
     assert record(batch, row("a")).messages == 1
     assert batch.discard(1) == 1
-    assert [found.session_id for found in batch.take()] == ["a"]
+    assert [found.key[2] for found in take_sessions(batch)] == ["a"]
 
 
 def test_sessions_outlive_their_batch_and_what_was_decoded() -> None:
@@ -198,9 +209,9 @@ def test_sessions_outlive_their_batch_and_what_was_decoded() -> None:
     lines = decoded.lines(0)
     batch = _native.SessionBatch()
     batch.record(decoded, **columns([row()]))
-    (session,) = batch.take()
-    block = session.block
-    del batch, decoded, session
+    (file,) = batch.take()
+    (block,) = file.session_blocks()
+    del batch, decoded, file
     gc.collect()
     call_native(_native.Decoder(), [Input(plain_value([event_text(f'"{"y" * 3_000_000}"')]))])
     assert block.lines() == lines

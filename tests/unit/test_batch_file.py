@@ -14,7 +14,6 @@ from recording_worker.formats.batch_file import (
     TRAILER,
     BlockEntry,
     BlockRange,
-    block_url,
     created_ms_of,
     file_key,
     file_key_of,
@@ -23,7 +22,7 @@ from recording_worker.formats.batch_file import (
 )
 from recording_worker.reading.batch_files import Block, read_index
 from recording_worker.storage.local.file import LocalFile
-from tests.batch_files import Messages, batch_file, block, line, write_batch_file
+from tests.batch_files import Messages, batch_file, block, block_url, line, offset_ranges, write_batch_file
 
 BATCH_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
@@ -116,7 +115,7 @@ def test_metadata_has_the_offsets_of_each_partition() -> None:
 
     entries = [part(5, 8, 20), part(3, 120, 130), part(5, 4, 9), part(5, 21, 99)]
     expected = {"batch-id": BATCH_ID, "codec": "zstd", "topic": "recordings", "offsets": "3:120-130,5:4-99"}
-    assert file_metadata(BATCH_ID, "zstd", "recordings", entries) == expected
+    assert file_metadata(BATCH_ID, "zstd", "recordings", offset_ranges(entries)) == expected
 
 
 def test_metadata_with_too_many_offsets_ends_after_a_whole_range() -> None:
@@ -124,7 +123,7 @@ def test_metadata_with_too_many_offsets_ends_after_a_whole_range() -> None:
     for count in range(180, 200):  # 8 characters each, from partition 100 on
         entries = [replace(entry, partition=100 + number) for number in range(count)]
         whole = ",".join(f"{100 + number}:10-10" for number in range(count))
-        offsets = file_metadata(BATCH_ID, "zstd", "recordings", entries)["offsets"]
+        offsets = file_metadata(BATCH_ID, "zstd", "recordings", offset_ranges(entries))["offsets"]
         if len(whole) <= 1500:
             assert offsets == whole
         else:

@@ -1,19 +1,17 @@
 import json
 from typing import Any
+from uuid import RFC_4122, UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording_worker._native import BlockSummary, RecordedSession
-from recording_worker.formats.block_metadata import BlockRecord, block_metadata_value, read_block
-from recording_worker.formats.console_log import console_log_value
-from recording_worker.formats.retention import RETENTIONS
+from recording_worker.formats.block_metadata import BlockRecord, read_block
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.messages import Record
 from recording_worker.recording.session_batch import SessionBatchRecorder
-from recording_worker.settings.model import Codec
 from tests.builders import NOW_MS, TOPIC, event, session_message
+from tests.session_files import metadata_facts
 from tests.unit.test_session_batch import decoded, record_all
 
 URL = "s3://bucket/blocks/30d/file?range=bytes=0-99"
@@ -46,20 +44,6 @@ def test_timestamps_sort_as_text_like_the_numbers(pair: list[float]) -> None:
     assert len(utc_text(first)) == len("YYYY-MM-DD HH:MM:SS.mmm")
 
 
-def metadata_of(session: RecordedSession, summary: BlockSummary) -> bytes:
-    return block_metadata_value(
-        session_id=session.session_id,
-        team_id=session.team_id,
-        partition=session.partition,
-        retention=RETENTIONS[session.retention],
-        batch_id="batch-1",
-        codec=Codec.ZSTD,
-        block_url=URL,
-        console=session.console_counts,
-        summary=summary,
-    )
-
-
 def test_block_metadata_has_what_clickhouse_wants() -> None:
     session_batch = SessionBatchRecorder(TOPIC, None, started=0.0)
     logs = [console_event(NOW_MS + 4, level, "text") for level in ("log", "warn", "warn", "error")]
@@ -71,16 +55,21 @@ def test_block_metadata_has_what_clickhouse_wants() -> None:
         *logs,
     ]
     record_all(session_batch, decoded(session_message(7, "a", events, 3), session_message(9, "a", None, 3)))
-    (session,) = session_batch.sessions.take()
-    summary = session.block.summary()
-    value = metadata_of(session, summary)
+    (file,) = session_batch.sessions.take()
+    size = file.raw_bytes
+    file.store([100])
+    random = bytes(range(246, 256))
+    facts = metadata_facts(file, "30d", url="s3://bucket/blocks/30d/file", now_ms=NOW_MS, random=random)
+    (packed,) = file.metadata(**facts).values()
+    key, value = packed[0]
+    assert key == b"a"
     assert read_block(Record("metadata", 0, 0, NOW_MS, [], value)) == BlockRecord(
         **{name: field for name, field in json.loads(value).items() if name in BlockRecord.__dataclass_fields__}
     )
     record = json.loads(value)
-    uuid = record.pop("uuid")
-    assert isinstance(uuid, str)
-    assert len(uuid) == 36
+    uuid = UUID(record.pop("uuid"))
+    assert (uuid.version, uuid.variant, uuid.int >> 80) == (7, RFC_4122, NOW_MS)
+    assert uuid.bytes[9:] == random[3:]
     assert record == {
         "session_id": "a",
         "team_id": 1,
@@ -94,11 +83,11 @@ def test_block_metadata_has_what_clickhouse_wants() -> None:
         "click_count": 1,
         "keypress_count": 1,
         "mouse_activity_count": 2,
-        "active_milliseconds": summary.active_milliseconds,
+        "active_milliseconds": 4,
         "console_log_count": 1,
         "console_warn_count": 2,
         "console_error_count": 1,
-        "size": session.block.size,
+        "size": size,
         "message_count": 2,
         "snapshot_source": "web",
         "snapshot_library": "web",
@@ -132,9 +121,12 @@ def test_a_record_that_is_no_block_metadata_says_why(value: bytes | None, proble
 
 
 def test_a_console_log_is_what_log_entries_takes() -> None:
-    value = console_log_value(
-        team_id=1, session_id="a", batch_id="batch-1", level="warn", message="1 é", timestamp=NOW_MS + 1
-    )
+    session_batch = SessionBatchRecorder(TOPIC, None, started=0.0)
+    record_all(session_batch, decoded(session_message(7, "a", [console_event(NOW_MS + 1, "warn", "1", "é")])))
+    (file,) = session_batch.sessions.take()
+    (packed,) = file.console_logs("batch-1").values()
+    key, value = packed[0]
+    assert key == b"a"
     assert json.loads(value) == {
         "team_id": 1,
         "message": "1 é",

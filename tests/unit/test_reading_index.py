@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from recording_worker.errors import ConfigError
-from recording_worker.formats.batch_file import BatchFileError, FileMissingError, index_frame
+from recording_worker.formats.batch_file import BatchFileError, FileMissingError
 from recording_worker.reading.batch_files import TAIL_BYTES, Block, read_blocks, read_index
 from recording_worker.storage.local.file import LocalFile, find_files
-from tests.batch_files import batch_file, block, line, write_batch_file
+from tests.batch_files import batch_file, block, frame_of, line, write_batch_file
 
 
 class InMemory:
@@ -116,7 +116,7 @@ def test_a_block_outside_the_file_is_an_error() -> None:
     index = read_index(InMemory(content))
     for start, length in ((-1, 5), (0, 0), (0, -1), (0, entry.length + 1), (1, entry.length)):
         moved = replace(index, blocks=[replace(index.blocks[0], start=start, length=length)])
-        assert "outside the file" in problem(content[: entry.length] + index_frame(moved)), (start, length)
+        assert "outside the file" in problem(content[: entry.length] + frame_of(moved)), (start, length)
     assert (entry.start, read_index(InMemory(content)).blocks[0].length) == (0, entry.length)
 
 
@@ -127,7 +127,7 @@ def test_an_index_from_before_order_and_gaps_were_counted_is_read() -> None:
     for entry in before:
         for name in added:
             del entry[name]
-    content = CONTENT[:-INDEX_BYTES] + index_frame(replace(index, blocks=before))
+    content = CONTENT[:-INDEX_BYTES] + frame_of(index, before)
     assert len(content) < len(CONTENT)
     assert read_index(InMemory(content)) == index
 

@@ -11,6 +11,7 @@ from recording_worker.pipeline.steps.record_session_event import RecordSessionEv
 from recording_worker.pipeline.steps.resolve_team import ResolveTeam
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
 from tests.builders import NOW_MS, TOPIC, FakeClock, batch, event, session_message
+from tests.session_files import HeldSession, take_sessions
 
 TEAM = Team(1, console_logs=True, retention="30d")
 IDS_BYTES = len("a") + len("user-1")
@@ -48,9 +49,12 @@ def test_messages_gather_per_session_and_offsets_move_past_them() -> None:
     assert record_all(session_batch, rows) == [True] * 3
     assert session_batch.offsets == {0: 7}
     raw_bytes = session_batch.raw_bytes
-    sessions = session_batch.sessions.take()
-    assert [(session.session_id, session.block.message_count) for session in sessions] == [("a", 2), ("b", 1)]
-    assert raw_bytes == sum(session.block.size + IDS_BYTES for session in sessions)
+    sessions = take_sessions(session_batch.sessions)
+    assert [(session.key, session.messages) for session in sessions] == [
+        ((0, 1, "a"), [(4, 1), (6, 1)]),
+        ((0, 1, "b"), [(5, 1)]),
+    ]
+    assert raw_bytes == sum(len(session.lines) + IDS_BYTES for session in sessions)
     assert (session_batch.session_count, session_batch.raw_bytes) == (0, 0)
 
 
@@ -58,14 +62,22 @@ def test_one_session_id_of_two_teams_is_two_sessions() -> None:
     session_batch = recorder()
     record_all(session_batch, decoded(session_message(0, "a")))
     record_all(session_batch, decoded(session_message(1, "a"), team=Team(2, console_logs=False, retention="1y")))
-    assert [(session.team_id, session.retention) for session in session_batch.sessions.take()] == [(1, 0), (2, 2)]
+    assert [(session.key, session.retention) for session in take_sessions(session_batch.sessions)] == [
+        ((0, 1, "a"), "30d"),
+        ((0, 2, "a"), "1y"),
+    ]
 
 
 def test_a_session_keeps_the_retention_it_began_with() -> None:
     session_batch = recorder()
     record_all(session_batch, decoded(session_message(0, "a")))
     record_all(session_batch, decoded(session_message(1, "a"), team=Team(1, console_logs=True, retention="5y")))
-    assert [session.retention for session in session_batch.sessions.take()] == [0]
+    assert [session.retention for session in take_sessions(session_batch.sessions)] == ["30d"]
+
+
+def console_counts(session: HeldSession) -> tuple[int, int, int]:
+    metadata = session.metadata
+    return metadata["console_log_count"], metadata["console_warn_count"], metadata["console_error_count"]
 
 
 def test_console_logs_are_counted_each_and_stored_once_a_message_where_capture_is_on() -> None:
@@ -74,12 +86,12 @@ def test_console_logs_are_counted_each_and_stored_once_a_message_where_capture_i
     record_all(on, decoded(session_message(0, "a", logs), session_message(1, "a", logs)))
     record_all(off, decoded(session_message(0, "a", logs), team=Team(1, console_logs=False, retention="30d")))
     raw_bytes = on.raw_bytes
-    (session,) = on.sessions.take()
-    assert session.console_counts == {"info": 0, "warn": 6, "error": 0}
-    assert session.console_entries == [("warn", "careful", NOW_MS)] * 2
-    assert raw_bytes == session.block.size + IDS_BYTES + 2 * len("careful")
-    (session,) = off.sessions.take()
-    assert (session.console_counts, session.console_entries) == ({"info": 0, "warn": 0, "error": 0}, [])
+    (session,) = take_sessions(on.sessions)
+    assert console_counts(session) == (0, 6, 0)
+    assert [(stored["level"], stored["message"]) for stored in session.console_logs] == [("warn", "careful")] * 2
+    assert raw_bytes == len(session.lines) + IDS_BYTES + 2 * len("careful")
+    (session,) = take_sessions(off.sessions)
+    assert (console_counts(session), session.console_logs) == ((0, 0, 0), [])
 
 
 def test_a_session_over_its_event_limit_is_taken_out_and_stays_out() -> None:
@@ -96,9 +108,9 @@ def test_a_session_over_its_event_limit_is_taken_out_and_stays_out() -> None:
     held = session_batch.sessions.total()
     assert (held.sessions, held.discarded_messages, held.discarded_events) == (1, 1, 2)
     assert session_batch.offsets == {0: 4}
-    (session,) = session_batch.sessions.take()
-    assert session.session_id == "b"
-    assert held.bytes == session.block.size + IDS_BYTES + len("a")
+    (session,) = take_sessions(session_batch.sessions)
+    assert session.key == (0, 1, "b")
+    assert held.bytes == len(session.lines) + IDS_BYTES + len("a")
 
 
 def manager(max_bytes: int = 1_000_000, max_age: float = 10.0) -> tuple[SessionBatchManager, FakeClock]:
@@ -152,9 +164,9 @@ def test_discarding_a_partition_drops_just_its_sessions_records_and_offsets() ->
     assert sessions.discard_partitions([0, 5]) == 1
     assert sessions.current.offsets == {1: 9}
     raw_bytes = sessions.raw_bytes
-    (session,) = sessions.current.sessions.take()
-    assert session.session_id == "b"
-    assert raw_bytes == session.block.size + IDS_BYTES
+    (session,) = take_sessions(sessions.current.sessions)
+    assert session.key == (1, 1, "b")
+    assert raw_bytes == len(session.lines) + IDS_BYTES
 
 
 def test_a_partition_accounts_for_every_offset_it_read_or_skipped() -> None:

@@ -10,7 +10,6 @@ from recording_worker.errors import ConfigError
 from recording_worker.formats.accounts import ACCOUNT_HEADER
 from recording_worker.formats.batch_file import (
     BatchFileError,
-    index_frame,
     index_frame_length,
     parse_block_url,
     parse_index_frame,
@@ -20,7 +19,7 @@ from recording_worker.messages import Record
 from recording_worker.operations.verify.finding import FindingKind
 from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import Locator
-from tests.batch_files import line, make_dictionary, store_dictionary
+from tests.batch_files import frame_of, line, make_dictionary, store_dictionary
 from tests.builders import NOW_MS
 from tests.history import GROUP, History, Part, dlq_record
 
@@ -136,7 +135,7 @@ def test_an_index_that_contradicts_itself_is_found(
     index = parse_index_frame(path.name, content[blocks_end:], blocks_end)
     assert index.blocks[0].messages == [(0, 1), (2, 1)]
     index.blocks[0].messages = messages
-    path.write_bytes(content[:blocks_end] + index_frame(index))
+    path.write_bytes(content[:blocks_end] + frame_of(index))
     assert index_differences(history) == ([] if text is None else [text])
 
 

@@ -19,6 +19,7 @@ from recording_worker.processes.worker.session_batches import SessionBatches
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
 from recording_worker.settings.model import Settings
 from tests.builders import FakeClock, FixedRestrictions
+from tests.session_files import take_sessions
 
 MESSAGE_BYTES = 93
 """Bytes that a message of the builders decodes to."""
@@ -29,8 +30,8 @@ Held = dict[int, list[int]]
 
 def take_offsets(session_batch: SessionBatchRecorder) -> Held:
     held: Held = {}
-    for session in session_batch.sessions.take():
-        held.setdefault(session.partition, []).extend(offset for offset, _ in session.block.messages())
+    for session in take_sessions(session_batch.sessions):
+        held.setdefault(session.entry["partition"], []).extend(offset for offset, _ in session.messages)
     return held
 
 
