@@ -2,8 +2,8 @@
 
 from array import array
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import NamedTuple, Self
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
 
 Headers = list[tuple[str, bytes]]
 """A message's headers, unchanged: (key, value) in order. A key may repeat."""
@@ -54,7 +54,7 @@ class MessageColumns:
 
     def __getitem__(self, rows: slice) -> Self:
         """Return some of the messages."""
-        return type(self)(*(getattr(self, column.name)[rows] for column in fields(self)))
+        return type(self)(*(column[rows] for column in self.columns))
 
     def __iter__(self) -> Iterator[Message]:
         """Give the messages."""
@@ -77,8 +77,13 @@ class MessageColumns:
 
     def followed_by(self, others: "MessageColumns") -> Self:
         """Return these messages, then the others."""
-        mine_and_theirs = ((getattr(self, column.name), getattr(others, column.name)) for column in fields(self))
-        return type(self)(*(mine + theirs for mine, theirs in mine_and_theirs))
+        both = zip(self.columns, others.columns, strict=True)
+        return type(self)(*(mine + theirs for mine, theirs in both))
+
+    @property
+    def columns(self) -> tuple[Any, ...]:
+        """All columns, in the order of the constructor."""
+        return self.partitions, self.offsets, self.timestamps_ms, self.keys, self.values, self.headers
 
 
 NO_MESSAGES = MessageColumns.of(())

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from recording_worker._native import DecodedBatch, TextColumn, count_outcomes, end_rows, group_rows, offset_ranges
 from recording_worker.lookups.teams.service import Team
-from recording_worker.messages import Message, MessageColumns, OutputRecord
+from recording_worker.messages import NO_MESSAGES, Message, MessageColumns, OutputRecord
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.recording.session_batch import Advance, SessionBatchRecorder
 
@@ -75,7 +75,7 @@ class MessageBatch:
         self.content_encodings = nothing
         # parse_session_recording_message
         self.decoded: DecodedBatch | None = None
-        self.rest = messages[rows:]
+        self.rest = NO_MESSAGES
         """Messages that were cut off. They come first in the next batch."""
         # resolve_team
         self.teams: list[Team | None] = []
