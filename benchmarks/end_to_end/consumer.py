@@ -27,9 +27,9 @@ class ConsumerProcess:
         """`folder` gets its output, and is the folder that it runs in."""
         self.name = name
         self.output = folder / "stdout"
-        self._errors = folder / "stderr"
+        self.log = folder / "stderr"
         self.started = time.monotonic()
-        with self.output.open("wb") as output, self._errors.open("wb") as errors:
+        with self.output.open("wb") as output, self.log.open("wb") as errors:
             self._process = subprocess.Popen(
                 [*pinned(cores), *command],
                 stdin=subprocess.DEVNULL,
@@ -94,7 +94,7 @@ class ConsumerProcess:
                 self._peaks[pid] = max(self._peaks.get(pid, 0), _peak_rss(pid))
 
     def _explained(self, problem: str) -> str:
-        lines = self._errors.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+        lines = self.log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
         return "\n".join([f"{self.name} {problem}; its log ends with:", *lines])
 
 

@@ -18,7 +18,6 @@ from benchmarks.end_to_end.kafka import Group
 from benchmarks.end_to_end.machine import Cores
 from benchmarks.end_to_end.storage import Storage, environment_of
 from recording_worker.settings.model import Settings
-from tests.servers.ports import free_ports
 
 READ_SECONDS = 1800
 """The longest that a contender may take for a topic."""
@@ -73,14 +72,14 @@ class Product:
     """The interpreter of the build to run."""
 
     def start_up(self, at: Place) -> StartUp:
-        with self._running(at) as (process, url):
-            seconds = process.wait_for(lambda: _page(f"{url}/readyz") is not None, "become ready", _READY_SECONDS)
+        with self._running(at) as process:
+            seconds = process.wait_for(lambda: _page(process, "readyz") is not None, "become ready", _READY_SECONDS)
             return StartUp(process.stop(), seconds)
 
     def read(self, at: Place) -> Run:
-        with self._running(at) as (process, url):
+        with self._running(at) as process:
             seconds = _wait_until_read(process, at)
-            metrics = _page(f"{url}/metrics") or ""
+            metrics = _page(process, "metrics") or ""
             return Run(
                 cpu_seconds=process.stop(),
                 seconds=seconds,
@@ -93,17 +92,16 @@ class Product:
             )
 
     @contextmanager
-    def _running(self, at: Place) -> Iterator[tuple[ConsumerProcess, str]]:
-        """Start it. Gives its process, and the URL of its ops server."""
-        [port] = free_ports(1)
+    def _running(self, at: Place) -> Iterator[ConsumerProcess]:
         storage = ["--storage-dir", str(at.files)] if at.storage.is_local else ["--storage", at.storage.url]
         command = [self.python, "-m", "recording_worker", "run", "--any-token", *storage]
         command += ["--bootstrap-servers", at.bootstrap_servers, "--topic", at.topic, "--group-id", at.group]
-        command += ["--workers", str(self.workers), "--max-timestamp-diff-days", "99999", "--ops-port", str(port)]
+        command += ["--workers", str(self.workers), "--max-timestamp-diff-days", "99999"]
+        command += ["--ops-port", "0", "--log-json"]
         with ConsumerProcess(
             self.name, [*command, *self.flags], at.folder, at.cores.consumer, environment_of(at.storage)
         ) as process:
-            yield process, f"http://127.0.0.1:{port}"
+            yield process
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +161,13 @@ def _wait_until_read(process: ConsumerProcess, at: Place) -> float:
         group.close()
 
 
-def _page(url: str) -> str | None:
+def _page(process: ConsumerProcess, name: str) -> str | None:
     """Return a page of the ops server; None if there is no server yet, or it says that it is not ready."""
+    started = re.search(r'"url": ?"([^"]+)"', process.log.read_text(errors="replace"))
+    if started is None:
+        return None
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(started[1] + name, timeout=10) as answer:
             return str(answer.read().decode())
     except urllib.error.URLError:
         return None

@@ -1,6 +1,6 @@
 // The whole job as a Node consumer does it: Kafka → decode → sessions → snappy blocks → files, then the offsets.
-// Its one argument is JSON, see benchmarks/end_to_end/node.py. Prints a line once it has partitions, and a line with what
-// it did when it is stopped with SIGTERM.
+// Its one argument is JSON, see benchmarks/end_to_end/contenders.py. Prints a line once it has partitions. When it is
+// stopped with SIGTERM, it prints a line of what it did.
 import { open, rename } from "node:fs/promises";
 import { promisify } from "node:util";
 import Kafka from "node-rdkafka";
