@@ -28,12 +28,13 @@ COMMON = ["-std=c++17", "-fno-omit-frame-pointer", "-fvisibility=hidden", "-Wall
 
 FOLDERS = ["_native", "_native/simd", "_native/text"]
 LIBRARIES = ["deflate", "lz4", "snappy", "zstd"]
-HEADERS = ["libdeflate.h", "lz4.h", "snappy.h", "zstd.h"]
+HEADERS = ["libdeflate.h", "lz4.h", "snappy.h", "zstd.h", "zdict.h"]
 PACKAGES = {
     "libdeflate.h": ("libdeflate-dev", "libdeflate-devel", "libdeflate"),
     "lz4.h": ("liblz4-dev", "lz4-devel", "lz4"),
     "snappy.h": ("libsnappy-dev", "snappy-devel", "snappy"),
     "zstd.h": ("libzstd-dev", "libzstd-devel", "zstd"),
+    "zdict.h": ("libzstd-dev", "libzstd-devel", "zstd"),
 }
 
 

@@ -26,6 +26,8 @@ from compress cimport (
     make_snappy_codec,
     make_zstd_codec,
 )
+from dictionary cimport cpp_train_dictionary
+
 from decode cimport (
     Columns,
     CppDecoder,
@@ -426,6 +428,9 @@ cdef class SessionBlock:
 include "compress.pxi"
 include "file_blocks.pxi"
 include "session_batch.pxi"
+
+
+include "dictionary.pxi"
 
 
 def encoding_of(bytes value not None, str content_encoding):

@@ -65,10 +65,29 @@ cdef class Compressor:
                 break
         if not held:
             raise ValueError("there are no blocks to compress")
+        self.compress_found(done, lines)
+        return done
+
+    def compress_lines(self, bytes lines not None):
+        cdef CompressedBlocks done = CompressedBlocks.__new__(CompressedBlocks)
+        cdef vector[Span] slices
+        cdef vector[BlockLines] found
+        if self.busy:
+            raise RuntimeError("this compressor is at work in another thread")
+        if not lines:
+            raise ValueError("there are no lines to compress")
+        slices.push_back(bytes_span(lines))
+        found.resize(1)
+        found[0].slices = &slices
+        found[0].size = len(lines)
+        self.compress_found(done, found)
+        return done
+
+    cdef int compress_found(self, CompressedBlocks done, const vector[BlockLines]& lines) except -1:
         self.busy = True
         try:
             with nogil:
                 done.blocks = self.compressor.get().compress(lines.data(), lines.size())
         finally:
             self.busy = False
-        return done
+        return 0

@@ -26,6 +26,14 @@ def decompress(value: bytes, content_encoding: str | None, max_bytes: int) -> by
     Raises OverflowError if `max_bytes` is below zero or above 1 GiB, MemoryError if there is no memory.
     """
 
+def train_dictionary(samples: Iterable[bytes], size: int, level: int = 3) -> bytes:
+    """Return a zstd dictionary of at most `size` bytes of what the samples have in common, with the GIL released.
+
+    It has an id, and entropy tables for frames of `level`. The same samples give the same dictionary. Takes memory for
+    up to 128 MiB of tables, in proportion to the samples. Raises ValueError if the samples have too little in common,
+    or `size` is below 512 bytes, and MemoryError.
+    """
+
 def event_timestamp(line: bytes) -> float:
     """Return the timestamp of the event on a block line, ms since 1970, with the GIL released.
 
@@ -383,6 +391,9 @@ class Compressor:
         says how many blocks these are. They must not change meanwhile. Raises ValueError if there is no block or one is
         empty, RuntimeError if another thread is compressing, MemoryError if there is no memory.
         """
+
+    def compress_lines(self, lines: bytes) -> CompressedBlocks:
+        """Compress the lines of one block, as `compress` does. Raises what `compress` raises."""
 
 @final
 class CompressedBlocks:

@@ -86,9 +86,8 @@ def build_targets() -> dict[str, Path]:
 
 def write_seeds() -> None:
     """Write inputs to start from for each target: values, outer texts and event texts of real recordings."""
-    folders = {
-        name: BUILD / "seeds" / name for name in ("decompress", "envelope", "events", "latin1", "message", "unpack")
-    }
+    targets = ("decompress", "dictionary", "envelope", "events", "latin1", "message", "unpack")
+    folders = {name: BUILD / "seeds" / name for name in targets}
     for folder in folders.values():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -105,6 +104,8 @@ def write_seeds() -> None:
         (folders["message"] / name).write_bytes(value)
         data = json.loads(text)["data"].encode()
         (folders["events"] / name).write_bytes(data)
+        samples = data.replace(b"},{", b"}\0{")
+        (folders["dictionary"] / name).write_bytes(bytes([len(samples) // 64 % 256]) + samples)
         for number, item in enumerate(json.loads(data)["properties"]["$snapshot_items"]):
             if "cv" in item and isinstance(item["data"], str):
                 string = json.dumps(item["data"], ensure_ascii=False)

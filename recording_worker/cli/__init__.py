@@ -20,6 +20,7 @@ COMMANDS = {
     "verify": "Check that every message was recorded once and every block can be read.",
     "sweep": "Find and remove batch files that nothing refers to.",
     "dlq": "List, show, redrive or drop messages on the DLQ.",
+    "dictionary": "Train a zstd dictionary, which makes batch files smaller.",
     "rewind": "Set a stopped group's offsets back, to read messages again.",
 }
 """What each command does, in the order of the help. `recording_worker.cli.{name}` holds the command."""

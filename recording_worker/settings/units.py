@@ -3,7 +3,7 @@
 import re
 from typing import get_args
 
-from pydantic import BeforeValidator, ByteSize, TypeAdapter
+from pydantic import BeforeValidator, ByteSize, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -17,6 +17,14 @@ def parse_duration(text: str) -> float:
     if found is None:
         raise ValueError("must be a duration such as 500ms, 10s, 5m, 24h or 7d")
     return float(found[1]) * _SECONDS[found[2]]
+
+
+def parse_size(text: str) -> int:
+    """Parse a number of bytes, with a unit or without. Raises ValueError."""
+    try:
+        return int(_BYTE_SIZE.validate_python(text))
+    except ValidationError as error:
+        raise ValueError("must be a size such as 4096, 512KiB or 64MiB") from error
 
 
 def duration_text(seconds: float) -> str:
