@@ -69,8 +69,9 @@ void Unpacker::FreeDeflate::operator()(libdeflate_decompressor* context) const {
   libdeflate_free_decompressor(context);
 }
 
-Unpacker::Unpacker() : deflate_(libdeflate_alloc_decompressor()) {
-  if (!deflate_ || simdjson::get_active_implementation()->create_dom_parser_implementation(1, 1, stage1_))
+Unpacker::Unpacker() : deflate_(libdeflate_alloc_decompressor()), fixed_deflate_(libdeflate_alloc_decompressor()) {
+  if (!deflate_ || !fixed_deflate_ ||
+      simdjson::get_active_implementation()->create_dom_parser_implementation(1, 1, stage1_))
     throw std::bad_alloc();
 }
 
@@ -206,6 +207,8 @@ void Unpacker::spend_in_vain(size_t bytes) { in_vain_left_ -= std::min(in_vain_l
 bool Unpacker::inflate_member(Cursor& in) {
   Cursor header = in;
   if (in_vain_left_ == 0 || !skip_gzip_header(header)) return false;
+  const bool fixed_codes = (header.peek() >> 1 & 3) == 1;  // RFC 1951, 3.2.3
+  libdeflate_decompressor* const deflate = (fixed_codes ? fixed_deflate_ : deflate_).get();
   // The last four bytes are the size, if the sender is honest and this is the only member.
   const uint8_t* const size = in.end - 4;
   size_t room = size[0] | size[1] << 8 | size[2] << 16 | static_cast<size_t>(size[3]) << 24;
@@ -214,8 +217,8 @@ bool Unpacker::inflate_member(Cursor& in) {
     room = std::min(room, left_);
     if (size_ + room > out_.capacity()) out_.grow(std::max(size_ + room, out_.capacity() + out_.capacity() / 2));
     size_t consumed, produced;
-    const libdeflate_result result = libdeflate_gzip_decompress_ex(deflate_.get(), in.at, in.left(),
-                                                                   out_.data() + size_, room, &consumed, &produced);
+    const libdeflate_result result =
+        libdeflate_gzip_decompress_ex(deflate, in.at, in.left(), out_.data() + size_, room, &consumed, &produced);
     if (result == LIBDEFLATE_SUCCESS) {
       in.at += consumed;
       size_ += produced;

@@ -67,7 +67,10 @@ class Unpacker {
   void compact(size_t begin);
   void copy_until(const uint8_t* end);
 
-  std::unique_ptr<libdeflate_decompressor, FreeDeflate> deflate_;
+  // A context keeps the tables of the fixed Huffman codes until it reads other codes. Most packed fields are a few
+  // bytes with the fixed codes, and making the tables takes longer than inflating them. So these fields have their own
+  // context.
+  std::unique_ptr<libdeflate_decompressor, FreeDeflate> deflate_, fixed_deflate_;
   std::unique_ptr<simdjson::internal::dom_parser_implementation> stage1_;
   Tokens tokens_;
   PaddedBuffer packed_;  // the gzip of one field
