@@ -7,17 +7,17 @@ namespace {
 // brace or white space.
 bool ends_scalar(uint8_t c) { return c == ',' || c == '}' || c == ']' || is_whitespace(c); }
 
-// The number of digits at the start of the next eight bytes.
-int leading_digits(const uint8_t* at) {
+// Whether the next bytes, one to eight, are digits.
+bool all_digits(const uint8_t* at, size_t size) {
   uint64_t bytes;
   std::memcpy(&bytes, at, sizeof bytes);
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
   bytes = __builtin_bswap64(bytes);
 #endif
-  // A digit becomes 0 to 9, to which adding 0x76 leaves the high bit clear.
+  // A digit becomes 0 to 9, to which adding 0x76 leaves the high bit clear. The shift drops the bytes behind.
   const uint64_t values = bytes ^ 0x3030303030303030;
   const uint64_t others = ((values + 0x7676767676767676) | values) & 0x8080808080808080;
-  return others ? __builtin_ctzll(others) / 8 : 8;
+  return others << (64 - 8 * size) == 0;
 }
 
 }  // namespace
@@ -29,12 +29,13 @@ bool Tokens::any_number_valid(const uint8_t* at, const uint8_t*& end) const {
   return ends_scalar(in.peek());
 }
 
-inline bool Tokens::number_valid(const uint8_t* at) const {
-  // Most numbers are whole and have a few digits. Padding follows the text, so eight bytes may be read.
+// `next` is the next token. The caller checks that it may follow a value.
+inline bool Tokens::number_valid(const uint8_t* at, const uint8_t* next) const {
+  // Most numbers are whole, and have a few digits and no white space behind them. Padding follows the text, so eight
+  // bytes may be read.
   const uint8_t* const digits = at + (*at == '-');
-  const int count = leading_digits(digits);
-  const uint8_t next = digits[count];
-  if (count != 0 && (*digits != '0' || count == 1) && (next == ',' || next == '}' || next == ']')) return true;
+  const auto size = static_cast<size_t>(next - digits);
+  if (size - 1 < 8 && all_digits(digits, size) && (*digits != '0' || size == 1)) return true;
   const uint8_t* end;
   return any_number_valid(at, end);
 }
@@ -70,44 +71,42 @@ inline bool Tokens::open(uint32_t& depth, bool object) {
 
 bool Tokens::skip(uint8_t c, uint32_t depth) {
   const uint32_t outside = depth;
+  const uint8_t* const text = text_;
+  const uint32_t* at = at_;  // of the next token
 
 value:
   if (c == '"') {
   } else if (is_digit(c) || c == '-') {
-    if (!number_valid(token())) return false;
+    if (!number_valid(text + at[-1], text + at[0])) return false;
   } else if (c == '{') {
     if (!open(depth, true)) return false;
-    c = take();
+    c = text[*at++];
     if (c != '}') goto key;
     --depth;
   } else if (c == '[') {
     if (!open(depth, false)) return false;
-    c = take();
+    c = text[*at++];
     if (c != ']') goto value;
     --depth;
-  } else if (!literal_valid(token())) {
+  } else if (!literal_valid(text + at[-1])) {
     return false;
   }
 
 ended:
-  if (depth == outside) return true;
-  c = take();
-  if (object_[depth]) {
-    if (c == ',') {
-      c = take();
-    key:
-      if (c != '"' || take() != ':') return false;
-      c = take();
-      goto value;
-    }
-    if (c != '}') return false;
-  } else {
-    if (c == ',') {
-      c = take();
-      goto value;
-    }
-    if (c != ']') return false;
+  if (depth == outside) {
+    at_ = at;
+    return true;
   }
+  c = text[*at++];
+  if (c == ',') {
+    c = text[*at++];
+    if (!object_[depth]) goto value;
+  key:
+    if (c != '"' || text[*at++] != ':') return false;
+    c = text[*at++];
+    goto value;
+  }
+  if (c != (object_[depth] ? '}' : ']')) return false;
   --depth;
   goto ended;
 }

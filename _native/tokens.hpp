@@ -79,7 +79,7 @@ class Tokens {
   }
 
  private:
-  bool number_valid(const uint8_t* at) const;
+  bool number_valid(const uint8_t* at, const uint8_t* next) const;
   bool any_number_valid(const uint8_t* at, const uint8_t*& end) const;
   bool literal_valid(const uint8_t* at) const;
   bool open(uint32_t& depth, bool object);
