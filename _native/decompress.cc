@@ -1,6 +1,5 @@
 #include "decompress.hpp"
 
-#include <libdeflate.h>
 #include <lz4.h>
 #include <zstd.h>
 #include <zstd_errors.h>
@@ -23,50 +22,9 @@ constexpr size_t lz4_expansion = 255;
 constexpr uint32_t zstd_magic = 0xFD2FB528;
 constexpr uint32_t zstd_skippable = 0x184D2A50;
 
-uint32_t little_endian_32(const uint8_t* at) {
-  return at[0] | at[1] << 8 | at[2] << 16 | static_cast<uint32_t>(at[3]) << 24;
-}
-
 bool is_name(Span text, const char* name) {
   return text.size() == std::strlen(name) && std::memcmp(text.begin, name, text.size()) == 0;
 }
-
-bool has_gzip_magic(const uint8_t* at, size_t size) { return size >= 2 && at[0] == 0x1F && at[1] == 0x8B; }
-
-bool skip_zero_terminated(Cursor& in) {
-  const void* zero = in.left() ? std::memchr(in.at, 0, in.left()) : nullptr;
-  if (!zero) return false;
-  in.at = static_cast<const uint8_t*>(zero) + 1;
-  return true;
-}
-
-}  // namespace
-
-bool skip_gzip_header(Cursor& in) {
-  constexpr uint8_t has_crc = 2, has_extra = 4, has_name = 8, has_comment = 16, reserved = 0xE0;
-  const uint8_t* const start = in.at;
-  if (in.left() < 10 || !has_gzip_magic(in.at, in.left()) || in.at[2] != 8) return false;
-  const uint8_t flags = in.at[3];
-  if (flags & reserved) return false;
-  in.at += 10;
-  if (flags & has_extra) {
-    if (in.left() < 2) return false;
-    const size_t size = 2 + (in.at[0] | in.at[1] << 8);
-    if (in.left() < size) return false;
-    in.at += size;
-  }
-  if ((flags & has_name) && !skip_zero_terminated(in)) return false;
-  if ((flags & has_comment) && !skip_zero_terminated(in)) return false;
-  if (flags & has_crc) {
-    if (in.left() < 2) return false;
-    const uint32_t crc = libdeflate_crc32(0, start, static_cast<size_t>(in.at - start)) & 0xFFFF;
-    if (crc != static_cast<uint32_t>(in.at[0] | in.at[1] << 8)) return false;
-    in.at += 2;
-  }
-  return true;
-}
-
-namespace {
 
 // Reads a length of the lz4 block format: `length`, and if its four bits are all set, the bytes that follow.
 bool lz4_length(Cursor& in, size_t& length) {
@@ -110,20 +68,15 @@ Encoding encoding_of(Span value, Span content_encoding) {
     if (is_name(content_encoding, "zstd")) return Encoding::zstd;
     return Encoding::unknown;
   }
-  if (has_gzip_magic(value.begin, value.size())) return Encoding::gzip;
+  if (at_gzip_member(value)) return Encoding::gzip;
   if (value.size() >= 4 && little_endian_32(value.begin) == zstd_magic) return Encoding::zstd;
   return Encoding::plain;
 }
 
-void Decompressor::FreeDeflate::operator()(libdeflate_decompressor* context) const {
-  libdeflate_free_decompressor(context);
-}
-
 void Decompressor::FreeZstd::operator()(ZSTD_DCtx_s* context) const { ZSTD_freeDCtx(context); }
 
-Decompressor::Decompressor(size_t max_bytes)
-    : max_bytes_(max_bytes), deflate_(libdeflate_alloc_decompressor()), zstd_(ZSTD_createDCtx()) {
-  if (!deflate_ || !zstd_) throw std::bad_alloc();
+Decompressor::Decompressor(size_t max_bytes) : max_bytes_(max_bytes), zstd_(ZSTD_createDCtx()) {
+  if (!zstd_) throw std::bad_alloc();
 }
 
 Reason Decompressor::decompress(Span value, Encoding encoding, Span& text) {
@@ -164,35 +117,19 @@ Reason Decompressor::gzip(Cursor in) {
   const size_t said = in.left() >= 4 ? little_endian_32(in.end - 4) : 0;
   const size_t hint = std::min(said, deflate_expansion * in.left());
   do {
+    if (!skip_gzip_header(in)) return Reason::INVALID_COMPRESSED_DATA;
     const Reason reason = with_room(hint, [&] { return gzip_member(in); });
     if (reason != Reason::NONE) return reason;
-  } while (size_ <= max_bytes_ && has_gzip_magic(in.at, in.left()));
+  } while (size_ <= max_bytes_ && at_gzip_member({in.at, in.end}));
   return Reason::NONE;
 }
 
-// Appends one member to the text so far. `in` moves past the member only if that succeeds.
-Decompressor::Step Decompressor::gzip_member(Cursor& in) {
-  Cursor at = in;
-  if (!skip_gzip_header(at)) return Step::corrupt;
-  uint8_t* const out = out_.data() + size_;
-  size_t consumed, produced;
-  switch (libdeflate_deflate_decompress_ex(deflate_.get(), at.at, at.left(), out, out_.capacity() - size_, &consumed,
-                                           &produced)) {
-    case LIBDEFLATE_SUCCESS:
-      break;
-    case LIBDEFLATE_INSUFFICIENT_SPACE:
-      return Step::no_room;
-    default:
-      return Step::corrupt;
-  }
-  at.at += consumed;
-  if (at.left() < 8) return Step::corrupt;
-  if (little_endian_32(at.at) != libdeflate_crc32(0, out, produced)) return Step::corrupt;
-  if (little_endian_32(at.at + 4) != static_cast<uint32_t>(produced)) return Step::corrupt;
-  at.at += 8;
-  size_ += produced;
-  in = at;
-  return Step::done;
+// Appends one member, whose header `in` is behind, to the text so far.
+Step Decompressor::gzip_member(Cursor& in) {
+  size_t produced;
+  const Step step = gunzip_.member(in, out_.data() + size_, out_.capacity() - size_, produced);
+  if (step == Step::done) size_ += produced;
+  return step;
 }
 
 Reason Decompressor::lz4(Cursor in) {
@@ -237,7 +174,7 @@ Reason Decompressor::zstd(Cursor in) {
 
 // Appends one frame to the text so far. A single call decompresses it, so the buffer itself is the window: a frame
 // that asks for a large window costs no memory.
-Decompressor::Step Decompressor::zstd_frame(Span frame) {
+Step Decompressor::zstd_frame(Span frame) {
   const size_t produced =
       ZSTD_decompressDCtx(zstd_.get(), out_.data() + size_, out_.capacity() - size_, frame.begin, frame.size());
   if (!ZSTD_isError(produced)) {

@@ -6,11 +6,11 @@
 
 #include <memory>
 
+#include "gzip.hpp"
 #include "reason.hpp"
 #include "text/buffer.hpp"
 #include "text/cursor.hpp"
 
-struct libdeflate_decompressor;
 struct ZSTD_DCtx_s;
 
 namespace recording {
@@ -21,10 +21,6 @@ inline constexpr const char* encoding_names[encoding_count] = {"plain", "gzip", 
 
 // `content_encoding` is a null span if the message has no such header.
 Encoding encoding_of(Span value, Span content_encoding);
-
-// Moves past the header of a gzip member (RFC 1952, 2.3), and checks its CRC if it has one. False if `in` is not at
-// such a header.
-bool skip_gzip_header(Cursor& in);
 
 class Decompressor {
  public:
@@ -40,8 +36,6 @@ class Decompressor {
   void shrink(size_t most) { out_.shrink(most); }
 
  private:
-  enum class Step { done, corrupt, no_room };
-
   Reason gzip(Cursor in);
   Reason lz4(Cursor in);
   Reason zstd(Cursor in);
@@ -51,9 +45,6 @@ class Decompressor {
   template <class Attempt>
   Reason with_room(size_t hint, Attempt attempt);
 
-  struct FreeDeflate {
-    void operator()(libdeflate_decompressor* context) const;
-  };
   struct FreeZstd {
     void operator()(ZSTD_DCtx_s* context) const;
   };
@@ -61,7 +52,7 @@ class Decompressor {
   const size_t max_bytes_;
   PaddedBuffer out_;
   size_t size_ = 0;  // bytes of out_ that hold text
-  std::unique_ptr<libdeflate_decompressor, FreeDeflate> deflate_;
+  Gunzip gunzip_;
   std::unique_ptr<ZSTD_DCtx_s, FreeZstd> zstd_;
 };
 

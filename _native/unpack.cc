@@ -1,12 +1,10 @@
 #include "unpack.hpp"
 
-#include <libdeflate.h>
 #include <simdjson.h>
 
 #include <algorithm>
 #include <new>
 
-#include "decompress.hpp"
 #include "lines.hpp"
 #include "text/unescape.hpp"
 
@@ -65,14 +63,8 @@ void skip_value(Cursor& in) {
 
 }  // namespace
 
-void Unpacker::FreeDeflate::operator()(libdeflate_decompressor* context) const {
-  libdeflate_free_decompressor(context);
-}
-
-Unpacker::Unpacker() : deflate_(libdeflate_alloc_decompressor()), fixed_deflate_(libdeflate_alloc_decompressor()) {
-  if (!deflate_ || !fixed_deflate_ ||
-      simdjson::get_active_implementation()->create_dom_parser_implementation(1, 1, stage1_))
-    throw std::bad_alloc();
+Unpacker::Unpacker() {
+  if (simdjson::get_active_implementation()->create_dom_parser_implementation(1, 1, stage1_)) throw std::bad_alloc();
 }
 
 Unpacker::~Unpacker() = default;
@@ -190,7 +182,6 @@ bool Unpacker::unpack_field(Cursor& in, uint32_t depth) {
 // Appends the content of a gzip. As with message values, members are joined, and bytes after the last member are
 // ignored.
 bool Unpacker::inflate(Span packed) {
-  const auto is_member = [](const Cursor& in) { return in.left() >= 2 && in.at[0] == 0x1F && in.at[1] == 0x8B; };
   Cursor in{packed.begin, packed.end};
   const size_t before = left_;
   do {
@@ -198,35 +189,30 @@ bool Unpacker::inflate(Span packed) {
     spend_in_vain(before - left_);
     left_ = before;
     return false;
-  } while (is_member(in));
+  } while (at_gzip_member({in.at, in.end}));
   return true;
 }
 
 void Unpacker::spend_in_vain(size_t bytes) { in_vain_left_ -= std::min(in_vain_left_, bytes); }
 
 bool Unpacker::inflate_member(Cursor& in) {
-  Cursor header = in;
-  if (in_vain_left_ == 0 || !skip_gzip_header(header)) return false;
-  const bool fixed_codes = (header.peek() >> 1 & 3) == 1;  // RFC 1951, 3.2.3
-  libdeflate_decompressor* const deflate = (fixed_codes ? fixed_deflate_ : deflate_).get();
+  const size_t packed = in.left();
+  if (in_vain_left_ == 0 || !skip_gzip_header(in)) return false;
   // The last four bytes are the size, if the sender is honest and this is the only member.
-  const uint8_t* const size = in.end - 4;
-  size_t room = size[0] | size[1] << 8 | size[2] << 16 | static_cast<size_t>(size[3]) << 24;
-  if (room > usual_expansion * in.left()) room = usual_expansion / 4 * in.left();
+  size_t room = little_endian_32(in.end - 4);
+  if (room > usual_expansion * packed) room = usual_expansion / 4 * packed;
   for (room = std::max(room, least_room);; room *= 4) {
     room = std::min(room, left_);
     if (size_ + room > out_.capacity()) out_.grow(std::max(size_ + room, out_.capacity() + out_.capacity() / 2));
-    size_t consumed, produced;
-    const libdeflate_result result =
-        libdeflate_gzip_decompress_ex(deflate, in.at, in.left(), out_.data() + size_, room, &consumed, &produced);
-    if (result == LIBDEFLATE_SUCCESS) {
-      in.at += consumed;
+    size_t produced;
+    const Step step = gunzip_.member(in, out_.data() + size_, room, produced);
+    if (step == Step::done) {
       size_ += produced;
       left_ -= produced;
       return true;
     }
     spend_in_vain(room);  // it may have written all of it
-    if (result != LIBDEFLATE_INSUFFICIENT_SPACE || room == left_ || in_vain_left_ == 0) return false;
+    if (step != Step::no_room || room == left_ || in_vain_left_ == 0) return false;
   }
 }
 

@@ -8,10 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "gzip.hpp"
 #include "text/buffer.hpp"
 #include "tokens.hpp"
-
-struct libdeflate_decompressor;
 
 namespace simdjson::internal {
 class dom_parser_implementation;
@@ -53,10 +52,6 @@ class Unpacker {
     uint32_t index;
   };
 
-  struct FreeDeflate {
-    void operator()(libdeflate_decompressor* context) const;
-  };
-
   bool rewrite(Span event);
   bool unpack_data(Cursor& in);
   bool unpack_field(Cursor& in, uint32_t depth);
@@ -67,10 +62,7 @@ class Unpacker {
   void compact(size_t begin);
   void copy_until(const uint8_t* end);
 
-  // A context keeps the tables of the fixed Huffman codes until it reads other codes. Most packed fields are a few
-  // bytes with the fixed codes, and making the tables takes longer than inflating them. So these fields have their own
-  // context.
-  std::unique_ptr<libdeflate_decompressor, FreeDeflate> deflate_, fixed_deflate_;
+  Gunzip gunzip_;
   std::unique_ptr<simdjson::internal::dom_parser_implementation> stage1_;
   Tokens tokens_;
   PaddedBuffer packed_;  // the gzip of one field

@@ -15,7 +15,7 @@ from run import BUILD, FUZZ, NATIVE, SIMDJSON, core_sources, write_seeds
 COMPILER = "aarch64-linux-gnu-g++"
 EMULATOR = "qemu-aarch64"
 TARGETS = ["envelope", "events", "latin1"]
-CODECS = {"columns", "compress", "decoder", "decompress", "session_block", "unpack"}
+CODECS = {"columns", "compress", "crc32", "decoder", "decompress", "gzip", "session_block", "unpack"}
 """Sources that need a codec's library. They are compiled, but not linked: there is no library for aarch64."""
 HEADERS = [
     "libdeflate.h",

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "simd/bytes16.hpp"
+#include "simd/targets.hpp"
 #include "text/escape_starts.hpp"
 #include "text/json_text.hpp"
 #include "text/latin1_bytes.hpp"
@@ -12,17 +13,6 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#endif
-
-#if defined(__clang__)
-#define RECORDING_PRAGMA(text) _Pragma(#text)
-#define BEGIN_TARGET(features) \
-  RECORDING_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
-#define END_TARGET _Pragma("clang attribute pop")
-#else
-#define RECORDING_PRAGMA(text) _Pragma(#text)
-#define BEGIN_TARGET(features) _Pragma("GCC push_options") RECORDING_PRAGMA(GCC target(features))
-#define END_TARGET _Pragma("GCC pop_options")
 #endif
 
 namespace recording {

@@ -1,6 +1,7 @@
 """Decompression of message values for Python, compared with the plain reference."""
 
 import gzip
+import random
 from collections.abc import Callable
 
 import cramjam
@@ -68,6 +69,18 @@ def test_the_limit_is_the_largest_text_there_may_be(encoding: str | None) -> Non
     value = COMPRESS[encoding](b"x" * 1_000)
     assert end(value, encoding, 1_000) == b"x" * 1_000
     assert end(value, encoding, 999) == "payload_too_large"
+
+
+def test_the_checksum_of_a_gzip_of_every_size() -> None:
+    """Checksums are computed 256, 64 and fewer bytes at a time."""
+    content = random.Random(1).randbytes(70_000)
+    for size in [*range(1_200), 4_095, 65_535, 70_000]:
+        text = content[:size]
+        packed = gzip.compress(text, 1, mtime=0)
+        assert decompress(packed, "gzip", CAP) == text
+        wrong = bytearray(packed)
+        wrong[-8 + size % 4] ^= 1 << size % 8
+        assert end(bytes(wrong), "gzip", CAP) == "invalid_compressed_data"
 
 
 def test_no_bytes_are_a_zstd_of_no_frames_and_no_gzip_or_lz4() -> None:
