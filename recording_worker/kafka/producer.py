@@ -1,7 +1,7 @@
 """RecordProducer: sends output records and waits until the brokers have them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import structlog
@@ -21,6 +21,9 @@ _QUEUE_KIB = 64 * 1024
 _MAX_MESSAGE_BYTES = 100 * 1024 * 1024
 _TOPIC_CREATION_TIMEOUT = 2.0
 """Seconds that brokers which create missing topics get to create one."""
+
+REPORT_ERRORS = {"delivery.report.only.error": True}
+"""For a producer with `produce_all`: no Python runs for a record that is delivered."""
 
 _OUTPUTS = ("metadata_topic", "console_logs_topic", "warnings_topic", "dlq_topic", "overflow_topic")
 
@@ -78,7 +81,7 @@ def _topic_error(producer: Producer, topic: str, timeout: float) -> KafkaError |
 
 
 class Failure(NamedTuple):
-    """A record that was not accepted."""
+    """A record that was not accepted, or an equal one."""
 
     record: OutputRecord
     error: KafkaError
@@ -89,7 +92,7 @@ class RecordProducer:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         try:
-            self._producer = Producer(producer_config(settings), logger=LIBRDKAFKA_LOGGER)
+            self._producer = Producer({**producer_config(settings), **REPORT_ERRORS}, logger=LIBRDKAFKA_LOGGER)
         except KafkaException as problem:
             raise as_config_error(problem) from problem
         self._metrics = metrics
@@ -116,37 +119,51 @@ class RecordProducer:
 
     def _send(self, records: Sequence[OutputRecord]) -> list[Failure]:
         failures: list[Failure] = []
-        for record in records:
-            produce(self._producer, record, failures)
+        produce_all(self._producer, records, failures)
         # needs no time-out: each record is acknowledged or fails within message.timeout.ms
         self._producer.flush()
         return failures
 
 
-def produce(producer: Producer, record: OutputRecord, failures: list[Failure]) -> None:
-    """Hand a record to the producer, and wait while its queue is full. Failures, also later ones, go to `failures`."""
+def produce_all(producer: Producer, records: Iterable[OutputRecord], failures: list[Failure]) -> None:
+    """Hand records to the producer, and wait while its queue is full. Failures, also later ones, go to `failures`.
 
-    def on_delivery(error: KafkaError | None, _message: KafkaMessage) -> None:
+    A failure may hold a copy of its record: most records share one report, which reads the record from the message. A
+    report of its own for each record would take more time than handing it over.
+    """
+
+    def report(error: KafkaError | None, message: KafkaMessage) -> None:
+        if error is not None:
+            topic = message.topic()
+            assert topic is not None
+            failures.append(Failure(OutputRecord(topic, message.key(), message.value(), [], 0), error))
+
+    shared: dict[str, Any] = {"on_delivery": report}
+    for record in records:
+        topic, key, value, headers, timestamp_ms, as_it_came = record
+        options = shared
+        # a report gets no headers, and can't tell an empty key from none
+        if headers or timestamp_ms or as_it_came or not key or not value:
+            own = _report_on(record, failures)
+            options = {"on_delivery": own, "headers": [*headers], "timestamp": timestamp_ms}
+        while True:
+            try:
+                producer.produce(topic, value, key, **options)
+            except BufferError:
+                producer.poll(0.1)
+            except KafkaException as problem:
+                failures.append(Failure(record, problem.args[0]))
+                break
+            else:
+                break
+
+
+def _report_on(record: OutputRecord, failures: list[Failure]) -> Callable[[KafkaError | None, KafkaMessage], None]:
+    def report(error: KafkaError | None, _message: KafkaMessage) -> None:
         if error is not None:
             failures.append(Failure(record, error))
 
-    while True:
-        try:
-            producer.produce(
-                record.topic,
-                key=record.key,
-                value=record.value,
-                headers=[*record.headers],
-                timestamp=record.timestamp_ms,
-                on_delivery=on_delivery,
-            )
-        except BufferError:
-            producer.poll(0.1)
-        except KafkaException as problem:
-            failures.append(Failure(record, problem.args[0]))
-            return
-        else:
-            return
+    return report
 
 
 def take_too_large(failures: list[Failure]) -> list[OutputRecord]:

@@ -16,7 +16,14 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 from recording_worker.errors import BootError, FlushError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, is_fatal
 from recording_worker.kafka.offsets import Position, topic_partitions
-from recording_worker.kafka.producer import Failure, leave_out, produce, producer_config, take_too_large
+from recording_worker.kafka.producer import (
+    REPORT_ERRORS,
+    Failure,
+    leave_out,
+    produce_all,
+    producer_config,
+    take_too_large,
+)
 from recording_worker.messages import OutputRecord
 from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
@@ -92,7 +99,8 @@ class TransactionalProducer:
         self._topic = settings.topic
         self._metrics = metrics
         try:
-            self._producer = Producer(transactional_config(settings, transactional_id), logger=LIBRDKAFKA_LOGGER)
+            config = {**transactional_config(settings, transactional_id), **REPORT_ERRORS}
+            self._producer = Producer(config, logger=LIBRDKAFKA_LOGGER)
         except KafkaException as problem:
             raise as_config_error(problem) from problem
 
@@ -143,10 +151,9 @@ class TransactionalProducer:
         try:
             self._producer.begin_transaction()
             for record in sorted(suspects, key=_size):
-                produce(self._producer, record, failures)
+                produce_all(self._producer, [record], failures)
                 self._producer.flush()
-            for record in records:
-                produce(self._producer, record, failures)
+            produce_all(self._producer, records, failures)
             self._producer.poll(0)
             if failures:
                 return self._abort(failures[0].error, failures)
@@ -168,13 +175,14 @@ class TransactionalProducer:
         """Return what to send after some records were refused for their size: the rest, and those to send one by one.
 
         A broker refuses all records that it gets at once. A record that was refused alone is left out, and so are the
-        suspects for its topic that are no smaller.
+        suspects for its topic that are no smaller. Equal records share what becomes of one of them.
         """
-        alone = {id(record) for record in suspects}
-        refused = [record for record in too_large if id(record) in alone]
+        alone = set(map(_content, suspects))
+        refused = [record for record in too_large if _content(record) in alone]
         if not refused:
-            found = {id(record) for record in too_large}
-            return [record for record in left if id(record) not in found], [*suspects, *too_large]
+            found = set(map(_content, too_large))
+            moved = [record for record in left if _content(record) in found]
+            return [record for record in left if _content(record) not in found], [*suspects, *moved]
         limits = {record.topic: _size(record) for record in refused}
         remaining = []
         for record in suspects:
@@ -246,6 +254,11 @@ def _is_retriable(problem: BaseException) -> bool:
         return False
     error = problem.args[0]
     return bool(error.retriable()) and not is_fatal(error)
+
+
+def _content(record: OutputRecord) -> tuple[object, ...]:
+    """What two records have in common if they are equal."""
+    return record.topic, record.key, record.value, tuple(record.headers)
 
 
 def _size(record: OutputRecord) -> int:

@@ -18,7 +18,7 @@ from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.group_member import GroupMember
 from recording_worker.kafka.offsets import OffsetStore, Position
 from recording_worker.kafka.producer import RecordProducer
-from recording_worker.messages import Message, OutputRecord
+from recording_worker.messages import Headers, Message, OutputRecord
 from recording_worker.metrics import Metrics
 from recording_worker.processes.control import Channel, Flushed, Placement, SupervisorChannel, WorkerChannel
 from recording_worker.processes.worker.assignment import Assignment
@@ -227,14 +227,17 @@ def test_a_record_that_is_too_large_is_left_out_and_counted(
 
 
 @on_embedded_broker
+@pytest.mark.parametrize("key", [b"key", None])
+@pytest.mark.parametrize("headers", [[], [("dlq-reason", b"invalid_json")]])
 def test_a_record_that_the_broker_finds_too_large_is_left_out_and_counted(
-    broker: EmbeddedBroker, topic: str, settings_of: SettingsOf
+    broker: EmbeddedBroker, topic: str, settings_of: SettingsOf, key: bytes | None, headers: Headers
 ) -> None:
+    record = OutputRecord(topic, key, b"value", headers, 0)
     metrics = Metrics()
     producer = RecordProducer(settings_of(), metrics)
     broker.push_request_errors(PRODUCE, [MESSAGE_TOO_LARGE] * 2)  # first in its batch, then alone
-    producer.send(records(1, topic))
-    producer.send(records(1, topic))
+    producer.send([record])
+    producer.send([record])
     assert len(read_back(broker, topic)) == 1
     assert metrics.records_too_large.labels(topic)._value.get() == 1
 
