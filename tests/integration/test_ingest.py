@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -281,6 +282,39 @@ def _as_posthog_reads(block_url: str) -> bytes:
         assert isinstance(window_id, str)
         assert event["timestamp"] > 0
     return text.encode()
+
+
+def test_with_a_dictionary_trained_on_the_same_pages(tmp_path: Path) -> None:
+    """All commands find the dictionary, and what they give is what they give without one."""
+    trained = run("dictionary", "train", SAMPLE, "--out", tmp_path / "pages.dict", "--size", "64KiB", "--json")
+    assert (trained.code, trained.err) == (0, "")
+    how = ("--workers", "2", "--max-batch-bytes", "1MiB")
+    plain = ingest(tmp_path / "plain", SAMPLE, SAMPLE, *how, poll_messages=10)
+    summary = ingest(
+        tmp_path / "out", SAMPLE, SAMPLE, *how, "--zstd-dictionary", tmp_path / "pages.dict", poll_messages=10
+    )
+    assert summary["bytes_written"] < plain["bytes_written"]
+    stored_at = tmp_path / "out" / "blocks" / "dictionaries" / json.loads(trained.out)["id"]
+    assert stored_at.read_bytes() == (tmp_path / "pages.dict").read_bytes()
+    assert names(stored_at.parent) == {stored_at.name}
+
+    session = topic(tmp_path / "out", METADATA)[0]["key"]
+    exported = [run("export", tmp_path / name / "blocks", "--session", session) for name in ("out", "plain")]
+    assert [(each.code, each.err) for each in exported] == [(0, "")] * 2
+    assert exported[0].out == exported[1].out != ""
+    pages = [tmp_path / "out.html", tmp_path / "plain.html"]
+    for page in pages:
+        played = run("play", tmp_path / page.stem / "blocks", "--session", session, "--html", page)
+        assert (played.code, played.err) == (0, "")
+    assert pages[0].stat().st_size == pages[1].stat().st_size
+    for file in find_files([str(tmp_path / "out")]):
+        content = subprocess.run(["zstd", "-D", stored_at, "-dc", file.path], check=True, capture_output=True).stdout
+        assert len(content) == sum(entry.size for entry in read_index(file).blocks)
+
+    stored_at.unlink()
+    gone = run("export", tmp_path / "out" / "blocks", "--session", session)
+    assert (gone.code, gone.out) == (1, "")
+    assert f"its blocks need dictionary {stored_at.name}: it is not there ({stored_at}: No such file" in gone.err
 
 
 def test_empty_files_give_an_empty_recording(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.offsets import topic_partitions
+from tests.batch_files import make_dictionary, store_dictionary
 from tests.builders import NOW_MS
 from tests.history import History, Part
 from tests.integration.command import Result, run, start
@@ -267,6 +268,23 @@ def test_sweep_and_verify_on_s3(stage: Stage, bucket: Bucket) -> None:
     assert (report["blocks"], report["messages"]) == (1, 1)
     bucket.client.delete_object(Bucket=bucket.name, Key=keys[0])
     assert "file_missing" in kinds(stage.verify("--at", at))
+
+
+def test_a_dictionary_is_needed_by_verify_and_left_alone_by_sweep(stage: Stage) -> None:
+    old = round(time.time() * 1000) - 48 * HOUR_MS
+    dictionary = stage.history.dictionary = make_dictionary()
+    stored = store_dictionary(stage.storage, dictionary)
+    stage.batch({0: Part({0: "a"})}, created_ms=old)
+    stage.batch({0: Part({1: "a"})}, commit=False, created_ms=old)
+    assert stage.run("sweep", "--older-than", "1s", "--delete").code == 0
+    assert [path for path in stage.storage.rglob("*") if path.is_file()] == [stage.history.files[0], stored]
+    at = f"{stage.storage.as_uri()}={stage.storage}"
+    report = stage.verify("--at", at)
+    assert (report["blocks"], report["messages"]) == (1, 1)
+    assert "dictionary_missing" not in kinds(report)
+    stored.unlink()
+    [missing] = [damage for damage in stage.verify("--at", at)["damages"] if damage["kind"] == "dictionary_missing"]
+    assert f"its blocks need dictionary {dictionary.id}: it is not there ({stored}: " in missing["text"]
 
 
 def test_sweep_does_not_judge_files_that_other_metadata_may_refer_to(stage: Stage, kafka: KafkaServer) -> None:
