@@ -27,12 +27,11 @@ SANITIZERS = ["-fsanitize=address,undefined"]
 COMMON = ["-std=c++17", "-fno-omit-frame-pointer", "-fvisibility=hidden", "-Wall"]
 
 FOLDERS = ["_native", "_native/simd", "_native/text"]
-LIBRARIES = ["deflate", "lz4", "snappy", "zstd"]
-HEADERS = ["libdeflate.h", "lz4.h", "snappy.h", "zstd.h", "zdict.h"]
+LIBRARIES = ["deflate", "lz4", "zstd"]
+HEADERS = ["libdeflate.h", "lz4.h", "zstd.h", "zdict.h"]
 PACKAGES = {
     "libdeflate.h": ("libdeflate-dev", "libdeflate-devel", "libdeflate"),
     "lz4.h": ("liblz4-dev", "lz4-devel", "lz4"),
-    "snappy.h": ("libsnappy-dev", "snappy-devel", "snappy"),
     "zstd.h": ("libzstd-dev", "libzstd-devel", "zstd"),
     "zdict.h": ("libzstd-dev", "libzstd-devel", "zstd"),
 }
@@ -65,7 +64,7 @@ class BuildNative(build_ext):
     def has_header(self, header: str) -> bool:
         """Return whether the compiler finds a header."""
         with tempfile.TemporaryDirectory() as folder:
-            source = Path(folder, "probe.cc")
+            source = Path(folder, "probe.c")
             source.write_text(f"#include <stddef.h>\n#include <{header}>\n")
             try:
                 self.compiler.compile([str(source)], output_dir=folder, include_dirs=self.include_dirs)

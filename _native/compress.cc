@@ -1,13 +1,12 @@
 #include "compress.hpp"
 
-#include <snappy-sinksource.h>
-#include <snappy.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
-#include <algorithm>
 #include <cstring>
 #include <stdexcept>
+
+#include "snappy.hpp"
 
 namespace recording {
 namespace {
@@ -78,49 +77,15 @@ class ZstdCodec final : public Codec {
   std::unique_ptr<ZSTD_CCtx, FreeZstd> context_;
 };
 
-class SliceSource final : public snappy::Source {
+class SnappyCodec final : public Codec {
  public:
-  explicit SliceSource(const BlockLines& lines) : slice_(lines.slices->data()), available_(lines.size) {}
-
-  size_t Available() const override { return available_; }
-
-  const char* Peek(size_t* length) override {
-    while (available_ && used_ == slice_->size()) {
-      ++slice_;
-      used_ = 0;
-    }
-    *length = available_ ? slice_->size() - used_ : 0;
-    return reinterpret_cast<const char*>(slice_->begin) + used_;
-  }
-
-  void Skip(size_t count) override {
-    available_ -= count;
-    while (count) {
-      const size_t step = std::min(count, slice_->size() - used_);
-      used_ += step;
-      count -= step;
-      if (count) {
-        ++slice_;
-        used_ = 0;
-      }
-    }
+  size_t bound(size_t size) const override { return SnappyEncoder::bound(size); }
+  size_t compress(const BlockLines& lines, uint8_t* out) override {
+    return encoder_.encode(*lines.slices, lines.size, out);
   }
 
  private:
-  const Span* slice_;
-  size_t used_ = 0;  // bytes of slice_
-  size_t available_;
-};
-
-class SnappyCodec final : public Codec {
- public:
-  size_t bound(size_t size) const override { return snappy::MaxCompressedLength(size); }
-
-  size_t compress(const BlockLines& lines, uint8_t* out) override {
-    SliceSource source(lines);
-    snappy::UncheckedByteArraySink sink(reinterpret_cast<char*>(out));
-    return snappy::Compress(&source, &sink);
-  }
+  SnappyEncoder encoder_;
 };
 
 }  // namespace

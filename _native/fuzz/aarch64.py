@@ -17,15 +17,7 @@ EMULATOR = "qemu-aarch64"
 TARGETS = ["envelope", "events", "latin1"]
 CODECS = {"columns", "compress", "crc32", "decoder", "decompress", "gzip", "session_block", "unpack"}
 """Sources that need a codec's library. They are compiled, but not linked: there is no library for aarch64."""
-HEADERS = [
-    "libdeflate.h",
-    "lz4.h",
-    "snappy.h",
-    "snappy-sinksource.h",
-    "snappy-stubs-public.h",
-    "zstd.h",
-    "zstd_errors.h",
-]
+HEADERS = ["libdeflate.h", "lz4.h", "zstd.h", "zstd_errors.h"]
 
 
 def compile_all(folder: Path) -> dict[str, Path]:

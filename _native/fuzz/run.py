@@ -38,7 +38,7 @@ FLAGS = [
     f"-I{NATIVE}",
     f"-I{SIMDJSON}",
 ]
-LIBRARIES = ["-ldeflate", "-llz4", "-lsnappy", "-lzstd"]
+LIBRARIES = ["-ldeflate", "-llz4", "-lzstd"]
 MOST_SEED_BYTES = 4_000
 CODECS = {"plain": 0, "gzip": 1, "lz4": 2, "zstd": 3}
 """The first byte of an input of the decompress target chooses the encoding."""
@@ -86,7 +86,7 @@ def build_targets() -> dict[str, Path]:
 
 def write_seeds() -> None:
     """Write inputs to start from for each target: values, outer texts and event texts of real recordings."""
-    targets = ("decompress", "dictionary", "envelope", "events", "latin1", "message", "unpack")
+    targets = ("decompress", "dictionary", "envelope", "events", "latin1", "message", "snappy", "unpack")
     folders = {name: BUILD / "seeds" / name for name in targets}
     for folder in folders.values():
         shutil.rmtree(folder, ignore_errors=True)
@@ -102,6 +102,7 @@ def write_seeds() -> None:
         (folders["decompress"] / name).write_bytes(bytes([CODECS[encoding]]) + value)
         (folders["envelope"] / name).write_bytes(text)
         (folders["message"] / name).write_bytes(value)
+        (folders["snappy"] / name).write_bytes(b"\x06" + text)
         data = json.loads(text)["data"].encode()
         (folders["events"] / name).write_bytes(data)
         samples = data.replace(b"},{", b"}\0{")

@@ -120,6 +120,24 @@ def test_a_snappy_block_is_raw_snappy_by_the_format_description() -> None:
     assert [snappy.decompress(block) for block in compressed(_native.Compressor("snappy"), blocks)] == lines
 
 
+@pytest.mark.parametrize("size", [1, 24, 25, 60, 61, 255, 256, 257, 300, 65_535, 65_536, 65_537, 70_000, 300_000])
+def test_snappy_of_texts_at_the_edges_of_its_elements(size: int) -> None:
+    """Literals and copies of these lengths, and copies from this far back, in one slice and in several."""
+    batch = decoded(noise(size, 1), "r" * size, noise(40, 2), noise(size, 3))
+    rows = [[0], [1], [0, 0], [2, 1, 2], [2, 0, 2], [1, 0, 1, 2, 2], [3, 2, 3, 2, 3]]
+    blocks, lines = blocks_of(batch, rows)
+    frames = compressed(_native.Compressor("snappy"), blocks)
+    assert [raw_snappy(frame) for frame in frames] == lines
+    assert [snappy.decompress(frame) for frame in frames[:4]] == lines[:4]
+
+
+def test_snappy_gives_the_same_bytes_again() -> None:
+    blocks, _ = blocks_of(decoded(noise(3000), "ab" * 900, noise(100_000, 2)), [[0, 1], [2], [1, 2, 0], [1]])
+    compressor = _native.Compressor("snappy")
+    assert compressed(compressor, blocks) == compressed(compressor, blocks)
+    assert compressed(compressor, blocks[:1]) == compressed(_native.Compressor("snappy"), blocks[:1])
+
+
 def test_snappy_blocks_are_as_small_as_other_libraries_make_them() -> None:
     words = [noise(size, size) for size in range(2, 60, 2)]
     choose = random.Random(2).choices
@@ -145,6 +163,19 @@ def test_a_call_compresses_about_4_mib_of_lines() -> None:
 
 def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no /proc")
+@pytest.mark.parametrize("codec", READ)
+def test_compression_takes_little_memory_beyond_what_it_gives(codec: str) -> None:
+    """100 MiB of lines, in slices of 1 MiB, are not copied as a whole, and the compressor does not keep them."""
+    batch = decoded(*(noise(MIB, seed) for seed in range(10)))
+    blocks, _ = blocks_of(batch, [[row] for row in range(10)] * 5 + [list(range(10))] * 5)
+    before = peak = resident_bytes()
+    for _ in compress_all(_native.Compressor(codec), blocks):
+        peak = max(peak, resident_bytes())
+    assert blocks == []
+    assert peak < before + 32 * MIB
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no /proc")
