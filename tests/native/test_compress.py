@@ -288,3 +288,16 @@ def test_one_compressor_in_two_threads_is_refused() -> None:
     for thread in threads:
         thread.join()
     assert set(ends) == {"ok", "this compressor is at work in another thread"}
+
+
+@pytest.mark.parametrize("codec", ["zstd", "snappy"])
+def test_lines_are_compressed_as_a_block_with_these_lines(codec: str) -> None:
+    blocks, lines = blocks_of(decoded("some text", noise(9_000)), [[0], [0, 1]])
+    compressor = _native.Compressor(codec)
+    for block, text in zip(blocks, lines, strict=True):
+        part = compressor.compress_lines(text)
+        read = zstandard.decompress if codec == "zstd" else snappy.decompress
+        assert [read(each) for each in split(part)] == [text]
+        assert len(part) <= 1.1 * len(compressor.compress([block]))
+    with pytest.raises(ValueError, match="there are no lines to compress"):
+        compressor.compress_lines(b"")
