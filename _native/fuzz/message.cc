@@ -1,9 +1,9 @@
-// All stages: any bytes as the value of a message, to its block lines.
+// All stages: any bytes as the value of a message, to its block lines and to what a flush says of its session.
 #include <cstdlib>
 
 #include "decoder.hpp"
+#include "file_blocks.hpp"
 #include "plain_json.hpp"
-#include "session_block.hpp"
 #include "text/utf8.hpp"
 
 using namespace recording;
@@ -22,6 +22,44 @@ void check_lines(Span lines) {
     if (!PlainJson::valid({at, end}, max_depth + 1)) std::abort();
     at = end + 1;
   }
+}
+
+void check_json(const std::string& text, size_t begin, size_t size) {
+  const auto* at = reinterpret_cast<const uint8_t*>(text.data()) + begin;
+  if (!is_valid_utf8({at, at + size}) || !PlainJson::valid({at, at + size}, max_depth)) std::abort();
+}
+
+void check_records(const RecordsByPartition& found, size_t least) {
+  size_t records = 0;
+  for (const auto& [partition, packed] : found) {
+    for (const PackedRecords::Record& record : packed.records) check_json(packed.text, record.value, record.value_size);
+    records += packed.records.size();
+  }
+  if (records < least) std::abort();
+}
+
+// Records the row twice, and writes what a flush writes.
+void flush(const Columns& columns) {
+  SessionBatch batch(size_t{1} << 40);
+  const int64_t partition = 0, offset = 7, team = 1;
+  const int32_t team_code = 0;
+  const uint8_t retention = 0, console = 1;
+  uint8_t disposition = 0, reason = 0;
+  const SourceRows rows = {1, &partition, &offset, &disposition, &reason, &team_code, &retention, 1, &team, &console};
+  for (int i = 0; i < 2; ++i) {
+    if (rows.first_invalid(columns) != 1 || batch.record(columns, rows).messages != 1) std::abort();
+  }
+  const size_t lines = columns.rows[0].lines.size();
+  if (batch.total().bytes < 2 * lines) std::abort();
+  const auto files = files_of(batch.take());
+  if (files.size() != 1 || files[0]->raw_bytes() != 2 * lines) std::abort();
+  if (files[0]->blocks()[0].timeline.active_milliseconds < 0) std::abort();
+  files[0]->store({9});
+  const std::string entries = files[0]->index_entries({{partition, "source"}});
+  check_json(entries, 0, entries.size());
+  static constexpr uint8_t random[FileBlocks::uuid_random_bytes] = {};
+  check_records(files[0]->metadata({"batch", "zstd", "url", 30, now_ms, {random, random + sizeof random}}), 1);
+  check_records(files[0]->console_logs("batch"), 0);
 }
 
 }  // namespace
@@ -43,9 +81,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
     check_lines(row.lines);
     for (const TextSlice text : {row.session_id, row.distinct_id, row.source, row.library})
       if (!is_valid_utf8(columns.text(text))) std::abort();
-    SessionBlock block;
-    block.record(columns, row, 0);
-    if (block.timeline().active_milliseconds < 0 || block.size != row.lines.size()) std::abort();
+    flush(columns);
   }
   return 0;
 }
