@@ -48,9 +48,9 @@ def end_to_end_summary(report: Report) -> str:
         )
     headings = (
         "CPU s per GB",
-        "than Node",
+        "Node's / this",
         "small messages per CPU s",
-        "than Node",
+        "this / Node's",
         "stored, of Node's",
         "memory of a worker, GB",
     )
@@ -77,7 +77,7 @@ def _load(name: str, load: Report) -> str:
     headings = (
         "CPU s per GB",
         "messages per CPU s",
-        "than Node",
+        "Node's CPU / this",
         "start-up, CPU s",
         "wall s",
         "memory of a worker, GB",
@@ -115,11 +115,9 @@ def _spread(figures: Report, load: Report) -> str:
 
 
 def _times_node(load: Report, name: str) -> str:
-    """Return how often the CPU time of a contender goes into Node's."""
-    node = load["contenders"].get("node")
-    return (
-        "" if node is None or name == "node" else f"{node['cpu_s'] / load['contenders'][name]['cpu_s']:.1f} times less"
-    )
+    """Return how often the CPU time of a contender fits into Node's."""
+    node, own = load["contenders"].get("node"), load["contenders"][name]
+    return "" if node is None or name == "node" else _number(node["cpu_s"] / own["cpu_s"], 1)
 
 
 def _stored(load: Report, name: str) -> str:
@@ -144,6 +142,32 @@ def compare_summary(report: Report) -> str:
     return _table(("MB/s", "CPU s per GB", "native over it", "small messages/s", "native over it"), rows)
 
 
+def compare_tables(report: Report) -> str:
+    """Return a table for each of the two sets of messages."""
+    sets = (
+        ("the messages as they are", report, "native_over_"),
+        ("small messages", report["small"], "small_native_over_"),
+    )
+    return "\n\n".join(
+        _table(
+            ("MB/s", "messages/s", "CPU s per GB", "native over it"),
+            [
+                [
+                    title,
+                    f"{rates[name]['mb_per_s']:,.0f}",
+                    f"{rates[name]['messages_per_s']:,.0f}",
+                    f"{1000 / rates[name]['mb_per_s']:.2f}",
+                    _ratio(report, prefix, name),
+                ]
+                for name, title in _DECODERS.items()
+                if rates[name] is not None
+            ],
+            corner,
+        )
+        for corner, rates, prefix in sets
+    )
+
+
 def _ratio(report: Report, prefix: str, name: str) -> str:
     value = report.get(f"{prefix}{name}")
     return "" if value is None else _number(value, 1, 1 if value >= 2 else 2)
@@ -157,8 +181,8 @@ def _number(value: float | None, factor: float, digits: int = 1) -> str:
     return "" if value is None else f"{value * factor:,.{digits}f}"
 
 
-def _table(headings: tuple[str, ...], rows: list[list[str]]) -> str:
-    lines = [f"| | {' | '.join(headings)} |", f"|---|{'---|' * len(headings)}"]
+def _table(headings: tuple[str, ...], rows: list[list[str]], corner: str = "") -> str:
+    lines = [f"| {' | '.join((corner, *headings))} |", f"|---|{'---|' * len(headings)}"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
@@ -166,6 +190,7 @@ REGIONS: Mapping[str, tuple[str, Callable[[Report], str]]] = {
     "end_to_end_summary": ("end_to_end", end_to_end_summary),
     "end_to_end_tables": ("end_to_end", end_to_end_tables),
     "compare_summary": ("compare", compare_summary),
+    "compare_tables": ("compare", compare_tables),
 }
 """Region → the report that its content is made of, and how."""
 PAGES = (ROOT / "README.md", ROOT / "docs" / "change" / "benchmarks.md")
