@@ -13,7 +13,7 @@ _BUSY_SECONDS = 1800.0
 class GarbageCollector:
     """Collects when the worker has nothing to read, instead of whenever many objects were made.
 
-    No message leaves a reference cycle, so hardly anything is to be collected: what failed requests leave behind.
+    No message leaves a reference cycle, so there is hardly anything to collect: what failed requests leave behind.
     Everything that lives when this is made counts as living for ever, and no collection looks at it again.
     """
 
