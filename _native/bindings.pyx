@@ -135,6 +135,8 @@ cdef Span str_span(str text, list keep) except *:
 
 
 include "rows.pxi"
+include "source_columns.pxi"
+include "kafka_consumer.pxi"
 
 
 @final
@@ -272,7 +274,7 @@ cdef class Decoder:
 
     def decode(
         self,
-        list values not None,
+        ByteColumn values not None,
         TextColumn content_encodings not None,
         TextColumn session_id_headers not None,
         TextColumn distinct_id_headers not None,
@@ -287,11 +289,9 @@ cdef class Decoder:
         check_rows(len(values), columns)
         if self.busy:
             raise RuntimeError("this decoder is at work in another thread")
-        # A copy, so that what the spans point to stays alive while the GIL is released.
-        cdef list held = values[:]
         self.busy = True
         try:
-            self.collect(held, dispositions, timestamps_ms, now_ms)
+            self.collect(values, dispositions, timestamps_ms, now_ms)
             self.add_headers(content_encodings, session_id_headers, distinct_id_headers)
             with nogil:
                 self.decoder.get().decode(self.messages, batch.columns)
@@ -301,14 +301,13 @@ cdef class Decoder:
         return batch
 
     cdef int collect(
-        self, list values, bytearray dispositions, const int64_t[::1] timestamps_ms, now_ms
+        self, ByteColumn values, bytearray dispositions, const int64_t[::1] timestamps_ms, now_ms
     ) except -1:
         """Set self.messages to the rows, as C++ sees them, without their headers."""
         cdef Py_ssize_t rows = len(values), row
         cdef bint clock = now_ms is not None
         cdef int64_t now = now_ms if clock else 0
         cdef Message* message
-        cdef bytes value
         self.messages.clear()
         self.messages.resize(rows)
         for row in range(rows):
@@ -316,9 +315,7 @@ cdef class Decoder:
             message.skip = dispositions[row] != 0
             if message.skip:
                 continue
-            value = values[row]
-            if value is not None:
-                message.value = bytes_span(value)
+            message.value = values.spans[row]
             message.timestamp_ms = timestamps_ms[row]
             message.now_ms = now if clock else message.timestamp_ms
         return 0

@@ -71,44 +71,6 @@ cdef array.array int32_array(const vector[int32_t]& numbers):
     return copy
 
 
-def header_columns(list headers not None, tuple names not None):
-    cdef Py_ssize_t rows = len(headers), row
-    cdef size_t i, count = len(names)
-    cdef list keep = [names, headers[:]], made = []
-    cdef vector[Span] wanted
-    cdef vector[vector[Span]] texts
-    cdef TextColumn column
-    cdef Span name, text
-    cdef object value
-    for given in names:
-        wanted.push_back(str_span(given, keep))
-    texts.resize(count)
-    for i in range(count):
-        texts[i].resize(rows)
-    for row in range(rows):
-        for key, value in headers[row] or ():
-            name = str_span(key, keep)
-            for i in range(count):
-                if equal(name, wanted[i]):
-                    break
-            else:
-                if "\0" not in key or key.replace("\0", "") not in names:
-                    continue
-                i = names.index(key.replace("\0", ""))
-            text = bytes_span(b"" if value is None else value)
-            if not is_plain_text(text):
-                value = (<bytes> value).decode(errors="replace").replace("\0", "").encode()
-                keep.append(value)
-                text = bytes_span(value)
-            texts[i][row] = text
-    for i in range(count):
-        column = TextColumn.__new__(TextColumn)
-        column.keep = keep
-        column.column.texts.swap(texts[i])
-        made.append(column)
-    return made
-
-
 def end_rows(
     bytearray dispositions not None, bytearray reasons not None, uint32_t[::1] causes, const int32_t[::1] codes, endings
 ):

@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Self, final
+from typing import NamedTuple, Self, final, overload
 
 from typing_extensions import Buffer
 
@@ -67,14 +67,81 @@ class TextColumn:
     def truncate(self, rows: int) -> None:
         """Keep the first `rows` rows."""
 
-def header_columns(
-    headers: list[Sequence[tuple[str, bytes | None]] | None], names: tuple[str, ...]
-) -> list[TextColumn]:
-    """Return a column for each of these headers, from the headers of each row.
+@final
+class ByteColumn:
+    """Bytes or None per row. Some columns refer to bytes that Kafka's client holds, and keep them alive."""
 
-    Names and values are read as UTF-8. Invalid bytes become U+FFFD, and NUL characters are removed. If a header comes
-    twice, the last one counts. A null value is an empty text.
-    """
+    def __new__(cls, values: Sequence[bytes | None] = ()) -> Self: ...
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, row: int, /) -> bytes | None: ...
+    @overload
+    def __getitem__(self, rows: slice, /) -> ByteColumn: ...
+    def __add__(self, other: ByteColumn, /) -> ByteColumn: ...
+    def size(self, row: int) -> int:
+        """Return the number of bytes of a row; 0 for None."""
+    @property
+    def total(self) -> int:
+        """The number of bytes of all rows."""
+    @property
+    def filled(self) -> int:
+        """How many rows are not None."""
+
+@final
+class HeaderColumn:
+    """The headers of each row: (name, value) in order. A null value counts as an empty one."""
+
+    def __new__(cls, rows: Sequence[Sequence[tuple[str, bytes | None]]] = ()) -> Self: ...
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, row: int, /) -> list[tuple[str, bytes]]: ...
+    @overload
+    def __getitem__(self, rows: slice, /) -> HeaderColumn: ...
+    def __add__(self, other: HeaderColumn, /) -> HeaderColumn: ...
+    def texts(self, names: tuple[str, ...]) -> list[TextColumn]:
+        """Return a column for each of these headers.
+
+        Names and values are read as UTF-8. Invalid bytes become U+FFFD, and NUL characters are removed. If a header
+        comes twice, the last one counts.
+        """
+
+@final
+class KafkaConsumer:
+    """Reads given partitions of a topic, with the C functions of librdkafka. One thread at a time may use it."""
+
+    def __new__(cls, library: str, properties: Mapping[str, str], topic: str) -> Self:
+        """Make a consumer. `library` is the file of librdkafka, which must be loaded.
+
+        Raises ValueError if it can't be used, or refuses a property.
+        """
+    def assign(self, offsets: dict[int, int]) -> None:
+        """Read these partitions as well, from these offsets. Raises OSError."""
+    def unassign(self, partitions: Iterable[int]) -> None:
+        """Stop reading these partitions. Raises OSError."""
+    def positions(self, partitions: Iterable[int]) -> list[int]:
+        """Return the next offset to read of each partition; below zero if nothing was read yet."""
+    def watermarks(self, partition: int, timeout: float = 0.0) -> tuple[int, int]:
+        """Return the first offset of the log, and its end.
+
+        As of the last fetch, or with a time-out in seconds as the broker says. Raises OSError if they are not known.
+        """
+    def poll(
+        self, most: int, timeout: float
+    ) -> tuple[
+        tuple[array[int], array[int], array[int], ByteColumn, ByteColumn, HeaderColumn], list[tuple[int, int, str]]
+    ]:
+        """Return up to `most` messages, after `timeout` seconds at most, and the errors that came in their place.
+
+        The messages: partitions, offsets, timestamps in ms (-1 for none), keys, values and headers. The errors: code,
+        partition (below zero for none) and text.
+        """
+    def take_events(self) -> list[tuple[int, int, str]]:
+        """Return what the client has said since the last call: level, code and text.
+
+        The level is one of syslog's, 0 to 7, or -1 for an error of the whole client, which then has a code.
+        """
+    def close(self) -> None:
+        """Leave the brokers. The bytes of messages stay valid as long as their columns live."""
 
 def end_rows(
     dispositions: bytearray,
@@ -147,7 +214,7 @@ class Decoder:
         """
     def decode(
         self,
-        values: list[bytes | None],
+        values: ByteColumn,
         content_encodings: TextColumn,
         session_id_headers: TextColumn,
         distinct_id_headers: TextColumn,

@@ -5,11 +5,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
+from recording_worker._native import ByteColumn, HeaderColumn
+
 Headers = list[tuple[str, bytes]]
 """A message's headers, unchanged: (key, value) in order. A key may repeat."""
-
-RawHeaders = Sequence[tuple[str, bytes | None]] | None
-"""Headers as Kafka's client gives them. A value may be null, and a message without headers has None."""
 
 
 class Message(NamedTuple):
@@ -33,9 +32,9 @@ class MessageColumns:
     offsets: "array[int]"
     timestamps_ms: "array[int]"
     """Kafka timestamps in ms since 1970; -1 for none."""
-    keys: list[bytes | None]
-    values: list[bytes | None]
-    headers: list[RawHeaders]
+    keys: ByteColumn
+    values: ByteColumn
+    headers: HeaderColumn
 
     @classmethod
     def of(cls, messages: Sequence[Message]) -> Self:
@@ -44,9 +43,9 @@ class MessageColumns:
             array("q", [message.partition for message in messages]),
             array("q", [message.offset for message in messages]),
             array("q", [message.timestamp_ms for message in messages]),
-            [message.key for message in messages],
-            [message.value for message in messages],
-            [message.headers for message in messages],
+            ByteColumn([message.key for message in messages]),
+            ByteColumn([message.value for message in messages]),
+            HeaderColumn([message.headers for message in messages]),
         )
 
     def __len__(self) -> int:
@@ -61,14 +60,14 @@ class MessageColumns:
         return map(self.message, range(len(self)))
 
     def message(self, row: int) -> Message:
-        """Return one message. A header whose value is null has an empty value."""
+        """Return one message."""
         return Message(
             self.partitions[row],
             self.offsets[row],
             self.timestamps_ms[row],
             self.keys[row],
             self.values[row],
-            [(key, value or b"") for key, value in self.headers[row] or ()],
+            self.headers[row],
         )
 
     def without(self, partitions: Collection[int]) -> Self:

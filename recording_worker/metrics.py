@@ -4,7 +4,7 @@ A process makes one `Metrics` and hands it to everything that counts. Increments
 """
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Literal, Self
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, values
@@ -20,10 +20,6 @@ PARTITIONS_CAREFUL = f"{PREFIX}_partitions_careful"
 
 class BatchSummary(Summary):
     """A Summary that takes the observations of a whole batch in one call."""
-
-    def observe_all(self, sizes: Collection[int]) -> None:
-        """Observe each of `sizes`."""
-        self.observe_sum(len(sizes), sum(sizes))
 
     def observe_sum(self, count: int, total: int) -> None:
         """Observe `count` sizes, which add up to `total`."""

@@ -186,7 +186,7 @@ def call_native(decoder: _native.Decoder, inputs: Sequence[Input], now_ms: int |
     """One decode call over rows that are all undecided."""
     dispositions, reasons = bytearray(len(inputs)), bytearray(len(inputs))
     decoded = decoder.decode(
-        [row.value for row in inputs],
+        _native.ByteColumn([row.value for row in inputs]),
         _native.TextColumn([row.content_encoding for row in inputs]),
         _native.TextColumn([row.session_id_header for row in inputs]),
         _native.TextColumn([row.distinct_id_header for row in inputs]),

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from benchmarks.contenders.serve import Counts, serve
 from benchmarks.wire import Encoding, WireMessage
-from recording_worker._native import UUID_RANDOM_BYTES, Decoder, FileBlocks, SessionBatch, TextColumn
+from recording_worker._native import UUID_RANDOM_BYTES, ByteColumn, Decoder, FileBlocks, SessionBatch, TextColumn
 from recording_worker.settings.model import Settings
 
 _SETTINGS = Settings()
@@ -78,7 +78,7 @@ class NativePass:
         """Decode and record a poll. Returns how many of its rows were decoded."""
         dispositions, reasons = bytearray(len(poll.values)), bytearray(len(poll.values))
         decoded = self.decoder.decode(
-            poll.values,
+            ByteColumn(poll.values),
             TextColumn(poll.content_encodings),
             TextColumn(poll.session_id_headers),
             TextColumn(poll.distinct_id_headers),

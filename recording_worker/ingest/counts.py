@@ -33,7 +33,7 @@ class IngestCounts:
     def read(self, batch: MessageBatch) -> None:
         """Count a batch after the pipeline has run it."""
         self.ended.update(zip(batch.dispositions, batch.reasons, strict=True))
-        self.bytes_in += sum(map(len, filter(None, batch.messages.values)))
+        self.bytes_in += batch.messages.values.total
         if batch.decoded is not None:
             self.bytes_uncompressed += batch.decoded.uncompressed_bytes
 

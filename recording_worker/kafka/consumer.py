@@ -1,17 +1,19 @@
 """PartitionConsumer: reads the partitions that a worker was given. It is no group member, and commits nothing."""
 
-from array import array
-from collections.abc import Callable, Iterable, Mapping
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from importlib.metadata import files
 from operator import methodcaller
 from typing import Any, NamedTuple
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka import Message as KafkaMessage
+from confluent_kafka import KafkaError
 
-from recording_worker.errors import WorkerError
-from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config, is_fatal
-from recording_worker.messages import Headers, MessageColumns, RawHeaders
+from recording_worker._native import KafkaConsumer
+from recording_worker.errors import ConfigError, WorkerError
+from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, client_config, is_fatal
+from recording_worker.messages import Headers, MessageColumns
 from recording_worker.metrics import Metrics
 from recording_worker.settings.model import OnOffsetGap, Settings
 
@@ -21,6 +23,10 @@ _MEMBERSHIP = ("group.remote.assignor", "session.timeout.ms", "heartbeat.interva
 """Properties of a group member. A worker is not in the group."""
 
 _WATERMARK_TIMEOUT = 5.0
+
+_LEVELS = (*[logging.CRITICAL] * 3, logging.ERROR, logging.WARNING, logging.INFO, logging.INFO, logging.DEBUG)
+"""The levels of librdkafka's log, which are those of syslog."""
+
 
 _STOPPING_ERRORS = frozenset(
     {
@@ -99,21 +105,23 @@ class PartitionConsumer:
         self._on_gap = settings.on_offset_gap
         self._faults: list[PartitionFault] = []
         self._gaps: list[OffsetGap] = []
+        config = consumer_config(settings)
+        self._on_error = config.pop("error_cb")
         try:
-            self._consumer = Consumer(consumer_config(settings), logger=LIBRDKAFKA_LOGGER)
-        except KafkaException as problem:
-            raise as_config_error(problem) from problem
+            self._consumer = KafkaConsumer(_librdkafka(), {name: _text(config[name]) for name in config}, self._topic)
+        except ValueError as problem:
+            raise ConfigError(f"Kafka client configuration: {problem}") from problem
 
     def assign(self, offsets: Mapping[int, int]) -> None:
         """Read these partitions as well, from these offsets."""
         self._starts.update(offsets)
-        self._consumer.incremental_assign([self._at(partition, offset) for partition, offset in offsets.items()])
+        self._consumer.assign({**offsets})
 
     def unassign(self, partitions: Iterable[int]) -> None:
         """Stop reading these. What was fetched and not consumed is dropped. Unassigned partitions are ignored."""
         mine = [partition for partition in partitions if self._starts.pop(partition, None) is not None]
         if mine:
-            self._consumer.incremental_unassign([self._at(partition) for partition in mine])
+            self._consumer.unassign(mine)
             self._gaps = [gap for gap in self._gaps if gap.partition not in mine]
 
     def consume(self, limit: int, timeout: float) -> MessageColumns:
@@ -121,14 +129,11 @@ class PartitionConsumer:
 
         A partition with a hole in its log is unassigned, and `take_faults` returns its fault.
         """
-        records = self._consumer.consume(limit, timeout)
-        errors = [*map(KafkaMessage.error, records)]
-        if [error for error in errors if error is not None]:
-            for error, record in zip(errors, records, strict=True):
-                if error is not None:
-                    self._handle(error, record)
-            records = [record for error, record in zip(errors, records, strict=True) if error is None]
-        return _columns(records)
+        columns, faults = self._consumer.poll(limit, timeout)
+        self._tell()
+        for code, partition, text in faults:
+            self._handle(KafkaError(code, text), partition)
+        return MessageColumns(*columns)
 
     def take_faults(self) -> list[PartitionFault]:
         """Return the partitions that stopped since the last call."""
@@ -142,18 +147,30 @@ class PartitionConsumer:
 
     def states(self) -> dict[int, PartitionState]:
         """Return how far each assigned partition has been read. The broker is not asked."""
+        partitions = list(self._starts)
         states = {}
-        for at in self._consumer.position([self._at(partition) for partition in self._starts]):
-            position = at.offset if at.offset >= 0 else self._starts[at.partition]
-            _low, high = self._consumer.get_watermark_offsets(self._at(at.partition), cached=True)
-            states[at.partition] = PartitionState(position, max(high, -1))
+        for partition, position in zip(partitions, self._consumer.positions(partitions), strict=True):
+            known = position if position >= 0 else self._starts[partition]
+            try:
+                _low, high = self._consumer.watermarks(partition)
+            except OSError:  # nothing of the partition was fetched yet
+                high = -1
+            states[partition] = PartitionState(known, max(high, -1))
         return states
 
     def close(self) -> None:
         self._consumer.close()
+        self._tell()
 
-    def _handle(self, error: KafkaError, message: KafkaMessage) -> None:
-        partition = message.partition()
+    def _tell(self) -> None:
+        """Log what the client's threads have said."""
+        for level, code, text in self._consumer.take_events():
+            if level < 0:
+                self._on_error(KafkaError(code, text))
+            else:
+                LIBRDKAFKA_LOGGER.log(_LEVELS[level], "%s", text)
+
+    def _handle(self, error: KafkaError, partition: int) -> None:
         if is_fatal(error):
             raise WorkerError(f"Kafka consumer: {error.str()}")
         if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:  # librdkafka reports it once, and retries for ever
@@ -164,7 +181,7 @@ class PartitionConsumer:
                 self.unassign([partition])
         else:
             # librdkafka retries by itself
-            log.warning("Kafka consumer", error=error.str(), topic=message.topic(), partition=partition)
+            log.warning("Kafka consumer", error=error.str(), topic=self._topic, partition=partition)
 
     def _jump(self, partition: int, error: KafkaError) -> bool:
         """Go on at the log's beginning or end if the settings say so and the log was cut. Return whether it goes on."""
@@ -172,9 +189,9 @@ class PartitionConsumer:
             return False
         wanted = self.states()[partition].position
         try:
-            low, high = self._consumer.get_watermark_offsets(self._at(partition), timeout=_WATERMARK_TIMEOUT)
-        except KafkaException as problem:
-            log.warning("Kafka consumer", error=problem.args[0].str(), partition=partition)
+            low, high = self._consumer.watermarks(partition, _WATERMARK_TIMEOUT)
+        except OSError as problem:
+            log.warning("Kafka consumer", error=str(problem), partition=partition)
             return False
         there = low if self._on_gap is OnOffsetGap.EARLIEST else high
         if there < wanted:  # the log ends before: going back would read again what is recorded
@@ -190,9 +207,9 @@ class PartitionConsumer:
         wanted = self.states()[partition].position
         advice = ""
         try:
-            low, high = self._consumer.get_watermark_offsets(self._at(partition), timeout=_WATERMARK_TIMEOUT)
-        except KafkaException as problem:
-            holds = f"what the log holds is not known ({problem.args[0].str()})"
+            low, high = self._consumer.watermarks(partition, _WATERMARK_TIMEOUT)
+        except OSError as problem:
+            holds = f"what the log holds is not known ({problem})"
         else:
             holds = (
                 f"the log holds offsets {low} to {high - 1}" if high > low else f"the log is empty, next offset {high}"
@@ -203,9 +220,6 @@ class PartitionConsumer:
                 advice = "; recording-worker rewind sets the group back to what is there"
         text = f"partition {partition} stopped: offset {wanted} comes next, but {holds} ({error.str()}){advice}"
         return PartitionFault(partition, wanted, text)
-
-    def _at(self, partition: int, offset: int = 0) -> TopicPartition:
-        return TopicPartition(self._topic, partition, offset)
 
 
 _raw_headers = methodcaller("headers")
@@ -221,25 +235,12 @@ def headers_of(message: Any) -> Headers:
         return []
 
 
-# by the stubs a record may lack a partition and an offset
-_partition: Callable[[Any], int] = KafkaMessage.partition  # type: ignore[assignment]
-_offset: Callable[[Any], int] = KafkaMessage.offset  # type: ignore[assignment]
+def _librdkafka() -> str:
+    """Return the file name of the library that confluent-kafka has loaded: its own, or the system's."""
+    brought = [file for file in files("confluent-kafka") or () if file.name.startswith("librdkafka")]
+    return os.path.realpath(brought[0].locate()) if brought else "librdkafka.so.1"
 
 
-def _columns(records: list[Any]) -> MessageColumns:
-    """Make columns of the client's records. The loops run in C, because a call per record and column costs more."""
-    headers: list[RawHeaders] = []
-    coming = map(_raw_headers, records)
-    while len(headers) < len(records):
-        try:
-            headers.extend(coming)
-        except SystemError:  # see headers_of; asked again, the client would give the list with the null pointer
-            headers.append(None)
-    return MessageColumns(
-        array("q", map(_partition, records)),
-        array("q", map(_offset, records)),
-        array("q", [timestamp if kind else -1 for kind, timestamp in map(KafkaMessage.timestamp, records)]),
-        [*map(KafkaMessage.key, records)],
-        [*map(KafkaMessage.value, records)],
-        headers,
-    )
+def _text(value: object) -> str:
+    """Write a property as librdkafka reads it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

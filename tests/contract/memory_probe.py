@@ -32,7 +32,9 @@ def decode(decoder: _native.Decoder, values: list[bytes]) -> tuple[_native.Decod
     nothing = _native.TextColumn([None] * rows)
     reasons = bytearray(rows)
     times = array("q", [NOW_MS] * rows)
-    decoded = decoder.decode([*values], nothing, nothing, nothing, times, None, bytearray(rows), reasons)
+    decoded = decoder.decode(
+        _native.ByteColumn(values), nothing, nothing, nothing, times, None, bytearray(rows), reasons
+    )
     return decoded, reasons
 
 

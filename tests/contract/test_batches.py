@@ -108,7 +108,9 @@ def test_rows_decided_before_are_left_alone() -> None:
     values = [plain_value(), b"not JSON", None, plain_value()]
     dispositions, reasons = bytearray([3, 3, 1, 0]), bytearray([32, 33, 34, 0])
     nothing, times = _native.TextColumn([None] * 4), array("q", [NOW_MS] * 4)
-    decoded = _native.Decoder().decode(values, nothing, nothing, nothing, times, None, dispositions, reasons)
+    decoded = _native.Decoder().decode(
+        _native.ByteColumn(values), nothing, nothing, nothing, times, None, dispositions, reasons
+    )
     assert decoded.rows == 4
     assert list(dispositions) == [3, 3, 1, 0]
     assert list(reasons) == [32, 33, 34, 0]
@@ -158,7 +160,7 @@ def test_columns_of_different_lengths_are_refused(short: int) -> None:
     values, encodings, sessions, distincts, timestamps, dispositions, reasons = lengths
     with pytest.raises(ValueError, match=r".+"):
         _native.Decoder().decode(
-            [plain_value()] * values,
+            _native.ByteColumn([plain_value()] * values),
             _native.TextColumn([None] * encodings),
             _native.TextColumn([None] * sessions),
             _native.TextColumn([None] * distincts),

@@ -19,7 +19,7 @@ def test_rows_that_have_ended_are_left_alone() -> None:
     dispositions, reasons = bytearray([0, 3, 0]), bytearray([0, 38, 0])
     nothing, times = _native.TextColumn([None] * 3), array("q", [NOW_MS] * 3)
     batch = _native.Decoder().decode(
-        [VALUE, VALUE, b"{}"], nothing, nothing, nothing, times, None, dispositions, reasons
+        _native.ByteColumn([VALUE, VALUE, b"{}"]), nothing, nothing, nothing, times, None, dispositions, reasons
     )
     assert batch.rows == 3
     assert dispositions == bytes([0, 3, 3])
@@ -32,7 +32,7 @@ def test_rows_that_have_ended_are_left_alone() -> None:
 @pytest.mark.parametrize("wrong", [[1], ["text"], None, 1, array("d", [1.0])])
 def test_columns_of_the_wrong_type(column: int, wrong: object) -> None:
     nothing = _native.TextColumn([None])
-    columns: list[Any] = [[VALUE], nothing, nothing, nothing, array("q", [NOW_MS])]
+    columns: list[Any] = [_native.ByteColumn([VALUE]), nothing, nothing, nothing, array("q", [NOW_MS])]
     columns[column] = wrong
     decoder = _native.Decoder()
     values, encodings, session_ids, distinct_ids, timestamps = columns

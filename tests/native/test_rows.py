@@ -2,6 +2,7 @@
 
 from array import array
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -38,20 +39,63 @@ def test_a_row_outside_of_the_column() -> None:
             column[row]
 
 
-@given(st.lists(st.lists(st.tuples(st.sampled_from(["a", "b\0", "\0a", "other"]), st.one_of(st.none(), st.binary())))))
-def test_header_columns_hold_the_last_value_without_nul(headers: list[list[tuple[str, bytes | None]]]) -> None:
+headers = st.lists(st.tuples(st.sampled_from(["a", "b\0", "\0a", "other"]), st.one_of(st.none(), st.binary())))
+
+
+@given(st.lists(headers))
+def test_texts_of_headers_are_the_last_values_without_nul(rows: list[list[tuple[str, bytes | None]]]) -> None:
     expected: dict[str, list[str | None]] = {"a": [], "b": [], "c": []}
-    for row in headers:
+    for row in rows:
         last = {key.replace("\0", ""): (value or b"").decode(errors="replace").replace("\0", "") for key, value in row}
         for name, column in expected.items():
             column.append(last.get(name))
-    columns = _native.header_columns([*headers], tuple(expected))
+    columns = _native.HeaderColumn(rows).texts(tuple(expected))
     assert [list(column) for column in columns] == list(expected.values())
 
 
-def test_messages_without_headers() -> None:
-    (column,) = _native.header_columns([None, [], [("a", b"x")]], ("a",))
-    assert list(column) == [None, None, "x"]
+@given(st.lists(headers), st.lists(headers), st.slices(20))
+def test_headers_come_back_from_parts_of_columns(
+    one: list[list[tuple[str, bytes | None]]], other: list[list[tuple[str, bytes | None]]], part: slice
+) -> None:
+    def read(column: _native.HeaderColumn) -> list[list[tuple[str, bytes]]]:
+        return [column[row] for row in range(len(column))]
+
+    column = _native.HeaderColumn(one) + _native.HeaderColumn(other)
+    expected = [[(name, value or b"") for name, value in row] for row in one + other]
+    assert read(column) == expected
+    assert read(column[part]) == expected[part]
+    assert [list(texts) for texts in column[part].texts(("a",))] == [
+        list(texts) for texts in _native.HeaderColumn([*expected[part]]).texts(("a",))
+    ]
+
+
+values = st.lists(st.one_of(st.none(), st.binary(max_size=5)), max_size=20)
+
+
+@given(values, values, st.slices(20))
+def test_bytes_come_back_from_parts_of_columns(one: list[bytes | None], other: list[bytes | None], part: slice) -> None:
+    column = _native.ByteColumn(one) + _native.ByteColumn(other)
+    for made, expected in ((column, one + other), (column[part], (one + other)[part])):
+        assert [made[row] for row in range(len(made))] == expected
+        assert [made.size(row) for row in range(len(made))] == [len(value or b"") for value in expected]
+        assert made.total == sum(len(value or b"") for value in expected)
+        assert made.filled == sum(value is not None for value in expected)
+
+
+@pytest.mark.parametrize("column", [_native.ByteColumn([b""]), _native.HeaderColumn([[]])])
+def test_rows_outside_of_a_column(column: _native.ByteColumn | _native.HeaderColumn) -> None:
+    for row in (1, -1):
+        with pytest.raises(IndexError):
+            column[row]
+
+
+def test_entries_of_the_wrong_type_are_refused() -> None:
+    wrong: Any = ["text"]
+    with pytest.raises(TypeError):
+        _native.ByteColumn(wrong)
+    wrong = [[("name", "text")]]
+    with pytest.raises(TypeError):
+        _native.HeaderColumn(wrong)
 
 
 @given(codes, st.dictionaries(st.integers(0, 4), st.tuples(st.integers(1, 4), st.integers(0, 255), st.integers(0, 9))))

@@ -23,7 +23,7 @@ def in_a_process(work: Callable[[str], None], folder: Path) -> None:
 def work_as_worker_0(folder: str) -> None:
     metrics = Metrics.of_worker(folder, 0)
     metrics.messages.labels("drop", "session_blocked").inc(3)
-    metrics.message_bytes.observe_all([10, 20])
+    metrics.message_bytes.observe_sum(2, 30)
     metrics.sessions_handled.set(5)
 
 
@@ -73,7 +73,7 @@ def test_without_a_folder_each_metrics_counts_for_itself() -> None:
 @pytest.mark.parametrize("sizes", [[], [7], [1, 2, 3]])
 def test_a_summary_takes_the_observations_of_a_batch_at_once(sizes: list[int]) -> None:
     at_once, one_by_one = Metrics().message_bytes, Metrics().message_bytes
-    at_once.observe_all(sizes)
+    at_once.observe_sum(len(sizes), sum(sizes))
     for size in sizes:
         one_by_one.observe(size)
     assert at_once._count.get() == one_by_one._count.get() == len(sizes)

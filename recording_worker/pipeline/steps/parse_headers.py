@@ -1,6 +1,5 @@
 """parse_headers: turns the message headers that other steps read into columns."""
 
-from recording_worker._native import header_columns
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import Ending, MessageBatch
 from recording_worker.pipeline.step import Step
@@ -26,7 +25,7 @@ class ParseHeaders(Step):
             batch.event_uuids,
             batch.lib_versions,
             batch.content_encodings,
-        ) = header_columns(batch.messages.headers, _NAMES)
+        ) = batch.messages.headers.texts(_NAMES)
         ending = Ending(Disposition.DLQ, Reason.NO_TOKEN_IN_HEADER, self.name, "the message has no token header")
         tokens = enumerate(batch.tokens.distinct)
         batch.end_all(batch.tokens.codes, {code: ending for code, token in tokens if not token})

@@ -61,6 +61,6 @@ class RecordSessionEvent(Step):
             messages=len(rows),
             first_offset=batch.offsets[rows[0]],
             last_offset=batch.offsets[rows[-1]],
-            bytes=sum(len(batch.messages.values[row] or b"") for row in rows),
+            bytes=sum(map(batch.messages.values.size, rows)),
             ended=[(batch.offsets[row], *batch.why(row)) for row in rows if batch.reasons[row]],
         )

@@ -69,7 +69,7 @@ class RedirectHotSessions(Step):
             size = 0
             if offset >= self._next_offsets.get(partition, 0):
                 self._next_offsets[partition] = offset + 1
-                size = len(batch.messages.values[row] or b"")
+                size = batch.messages.values.size(row)
             # by its hash: ids can be of any length, and memory must be limited
             if self._sessions.is_hot(hash((batch.tokens[row], session_id)), size, at_ms):
                 text = "the session sends more bytes a minute than hot_session_bytes_per_minute"
