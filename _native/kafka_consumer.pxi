@@ -6,7 +6,7 @@ from libcpp.pair cimport pair
 from kafka_consumer cimport CppKafkaConsumer, KafkaEvent, KafkaPoll, Watermarks
 
 
-cdef class PolledMessages:
+cdef class _PolledMessages:
     """What keeps the bytes of a poll's messages alive."""
 
     cdef shared_ptr[KafkaPoll] poll
@@ -67,7 +67,7 @@ cdef class KafkaConsumer:
 
     def poll(self, size_t most, timeout):
         cdef int timeout_ms = round(timeout * 1000)
-        cdef PolledMessages messages = PolledMessages()
+        cdef _PolledMessages messages = _PolledMessages()
         cdef KafkaPoll* poll
         cdef HeaderColumn headers
         cdef size_t i

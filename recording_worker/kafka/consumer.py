@@ -25,7 +25,7 @@ _MEMBERSHIP = ("group.remote.assignor", "session.timeout.ms", "heartbeat.interva
 _WATERMARK_TIMEOUT = 5.0
 
 _LEVELS = (*[logging.CRITICAL] * 3, logging.ERROR, logging.WARNING, logging.INFO, logging.INFO, logging.DEBUG)
-"""The levels of librdkafka's log, which are those of syslog."""
+"""The levels of librdkafka's log, which it takes from syslog."""
 
 
 _STOPPING_ERRORS = frozenset(

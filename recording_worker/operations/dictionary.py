@@ -5,19 +5,18 @@ Blocks are sampled as they are stored. A session is either trained on or kept ap
 
 import hashlib
 import secrets
-from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import chain, islice
 from pathlib import Path
 
-from recording_worker._native import Compressor, Decoder, header_columns, train_dictionary
+from recording_worker._native import Compressor, Decoder, train_dictionary
 from recording_worker.errors import WorkerError
 from recording_worker.formats.batch_file import BatchFileError
 from recording_worker.formats.dictionary import Dictionary
 from recording_worker.formats.message_file import read_messages
-from recording_worker.messages import Message
+from recording_worker.messages import Message, MessageColumns
 from recording_worker.reading.batch_files import Block
 from recording_worker.reading.prefetch import prefetch
 from recording_worker.settings.model import Settings
@@ -151,13 +150,14 @@ class Training:
     def _add_decoded(self, decoder: Decoder, batch: list[Message]) -> int:
         """Sample the first messages of a batch, and return how many. Leave out those that would not be recorded."""
         dispositions = bytearray(len(batch))
-        encodings, session_ids, distinct_ids = header_columns([message.headers for message in batch], _HEADERS)
+        columns = MessageColumns.of(batch)
+        encodings, session_ids, distinct_ids = columns.headers.texts(_HEADERS)
         decoded = decoder.decode(
-            [message.value for message in batch],
+            columns.values,
             encodings,
             session_ids,
             distinct_ids,
-            array("q", (message.timestamp_ms for message in batch)),
+            columns.timestamps_ms,
             None,
             dispositions,
             bytearray(len(batch)),
