@@ -108,7 +108,9 @@ class PartitionConsumer:
         config = consumer_config(settings)
         self._on_error = config.pop("error_cb")
         try:
-            self._consumer = KafkaConsumer(_librdkafka(), {name: _text(config[name]) for name in config}, self._topic)
+            self._consumer = KafkaConsumer(
+                librdkafka_file(), {name: _text(config[name]) for name in config}, self._topic
+            )
         except ValueError as problem:
             raise ConfigError(f"Kafka client configuration: {problem}") from problem
 
@@ -235,7 +237,7 @@ def headers_of(message: Any) -> Headers:
         return []
 
 
-def _librdkafka() -> str:
+def librdkafka_file() -> str:
     """Return the file name of the library that confluent-kafka has loaded: its own, or the system's."""
     brought = [file for file in files("confluent-kafka") or () if file.name.startswith("librdkafka")]
     return os.path.realpath(brought[0].locate()) if brought else "librdkafka.so.1"

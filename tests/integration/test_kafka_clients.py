@@ -1,5 +1,6 @@
 """The consumer, the producer and the group member: the same suite on the embedded broker and on Apache Kafka."""
 
+import gc
 import itertools
 import os
 import threading
@@ -18,7 +19,7 @@ from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.group_member import GroupMember
 from recording_worker.kafka.offsets import OffsetStore, Position
 from recording_worker.kafka.producer import RecordProducer
-from recording_worker.messages import Headers, Message, OutputRecord
+from recording_worker.messages import NO_MESSAGES, Headers, Message, OutputRecord
 from recording_worker.metrics import Metrics
 from recording_worker.processes.control import Channel, Flushed, Placement, SupervisorChannel, WorkerChannel
 from recording_worker.processes.worker.assignment import Assignment
@@ -112,6 +113,23 @@ def test_messages_arrive_as_they_were_sent(send: Send, consumer: PartitionConsum
         0, 0, 1_700_000_000_123, b"key", b"value", [("token", b"a"), ("empty", b""), ("token", b"b")]
     )
     assert (second.key, second.value, second.headers) == (None, None, [])
+
+
+def test_messages_outlive_their_consumer(send: Send, settings_of: SettingsOf) -> None:
+    send(*[b"x" * 100_000] * 20, key=b"key", headers=[("token", b"a")])
+    consumer = PartitionConsumer(settings_of(), Metrics())
+    consumer.assign({0: 0})
+    columns = NO_MESSAGES
+    while len(columns) < 20:
+        columns = columns.followed_by(consumer.consume(20, 0.2))
+    consumer.close()
+    del consumer
+    rest = columns[5:]
+    del columns
+    gc.collect()
+    assert [(m.offset, m.key, m.value, m.headers) for m in rest] == [
+        (offset, b"key", b"x" * 100_000, [("token", b"a")]) for offset in range(5, 20)
+    ]
 
 
 def test_a_header_whose_name_is_not_utf8_has_a_replaced_name(
