@@ -54,7 +54,7 @@ def _size(smallest: int, largest: int) -> Any:
     epilog="""\b
 Examples:
   recording-worker dictionary train /var/lib/recordings/blocks --out pages.dict
-  recording-worker dictionary train s3://recordings/blocks/30d --out pages.dict --size 1MiB
+  recording-worker dictionary train s3://recordings/blocks/30d --out pages.dict --size 256KiB
   recording-worker dictionary train dump-*.jsonl.zst --out pages.dict
   recording-worker run --zstd-dictionary pages.dict --config /etc/recording-worker.toml""",
 )
@@ -64,7 +64,7 @@ Examples:
 )
 @click.option(
     "--size",
-    default="256KiB",
+    default="1MiB",
     show_default=True,
     metavar="SIZE",
     callback=_size(MIN_DICTIONARY_BYTES, MAX_DICTIONARY_BYTES),
