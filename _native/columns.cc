@@ -7,38 +7,52 @@
 namespace recording {
 
 ChunkPool::~ChunkPool() {
-  for (uint8_t* bytes : free_) unmap_memory(bytes, chunk_bytes);
+  for (const Free& chunk : free_) unmap_memory(chunk.bytes, chunk.capacity);
 }
 
 ChunkRef ChunkPool::take(size_t size) {
   auto chunk = std::make_unique<Chunk>();
-  chunk->capacity = size > chunk_bytes ? size : chunk_bytes;
-  if (chunk->capacity == chunk_bytes) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (!free_.empty()) {
-      chunk->bytes = free_.back();
-      free_.pop_back();
-    }
-  }
+  chunk->capacity = size > chunk_bytes ? (size + chunk_bytes - 1) / chunk_bytes * chunk_bytes : chunk_bytes;
+  chunk->bytes = reuse(chunk->capacity);
   if (!chunk->bytes) chunk->bytes = map_memory(chunk->capacity);
   // If the shared pointer can't be made, its constructor calls the deleter.
   return ChunkRef(chunk.release(), [pool = shared_from_this()](Chunk* unused) { pool->give_back(unused); });
 }
 
+// Returns the smallest kept chunk of at least `capacity` and less than twice that, and sets `capacity` to its own; or
+// null.
+uint8_t* ChunkPool::reuse(size_t& capacity) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  auto best = free_.end();
+  for (auto at = free_.begin(); at != free_.end(); ++at)
+    if (at->capacity >= capacity && at->capacity < 2 * capacity &&
+        (best == free_.end() || at->capacity < best->capacity))
+      best = at;
+  if (best == free_.end()) return nullptr;
+  uint8_t* const bytes = best->bytes;
+  capacity = best->capacity;
+  kept_ -= capacity;
+  free_.erase(best);
+  return bytes;
+}
+
 void ChunkPool::give_back(Chunk* chunk) noexcept {
-  uint8_t* bytes = chunk->bytes;
-  if (chunk->capacity == chunk_bytes) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (free_.size() < most_) {
-      try {
-        free_.push_back(bytes);
-        bytes = nullptr;
-      } catch (const std::bad_alloc&) {
-      }
-    }
+  try {
+    keep(chunk->bytes, chunk->capacity);
+  } catch (const std::bad_alloc&) {
+    unmap_memory(chunk->bytes, chunk->capacity);
   }
-  unmap_memory(bytes, chunk->capacity);
   delete chunk;
+}
+
+void ChunkPool::keep(uint8_t* bytes, size_t capacity) {
+  if (capacity > largest_kept || capacity > most_) return unmap_memory(bytes, capacity);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  free_.push_back({bytes, capacity});
+  for (kept_ += capacity; kept_ > most_; free_.pop_front()) {
+    kept_ -= free_.front().capacity;
+    unmap_memory(free_.front().bytes, free_.front().capacity);
+  }
 }
 
 }  // namespace recording

@@ -1,6 +1,7 @@
 // What one decode call found, as columns, and the memory that holds its lines.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -20,26 +21,37 @@ struct Chunk {
 
 using ChunkRef = std::shared_ptr<Chunk>;
 
-// Chunks that nothing refers to any more, kept for the next rows: the system has to clear fresh memory first.
-// Chunks come back from any thread.
+// Chunks that nothing refers to any more, kept for the next rows: the system has to clear fresh memory first. If there
+// is no room for a chunk, the ones that have waited longest are freed. Chunks come back from any thread.
 class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
  public:
   static constexpr size_t chunk_bytes = 2 << 20;
 
-  explicit ChunkPool(size_t most_bytes) : most_(most_bytes / chunk_bytes) {}
+  explicit ChunkPool(size_t most_bytes) : most_(most_bytes) {}
   ChunkPool(const ChunkPool&) = delete;
   ChunkPool& operator=(const ChunkPool&) = delete;
   ~ChunkPool();
 
-  // A chunk with room for `size` bytes: of the usual size, or larger if that is too small.
+  // A chunk with room for `size` bytes: of the usual size, or a multiple of it if that is too small.
   ChunkRef take(size_t size);
 
  private:
+  // Larger chunks are rare, and are not kept.
+  static constexpr size_t largest_kept = 16 << 20;
+
+  struct Free {
+    uint8_t* bytes;
+    size_t capacity;
+  };
+
+  uint8_t* reuse(size_t& capacity);
   void give_back(Chunk* chunk) noexcept;
+  void keep(uint8_t* bytes, size_t capacity);
 
   const size_t most_;
   std::mutex mutex_;
-  std::vector<uint8_t*> free_;
+  std::deque<Free> free_;  // the first has waited longest
+  size_t kept_ = 0;        // bytes of all of them
 };
 
 // Bytes in Columns::texts.
