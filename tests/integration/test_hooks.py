@@ -14,7 +14,8 @@ from tests import builders, hooks
 
 DECODE = """
 import os, sys, threading
-from recording_worker._native import Decoder
+from array import array
+from recording_worker._native import ByteColumn, Decoder, TextColumn
 decoder = Decoder(max_decompressed_bytes=1 << 20, max_timestamp_diff_ms=1 << 40, max_decoded_bytes=1 << 20)
 done = threading.Event()
 def watch():
@@ -22,7 +23,8 @@ def watch():
         os.write(1, b"hangs")
         os._exit(0)
 threading.Thread(target=watch).start()
-decoder.decode([sys.stdin.buffer.read()], [None], [None], [None], [0], 0, bytearray(1), bytearray(1))
+values, nothing = ByteColumn([sys.stdin.buffer.read()]), TextColumn([None])
+decoder.decode(values, nothing, nothing, nothing, array("q", [0]), 0, bytearray(1), bytearray(1))
 done.set()
 print("decoded")
 """

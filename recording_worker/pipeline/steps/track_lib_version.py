@@ -13,10 +13,7 @@ _LONGEST = 100
 
 
 class TrackLibVersion(Step):
-    """Reads `tokens`, `lib_versions`; adds a warning, debounced by version, for clients that are too old.
-
-    One warning per token and version is enough for a batch.
-    """
+    """Reads `lib_versions`; adds a warning, debounced by version, for rows sent by a client that is too old."""
 
     name = "track_lib_version"
 
@@ -24,9 +21,9 @@ class TrackLibVersion(Step):
         too_old = [_too_old(lib_version) for lib_version in batch.lib_versions.distinct]
         if not any(too_old):
             return
-        versions = batch.lib_versions.codes
-        for row in batch.group(batch.tokens.codes, versions).first:
-            if details := too_old[versions[row]]:
+        for row, version in enumerate(batch.lib_versions.codes):
+            details = too_old[version]
+            if details and not batch.dispositions[row]:
                 key = str(details["libVersion"])
                 batch.warnings.append(IngestionWarning(row, WARNING_TYPE, details, debounce_key=key))
 
