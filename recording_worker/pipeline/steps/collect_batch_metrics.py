@@ -31,10 +31,10 @@ class CollectBatchMetrics(Step):
                 messages = sum(1 for number, offset in rows if number == partition and offset >= new_from)
             self._next_offsets[partition] = max(new_from, end)
             self._metrics.messages_received.labels(partition).inc(messages)
-        values = batch.messages.values
-        self._metrics.message_bytes.observe_sum(values.filled, values.total)
+        size = batch.messages.values.total
+        self._metrics.message_bytes.observe_sum(batch.messages.values.filled, size)
         self._metrics.batch_messages.observe(len(batch))
-        self._metrics.batch_kib.observe(values.total / 1024)
+        self._metrics.batch_kib.observe(size / 1024)
 
     def forget(self, partitions: Collection[int]) -> None:
         for partition in partitions:
