@@ -4,7 +4,6 @@ import logging
 import os
 from collections.abc import Iterable, Mapping
 from importlib.metadata import files
-from operator import methodcaller
 from typing import Any, NamedTuple
 
 import structlog
@@ -13,7 +12,7 @@ from confluent_kafka import KafkaError
 from recording_worker._native import KafkaConsumer
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, client_config, is_fatal
-from recording_worker.messages import Headers, MessageColumns
+from recording_worker.messages import MessageColumns
 from recording_worker.metrics import Metrics
 from recording_worker.settings.model import OnOffsetGap, Settings
 
@@ -222,19 +221,6 @@ class PartitionConsumer:
                 advice = "; recording-worker rewind sets the group back to what is there"
         text = f"partition {partition} stopped: offset {wanted} comes next, but {holds} ({error.str()}){advice}"
         return PartitionFault(partition, wanted, text)
-
-
-_raw_headers = methodcaller("headers")
-"""`message.headers()` through a call whose result the interpreter checks. If a header's name is no UTF-8,
-confluent-kafka 2.16 returns a list with a null pointer in it; called directly in a warm loop, that ends the process."""
-
-
-def headers_of(message: Any) -> Headers:
-    """Return a record's headers; none if the name of one is no UTF-8, because then the client gives none of them."""
-    try:
-        return [(key, value or b"") for key, value in _raw_headers(message) or ()]
-    except SystemError:
-        return []
 
 
 def librdkafka_file() -> str:

@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Callable, Generator, Mapping
+from operator import methodcaller
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from recording_worker.errors import BootError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error
-from recording_worker.kafka.consumer import consumer_config, headers_of
-from recording_worker.messages import Record
+from recording_worker.kafka.consumer import consumer_config
+from recording_worker.messages import Headers, Record
 from recording_worker.settings.model import Settings
 
 _SILENCE_TIMEOUT = 60.0
@@ -87,7 +88,20 @@ def _raise_unless_end(topic: str, message: Any) -> None:
 def record_of(message: Any) -> Record:
     """Return what a consumer gave as a record."""
     _kind, timestamp_ms = message.timestamp()
-    headers = headers_of(message)
+    headers = _headers_of(message)
     return Record(
         message.topic(), message.partition(), message.offset(), timestamp_ms, headers, message.value(), message.key()
     )
+
+
+_raw_headers = methodcaller("headers")
+"""`message.headers()` through a call whose result the interpreter checks. If a header's name is no UTF-8,
+confluent-kafka 2.16 returns a list with a null pointer in it; called directly in a warm loop, that ends the process."""
+
+
+def _headers_of(message: Any) -> Headers:
+    """Return a record's headers; none if the name of one is no UTF-8, because then the client gives none of them."""
+    try:
+        return [(key, value or b"") for key, value in _raw_headers(message) or ()]
+    except SystemError:
+        return []
