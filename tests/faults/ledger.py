@@ -41,19 +41,20 @@ class CommittedReader:
     def read_to_end(self, seconds: float) -> Iterator[KafkaMessage]:
         """All records that have come since, up to what is in the log now.
 
-        Raises TimeoutError if they can't be read for that long, for example because of an open transaction.
+        Raises TimeoutError if nothing of it can be read for that long, for example because of an open transaction.
         """
         ends = {place: self._peeker.get_watermark_offsets(TopicPartition(*place), timeout=30)[1] for place in self._at}
         deadline = time.monotonic() + seconds
         while behind := [place for place, end in ends.items() if self._at[place] < end]:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"not readable within {seconds} s: {behind}")
+                raise TimeoutError(f"nothing to read for {seconds} s: {self._positions(behind, ends)}")
             for record in self._consumer.consume(500, 0.1):
                 error, topic, partition, offset = record.error(), record.topic(), record.partition(), record.offset()
                 assert topic is not None
                 assert partition is not None
                 assert offset is not None
                 if error is None:
+                    deadline = time.monotonic() + seconds
                     self._at[topic, partition] = offset + 1
                     yield record
                 elif error.code() == KafkaError._PARTITION_EOF:
@@ -64,6 +65,17 @@ class CommittedReader:
     def close(self) -> None:
         self._consumer.close()
         self._peeker.close()
+
+    def _positions(self, places: list[tuple[str, int]], ends: dict[tuple[str, int], int]) -> str:
+        """Tell a reader that does not move from a transaction that does not end: up to where a log is stable."""
+        stable = {
+            place: self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=30)[1] for place in places
+        }
+        return ", ".join(
+            f"{topic}/{partition} at {self._at[topic, partition]} of {ends[topic, partition]},"
+            f" stable up to {stable[topic, partition]}"
+            for topic, partition in places
+        )
 
 
 @dataclass(slots=True)

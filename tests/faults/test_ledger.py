@@ -4,6 +4,7 @@ import json
 import random
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,15 @@ class Outputs:
     def copy(self, topic: str, number: int, offset: int) -> None:
         headers = {NUMBER_HEADER: str(number), "dlq-partition": "0", "dlq-offset": str(offset)}
         self._send(topic, "value", headers, True)
+
+    @contextmanager
+    def open_transaction(self, topic: str) -> Iterator[None]:
+        """A transaction that holds one record of partition 0."""
+        self._producer.begin_transaction()
+        self._producer.produce(topic, b"value", partition=0)
+        self._producer.flush()
+        yield
+        self._producer.abort_transaction()
 
     def close(self) -> None:
         self.ledger.close()
@@ -102,6 +112,12 @@ def test_elsewhere_and_otherwise(outputs: Outputs) -> None:
     outputs.copy(outputs.dlq, 2, offset=7)
     found = outputs.ledger.check([sent(0), sent(1, Fate.DROPPED), sent(2, Fate.DLQ)], SECONDS)
     assert (len(found.lost), len(found.doubled), len(found.other)) == (0, 0, 4)
+
+
+def test_an_open_transaction_is_named(outputs: Outputs) -> None:
+    with outputs.open_transaction(outputs.overflow), pytest.raises(TimeoutError) as caught:
+        outputs.ledger.check([], 1.0)
+    assert str(caught.value) == f"nothing to read for 1.0 s: {outputs.overflow}/0 at 0 of 1, stable up to 0"
 
 
 def test_messages_of_every_fate() -> None:

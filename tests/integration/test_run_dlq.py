@@ -33,6 +33,12 @@ class Recording(DlqStage):
 
     def serve(self, name: str = "host", **settings: Any) -> Service:
         """A host that is ready."""
+        service = self.launch(name, **settings)
+        service.wait_until_ready()
+        return service
+
+    def launch(self, name: str = "host", **settings: Any) -> Service:
+        """A host that may halt before anyone sees it ready."""
         service = Service(
             self._folder,
             self.servers,
@@ -50,7 +56,6 @@ class Recording(DlqStage):
             },
         )
         self._services.append(service)
-        service.wait_until_ready()
         return service
 
     def bad(self, number: int, partition: int = 0) -> None:
@@ -131,7 +136,7 @@ def test_a_partition_halts_before_its_messages_are_all_on_the_dlq(
     assert service.stop() == 0
     assert traffic.committed()[0] == committed
 
-    again = recording.serve("again", **limits)
+    again = recording.launch("again", **limits)
     wait_for(lambda: again.logged("partition 0 halted"), "the halt, since nothing was fixed")
     assert again.stop() == 0
     mended = recording.serve("mended")  # here: without limits
