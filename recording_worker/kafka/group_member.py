@@ -1,26 +1,23 @@
 """GroupMember: the supervisor's membership of the group. It owns partitions and commits, but fetches nothing."""
 
-import random
 import struct
-import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
-from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import structlog
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from recording_worker.errors import WorkerError
+from recording_worker.kafka.aside import call_aside
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config, is_fatal
 from recording_worker.kafka.offsets import OffsetStore, Position, position_of, topic_partitions
-from recording_worker.settings.model import GroupProtocol, Settings, StartFrom
+from recording_worker.kafka.start_offsets import StartOffsets
+from recording_worker.settings.model import GroupProtocol, Settings
 
 log = structlog.get_logger()
 
-_REQUEST_TIMEOUT = 3.0
-_SINGLE_REQUEST_TIMEOUT = 0.3
 _LOOK_SECONDS = 0.1
 
 _NOT_NOW = frozenset(
@@ -37,8 +34,6 @@ _NOT_NOW = frozenset(
 _MEMBERSHIP_MAGIC = b"CGMDv2:"
 _GENERATION = struct.Struct("=i")
 """Follows the magic in the group metadata that librdkafka writes (rdkafka_cgrp.c); -1 outside a group."""
-
-Answer = TypeVar("Answer")
 
 
 def member_config(settings: Settings) -> dict[str, Any]:
@@ -82,7 +77,6 @@ class GroupMember:
 
     def __init__(self, settings: Settings, owner: Owner, offsets: OffsetStore) -> None:
         self._topic = settings.topic
-        self._start_from = settings.start_from
         self._permanent = _permanent_errors(settings)
         self._owner = owner
         self._offsets = offsets
@@ -93,6 +87,7 @@ class GroupMember:
             self._consumer = Consumer(config, logger=LIBRDKAFKA_LOGGER)
         except KafkaException as problem:
             raise as_config_error(problem) from problem
+        self._starts = StartOffsets(self._consumer, settings.topic, settings.start_from)
 
     def join(self) -> None:
         self._consumer.subscribe(
@@ -120,48 +115,13 @@ class GroupMember:
         return metadata if generation >= 0 else None
 
     def start_offsets(self, partitions: Iterable[int]) -> dict[int, tuple[Position | None, int]]:
-        """Return partition → (what is committed or None, where to begin if nothing is).
-
-        Asks the broker and waits for it, for some seconds. A partition is left out if the broker does not answer for
-        it, if it has a transaction that is not decided yet, or if there was no time to ask.
-        """
-        starts: dict[int, tuple[Position | None, int]] = {}
-        try:
-            committed = self._committed([TopicPartition(self._topic, partition) for partition in partitions])
-            deadline = time.monotonic() + _REQUEST_TIMEOUT
-            for at in committed:
-                if at.error is not None:
-                    raise KafkaException(at.error)
-                if at.offset != OFFSET_INVALID:
-                    starts[at.partition] = (position_of(at), at.offset)
-                elif time.monotonic() < deadline:
-                    low, high = self._consumer.get_watermark_offsets(at, timeout=_REQUEST_TIMEOUT)
-                    starts[at.partition] = (None, low if self._start_from is StartFrom.EARLIEST else high)
-        except KafkaException as problem:
-            log.warning("committed offsets can't be read yet", error=problem.args[0].str())
-        return starts
+        """Return partition → (what is committed or None, where to begin if nothing is); see `StartOffsets.find`."""
+        return self._starts.find(partitions)
 
     @property
     def is_committing(self) -> bool:
         """Whether a commit of `commit_soon` is under way."""
         return self._committing
-
-    def _committed(self, asked: list[TopicPartition]) -> list[TopicPartition]:
-        """Return what is committed. An undecided partition holds up the answer for all; then ask for each alone."""
-        try:
-            return self._consumer.committed(asked, timeout=_REQUEST_TIMEOUT)
-        except KafkaException as problem:
-            found: list[TopicPartition] = []
-            deadline = time.monotonic() + _REQUEST_TIMEOUT
-            for at in random.sample(asked, len(asked)):  # so that each has its turn
-                if time.monotonic() >= deadline:
-                    break
-                with suppress(KafkaException):
-                    found += self._consumer.committed([at], timeout=_SINGLE_REQUEST_TIMEOUT)
-            if not found:
-                raise problem
-            log.info("transactions undecided, their partitions wait", partitions=len(asked) - len(found))
-            return found
 
     def commit_soon(self) -> None:
         """Send the pending offsets, unless a commit is under way. The answer comes in with a later `poll`."""
@@ -183,7 +143,7 @@ class GroupMember:
         if not pending:
             return
         positions = topic_partitions(self._topic, pending)
-        answer = _aside(lambda: self._consumer.commit(offsets=positions, asynchronous=False))
+        answer = call_aside(lambda: self._consumer.commit(offsets=positions, asynchronous=False))
         try:
             self._take_answer(answer.result(timeout))
         except TimeoutError:
@@ -198,7 +158,7 @@ class GroupMember:
         the group notices by itself that this member is gone. Called again, it goes on waiting.
         """
         if self._leaving is None:
-            self._leaving = _aside(self._consumer.close)
+            self._leaving = call_aside(self._consumer.close)
         deadline = time.monotonic() + timeout
         while not self._leaving.done():
             if time.monotonic() >= deadline:
@@ -254,21 +214,3 @@ def _permanent_errors(settings: Settings) -> dict[int, str]:
         KafkaError._FATAL: twice if name else "",  # noqa: SLF001 - public, though named so
         KafkaError.FENCED_INSTANCE_ID: twice,
     }
-
-
-def _aside(call: Callable[[], Answer]) -> "Future[Answer]":
-    """Make a call on a thread of its own, which is left behind if the call never ends.
-
-    librdkafka's synchronous commit and close have no time-out. With a broker that is up but silent they took minutes
-    (librdkafka issue 3740).
-    """
-    answer: Future[Answer] = Future()
-
-    def run() -> None:
-        try:
-            answer.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - raised again by the reader of the answer
-            answer.set_exception(error)
-
-    threading.Thread(target=run, name="Kafka group", daemon=True).start()
-    return answer

@@ -42,7 +42,7 @@ class Delivery(StrEnum):
 
 
 class StartFrom(StrEnum):
-    """Where a partition without a committed offset begins."""
+    """Where a group that has committed nothing begins."""
 
     EARLIEST = "earliest"
     LATEST = "latest"
@@ -122,7 +122,8 @@ class Settings(BaseModel):
         GroupProtocol.CLASSIC, description="Kafka group protocol: classic (cooperative-sticky) or consumer (KIP-848)."
     )
     start_from: StartFrom = Field(
-        StartFrom.EARLIEST, description="Where a partition without a committed offset begins."
+        StartFrom.EARLIEST,
+        description="Where a new group begins. A partition that is added later is read from its beginning.",
     )
     group_instance_id: str | None = Field(
         None,

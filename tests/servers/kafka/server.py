@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: ignore[attr-defined]
 
 from tests.servers.child import ServerError, ServerProcess, answered, require
 from tests.servers.kafka.distribution import libraries
@@ -127,6 +127,16 @@ class KafkaServer(ServerProcess):
         admin = self.admin()
         [done] = admin.create_topics([NewTopic(name, partitions, 1, config=properties)]).values()
         done.result(_TOPIC_SECONDS)
+        self._wait_for_leaders(admin, name, partitions)
+
+    def add_partitions(self, name: str, partitions: int) -> None:
+        """Give a topic more partitions, so that it has this many. Raises KafkaException, ServerError."""
+        admin = self.admin()
+        [done] = admin.create_partitions([NewPartitions(name, partitions)]).values()
+        done.result(_TOPIC_SECONDS)
+        self._wait_for_leaders(admin, name, partitions)
+
+    def _wait_for_leaders(self, admin: AdminClient, name: str, partitions: int) -> None:
         deadline = time.monotonic() + _TOPIC_SECONDS
         while not self._has_leaders(admin, name, partitions):
             if time.monotonic() > deadline:
