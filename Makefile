@@ -16,7 +16,7 @@ help:
 	@echo "make s3           run a local S3 server with a bucket until Ctrl-C, to try the worker on; S3_PORT=n"
 	@echo "make stores       run PostgreSQL and Redis until Ctrl-C, to try teams and restrictions on"
 	@echo "make setup        install system packages and the virtual environment, build the native core"
-	@echo "make check        run the tests that need no servers: unit, contract, property, native"
+	@echo "make check        run the tests that need no servers: unit, contract, property, native, security"
 	@echo "make integration  run all others: they start servers, processes and a browser"
 	@echo "make test         both, and the tests of the native core once more under sanitizers"
 	@echo "make hooks        build the native core with test hooks, which tests of crashes need"
@@ -65,7 +65,7 @@ stores: setup
 test: check sanitize integration
 
 # As many at a time as there are cores, but no more than that are worth their start.
-CHECK := unit or contract or property or native
+CHECK := unit or contract or property or native or security
 check: setup
 	@echo "check: running the tests that need no servers"
 	@$(BIN)/python -m pytest -m "$(CHECK)" -n auto --maxprocesses 8

@@ -16,7 +16,7 @@ from recording_worker.kafka.transactions import can_transact
 from recording_worker.logs import configure_logs
 from recording_worker.metrics import Metrics
 from recording_worker.processes.supervisor.main import Supervisor
-from recording_worker.processes.supervisor.ops_server import OpsApp, OpsServer
+from recording_worker.processes.supervisor.ops_server import OpsPages, OpsServer
 from recording_worker.processes.worker import main as worker
 from recording_worker.settings.model import Delivery, Settings
 
@@ -39,8 +39,9 @@ def run_supervisor(settings: Settings) -> int:
         with TemporaryDirectory(prefix="recording-worker-metrics-") as folder:
             metrics = Metrics(folder, "supervisor")
             supervisor = Supervisor(settings, clock, partial(worker.main, metrics_folder=folder), metrics)
-            app = OpsApp(lambda: supervisor.status, clock, metrics.served())
-            ops = OpsServer(app, settings.ops_host, settings.ops_port)
+            pages = OpsPages(lambda: supervisor.status, clock, metrics.served())
+            names = filter(None, map(str.strip, (settings.ops_host_names or "").split(",")))
+            ops = OpsServer(pages, settings.ops_host, settings.ops_port, names)
             try:
                 return supervisor.run()
             finally:

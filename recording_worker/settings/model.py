@@ -281,6 +281,11 @@ class Settings(BaseModel):
     ops_port: Annotated[int, Field(ge=0, le=65535)] = Field(
         9600, description="Port of the ops server; 0 takes any free one."
     )
+    ops_host_names: str | None = Field(
+        None,
+        description="Names by which requests may call the ops server, separated by commas. Its addresses, localhost,"
+        " ops_host and the host's own name are always allowed.",
+    )
     log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
         LogLevel.INFO, description="Least serious log messages shown."
     )

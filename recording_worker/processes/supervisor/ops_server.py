@@ -1,21 +1,22 @@
 """The ops server: /metrics, /healthz, /readyz and a status page, in a thread of the supervisor."""
 
-import threading
+import re
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from html import escape
-from wsgiref.types import StartResponse, WSGIEnvironment
+from http import HTTPStatus
+from ipaddress import ip_address
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from waitress.server import create_server
 
 from recording_worker import metrics
 from recording_worker.clock import Clock
 from recording_worker.errors import BootError
+from recording_worker.http_server import HTML, LIMITS, Answer, HttpServer, Limits, Page
 from recording_worker.processes.supervisor.status import PartitionStatus, Status, WorkerStatus
-from recording_worker.wsgi import HTML, Answer, find_answer
 
 log = structlog.get_logger()
 
@@ -52,8 +53,8 @@ class PartitionCollector(Collector):
         yield stopped
 
 
-class OpsApp:
-    """The pages, as a WSGI application."""
+class OpsPages:
+    """What the ops server serves."""
 
     def __init__(self, status: Callable[[], Status], clock: Clock, registry: CollectorRegistry) -> None:
         """`/metrics` serves what is in `registry`, and what `status` says of the partitions."""
@@ -61,10 +62,12 @@ class OpsApp:
         self._clock = clock
         self._registry = registry
         self._registry.register(PartitionCollector(status))
-        self._pages = {"/": self._page, "/metrics": self._metrics, "/healthz": self._health, "/readyz": self._ready}
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        return find_answer(self._pages, environ).send(environ, start_response)
+        self.by_path = {
+            "/": Page(self._page),
+            "/metrics": Page(self._metrics),
+            "/healthz": Page(self._health, at_once=True, any_host=True),
+            "/readyz": Page(self._ready, at_once=True),
+        }
 
     def _metrics(self) -> Answer:
         return Answer(generate_latest(self._registry), CONTENT_TYPE_LATEST)
@@ -84,28 +87,45 @@ class OpsApp:
 
 
 def _unavailable(reason: str) -> Answer:
-    return Answer(f"{reason}\n".encode(), status="503 Service Unavailable")
+    return Answer(f"{reason}\n".encode(), status=HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class OpsServer:
-    """Serves an OpsApp. Raises BootError if the address can't be used."""
+    """Serves the pages. Raises BootError if the address can't be used.
 
-    def __init__(self, app: OpsApp, host: str, port: int) -> None:
+    `host_names`: further names of this host that requests may use.
+    """
+
+    def __init__(
+        self, pages: OpsPages, host: str, port: int, host_names: Iterable[str] = (), limits: Limits = LIMITS
+    ) -> None:
+        self._names = {name.lower() for name in ("localhost", socket.gethostname(), host, *host_names)}
         try:
-            self._server = create_server(app, host=host, port=port, threads=2, ident="recording-worker")
-        except (OSError, ValueError) as error:
-            raise BootError(f"ops server: can't listen on {host}:{port}: {error}") from error
-        self._thread = threading.Thread(target=self._server.run, name="ops server", daemon=True)
-        self._thread.start()
-        listening = getattr(self._server, "effective_listen", None)
-        self.address: tuple[str, int] = (
-            listening[0] if listening else (self._server.effective_host, int(self._server.effective_port))
-        )
-        """Where it listens; the first one, if it has several addresses."""
+            self._server = HttpServer(pages.by_path, host, port, self._is_allowed, limits=limits)
+        except BootError as error:
+            raise BootError(f"ops server: {error}") from None
+        self.address = self._server.address
         log.info("ops server", url=f"http://{self.address[0]}:{self.address[1]}/")
 
     def close(self) -> None:
         self._server.close()
+
+    def _is_allowed(self, host: str) -> bool:
+        """Return whether a request may name this host.
+
+        A web site whose name is made to point here (DNS rebinding) could read the pages through a visitor's browser.
+        Its requests come with that name. So addresses are allowed, and names only if they are known.
+        """
+        name = re.sub(r":\d*$", "", host).strip("[]").lower()
+        return not name or name in self._names or _is_address(name)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def render_page(status: Status) -> str:
