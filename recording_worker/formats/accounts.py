@@ -9,9 +9,12 @@ includes it.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 import orjson
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from recording_worker.formats.ranges import Count, Offset, Partition
 from recording_worker.messages import Record
 
 ACCOUNT_HEADER = "batch-account"
@@ -24,14 +27,16 @@ class Account:
     Some offsets in between may hold no message: transaction markers, and records that compaction removed.
     """
 
-    start: int
-    next: int
-    recorded: int = 0
+    __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid"}  # another tool's text is no account
+
+    start: Offset
+    next: Offset
+    recorded: Count = 0
     """Messages whose events are in blocks."""
-    dropped: int = 0
-    redirected: int = 0
-    dlq: int = 0
-    skipped: int = 0
+    dropped: Count = 0
+    redirected: Count = 0
+    dlq: Count = 0
+    skipped: Count = 0
     """Offsets that were gone from the log before they were read (`on_offset_gap`)."""
 
     def followed_by(self, later: "Account") -> "Account":
@@ -51,6 +56,9 @@ class Account:
         return orjson.dumps(asdict(self)).decode()
 
 
+_ACCOUNT = TypeAdapter(Account)
+
+
 def carried_account(text: str, offset: int) -> Account | None:
     """Return the account that waits in the metadata of a committed offset, or None without one.
 
@@ -59,12 +67,10 @@ def carried_account(text: str, offset: int) -> Account | None:
     if not text:
         return None
     try:
-        fields = orjson.loads(text)
-        account = Account(**fields)
-    except (ValueError, TypeError):
+        account = _ACCOUNT.validate_json(text, strict=True)
+    except ValidationError:
         return None
-    is_ours = account.next == offset and all(type(number) is int for number in fields.values())
-    return account if is_ours else None
+    return account if account.next == offset else None
 
 
 def account_header(topic: str, group: str, accounts: Mapping[int, Account]) -> tuple[str, bytes]:
@@ -87,16 +93,26 @@ class AccountRecord:
     """When it was committed, milliseconds since 1970."""
 
 
+@dataclass(frozen=True, slots=True)
+class _AccountHeader:
+    topic: str
+    group: str
+    partitions: dict[str, Account]
+
+
+_HEADER = TypeAdapter(_AccountHeader)
+_PARTITION = TypeAdapter(Partition)
+
+
 def read_accounts(record: Record, batch_id: str) -> Iterator[AccountRecord]:
     """Read the accounts in a metadata record. Raises ValueError if its header is not one that this version writes."""
     text = dict(record.headers).get(ACCOUNT_HEADER)
     if text is None:
         return
     try:
-        header = orjson.loads(text)
-        for number, fields in header["partitions"].items():
-            account = Account(**fields)
-            group, topic = str(header["group"]), str(header["topic"])
-            yield AccountRecord(group, topic, int(number), account, batch_id, record.timestamp_ms)
-    except (KeyError, TypeError, AttributeError, orjson.JSONDecodeError) as error:
+        header = _HEADER.validate_json(text, strict=True)
+        for text_of_number, account in header.partitions.items():
+            number = _PARTITION.validate_python(text_of_number)
+            yield AccountRecord(header.group, header.topic, number, account, batch_id, record.timestamp_ms)
+    except ValidationError as error:
         raise ValueError(f"the header {ACCOUNT_HEADER} is not as this version writes it") from error

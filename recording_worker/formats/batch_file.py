@@ -11,13 +11,16 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic import FailFast, Field, TypeAdapter, ValidationError
 
 from recording_worker.errors import WorkerError
+from recording_worker.formats.block import could_hold
 from recording_worker.formats.dictionary import DICTIONARY_ID
+from recording_worker.formats.ranges import Count, EventTimeMs, Offset, Partition, TeamId
+from recording_worker.formats.timestamps import LATEST_MS
 
 INDEX_VERSION = 1
 MAGIC = b"RWBATCH1"
@@ -31,7 +34,11 @@ _MAX_OFFSETS_LENGTH = 1500
 """Characters. S3 takes 2,048 bytes of metadata in all."""
 FILE_NAME = re.compile(r"[0-9a-f]{4}-[0-9]+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """What the last part of a batch file's key looks like."""
-_RANGE = re.compile(r"(?P<file>[^?]+)\?range=bytes=(?P<first>\d+)-(?P<last>\d+)")
+MAX_INDEX_BYTES = 64 * 1024 * 1024
+"""The longest index that is read, bytes of JSON. In memory it takes some ten times as much."""
+_RANGE = re.compile(r"(?P<file>[^?]+)\?range=bytes=(?P<first>[0-9]{1,19})-(?P<last>[0-9]{1,19})")
+_LAST_BYTE = 2**63 - 2
+"""The last byte that a range may name, so that its length is a number of 63 bits too."""
 
 
 class BatchFileError(WorkerError):
@@ -46,38 +53,59 @@ class FileMissingError(BatchFileError):
 class BlockEntry:
     """The index entry of one block: one session's events from one source partition."""
 
-    team_id: int
+    team_id: TeamId
     session_id: str
     distinct_id: str
     source: str
     """What the offsets belong to: `{topic}/{partition}`, or the name given to an input file. Two entries with the same
     (source, offset) hold the same message."""
-    partition: int
-    first_offset: int
-    last_offset: int
-    messages: list[tuple[int, int]]
+    partition: Partition
+    first_offset: Offset
+    last_offset: Offset
+    messages: Annotated[list[tuple[Offset, Annotated[int, Field(ge=1, lt=2**63)]]], FailFast()]
     """(source offset, line count) of each message, in the order of its lines in the block."""
-    events: int
+    events: Count
     """Events, and so lines, in the block."""
-    first_timestamp: float
+    first_timestamp: EventTimeMs
     """The smallest event timestamp, milliseconds since 1970."""
-    last_timestamp: float
+    last_timestamp: EventTimeMs
     has_full_snapshot: bool
-    size: int
+    size: Count
     """Bytes of the lines, uncompressed."""
-    start: int = 0
+    start: Count = 0
     """Where the block begins in the file, bytes."""
-    length: int = 0
+    length: Count = 0
     """Bytes of the block in the file."""
     # Earlier files lack the following figures.
-    first_full_snapshot_position: int | None = None
+    first_full_snapshot_position: Count | None = None
     """The line of the block with the earliest full snapshot, from 0; None if there is no full snapshot."""
-    first_full_snapshot_timestamp: float | None = None
+    first_full_snapshot_timestamp: EventTimeMs | None = None
     """Its time, milliseconds since 1970: the block can be played from there on."""
-    out_of_order_count: int | None = None
+    out_of_order_count: Count | None = None
     """Events that are earlier than the line before theirs."""
-    gap_count: int | None = None
+    gap_count: Count | None = None
     """Silences of more than 10 s between events in order of their time."""
+
+    def contradiction(self) -> str | None:
+        """Return what can't be true of a block; None if its figures agree with each other."""
+        offsets = [offset for offset, _ in self.messages]
+        if not offsets or min(offsets) != self.first_offset or max(offsets) != self.last_offset:
+            return "its messages are not from its first offset to its last"
+        if sum(count for _, count in self.messages) != self.events:
+            return "the line counts of its messages don't add up to its events"
+        if self.first_timestamp > self.last_timestamp:
+            return "it ends before it begins"
+        if self.size < self.events:
+            return "it has more lines than bytes"
+        if not could_hold(self.length, self.size):
+            return f"{self.length} bytes can't hold {self.size} bytes of lines"
+        counts = (self.out_of_order_count, self.gap_count, self.first_full_snapshot_position)
+        if any(count is not None and count >= self.events for count in counts):
+            return "it counts more than it has events"
+        at = self.first_full_snapshot_timestamp
+        if at is not None and not self.first_timestamp <= at <= self.last_timestamp:
+            return "its full snapshot is not between its first event and its last"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +116,9 @@ class BatchIndex:
     batch_id: str
     codec: str
     retention: str
-    created_ms: int
+    created_ms: Annotated[int, Field(ge=0, le=LATEST_MS)]
     """Milliseconds since 1970 (UTC) when the batch was flushed."""
-    blocks: list[BlockEntry]
+    blocks: Annotated[list[BlockEntry], FailFast()]
     dictionary: str | None = None
     """The id of the dictionary that the blocks were compressed with; None if there was none. Earlier files lack it."""
 
@@ -173,6 +201,8 @@ def index_frame_length(name: str, tail: bytes, size: int) -> int | None:
     framed = FRAME_HEADER.size + int(length) + TRAILER.size
     if framed > size:
         raise BatchFileError(f"{name}: the index is damaged: it can't be longer than the file")
+    if length > MAX_INDEX_BYTES:
+        raise BatchFileError(f"{name}: the index of {length:,} bytes is too long: {MAX_INDEX_BYTES:,} are read")
     return framed
 
 
@@ -180,7 +210,7 @@ def parse_index_frame(name: str, frame: bytes, blocks_end: int) -> BatchIndex:
     """Read the skippable frame that ends a batch file.
 
     `frame` begins at byte `blocks_end` of the file. Raises BatchFileError, with `name`, if the frame is damaged or
-    of another version.
+    of another version, or if what it says can't be true. Anyone who can write the file decides what it says.
     """
     text = frame[FRAME_HEADER.size : -TRAILER.size]
     length, checksum, _magic = TRAILER.unpack(frame[-TRAILER.size :])
@@ -197,10 +227,18 @@ def parse_index_frame(name: str, frame: bytes, blocks_end: int) -> BatchIndex:
     if index.version != INDEX_VERSION:
         raise BatchFileError(f"{name}: index version {index.version}; this version reads {INDEX_VERSION}")
     if index.dictionary is not None and not DICTIONARY_ID.fullmatch(index.dictionary):
-        raise BatchFileError(f"{name}: the index names a dictionary by what is no id of one: {index.dictionary!r}")
+        shown = repr(index.dictionary[:80])
+        raise BatchFileError(f"{name}: the index names a dictionary by what is no id of one: {shown}")
     for entry in index.blocks:
-        if entry.start < 0 or entry.length <= 0 or entry.start + entry.length > blocks_end:
+        if entry.length == 0 or entry.start + entry.length > blocks_end:
             raise BatchFileError(f"{name}: the index names a block outside the file (byte {entry.start})")
+        if problem := entry.contradiction():
+            raise BatchFileError(f"{name}: the index contradicts itself: block at byte {entry.start}: {problem}")
+    end = 0
+    for entry in sorted(index.blocks, key=lambda entry: entry.start):
+        if entry.start < end:
+            raise BatchFileError(f"{name}: the index contradicts itself: two blocks have byte {entry.start}")
+        end = entry.start + entry.length
     return index
 
 
@@ -219,6 +257,6 @@ def parse_block_url(url: str) -> BlockRange:
     The core writes it. Raises ValueError if the text is not a block URL.
     """
     found = _RANGE.fullmatch(url)
-    if found is None or int(found["last"]) < int(found["first"]):
+    if found is None or not int(found["first"]) <= int(found["last"]) <= _LAST_BYTE:
         raise ValueError(f"not a block URL: {url}")
     return BlockRange(found["file"], int(found["first"]), int(found["last"]) - int(found["first"]) + 1)

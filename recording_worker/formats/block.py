@@ -4,14 +4,23 @@ Codec zstd: one frame that states its content's size and has a checksum, made wi
 snappy: raw snappy, without a checksum.
 """
 
+from collections.abc import Iterator
+
 import cramjam
 import zstandard
 
 from recording_worker.formats.dictionary import Dictionary
 from recording_worker.settings.model import Codec
 
-_MAX_SIZE = 1 << 34
-"""The most bytes a block may decompress to, whatever is said of it."""
+MAX_BLOCK_BYTES = 1 << 30
+"""The most bytes of lines that a block is read with, whatever is said of it."""
+_MAX_RATIO = 1 << 15
+"""The most that zstd makes of a byte: 128 KiB of the four that a block within a frame takes. Snappy makes far less."""
+
+
+def could_hold(stored: int, size: int) -> bool:
+    """Return whether `stored` bytes can decompress to `size`, so that nobody makes room for what can't be there."""
+    return size <= stored * _MAX_RATIO
 
 
 def decompress_block(stored: bytes, codec: str, size: int, dictionary: Dictionary | None = None) -> bytes:
@@ -24,8 +33,10 @@ def decompress_block(stored: bytes, codec: str, size: int, dictionary: Dictionar
             stated = cramjam.snappy.decompress_raw_len(stored)
         else:
             stated = zstandard.frame_content_size(stored)
-        if stated != size or stated > _MAX_SIZE:
-            raise ValueError(f"it holds {stated} bytes, and should hold {size}")
+        if stated != size or not could_hold(len(stored), size):
+            raise ValueError(f"it says that it holds {stated} bytes, and should hold {size}")
+        if size > MAX_BLOCK_BYTES:
+            raise ValueError(f"it can't be unpacked: it holds {size:,} bytes, and {MAX_BLOCK_BYTES:,} are read")
         if codec == Codec.SNAPPY:
             return bytes(cramjam.snappy.decompress_raw(stored))
         needed = zstandard.get_frame_parameters(stored).dict_id
@@ -35,3 +46,14 @@ def decompress_block(stored: bytes, codec: str, size: int, dictionary: Dictionar
         return decompressor.decompress(stored, allow_extra_data=False)
     except (zstandard.ZstdError, cramjam.DecompressionError) as error:
         raise ValueError(f"it does not decompress: {error}") from error
+
+
+def lines_of(text: bytes) -> Iterator[bytes]:
+    """Yield a block's lines, one at a time, without their line breaks. Raises ValueError if the last one has none."""
+    at = 0
+    while at < len(text):
+        end = text.find(b"\n", at)
+        if end < 0:
+            raise ValueError("its last line has no end")
+        yield text[at:end]
+        at = end + 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
+from recording_worker.formats.ranges import Count, Offset, Partition, TeamId
 from recording_worker.messages import Record
 
 
@@ -16,20 +17,20 @@ class BlockRecord:
 
     uuid: str
     session_id: str
-    team_id: int
+    team_id: TeamId
     distinct_id: str
     batch_id: str
     first_timestamp: str
     last_timestamp: str
     block_url: str
-    size: int
-    message_count: int
-    event_count: int
-    retention_period_days: int
+    size: Count
+    message_count: Count
+    event_count: Count
+    retention_period_days: Count
     codec: str
-    partition: int
-    first_offset: int
-    last_offset: int
+    partition: Partition
+    first_offset: Offset
+    last_offset: Offset
     has_full_snapshot: bool
 
 

@@ -55,4 +55,5 @@ def source_of(headers: Sequence[tuple[str, bytes]]) -> Source | None:
         timestamp_ms = int(found.get(_TIMESTAMP, b"-1"))
     except (KeyError, ValueError):
         return None
-    return Source(topic, partition, offset, timestamp_ms) if topic and partition >= 0 and offset >= 0 else None
+    is_place = topic and 0 <= partition < 2**31 and 0 <= offset < 2**63
+    return Source(topic, partition, offset, timestamp_ms) if is_place and abs(timestamp_ms) < 2**63 else None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from typing import NamedTuple
 
 import zstandard
 
@@ -44,8 +44,25 @@ class Block:
             raise BatchFileError(f"{where} is damaged: {error}") from error
 
 
+class IndexFrame(NamedTuple):
+    """The end of a batch file, as it is stored."""
+
+    file: RangedFile
+    content: bytes
+    start: int
+    """Where it begins in the file, bytes."""
+
+    def parse(self) -> BatchIndex:
+        """Raises BatchFileError."""
+        return parse_index_frame(self.file.name, self.content, blocks_end=self.start)
+
+
 def read_index(file: RangedFile) -> BatchIndex:
     """Read the index of a batch file, with at most two reads from its end. Raises BatchFileError."""
+    return _read_frame(file).parse()
+
+
+def _read_frame(file: RangedFile) -> IndexFrame:
     tail, size = file.read_tail(TAIL_BYTES)
     length = index_frame_length(file.name, tail, size)
     if length is None:
@@ -53,7 +70,7 @@ def read_index(file: RangedFile) -> BatchIndex:
     start = size - length
     if length > len(tail):
         tail = file.read(start, length - len(tail)) + tail
-    return parse_index_frame(file.name, tail[-length:], blocks_end=start)
+    return IndexFrame(file, tail[-length:], start)
 
 
 def _without_index(file: RangedFile) -> str:
@@ -64,13 +81,25 @@ def _without_index(file: RangedFile) -> str:
 
 
 def read_blocks(files: Iterable[RangedFile]) -> Iterator[list[Block] | BatchFileError]:
-    """Yield the blocks of each file, or what is wrong with the file. Reads several files ahead."""
-    return prefetch(partial(_blocks_of, Dictionaries()), files)
+    """Yield the blocks of each file, or what is wrong with the file.
+
+    Reads several files ahead, but takes apart one index at a time: that takes many times as much memory.
+    """
+    dictionaries = Dictionaries()
+    for frame in prefetch(_frame_or_problem, files):
+        if isinstance(frame, BatchFileError):
+            yield frame
+            continue
+        try:
+            index = frame.parse()
+        except BatchFileError as problem:
+            yield problem
+        else:
+            yield [Block(frame.file, index, entry, dictionaries) for entry in index.blocks]
 
 
-def _blocks_of(dictionaries: Dictionaries, file: RangedFile) -> list[Block] | BatchFileError:
+def _frame_or_problem(file: RangedFile) -> IndexFrame | BatchFileError:
     try:
-        index = read_index(file)
+        return _read_frame(file)
     except BatchFileError as problem:
         return problem
-    return [Block(file, index, entry, dictionaries) for entry in index.blocks]

@@ -34,6 +34,9 @@ def test_what_was_carried_is_found_again(account: Account) -> None:
         '{"start": "1", "next": 9}',
         '{"start": 1.5, "next": 9}',
         '{"start": 1, "next": 8}',
+        '{"start": -1, "next": 9}',
+        '{"start": 1, "next": 9, "recorded": 9223372036854775808}',
+        '{"start": NaN, "next": 9}',
     ],
 )
 def test_what_another_tool_committed_is_no_account(text: str) -> None:
@@ -58,7 +61,17 @@ def test_the_header_of_a_batch_is_read_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"{}", b"[]", b'{"topic": "t", "group": "g", "partitions": {"0": {"start": 1}}}']
+    "text",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"topic": "t", "group": "g", "partitions": {"0": {"start": 1}}}',
+        b'{"topic": "t", "group": "g", "partitions": {"-1": {"start": 1, "next": 2}}}',
+        b'{"topic": "t", "group": "g", "partitions": {"0": {"start": [], "next": 2}}}',
+        b'{"topic": "t", "group": "g", "partitions": {"0": {"start": 1, "next": 9223372036854775808}}}',
+        b'{"topic": {}, "group": "g", "partitions": {"0": {"start": 1, "next": 2}}}',
+    ],
 )
 def test_a_header_of_another_form_is_refused(text: bytes) -> None:
     record = Record("metadata", 0, 7, 1_000, [(ACCOUNT_HEADER, text)], b"{}")

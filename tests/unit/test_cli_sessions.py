@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
     write_batch_file(
         tmp_path,
         session("a", 1, 0, 10, 5),
-        session("c", 3, 2, 60, 3, out_of_order_count=4, gap_count=1),
+        session("c", 3, 2, 60, 3, out_of_order_count=2, gap_count=1),
         session("old", 4, -1, 1, has_full_snapshot=True, out_of_order_count=None, gap_count=None),
     )
     write_batch_file(tmp_path, session("a", 5, 0.01, 0, 1, first_full_snapshot_timestamp=NOW_MS + 36_000.0, **late))
@@ -105,7 +105,7 @@ def test_the_table(folder: Path) -> None:
     assert " ".join(rows[0]) == heads
     size = len(line(NOW_MS)) + 1
     start = ["2026-11-18", "13:06:40"]
-    assert rows[2] == ["c", "1", "user-1", *start, "0:01:00", "3", "1", str(3 * size), "bytes", "no", "4", "1"]
+    assert rows[2] == ["c", "1", "user-1", *start, "0:01:00", "3", "1", str(3 * size), "bytes", "no", "2", "1"]
     assert rows[3][-5:] == ["bytes", "from", "0:01:30", "0", "0"]
     assert rows[4][5:7] == ["0:00:36", "6"]
     assert rows[4][-5:] == ["bytes", "from", "0:00:36", "0", "1"]

@@ -72,7 +72,7 @@ def test_a_block_unlike_its_index_is_left_out_and_reported(
     lines: list[bytes], counts: list[tuple[int, int]], text: str
 ) -> None:
     entry, content = block([(0, lines)])
-    entry.messages = counts
+    entry.messages, entry.events = counts, sum(count for _, count in counts)
     problems: list[BatchFileError] = []
     good = blocks_of(batch_file([block([(5, [line(5)])])]))
     assert session_lines([*blocks_of(batch_file([(entry, content)])), *good], problems.append) == [line(5)]

@@ -8,6 +8,7 @@ from typing import Self
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from recording_worker.formats.ranges import KafkaTimeMs, Offset, Partition
 from recording_worker.kafka.exclusive_producer import WrittenAt
 from recording_worker.operations.dlq.dead_letter import DeadLetter
 
@@ -47,21 +48,21 @@ class AuditRecord:
     action: Action
     by: str
     """user@host"""
-    at_ms: int
+    at_ms: KafkaTimeMs
     identity: str
     """The letter's (see `DeadLetter.identity`)."""
     dlq_topic: str
-    dlq_partition: int
-    dlq_offset: int
+    dlq_partition: Partition
+    dlq_offset: Offset
     reason: str
     token: str
     source_topic: str | None = None
-    source_partition: int | None = None
-    source_offset: int | None = None
+    source_partition: Partition | None = None
+    source_offset: Offset | None = None
     to_topic: str | None = None
     """Where the message was sent; None if it was dropped."""
-    to_partition: int | None = None
-    to_offset: int | None = None
+    to_partition: Partition | None = None
+    to_offset: Offset | None = None
 
     @classmethod
     def of(
