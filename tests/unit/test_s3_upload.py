@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from botocore.stub import Stubber
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from tenacity import wait_fixed
 
@@ -17,7 +19,7 @@ from recording_worker.settings.model import Settings
 from recording_worker.storage.s3.client import S3Client, connect
 from recording_worker.storage.s3.location import S3Location
 from recording_worker.storage.s3.retry import RetryBudget, RetryPolicy
-from recording_worker.storage.s3.upload import Dialect, Upload
+from recording_worker.storage.s3.upload import Dialect, Upload, _pieces
 from tests.servers.s3 import use_credentials
 
 BODY = b"content"
@@ -125,7 +127,7 @@ def test_a_completed_upload_whose_answer_was_lost_is_stored(
     server.add_response(
         "head_object", {"ContentLength": 2 * len(BODY), "Metadata": METADATA, "ChecksumCRC32": f"{parts}-2"}
     )
-    upload.run([BODY, BODY], part_bytes=1)
+    upload.run([BODY, BODY], part_bytes=len(BODY))
 
 
 def test_an_upload_of_which_a_part_is_refused_as_unknown_begins_again(upload: Upload, server: Stubber) -> None:
@@ -137,9 +139,9 @@ def test_an_upload_of_which_a_part_is_refused_as_unknown_begins_again(upload: Up
     refuse(server, "complete_multipart_upload", "InternalError", 500)
     server.add_response("complete_multipart_upload", {"ETag": "x"})
     with capture_logs() as logs:
-        upload.run([BODY, BODY], part_bytes=1)
+        upload.run([BODY, BODY], part_bytes=len(BODY))
     assert [line["event"] for line in logs] == [
-        "the S3 server forgot the multipart upload, which begins again",
+        "multipart upload begins again",
         "S3 request failed, trying again",
     ]
 
@@ -157,7 +159,7 @@ def test_an_upload_whose_beginning_was_not_answered_is_aborted_and_no_other(uplo
     for _ in range(2):
         server.add_response("upload_part", {"ETag": "x"})
     server.add_response("complete_multipart_upload", {"ETag": "x"})
-    upload.run([BODY, BODY], part_bytes=1)
+    upload.run([BODY, BODY], part_bytes=len(BODY))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,7 @@ def test_an_upload_that_fails_is_aborted_and_only_a_failure_of_that_is_logged(
     refuse(server, "complete_multipart_upload", "AccessDenied", 403)
     refuse(server, "abort_multipart_upload", code, 403)
     with capture_logs() as logs, pytest.raises(FlushError, match="access denied"):
-        upload.run([BODY, BODY], part_bytes=1)
+        upload.run([BODY, BODY], part_bytes=len(BODY))
     assert [line["event"] for line in logs] == events
 
 
@@ -192,11 +194,24 @@ def test_a_refusal_that_stays_without_the_headers_is_an_error(upload: Upload, se
         upload.run([BODY])
 
 
-def test_an_upload_that_the_server_forgot_begins_again_and_not_for_ever(upload: Upload, server: Stubber) -> None:
+@pytest.mark.parametrize(("code", "status"), [("NoSuchUpload", 404), ("InvalidPart", 400)])
+def test_an_error_that_comes_again_after_fresh_uploads_is_shown_as_the_server_said_it(
+    upload: Upload, server: Stubber, code: str, status: int
+) -> None:
+    said = "These parts won't do."
     for number in range(3):
         begin(server, str(number))
-        refuse(server, "complete_multipart_upload", "NoSuchUpload", 404)
+        server.add_client_error("complete_multipart_upload", code, said, http_status_code=status)
         refuse(server, "head_object", "404", 404)
-        refuse(server, "abort_multipart_upload", "NoSuchUpload", 404)
-    with pytest.raises(FlushError, match="the server forgot the multipart upload 3 times"):
-        upload.run([BODY, BODY], part_bytes=1)
+        server.add_response("abort_multipart_upload", {})
+    with capture_logs() as logs, pytest.raises(FlushError, match=rf"the server refuses \({code}: {said}\); .* 3 "):
+        upload.run([BODY, BODY], part_bytes=len(BODY))
+    assert [line["error"] for line in logs] == [f"the server refuses ({code}: {said})"] * 3
+
+
+@given(parts=st.lists(st.binary(max_size=40), max_size=8), size=st.integers(1, 30))
+def test_all_pieces_but_the_last_have_one_size(parts: list[bytes], size: int) -> None:
+    pieces = list(_pieces(parts, size))
+    assert b"".join(pieces) == b"".join(parts)
+    assert all(len(piece) == size for piece in pieces[:-1])
+    assert all(0 < len(piece) <= size for piece in pieces[-1:])

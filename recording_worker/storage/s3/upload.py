@@ -21,9 +21,10 @@ from recording_worker.storage.s3.location import S3Location
 from recording_worker.storage.s3.retry import RetryBudget, StoppedError
 
 PART_BYTES = 8 * 1024 * 1024
-"""Least bytes of a part, except the last. S3 takes no part below 5 MiB, and at most 10,000 parts."""
+"""Bytes of each part, except the last. S3 takes no part below 5 MiB, and at most 10,000 parts. Other servers, such as
+Cloudflare R2, take only parts of one size."""
 _MAX_BEGINNINGS = 3
-"""How often a multipart upload is begun if the server forgets it."""
+"""How often a multipart upload is begun if the server says that it, or a part of it, is gone."""
 
 _CONDITION = "IfNoneMatch"
 
@@ -31,7 +32,15 @@ log = structlog.get_logger()
 
 
 class _UploadGoneError(Exception):
-    """The server no longer knows the multipart upload, or a part: it was restarted, or somebody aborted the upload."""
+    """The server says that it does not know the multipart upload, or a part.
+
+    It was restarted, or somebody aborted the upload. Or it refuses the parts for a reason of its own, which a fresh
+    upload does not change.
+    """
+
+    def __init__(self, said: ClientError) -> None:
+        super().__init__()
+        self.said = describe(said)
 
 
 @dataclass(slots=True)
@@ -93,7 +102,7 @@ class Upload:
 
     def run(self, parts: Iterable[Part], part_bytes: int = PART_BYTES) -> None:
         """Store the parts. Raises FlushError, and what `parts` raises."""
-        pieces = Replayable(_gather(parts, part_bytes))
+        pieces = Replayable(_pieces(parts, part_bytes))
         try:
             beginning = list(islice(pieces, 2))
             if len(beginning) < 2:
@@ -136,10 +145,10 @@ class Upload:
             try:
                 return self._put_multipart(pieces)
             except _UploadGoneError as error:
-                log.warning("the S3 server forgot the multipart upload, which begins again", file=str(self.location))
+                log.warning("multipart upload begins again", file=str(self.location), error=error.said)
                 gone = error
         raise FlushError(
-            f"can't write {self.location}: the server forgot the multipart upload {_MAX_BEGINNINGS} times"
+            f"can't write {self.location}: {gone.said}; this was the answer to {_MAX_BEGINNINGS} multipart uploads"
         ) from gone
 
     def _put_multipart(self, pieces: Iterable[bytes]) -> None:
@@ -201,7 +210,7 @@ class Upload:
             )
         except ClientError as error:
             if code_of(error) == "NoSuchUpload":
-                raise _UploadGoneError from error
+                raise _UploadGoneError(error) from error
             raise
         part = {"PartNumber": number, "ETag": answer["ETag"]}
         return part | {"ChecksumCRC32": checksum} if self._dialect.checksums else part
@@ -221,7 +230,7 @@ class Upload:
                 raise
             if self._is_stored(sum(map(len, pieces)), _checksum_of_parts(pieces)):
                 return
-            raise (_UploadGoneError() if gone else self._exists_already()) from error
+            raise (_UploadGoneError(error) if gone else self._exists_already()) from error
 
     def _send(
         self,
@@ -284,16 +293,18 @@ class Upload:
             log.warning("can't list the multipart uploads", file=str(self.location), error=describe(error))
 
 
-def _gather(parts: Iterable[Part], size: int) -> Iterator[bytes]:
-    """Join the parts to pieces of at least `size` bytes, except the last."""
+def _pieces(parts: Iterable[Part], size: int) -> Iterator[bytes]:
+    """Join and cut the parts to pieces of exactly `size` bytes, except the last."""
     held: list[Part] = []
-    length = 0
+    missing = size
     for part in parts:
-        held.append(part)
-        length += len(part)
-        if length >= size:
-            yield b"".join(held)
-            held, length = [], 0
+        rest = memoryview(part)
+        while len(rest) >= missing:
+            yield b"".join((*held, rest[:missing]))
+            held, missing, rest = [], size, rest[missing:]
+        if rest:
+            held.append(rest)
+            missing -= len(rest)
     if held:
         yield b"".join(held)
 
