@@ -7,6 +7,7 @@
 | 2 | what the user asked for is wrong: a flag, a setting, a file, a folder |
 | 3 | the supervisor or a worker can't start: broker, topic, storage, port, PostgreSQL, Redis |
 | 4 | only for a worker process, which its supervisor reads: a step of the pipeline raised |
+| 14 | the supervisor hung, and its watchdog ended it |
 """
 
 

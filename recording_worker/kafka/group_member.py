@@ -146,8 +146,8 @@ class GroupMember:
         answer = call_aside(lambda: self._consumer.commit(offsets=positions, asynchronous=False))
         try:
             self._take_answer(answer.result(timeout))
-        except TimeoutError:
-            log.warning("no answer to a commit: these may be read again", offsets=pending)
+        except (TimeoutError, RuntimeError) as problem:
+            log.warning("no answer to a commit: these may be read again", offsets=pending, error=str(problem))
         except KafkaException as problem:
             self._note(problem.args[0])
 
@@ -166,7 +166,12 @@ class GroupMember:
                 return
             wait([self._leaving], _LOOK_SECONDS)
             waiting()
-        self._leaving.result()
+        try:
+            self._leaving.result()
+        except RuntimeError as problem:
+            log.warning(
+                "can't leave the group: it will miss this host once its session has timed out", error=str(problem)
+            )
 
     def _on_commit(self, error: KafkaError | None, answer: list[TopicPartition]) -> None:
         self._committing = False

@@ -79,7 +79,7 @@ class StartOffsets:
         answer = call_aside(lambda: self._consumer.commit(offsets=ends, asynchronous=False))
         try:
             committed = answer.result(_REQUEST_TIMEOUT)
-        except TimeoutError:
+        except (TimeoutError, RuntimeError):
             log.warning("no answer to the first commit of the group: it is made again")
         else:
             _raise_first_error(committed)

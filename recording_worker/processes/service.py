@@ -36,7 +36,7 @@ def run_supervisor(settings: Settings) -> int:
         check_broker(member_config(settings), settings.topic)
         check_outputs(settings, BROKER_TIMEOUT)
         settings = _with_possible_delivery(settings)
-        with TemporaryDirectory(prefix="recording-worker-metrics-") as folder:
+        with TemporaryDirectory(prefix="recording-worker-metrics-", ignore_cleanup_errors=True) as folder:
             metrics = Metrics(folder, "supervisor")
             supervisor = Supervisor(settings, clock, partial(worker.main, metrics_folder=folder), metrics)
             pages = OpsPages(lambda: supervisor.status, clock, metrics.served())

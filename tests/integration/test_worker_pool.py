@@ -2,6 +2,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from recording_worker.processes.supervisor.memory import PartitionMemory
 from recording_worker.processes.supervisor.pool import WorkerMain, WorkerPool
 from recording_worker.processes.supervisor.slot import WorkerExit, WorkerState
 from recording_worker.settings.model import Settings
+from tests import limits
 from tests.builders import FakeClock
 from tests.integration import fake_workers
 
@@ -269,3 +271,51 @@ def test_a_slot_shows_the_last_flush_and_what_is_stale(pool_of: PoolOf) -> None:
     until(pool, lambda: bool(slot.stale))
     assert slot.stale == "teams are old"
     assert slot.last_flush == "11:06:40 UTC: 3 sessions, 1,234 bytes"
+
+
+@pytest.mark.parametrize("spare", range(6))
+def test_a_worker_that_cannot_be_spawned_leaves_nothing_open_and_is_tried_again(pool_of: PoolOf, spare: int) -> None:
+    """A worker takes eight descriptors of the supervisor while it is spawned."""
+    clock = FakeClock()
+    pool = pool_of(fake_workers.obedient, clock, workers=1)
+    [slot] = pool.slots
+    resource_tracker.ensure_running()  # multiprocessing starts it with the first worker, and keeps it
+    before = limits.open_descriptors(os.getpid())
+    with limits.no_descriptors(os.getpid(), but=spare):
+        for _ in range(20):
+            pool.spawn_missing()
+            assert pool.alive == set()
+            assert "Too many open files" in slot.refusal
+            clock.ms += 60_000
+    assert limits.open_descriptors(os.getpid()) == before
+    pool.spawn_missing()
+    until(pool, lambda: pool.ready == {0})
+    assert slot.refusal == ""
+
+
+def test_the_pause_after_a_worker_that_cannot_be_spawned_grows(pool_of: PoolOf) -> None:
+    clock = FakeClock()
+    pool = pool_of(fake_workers.obedient, clock, workers=1)
+    [slot] = pool.slots
+    with limits.no_descriptors(os.getpid()):
+        pauses = []
+        for _ in range(12):
+            pool.spawn_missing()
+            pauses.append(slot.start_at - clock.monotonic())
+            clock.ms += 60_000
+    assert 0.25 <= pauses[0] <= 0.75
+    assert 15.0 <= pauses[-1] <= 45.0
+
+
+def test_killed_workers_that_do_not_end_are_waited_for_only_a_moment(
+    pool_of: PoolOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = pool_of(fake_workers.hangs, workers=2)
+    pool.spawn_missing()
+    until(pool, lambda: pool.ready == {0, 1})
+    first, second = (slot.process.handle for slot in pool.slots if slot.process is not None)
+    monkeypatch.setattr(first, "kill", lambda: None)  # as if it waited for a disk: that process hears no signal
+    pool.kill_all(timeout=1.0)
+    assert first.exitcode is None
+    assert second.exitcode == -signal.SIGKILL
+    monkeypatch.undo()

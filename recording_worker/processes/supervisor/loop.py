@@ -1,6 +1,7 @@
 """SupervisorLoop: one turn tends the workers, takes part in the group, places partitions and commits offsets."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from uuid import uuid4
 
 import structlog
@@ -97,10 +98,13 @@ class SupervisorLoop:
         return self._failures
 
     def abandon(self) -> None:
-        """End without a flush: what is not committed is read again."""
-        self._pool.kill_all()
-        self._table.remove([at.number for at in self._table])
-        self._member.close(_ABANDON_SECONDS)
+        """End without a flush: what is not committed is read again. Raises nothing, whatever has failed before."""
+        with _whatever_fails():
+            self._pool.kill_all()
+        with _whatever_fails():
+            self._table.remove([at.number for at in self._table])
+        with _whatever_fails():
+            self._member.close(_ABANDON_SECONDS)
 
     def on_assign(self, partitions: list[int]) -> None:
         """Take partitions that the group gives us; they are placed in the next turn."""
@@ -233,10 +237,20 @@ class SupervisorLoop:
             return "stopping"
         missing = [slot.worker for slot in self._pool.slots if slot.state is not WorkerState.RUNNING]
         if missing:
-            return f"workers not up: {missing}"
+            refusals = {slot.worker: slot.refusal for slot in self._pool.slots if slot.refusal}
+            return f"workers not up: {missing}" + (f", can't be spawned: {refusals}" if refusals else "")
         if not self._assigned:
             return "waiting for the consumer group"
         halted = sorted(at.number for at in self._table if at.halted)
         if halted:
             return f"partitions halted, too many of their messages are for the DLQ: {halted}"
         return next((f"worker {slot.worker}: {slot.stale}" for slot in self._pool.slots if slot.stale), "")
+
+
+@contextmanager
+def _whatever_fails() -> Iterator[None]:
+    """Log an error, and go on."""
+    try:
+        yield
+    except Exception:
+        log.exception("clean-up failed")

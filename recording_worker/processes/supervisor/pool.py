@@ -37,6 +37,8 @@ _BOOT_ATTEMPTS = 5
 """Ends in a row before it was ready, after which a worker is given up."""
 _DUMP_SECONDS = 1.0
 """Time a stuck worker gets to write its stacks."""
+_KILL_SECONDS = 5.0
+"""Time that killed workers get to end. One that waits for a disk or a network mount may take for ever."""
 
 WorkerMain = Callable[[Settings, str, int, Connection, int], None]
 """A worker's entry point: settings, host, worker number, its end of the pipe, the supervisor's process id."""
@@ -92,7 +94,7 @@ class WorkerPool:
         return {slot.worker for slot in self.slots if slot.process is not None}
 
     def spawn_missing(self) -> None:
-        """Start a worker in each empty slot whose delay is over."""
+        """Start a worker in each empty slot whose delay is over. If the system refuses one, try again later."""
         for slot in self.slots:
             if slot.process is None and self._clock.monotonic() >= slot.start_at:
                 self._spawn(slot)
@@ -156,11 +158,15 @@ class WorkerPool:
             if not process.booted:
                 process.handle.kill()
 
-    def kill_all(self) -> None:
-        """Kill those that are left, and wait for their ends."""
+    def kill_all(self, timeout: float = _KILL_SECONDS) -> None:
+        """Kill those that are left, and wait up to `timeout` seconds for their ends."""
         for _, process in self._processes():
             process.handle.kill()
-            process.handle.join()
+        deadline = time.monotonic() + timeout
+        for slot, process in self._processes():
+            process.handle.join(max(0.0, deadline - time.monotonic()))
+            if process.handle.exitcode is None:
+                log.error("worker can't be killed", worker=slot.worker, pid=process.pid)
 
     def _processes(self) -> Iterator[tuple[Slot, WorkerProcess]]:
         for slot in self.slots:
@@ -168,17 +174,30 @@ class WorkerPool:
                 yield slot, slot.process
 
     def _spawn(self, slot: Slot) -> None:
+        try:
+            process = self._start(slot.worker)
+        except OSError as error:  # no descriptors, processes or memory are left, which mostly passes
+            delay = slot.postpone(self._clock.monotonic(), str(error))
+            log.error("worker can't be spawned", worker=slot.worker, error=str(error), retry_in_seconds=round(delay, 1))
+            return
+        slot.fill(process)
+        log.info("worker started", worker=slot.worker, pid=process.pid)
+
+    def _start(self, worker: int) -> WorkerProcess:
         ours, theirs = self._context.Pipe()
-        handle = self._context.Process(
-            target=self._main,
-            args=(self._settings, self._host, slot.worker, theirs, os.getpid()),
-            name=f"recording-worker {slot.worker}",
-        )
-        handle.start()
-        theirs.close()  # so that its end is gone when the worker is
+        with theirs:  # closed here, so that its end is gone when the worker is
+            handle = self._context.Process(
+                target=self._main,
+                args=(self._settings, self._host, worker, theirs, os.getpid()),
+                name=f"recording-worker {worker}",
+            )
+            try:
+                handle.start()
+            except OSError:
+                ours.close()
+                raise
         now = self._clock.monotonic()
-        slot.process = WorkerProcess(handle, Channel(ours), started=now, heard=now)
-        log.info("worker started", worker=slot.worker, pid=slot.process.pid)
+        return WorkerProcess(handle, Channel(ours), started=now, heard=now)
 
     def _hear(self, slot: Slot, process: WorkerProcess) -> None:
         try:

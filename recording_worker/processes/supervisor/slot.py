@@ -146,6 +146,8 @@ class Slot:
     """Processes in a row that ended before they were ready, if none ever was."""
     start_at: float = 0.0
     """When the next process may start, monotonic seconds."""
+    refusal: str = ""
+    """Why the system refused to spawn the next process the last time; empty if it did not."""
     last_flush: str = ""
     """When the last flush was, and how much; empty if there was none."""
     stale: str = ""
@@ -154,6 +156,18 @@ class Slot:
     @property
     def state(self) -> WorkerState:
         return WorkerState.WAITING if self.process is None else self.process.state
+
+    def fill(self, process: WorkerProcess) -> None:
+        """Put a process that was just spawned here."""
+        self.process, self.refusal = process, ""
+
+    def postpone(self, now: float, refusal: str) -> float:
+        """Note that no process could be spawned. Return the seconds until the next try."""
+        self.failures += 1
+        self.refusal = refusal
+        delay = _RESPAWN_BACKOFF.pause(self.failures)
+        self.start_at = now + delay
+        return delay
 
     def empty(self, now: float) -> WorkerExit:
         """Reap the process, which has ended. The next one may start after a delay."""
