@@ -13,6 +13,17 @@ cdef inline Span bytes_or_null(object value) except *:
     return span if value is None else bytes_span(<bytes?> value)
 
 
+cdef inline object keep_for(size_t rows, object keep):
+    """Return what these rows keep alive. A column without rows keeps nothing: it may follow the polls for ever."""
+    return keep if rows else None
+
+
+cdef inline object keep_both(size_t rows, object keep, size_t other_rows, object other_keep):
+    if not rows or not other_rows:
+        return keep_for(other_rows, other_keep) if not rows else keep
+    return (keep, other_keep)
+
+
 @final
 cdef class ByteColumn:
     """Bytes or None per row."""
@@ -33,14 +44,14 @@ cdef class ByteColumn:
         if not isinstance(rows, slice):
             return bytes_or_none(self.spans[checked(rows, self.spans.size())])
         part = ByteColumn.__new__(ByteColumn)
-        part.keep = self.keep
         for row in range(*rows.indices(self.spans.size())):
             part.spans.push_back(self.spans[<size_t> row])
+        part.keep = keep_for(part.spans.size(), self.keep)
         return part
 
     def __add__(self, ByteColumn other not None):
         cdef ByteColumn both = ByteColumn.__new__(ByteColumn)
-        both.keep = (self.keep, other.keep)
+        both.keep = keep_both(self.spans.size(), self.keep, other.spans.size(), other.keep)
         both.spans = self.spans
         both.spans.insert(both.spans.end(), other.spans.begin(), other.spans.end())
         return both
@@ -104,18 +115,18 @@ cdef class HeaderColumn:
                 for i in range(self.begin(row), self.ends[row])
             ]
         part = HeaderColumn.__new__(HeaderColumn)
-        part.keep = self.keep
         for number in range(*rows.indices(self.ends.size())):
             row = <size_t> number
             for i in range(self.begin(row), self.ends[row]):
                 part.headers.push_back(self.headers[i])
             part.ends.push_back(part.headers.size())
+        part.keep = keep_for(part.ends.size(), self.keep)
         return part
 
     def __add__(self, HeaderColumn other not None):
         cdef HeaderColumn both = HeaderColumn.__new__(HeaderColumn)
         cdef size_t row
-        both.keep = (self.keep, other.keep)
+        both.keep = keep_both(self.ends.size(), self.keep, other.ends.size(), other.keep)
         both.headers, both.ends = self.headers, self.ends
         both.headers.insert(both.headers.end(), other.headers.begin(), other.headers.end())
         for row in range(other.ends.size()):

@@ -1,5 +1,6 @@
 """Columns of a poll's messages, and what is done with all rows at once: compared with plain Python."""
 
+import sys
 from array import array
 from collections import Counter
 from typing import Any
@@ -37,6 +38,22 @@ def test_a_row_outside_of_the_column() -> None:
     for row in (1, -1):
         with pytest.raises(IndexError):
             column[row]
+
+
+def test_columns_without_rows_keep_nothing_alive() -> None:
+    value, name = bytes(1000), "n" * 1000
+    idle = sys.getrefcount(value), sys.getrefcount(name)
+    values, headers = _native.ByteColumn([value]), _native.HeaderColumn([[(name, value)]])
+    held = sys.getrefcount(value), sys.getrefcount(name)
+    assert held > idle
+    kept = [values[1:], headers[1:]]
+    for _ in range(3):  # what is left of one poll follows what is left of the one before
+        kept = [_native.ByteColumn() + kept[0] + values[1:], _native.HeaderColumn() + kept[1] + headers[1:]]
+    both = values + kept[0], kept[1] + headers
+    assert [both[0][0], both[1][0]] == [value, [(name, value)]]
+    del values, headers, both
+    assert (sys.getrefcount(value), sys.getrefcount(name)) == idle
+    assert [len(column) for column in kept] == [0, 0]
 
 
 headers = st.lists(st.tuples(st.sampled_from(["a", "b\0", "\0a", "other"]), st.one_of(st.none(), st.binary())))
