@@ -8,6 +8,7 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from recording_worker.redaction import redact
 from recording_worker.settings.model import LogLevel
 
 _TRACEBACKS = ExceptionDictTransformer(show_locals=False)
@@ -38,12 +39,17 @@ def configure_logs(level: LogLevel, *, as_json: bool, **bound: Any) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *render,
+            _without_secrets,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
         # one write per line, so that the lines of several processes don't mix
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _without_secrets(_logger: WrappedLogger, _method: str, line: Any) -> str:
+    return redact(str(line))
 
 
 class _ToStructlog(logging.Handler):

@@ -7,6 +7,7 @@ import click
 
 from recording_worker import __version__
 from recording_worker.errors import ConfigError, WorkerError
+from recording_worker.redaction import redact
 
 COMMANDS = {
     "run": "Run the service: read recordings from Kafka, write batch files.",
@@ -88,5 +89,5 @@ def _exit_code() -> int:
 
 def _print_error(text: str) -> None:
     """Print one line on standard error for each problem."""
-    for line in text.splitlines():
+    for line in redact(text).splitlines():
         click.echo(f"recording-worker: error: {line}", err=True)

@@ -13,8 +13,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from recording_worker.logs import configure_logs
+from recording_worker.redaction import hide
 from recording_worker.settings.load import CONFIG_VARIABLE, ENV_PREFIX, flag_of, load_settings, unknown_variables
 from recording_worker.settings.model import Settings
+from recording_worker.settings.secrets import secrets_of
 from recording_worker.settings.units import DURATION, SIZE, unit_of, value_text
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -86,6 +88,7 @@ def settings_from(config: Path | None, flags: Mapping[str, Any]) -> Settings:
     for line in unknown_variables(os.environ):
         click.echo(f"recording-worker: warning: {line}", err=True)
     settings = load_settings({name: value for name, value in flags.items() if value is not None}, config)
+    hide(secrets_of(settings))
     configure_logs(settings.log_level, as_json=settings.log_json)
     return settings
 

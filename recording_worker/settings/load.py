@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from recording_worker.errors import ConfigError
 from recording_worker.settings.model import Settings
+from recording_worker.settings.secrets import without_user
 from recording_worker.settings.toml import parse_toml
 
 ENV_PREFIX = "RECORDING_WORKER_"
@@ -98,5 +99,6 @@ def _describe(problem: ErrorDetails, values: Mapping[str, Any], sources: Mapping
         named = [source for name, source in sources.items() if re.search(rf"\b{name}\b", text)]
         return f"{text} (given: {', '.join(named)})"
     name = str(problem["loc"][0])
-    given = "" if name in TABLES | SECRETS else f" (got {str(values[name])!r})"  # a table may hold a password
+    # a table may hold a password, and so may a URL that should have none
+    given = "" if name in TABLES | SECRETS else f" (got {without_user(str(values[name]))!r})"
     return f"{sources[name]}: {text[:1].lower()}{text[1:]}{given}"

@@ -102,6 +102,12 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+def _refuse_ambiguous(is_ambiguous: bool) -> None:
+    """Refuse a URL of which the client would take a part of the password for the host, and show it in its errors."""
+    if is_ambiguous:
+        raise ValueError("is ambiguous: in a password, write %40 for @, %2F for /, %3F for ?, %23 for #")
+
+
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, DURATION, Field(gt=0, allow_inf_nan=False)]
@@ -301,8 +307,13 @@ class Settings(BaseModel):
     @field_validator("teams_postgres")
     @classmethod
     def _postgres_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+        if value is None:
+            return None
+        url = value.get_secret_value()
+        if not url.startswith(("postgresql://", "postgres://")):
             raise ValueError("must begin with postgresql://")
+        servers, _, database = url.partition("://")[2].partition("/")
+        _refuse_ambiguous(servers.count("@") > 1 or "@" in database.partition("?")[0])
         return value
 
     @field_validator("sessions_redis", "restrictions_redis")
@@ -310,6 +321,17 @@ class Settings(BaseModel):
     def _redis_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must begin with redis://, rediss:// or unix://")
+        if value is not None and not value.get_secret_value().startswith("unix://"):
+            given = value.get_secret_value().partition("://")[2]
+            _refuse_ambiguous("@" in given.removeprefix(re.split("[/?#]", given, maxsplit=1)[0]))
+        return value
+
+    @field_validator("bootstrap_servers", "s3_endpoint")
+    @classmethod
+    def _no_user(cls, value: str | None) -> str | None:
+        """Refuse user and password: they are no part of this address, and would be shown in errors."""
+        if value is not None and "@" in value:
+            raise ValueError("must not hold a user or a password")
         return value
 
     @field_validator("storage_prefix")

@@ -17,6 +17,7 @@ from recording_worker.clock import Clock
 from recording_worker.errors import BootError
 from recording_worker.http_server import HTML, LIMITS, Answer, HttpServer, Limits, Page
 from recording_worker.processes.supervisor.status import PartitionStatus, Status, WorkerStatus
+from recording_worker.redaction import redact
 
 log = structlog.get_logger()
 
@@ -79,11 +80,11 @@ class OpsPages:
         return Answer(b"ok\n")
 
     def _ready(self) -> Answer:
-        reason = self._status().not_ready
+        reason = redact(self._status().not_ready)
         return _unavailable(reason) if reason else Answer(b"ready\n")
 
     def _page(self) -> Answer:
-        return Answer(render_page(self._status()).encode(), HTML)
+        return Answer(redact(render_page(self._status())).encode(), HTML)
 
 
 def _unavailable(reason: str) -> Answer:

@@ -31,8 +31,10 @@ from recording_worker.processes.worker.pauses import LoopPauses
 from recording_worker.processes.worker.session_batches import SessionBatches
 from recording_worker.recording.flush import Delivery, Flusher
 from recording_worker.recording.session_batch import SessionBatchManager
+from recording_worker.redaction import hide
 from recording_worker.settings.model import Delivery as DeliveryKind
 from recording_worker.settings.model import Settings
+from recording_worker.settings.secrets import secrets_of
 from recording_worker.storage.open import open_storage
 
 log = structlog.get_logger()
@@ -56,6 +58,7 @@ def main(
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1)  # the supervisor asks a stuck worker for its stacks
+    hide(secrets_of(settings))
     configure_logs(settings.log_level, as_json=settings.log_json, process=f"worker {number}")
     channel: WorkerChannel = Channel(connection)
     metrics = Metrics.of_worker(metrics_folder, number)

@@ -1,0 +1,51 @@
+"""Which texts in the settings are secrets."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+from pydantic import SecretStr
+
+from recording_worker.redaction import MASK
+from recording_worker.settings.model import Settings
+
+_SECRET_PROPERTY = re.compile(r"password|passphrase|secret|\.pem$|oauthbearer\.(config|extensions)|kinit\.cmd")
+"""librdkafka properties that hold secrets."""
+_PASSWORD = re.compile(r"://[^/?#:@]*:(.*)@|[?&]password=([^&#]*)")
+
+
+def secrets_of(settings: Settings) -> Iterator[str]:
+    """Yield each text that must not be shown, and the parts of it that errors of libraries may contain."""
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            yield value.get_secret_value()
+            yield from _passwords(value.get_secret_value())
+    for properties in (settings.kafka, settings.kafka_consumer, settings.kafka_producer):
+        for name, entry in properties.items():
+            if _SECRET_PROPERTY.search(name):
+                yield from _pieces(str(entry))
+            else:
+                yield from _passwords(str(entry))
+
+
+def without_user(text: str) -> str:
+    """Return a URL, or a host, with a mask in place of user and password."""
+    return re.sub(r"(?s)^(\w+://)?.*@", rf"\1{MASK}@", text)
+
+
+def _passwords(url: str) -> Iterator[str]:
+    for match in _PASSWORD.finditer(url):
+        for password in filter(None, match.groups()):
+            yield password
+            yield unquote(password)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Yield the text, its words, the values in `key=value`, and its ends that begin at a word.
+
+    librdkafka shows the rest of sasl.oauthbearer.config from a word that it does not know, or a value.
+    """
+    yield text
+    for word in re.finditer(r"\S+", text):
+        yield from filter(None, (word[0], word[0].partition("=")[2], text[word.start() :]))
