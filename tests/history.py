@@ -109,7 +109,7 @@ class History:
                 ledger.add_dlq(record)
             committed = {(self.group, self.topic): self.committed}
             horizon = Horizon(now_ms, metadata_ms, before=committed)
-            report = check_all(ledger, Locator(Settings(), moved), horizon, committed)
+            report = check_all(ledger, Locator(Settings(storage_dir=self.folder), moved), horizon, committed)
         finally:
             ledger.close()
         report.findings[:0] = alone

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command(
     epilog="""\b
 Examples:
-  recording-worker verify --bootstrap-servers kafka:9092
+  recording-worker verify --bootstrap-servers kafka:9092 --storage-dir /var/lib/recordings
   recording-worker verify --config /etc/recording-worker.toml --json
   recording-worker verify --at file:///var/lib/recordings=/mnt/backup/recordings
 
@@ -28,7 +28,9 @@ Examples:
 Exit codes: 0 nothing is wrong, 1 something is wrong, 2 wrong settings, or there was nothing to verify,
 3 the brokers can't be asked."""
 )
-@settings_options(("bootstrap_servers", "group_id", "metadata_topic", "dlq_topic", *S3_SETTINGS))
+@settings_options(
+    ("bootstrap_servers", "group_id", "metadata_topic", "dlq_topic", "storage_dir", "storage", *S3_SETTINGS)
+)
 @click.option("--since", metavar="TIME", help="Check what was committed since this time: ISO 8601, UTC by default.")
 @click.option(
     "--at",
@@ -42,8 +44,8 @@ def verify(since: str | None, moved: tuple[str, ...], as_json: bool, config: Pat
     """Check what was recorded: every block can be read and matches its metadata, and every message
     up to the committed offsets is in exactly one block, or was dropped, redirected or sent to the DLQ, once.
 
-    Reads the metadata and DLQ topics as a read_committed reader, and every block by its URL.
-    It changes nothing, and may run while the service runs.
+    Reads the metadata and DLQ topics as a read_committed reader, and every block by its URL, if that is below the
+    storage or a place of --at. It changes nothing, and may run while the service runs.
     """
     settings = settings_from(config, flags)
     from recording_worker.cli.output import progress_bar, standard_output
@@ -51,9 +53,13 @@ def verify(since: str | None, moved: tuple[str, ...], as_json: bool, config: Pat
     from recording_worker.clock import SystemClock
     from recording_worker.operations.verify.run import VerifyRun
     from recording_worker.storage.locate import Locator
+    from recording_worker.storage.open import NO_STORAGE
 
     since_ms = None if since is None else parse_time(since, "--since")
-    run = VerifyRun(settings, Locator(settings, parse_moved(moved)), progress_bar, SystemClock().now_ms())
+    locator = Locator(settings, parse_moved(moved))
+    if not locator.has_places:
+        raise ConfigError(f"{NO_STORAGE}, or --at URL_PREFIX=PLACE")
+    run = VerifyRun(settings, locator, progress_bar, SystemClock().now_ms())
     with signals_end():
         report = run.run(since_ms)
     with standard_output():

@@ -32,7 +32,7 @@ FRAME_HEADER = struct.Struct("<II")
 """The header of a zstd skippable frame: magic number, length of what follows; little endian."""
 _MAX_OFFSETS_LENGTH = 1500
 """Characters. S3 takes 2,048 bytes of metadata in all."""
-FILE_NAME = re.compile(r"[0-9a-f]{4}-[0-9]+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+FILE_NAME = re.compile(r"[0-9a-f]{4}-[0-9]{1,16}-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """What the last part of a batch file's key looks like."""
 MAX_INDEX_BYTES = 64 * 1024 * 1024
 """The longest index that is read, bytes of JSON. In memory it takes some ten times as much."""
@@ -98,7 +98,7 @@ class BlockEntry:
         if self.size < self.events:
             return "it has more lines than bytes"
         if not could_hold(self.length, self.size):
-            return f"{self.length} bytes can't hold {self.size} bytes of lines"
+            return f"{self.length:,} bytes can't hold {self.size:,} bytes of lines"
         counts = (self.out_of_order_count, self.gap_count, self.first_full_snapshot_position)
         if any(count is not None and count >= self.events for count in counts):
             return "it counts more than it has events"

@@ -19,8 +19,16 @@ _MAX_RATIO = 1 << 15
 
 
 def could_hold(stored: int, size: int) -> bool:
-    """Return whether `stored` bytes can decompress to `size`, so that nobody makes room for what can't be there."""
-    return size <= stored * _MAX_RATIO
+    """Return whether a block of `stored` bytes can have `size` bytes of lines, as far as the codecs go."""
+    return stored <= size + size // 4 + 1024 and size <= stored * _MAX_RATIO
+
+
+def check_block_size(stored: int, size: int) -> None:
+    """Raise ValueError if a block should not be read: before anybody makes room for it."""
+    if not could_hold(stored, size):
+        raise ValueError(f"{stored:,} bytes can't hold {size:,} bytes of lines")
+    if size > MAX_BLOCK_BYTES:
+        raise ValueError(f"it can't be unpacked: it has {size:,} bytes of lines, and {MAX_BLOCK_BYTES:,} are read")
 
 
 def decompress_block(stored: bytes, codec: str, size: int, dictionary: Dictionary | None = None) -> bytes:
@@ -33,10 +41,9 @@ def decompress_block(stored: bytes, codec: str, size: int, dictionary: Dictionar
             stated = cramjam.snappy.decompress_raw_len(stored)
         else:
             stated = zstandard.frame_content_size(stored)
-        if stated != size or not could_hold(len(stored), size):
+        if stated != size:
             raise ValueError(f"it says that it holds {stated} bytes, and should hold {size}")
-        if size > MAX_BLOCK_BYTES:
-            raise ValueError(f"it can't be unpacked: it holds {size:,} bytes, and {MAX_BLOCK_BYTES:,} are read")
+        check_block_size(len(stored), size)
         if codec == Codec.SNAPPY:
             return bytes(cramjam.snappy.decompress_raw(stored))
         needed = zstandard.get_frame_parameters(stored).dict_id

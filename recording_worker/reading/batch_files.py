@@ -13,7 +13,7 @@ from recording_worker.formats.batch_file import (
     index_frame_length,
     parse_index_frame,
 )
-from recording_worker.formats.block import decompress_block
+from recording_worker.formats.block import check_block_size, decompress_block
 from recording_worker.reading.dictionaries import Dictionaries
 from recording_worker.reading.prefetch import prefetch
 from recording_worker.storage.base import RangedFile
@@ -35,9 +35,10 @@ class Block:
     def read(self) -> bytes:
         """Read the block's lines. Raises BatchFileError if they are not what the index says."""
         entry = self.entry
-        dictionary = self.dictionaries.of(self.file, self.index.dictionary)
-        frame = self.file.read(entry.start, entry.length)
         try:
+            check_block_size(entry.length, entry.size)
+            dictionary = self.dictionaries.of(self.file, self.index.dictionary)
+            frame = self.file.read(entry.start, entry.length)
             return decompress_block(frame, self.index.codec, entry.size, dictionary)
         except ValueError as error:
             where = f"{self.file.name}: block at byte {entry.start}"

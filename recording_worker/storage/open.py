@@ -9,6 +9,9 @@ from recording_worker.storage.local.backend import LocalStorage
 from recording_worker.storage.local.inventory import LocalInventory
 from recording_worker.storage.s3.location import S3_SCHEME, S3Location
 
+NO_STORAGE = "no storage: say where batch files are with --storage-dir DIR or --storage s3://BUCKET"
+"""What to say if a command needs to know where files are, and the settings don't say."""
+
 
 def open_storage(settings: Settings, metrics: Metrics) -> Storage:
     """Return the storage backend that the settings name. Raises ConfigError if they name none."""
@@ -31,4 +34,4 @@ def open_inventory(settings: Settings) -> Inventory:
         from recording_worker.storage.s3.inventory import S3Inventory  # boto3 takes its time to import
 
         return S3Inventory(S3Location.parse(settings.storage.rstrip("/")), settings)
-    raise ConfigError("no storage: say where batch files are with --storage-dir DIR or --storage s3://BUCKET")
+    raise ConfigError(NO_STORAGE)

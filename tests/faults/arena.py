@@ -76,6 +76,7 @@ class Round:
         self.membership = membership
         self._running = hosts
         self._name = folder.name
+        self._storage = folder / "storage"
         self._topic = f"{self._name}-input"
         self._outputs = {
             name: f"{self._name}-{name}" for name in ("metadata", "console_logs", "warnings", "dlq", "overflow")
@@ -109,7 +110,7 @@ class Round:
             "teams": str(folder / "teams.toml"),
             "restrictions": str(folder / "restrictions.toml"),
             "max_timestamp_diff_days": 36500,
-            "storage_dir": str(folder / "storage"),
+            "storage_dir": str(self._storage),
             "max_batch_age": 1.0,
             "poll_timeout": 0.1,
             "workers": 2,
@@ -160,6 +161,7 @@ class Round:
         topics = {name: self._outputs[name] for name in ("metadata", "dlq")}
         command = [sys.executable, "-m", "recording_worker", "verify", "--json"]
         command += ["--bootstrap-servers", self.broker.bootstrap_servers, "--group-id", self._name]
+        command += ["--storage-dir", str(self._storage)]
         command += [part for name, topic in topics.items() for part in (f"--{name}-topic", topic)]
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1800, check=False

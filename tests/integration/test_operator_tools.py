@@ -165,7 +165,7 @@ def test_verify_of_nothing_fails(stage: Stage) -> None:
 def test_all_commands_say_in_the_same_words_that_no_broker_answers(tmp_path: Path) -> None:
     commands: list[list[str | Path]] = [
         ["run", "--any-token", "--ops-port", "0", "--storage-dir", tmp_path],
-        ["verify"],
+        ["verify", "--storage-dir", tmp_path],
         ["sweep", "--storage-dir", tmp_path],
         ["sweep", "--storage-dir", tmp_path, "--older-than", "1m", "--delete"],
         ["rewind", "--to", "1"],

@@ -58,7 +58,11 @@ def test_errors_name_the_file_that_can_not_be_read(bucket: Bucket, monkeypatch: 
     with pytest.raises(FileMissingError, match=rf"^{bucket.url}/some/key: there is no such object \(NoSuchKey"):
         missing.read(0, 10)
     with pytest.raises(BatchFileError, match="there is no such bucket"):
-        places(bucket).open("s3://there-is-none/key").read_tail(10)
+        Locator(bucket.settings(storage="s3://there-is-none")).open("s3://there-is-none/key").read_tail(10)
+    with pytest.raises(BatchFileError, match="not below the storage of the settings"):
+        places(bucket).open("s3://there-is-none/key")
+    with pytest.raises(BatchFileError, match="does not name a file below"):
+        places(bucket).open(f"{bucket.url}/../there-is-none/key")
     with pytest.raises(ConfigError, match=r"^s3://there-is-none/: there is no such bucket"):
         names(bucket, "s3://there-is-none/")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")

@@ -69,7 +69,12 @@ class Recording(DlqStage):
         return committed_numbers(self.servers, self.topics["metadata_topic"])
 
     def verify(self) -> dict[str, Any]:
-        names = {"dlq_topic": self.dlq, "group_id": self._group, "metadata_topic": self.topics["metadata_topic"]}
+        names = {
+            "dlq_topic": self.dlq,
+            "group_id": self._group,
+            "metadata_topic": self.topics["metadata_topic"],
+            "storage_dir": str(self._folder / "storage"),
+        }
         flags = [text for name, value in names.items() for text in ("--" + name.replace("_", "-"), value)]
         report: dict[str, Any] = json.loads(run("verify", "--bootstrap-servers", self.servers, *flags, "--json").out)
         return report

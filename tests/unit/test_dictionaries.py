@@ -82,7 +82,7 @@ def test_a_reader_finds_the_dictionary_from_the_file(tmp_path: Path, monkeypatch
     store_dictionary(tmp_path, DICTIONARY)
     assert read_index(LocalFile(path)).dictionary == DICTIONARY.id
     assert read(tmp_path) == read(path) == [FIRST[1], SECOND[1]]
-    (link := tmp_path / "link").symlink_to(path)
+    (link := tmp_path / "link").symlink_to(path.parent)
     assert read(link) == [FIRST[1], SECOND[1]]
     monkeypatch.chdir(path.parent)
     assert read(Path(path.name)) == read(Path("..") / path.parent.name / path.name) == [FIRST[1], SECOND[1]]

@@ -15,7 +15,7 @@ from recording_worker.formats.batch_file import (
     created_ms_of,
     parse_block_url,
 )
-from recording_worker.formats.block import decompress_block, lines_of
+from recording_worker.formats.block import check_block_size, decompress_block, lines_of
 from recording_worker.formats.block_metadata import BlockRecord
 from recording_worker.formats.dictionary import Dictionary
 from recording_worker.formats.timestamps import utc_text
@@ -137,9 +137,13 @@ class FileCheck:
     ) -> Iterator[Finding]:
         place = parse_block_url(block.block_url)
         try:
+            check_block_size(place.length, block.size)
             stored = file.read(place.start, place.length)
         except BatchFileError as error:
             yield self._finding(FindingKind.FILE_UNREADABLE, str(error), block)
+            return
+        except ValueError as error:
+            yield self._finding(FindingKind.BLOCK_DAMAGED, str(error), block)
             return
         if len(stored) < place.length:
             text = f"the file ends after {len(stored)} of the block's {place.length} bytes"

@@ -34,14 +34,14 @@ class LocalInventory:
                 path = Path(folder) / name
                 if (temporary or FILE_NAME.fullmatch(name)) and not path.is_symlink():
                     try:
-                        status = path.stat()
+                        status = path.lstat()
                     except FileNotFoundError:  # renamed or removed meanwhile
                         continue
                     created_ms = status.st_mtime_ns // 1_000_000 if temporary else created_ms_of(name)
-                    yield StoredFile(LocalFile(path), status.st_size, created_ms, temporary)
+                    yield StoredFile(LocalFile(path, self._root), status.st_size, created_ms, temporary)
 
     def remove(self, file: StoredFile) -> None:
         try:
-            Path(file.name).unlink(missing_ok=True)
+            LocalFile(Path(file.name), self._root).remove()
         except OSError as error:
             raise WorkerError(f"can't remove {file.name}: {error.strerror}") from error
