@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from recording_worker.cli.options import S3_SETTINGS, settings_from, settings_options
+from recording_worker.cli.options import S3_SETTINGS, restrict_files, settings_from, settings_options
 from recording_worker.cli.output import print_figures
 from recording_worker.cli.scanning import Paths, Scan
 from recording_worker.errors import ConfigError
@@ -97,6 +97,7 @@ def train(
     you treat them.
     """
     settings = settings_from(config, flags)
+    restrict_files(settings)
     if not out.absolute().parent.is_dir():
         raise ConfigError(f"--out {out}: there is no folder {out.parent}")
     from recording_worker.cli.signals import signals_end

@@ -10,6 +10,7 @@ from recording_worker.cli.options import (
     MESSAGE_FILES_HELP,
     SETTINGS_HELP,
     message_files,
+    restrict_files,
     settings_from,
     settings_options,
 )
@@ -27,6 +28,7 @@ _SETTINGS = (
     "unpack_client_compression",
     "max_batch_bytes",
     "workers",
+    "storage_file_mode",
 )
 
 
@@ -64,6 +66,7 @@ def ingest(files: tuple[Path, ...], out: Path, as_json: bool, config: Path | Non
     message, "now" is its own timestamp. A file is read by one worker, so more workers than files are not used.
     """
     settings = settings_from(config, flags)
+    restrict_files(settings)
     from recording_worker.cli.output import files_progress_bar, print_figures
     from recording_worker.cli.signals import signals_end
     from recording_worker.ingest.run import ingest as run_ingest

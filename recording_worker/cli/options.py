@@ -93,6 +93,11 @@ def settings_from(config: Path | None, flags: Mapping[str, Any]) -> Settings:
     return settings
 
 
+def restrict_files(settings: Settings) -> None:
+    """Let no file that this process or its workers write have more rights than the settings say."""
+    os.umask(os.umask(settings.umask) | settings.umask)
+
+
 def _option(name: str, field: FieldInfo, meaning: str) -> Callable[[Command], Command]:
     flag = flag_of(name)
     text = f"{meaning}{_shown_default(field)}"

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from recording_worker.cli.options import SETTINGS_HELP, settings_from, settings_options
+from recording_worker.cli.options import SETTINGS_HELP, restrict_files, settings_from, settings_options
 from recording_worker.errors import ConfigError
 from recording_worker.settings.load import SCALARS, flag_of
 from recording_worker.settings.model import Settings
@@ -58,6 +58,7 @@ def run(config: Path | None, **flags: Any) -> int:
     """
     settings = settings_from(config, flags)
     _check_complete(settings)
+    restrict_files(settings)
     from recording_worker.processes.service import run_supervisor
 
     return run_supervisor(settings)

@@ -253,6 +253,12 @@ class Settings(BaseModel):
     s3_uploads: PositiveInt = Field(4, description="Parts of a file that each worker uploads at a time.")
     s3_retry_for: Seconds = Field(60.0, description="How long the upload of a file is retried after its first failure.")
     storage_prefix: str = Field("blocks", description="First part of every batch file's key.")
+    storage_file_mode: str = Field(
+        "0640",
+        pattern="^0?6[046][046]$",
+        description="Rights of the files in a local folder, in octal, unless the umask takes away more. Folders can be"
+        " entered by those who can read files.",
+    )
     codec: Codec = Field(Codec.ZSTD, description="Compression of blocks: zstd (files with an index) or snappy.")
     zstd_level: Annotated[int, Field(ge=-7, le=19)] = Field(1, description="zstd compression level, from -7 to 19.")
     zstd_dictionary: Path | None = Field(
@@ -360,6 +366,12 @@ class Settings(BaseModel):
         if self.unpack_client_compression is not None:
             return self.unpack_client_compression
         return self.codec is Codec.ZSTD
+
+    @property
+    def umask(self) -> int:
+        """The umask that keeps files within storage_file_mode."""
+        readable = int(self.storage_file_mode, 8)
+        return 0o777 & ~(readable | (readable & 0o444) >> 2)
 
     @property
     def consumes_overflow(self) -> bool:

@@ -20,13 +20,13 @@ _control = Path(os.environ["FAULTY_STORAGE"])
 _really_write = local._write_file
 
 
-def _write_file(path: Path, parts: Iterable[Part]) -> None:
-    if path.name.startswith(".check"):  # the worker's proof at its start that files can be written
-        return _really_write(path, parts)
+def _write_file(folder: int, name: str, parts: Iterable[Part]) -> None:
+    if name.startswith(".check"):  # the worker's proof at its start that files can be written
+        return _really_write(folder, name, parts)
     order = _control.read_text()
     if order in ERRORS:
         made = list(parts)
-        _really_write(path, made[: len(made) // 2])
+        _really_write(folder, name, made[: len(made) // 2])
         raise OSError(ERRORS[order], os.strerror(ERRORS[order]))
     if order == "hang":
         hanging = _control.with_name(f"{_control.name}.hanging.{os.getpid()}")
@@ -34,7 +34,7 @@ def _write_file(path: Path, parts: Iterable[Part]) -> None:
         while _control.read_text() == "hang":
             time.sleep(0.01)
         hanging.unlink(missing_ok=True)
-    return _really_write(path, parts)
+    return _really_write(folder, name, parts)
 
 
 local._write_file = _write_file

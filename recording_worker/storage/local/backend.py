@@ -1,11 +1,12 @@
 """LocalStorage: batch files in a folder."""
 
 import errno
-import filecmp
 import os
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -25,13 +26,17 @@ _RETRY_WAIT = wait_random_exponential(multiplier=0.2, max=2)
 TEMPORARY_NAME = re.compile(rf"\.({FILE_NAME.pattern}|{DICTIONARY_ID.pattern}|check)\.[0-9a-f]{{8}}\.tmp")
 """The hidden names that files have while they are written: see `_hidden`."""
 
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY
+_COMPARED_BYTES = 1024 * 1024
+
 log = structlog.get_logger()
 
 
 class LocalStorage:
     """Writes each file under a hidden name in its own folder, and renames it once it is on the disk.
 
-    The URLs name `url_root` instead of `root` if it is given: for a root that will be renamed.
+    Below `root` no symbolic link is followed: those who can write there can't lead the worker elsewhere. The URLs name
+    `url_root` instead of `root` if it is given: for a root that will be renamed.
     """
 
     def __init__(self, root: Path, url_root: Path | None = None, *, retry_wait: wait_base = _RETRY_WAIT) -> None:
@@ -42,13 +47,13 @@ class LocalStorage:
 
     def check(self) -> None:
         """Make the folder, and prove that it can be written to. Raises ConfigError."""
-        probe = _hidden(self._root / "check")
+        probe = _hidden("check")
         try:
-            _make_folder(self._root)
-            try:
-                _write_file(probe, [b"check"])
-            finally:
-                probe.unlink(missing_ok=True)
+            with _opened_folder(self._root, ()) as folder:
+                try:
+                    _write_file(folder, probe, [b"check"])
+                finally:
+                    _remove(folder, probe)
         except OSError as error:
             raise ConfigError(f"can't write to the storage folder {self._root}: {error.strerror}") from error
 
@@ -57,7 +62,6 @@ class LocalStorage:
 
         TRANSIENT errors are tried again a few times, within seconds. The metadata is not stored.
         """
-        path = self._root / key
         retrying = Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, OSError) and error.errno in TRANSIENT),
             stop=stop_after_attempt(ATTEMPTS),
@@ -66,9 +70,9 @@ class LocalStorage:
             reraise=True,
         )
         try:
-            retrying(_write_whole, path, Replayable(parts))
+            retrying(_write_whole, self._root, key, Replayable(parts))
         except OSError as error:
-            raise FlushError(f"can't write {path}: {error.strerror}") from error
+            raise FlushError(f"can't write {self._root / key}: {error.strerror}") from error
         return (self._url_root / key).as_uri()
 
     def close(self) -> None:
@@ -77,35 +81,54 @@ class LocalStorage:
 
 def _log_retry(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome is not None else None
-    log.warning("writing a file failed, trying again", path=str(state.args[0]), error=str(error))
+    log.warning("writing a file failed, trying again", path=str(Path(*state.args[:2])), error=str(error))
 
 
-def _write_whole(path: Path, parts: Iterable[Part]) -> None:
+def _write_whole(root: Path, key: str, parts: Iterable[Part]) -> None:
     """Write a file so that it exists whole or not at all, also after a crash of the machine."""
-    _make_folder(path.parent)
-    temporary = _hidden(path)
+    *folders, name = key.split("/")
+    temporary = _hidden(name)
+    with _opened_folder(root, folders) as folder:
+        try:
+            _write_file(folder, temporary, parts)
+            if _differs(folder, name, temporary):  # a bug, not a race: names are unique
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(root / key))
+            os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            _remove(folder, temporary)
+            raise
+        os.fsync(folder)
+
+
+def _hidden(name: str) -> str:
+    """Return the name that a file has while it is written. It matches TEMPORARY_NAME."""
+    return f".{name}.{secrets.token_hex(4)}.tmp"
+
+
+@contextmanager
+def _opened_folder(root: Path, names: Iterable[str]) -> Iterator[int]:
+    """Open the folder with these names below `root`. Make what is missing, through to the disk."""
+    _make_folder(root)
+    folder = os.open(root, _FOLDER)
     try:
-        _write_file(temporary, parts)
-        if path.exists() and not filecmp.cmp(path, temporary, shallow=False):  # a bug, not a race: names are unique
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-        temporary.rename(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+        for name in names:
+            parent = folder
+            folder = _open_below(parent, name)
+            os.close(parent)
+        yield folder
+    finally:
+        os.close(folder)
 
 
-def _hidden(path: Path) -> Path:
-    """Return the path that a file has while it is written. Its name matches TEMPORARY_NAME."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-
-
-def _write_file(path: Path, parts: Iterable[Part]) -> None:
-    """Write a new file through to the disk."""
-    with path.open("xb") as file:
-        file.writelines(parts)
-        file.flush()
-        os.fsync(file.fileno())
+def _open_below(parent: int, name: str) -> int:
+    """Open a folder in the open folder `parent`, or make it. A symbolic link is an error."""
+    try:
+        return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=parent)
+    except FileNotFoundError:
+        with suppress(FileExistsError):  # another worker made it
+            os.mkdir(name, dir_fd=parent)
+            os.fsync(parent)
+    return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=parent)
 
 
 def _make_folder(folder: Path) -> None:
@@ -116,12 +139,35 @@ def _make_folder(folder: Path) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
+    with _opened_folder(folder.parent, ()) as parent:
+        os.fsync(parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _write_file(folder: int, name: str, parts: Iterable[Part]) -> None:
+    """Write a new file in the open folder through to the disk."""
+    with open(name, "xb", opener=partial(os.open, mode=0o666, dir_fd=folder)) as file:
+        file.writelines(parts)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _differs(folder: int, name: str, other: str) -> bool:
+    """Return whether there is a file `name` in the open folder with other content than `other` has."""
+    opener = partial(_open_unlinked, folder)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        with open(name, "rb", opener=opener) as first, open(other, "rb", opener=opener) as second:
+            while chunk := first.read(_COMPARED_BYTES):
+                if chunk != second.read(_COMPARED_BYTES):
+                    return True
+            return bool(second.read(1))
+    except FileNotFoundError:
+        return False
+
+
+def _open_unlinked(folder: int, name: str, flags: int) -> int:
+    return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+
+
+def _remove(folder: int, name: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
