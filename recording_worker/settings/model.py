@@ -103,7 +103,7 @@ def _lower(value: object) -> object:
 
 
 def _refuse_ambiguous(is_ambiguous: bool) -> None:
-    """Refuse a URL of which the client would take a part of the password for the host, and show it in its errors."""
+    """Refuse a URL whose password the client would partly take for the host, and show in its errors."""
     if is_ambiguous:
         raise ValueError("is ambiguous: in a password, write %40 for @, %2F for /, %3F for ?, %23 for #")
 
