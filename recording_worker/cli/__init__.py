@@ -2,10 +2,12 @@
 
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
 from recording_worker import __version__
+from recording_worker.cli.say import say
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.redaction import redact
 
@@ -65,11 +67,14 @@ def cli(ctx: click.Context) -> None:
       recording-worker run --help
     """
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        click.echo(ctx.get_help())  # noqa: TID251 - our own words
 
 
 def main() -> None:
     """Run the command `recording-worker` and exit. If something is wrong, say so in one line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # the locale may lack a character
     sys.exit(_exit_code())
 
 
@@ -89,5 +94,5 @@ def _exit_code() -> int:
 
 def _print_error(text: str) -> None:
     """Print one line on standard error for each problem."""
-    for line in redact(text).splitlines():
-        click.echo(f"recording-worker: error: {line}", err=True)
+    for line in redact(text).split("\n"):
+        say(f"recording-worker: error: {line}", err=True)

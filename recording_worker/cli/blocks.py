@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import click
-import orjson
 from rich import filesize
 from rich.table import Table
 from rich.text import Text
 
 from recording_worker.cli.output import standard_output
+from recording_worker.cli.say import json_text
 from recording_worker.cli.scanning import Paths, Scan, paths_argument
 from recording_worker.cli.tables import length_text, plain_table, table_console, time_text
 from recording_worker.formats.timestamps import utc_text
@@ -88,7 +88,7 @@ def _json(block: Block) -> bytes:
         "start": entry.start,
         "length": entry.length,
     }
-    return orjson.dumps(listing, option=orjson.OPT_APPEND_NEWLINE)
+    return json_text(listing)
 
 
 def _table(blocks: Sequence[Block]) -> Table:
@@ -123,11 +123,10 @@ def _title(blocks: Sequence[Block]) -> Text:
         first, last = ranges.get(entry.source, (entry.first_offset, entry.last_offset))
         ranges[entry.source] = min(first, entry.first_offset), max(last, entry.last_offset)
     sources = ", ".join(f"{printable(source)} {first}-{last}" for source, (first, last) in ranges.items())
+    kept = f"{counted(len(blocks), 'block')} kept {printable(index.retention)}"
     flushed = f"flushed {utc_text(index.created_ms)} UTC"
     title = Text(printable(file.name), style="bold")
-    return title.append(
-        f"\n{counted(len(blocks), 'block')} kept {index.retention}, {flushed}, from {sources}", style="not bold"
-    )
+    return title.append(f"\n{kept}, {flushed}, from {sources}", style="not bold")
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recording_worker.cli.say import say
 from recording_worker.errors import WorkerError
 from recording_worker.outcome import Disposition
 
@@ -68,12 +69,12 @@ def demo(seconds: float, workers: int, out: Path) -> None:
     from recording_worker.demo.run import run_demo
 
     with signals_end(), progress_bar("sending", seconds) as advance:
-        result = run_demo(seconds, workers, out, lambda text: click.echo(f"demo: {text}"), advance)
+        result = run_demo(seconds, workers, out, lambda text: say(f"demo: {text}"), advance)
     _print_outcomes(result)
     _print_figures(result)
     if not result.adds_up:
         raise WorkerError("what came out is not what went in: see the table above")
-    click.echo("PASS: each message came out where it should.")
+    say("PASS: each message came out where it should.")
     _print_what_next(result, out)
 
 
@@ -106,13 +107,13 @@ def _print_outcomes(result: "DemoResult") -> None:
 def _print_figures(result: "DemoResult") -> None:
     recorded, seconds = result.recorded, result.seconds
     mib = result.value_bytes / 2**20
-    click.echo(
+    say(
         f"{result.produced.total() / seconds:,.0f} messages/s, {recorded.events / seconds:,.0f} events/s and"
         f" {mib / seconds:,.1f} MiB/s as carried, over {seconds:.1f} s"
     )
-    click.echo(f"{len(recorded.sessions):,} sessions in {recorded.blocks:,} blocks of {recorded.files:,} files")
+    say(f"{len(recorded.sessions):,} sessions in {recorded.blocks:,} blocks of {recorded.files:,} files")
     if result.read_again:
-        click.echo(
+        say(
             f"{result.read_again:,} messages were read more than once, because a partition changed hands;"
             f" {recorded.repeated:,} were recorded twice. Readers recognize them by their offsets"
         )
@@ -122,12 +123,14 @@ def _print_what_next(result: "DemoResult", out: Path) -> None:
     session = result.recorded.sessions.most_common(1)[0][0]
     blocks = shlex.quote(f"{out}/blocks")
     program = _program()
-    click.echo(
-        "\nHave a look:\n"
-        f"  {program} blocks {blocks}\n"
-        f"  {program} export {blocks} --session {session} | head\n"
-        f"  zstd -dc {blocks}/*/* | wc -l"
-    )
+    for line in (
+        "",
+        "Have a look:",
+        f"  {program} blocks {blocks}",
+        f"  {program} export {blocks} --session {session} | head",
+        f"  zstd -dc {blocks}/*/* | wc -l",
+    ):
+        say(line)
 
 
 def _program() -> str:

@@ -8,6 +8,7 @@ import click
 
 from recording_worker.cli.options import S3_SETTINGS, restrict_files, settings_from, settings_options
 from recording_worker.cli.output import print_figures
+from recording_worker.cli.say import say
 from recording_worker.cli.scanning import Paths, Scan
 from recording_worker.errors import ConfigError
 from recording_worker.formats.batch_file import BatchFileError, index_frame_length
@@ -32,7 +33,7 @@ def dictionary(ctx: click.Context) -> None:
     The setting zstd_dictionary makes the service use one.
     """
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help(), err=True)
+        click.echo(ctx.get_help(), err=True)  # noqa: TID251 - our own words
         ctx.exit(ConfigError.exit_code)  # what click ends with if a group lacks its command
 
 
@@ -113,7 +114,7 @@ def train(
         trained = training.train(size)
         write_dictionary(trained.dictionary, out)
     if as_json:
-        click.echo(json.dumps(trained.figures()))
+        say(json.dumps(trained.figures()))
     else:
         figures = trained.figures()
         print_figures(f"Written to {out}: dictionary {figures.pop('id')}", figures)

@@ -5,6 +5,7 @@ import sys
 import click
 
 from recording_worker.cli.output import standard_output
+from recording_worker.cli.say import say
 from recording_worker.cli.scanning import Paths, Scan, paths_argument, session_blocks
 
 
@@ -26,5 +27,9 @@ def export(paths: Paths, session_id: str, team_id: int | None) -> None:
     scan = Scan(paths)
     found = session_blocks(scan, session_id, team_id)
     with standard_output():
-        sys.stdout.buffer.writelines(line + b"\n" for line in scan.lines(found))
+        if sys.stdout.isatty():
+            for line in scan.lines(found):
+                say(line.decode(errors="backslashreplace"))
+        else:
+            sys.stdout.buffer.writelines(line + b"\n" for line in scan.lines(found))
     scan.raise_problems()

@@ -14,6 +14,7 @@ from recording_worker.cli.options import (
     settings_from,
     settings_options,
 )
+from recording_worker.cli.say import say
 
 _SETTINGS = (
     "teams",
@@ -74,6 +75,6 @@ def ingest(files: tuple[Path, ...], out: Path, as_json: bool, config: Path | Non
     with signals_end(), files_progress_bar("reading", files) as advance:
         summary = run_ingest(settings, files, out, advance)
     if as_json:
-        click.echo(json.dumps(summary))
+        say(json.dumps(summary))
     else:
         print_figures(f"Written to {out}", summary)

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from recording_worker.cli.say import say
 from recording_worker.logs import configure_logs
 from recording_worker.redaction import hide
 from recording_worker.settings.load import CONFIG_VARIABLE, ENV_PREFIX, flag_of, load_settings, unknown_variables
@@ -86,7 +87,7 @@ def settings_from(config: Path | None, flags: Mapping[str, Any]) -> Settings:
     Warn of variables that are no settings. Raises ConfigError.
     """
     for line in unknown_variables(os.environ):
-        click.echo(f"recording-worker: warning: {line}", err=True)
+        say(f"recording-worker: warning: {line}", err=True)
     settings = load_settings({name: value for name, value in flags.items() if value is not None}, config)
     hide(secrets_of(settings))
     configure_logs(settings.log_level, as_json=settings.log_json)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from recording_worker.cli.say import say
 from recording_worker.cli.scanning import Paths, Scan, paths_argument, session_blocks
 from recording_worker.errors import ConfigError
 
@@ -52,10 +53,11 @@ def play(paths: Paths, session_id: str, team_id: int | None, port: int, target: 
     recording.notes += [f"Left out: {problem}" for problem in scan.problems]
     if target is not None:
         _write(target, page.whole_page(rrweb, recording).html)
-        click.echo(f"Written to {target}")
+        say(f"Written to {target}")
     else:
         server = PlayServer(page.served_page(rrweb), recording, port)
-        click.echo(f"{server.url}\nPress Ctrl-C to stop.")
+        say(server.url)
+        say("Press Ctrl-C to stop.")
         with signals_end():
             server.run()
     scan.raise_problems()

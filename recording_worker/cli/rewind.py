@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recording_worker.cli.options import settings_from, settings_options
+from recording_worker.cli.say import say
 from recording_worker.cli.times import parse_time
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def rewind(to: str, partitions: tuple[int, ...], dry_run: bool, config: Path | N
     moved = [move for move in moves if move.new is not None]
     messages = sum((move.committed or 0) - (move.new or 0) for move in moved)
     done = "would be read again" if dry_run else "will be read again"
-    click.echo(f"{len(moved):,} of {len(moves):,} partitions rewound: {messages:,} offsets {done}")
+    say(f"{len(moved):,} of {len(moves):,} partitions rewound: {messages:,} offsets {done}")
 
 
 def _print(moves: "list[Move]", title: str) -> None:

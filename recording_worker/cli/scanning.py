@@ -17,7 +17,7 @@ from recording_worker.reading.batch_files import Block, read_blocks
 from recording_worker.reading.session_events import check_one_team, session_lines
 from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import Locator
-from recording_worker.text import counted
+from recording_worker.text import counted, printable
 
 Item = TypeVar("Item")
 
@@ -61,7 +61,7 @@ class Scan:
     def raise_problems(self) -> None:
         """Raise BatchFileError if something could not be read, with one line for each problem."""
         if self.problems:
-            raise BatchFileError("\n".join(map(str, self.problems)))
+            raise BatchFileError("\n".join(printable(str(problem)) for problem in self.problems))
 
 
 def _tracked(title: str, items: Iterable[Item], total: int | None = None) -> Iterable[Item]:

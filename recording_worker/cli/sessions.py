@@ -4,13 +4,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import click
-import orjson
 from rich import filesize
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from recording_worker.cli.output import standard_output
+from recording_worker.cli.say import json_text
 from recording_worker.cli.scanning import Paths, Scan, paths_argument
 from recording_worker.cli.tables import length_text, plain_table, table_console, time_text
 from recording_worker.cli.times import parse_duration_ms, parse_time
@@ -112,7 +112,7 @@ def _json(session: SessionSummary) -> bytes:
         "out_of_order_count": session.out_of_order_count,
         "gap_count": session.gap_count,
     }
-    return orjson.dumps(listing, option=orjson.OPT_APPEND_NEWLINE)
+    return json_text(listing)
 
 
 def _entries(scan: Scan) -> Iterator[BlockEntry]:

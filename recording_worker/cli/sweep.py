@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import orjson
 
 from recording_worker.cli.options import S3_SETTINGS, settings_from, settings_options
+from recording_worker.cli.say import json_text, say
 from recording_worker.cli.times import parse_duration_ms
 
 if TYPE_CHECKING:
@@ -80,22 +80,22 @@ def _json(result: "SweepResult", notes: list[str], *, deleted: bool) -> bytes:
         "deleted": deleted,
         "notes": notes,
     }
-    return orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    return json_text(figures, indent=True)
 
 
 def _print(result: "SweepResult", notes: list[str], *, deleted: bool) -> None:
     from rich.filesize import decimal
 
     for file in result.orphans:
-        click.echo(f"orphan: {file.name} ({decimal(file.size)})")
+        say(f"orphan: {file.name} ({decimal(file.size)})")
     for file in result.temporary:
-        click.echo(f"never finished: {file.name} ({decimal(file.size)})")
+        say(f"never finished: {file.name} ({decimal(file.size)})")
     for file, reason in result.not_judged:
-        click.echo(f"not judged: {file.name}: {reason}")
+        say(f"not judged: {file.name}: {reason}")
     for note in notes:
-        click.echo(f"note: {note}")
+        say(f"note: {note}")
     total = sum(file.size for file in result.removable)
-    click.echo(
+    say(
         f"{result.referred:,} files referred to, {result.young:,} younger, {len(result.not_judged):,} not judged;"
         f" {len(result.orphans):,} orphans and {len(result.temporary):,} never finished, {decimal(total)}"
         f" ({total:,} bytes): {'removed' if deleted else 'nothing removed'}"

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import orjson
 
 from recording_worker.cli.options import S3_SETTINGS, settings_from, settings_options
+from recording_worker.cli.say import json_text, say
 from recording_worker.cli.times import parse_time
 from recording_worker.errors import ConfigError
 from recording_worker.storage.s3.location import S3_SCHEME
-from recording_worker.text import counted, printable
+from recording_worker.text import counted
 
 if TYPE_CHECKING:
     from recording_worker.operations.verify.check_all import VerifyReport
@@ -64,9 +64,7 @@ def verify(since: str | None, moved: tuple[str, ...], as_json: bool, config: Pat
         report = run.run(since_ms)
     with standard_output():
         if as_json:
-            sys.stdout.buffer.write(
-                orjson.dumps(report.to_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-            )
+            sys.stdout.buffer.write(json_text(report.to_dict(), indent=True))
         else:
             _print(report)
     if report.nothing_verified and not report.findings:
@@ -76,21 +74,19 @@ def verify(since: str | None, moved: tuple[str, ...], as_json: bool, config: Pat
 
 def _print(report: "VerifyReport") -> None:
     for finding in report.findings:
-        click.echo(printable(str(finding)))
+        say(str(finding))
     for note in report.notes:
-        click.echo(f"note: {note}")
-    click.echo(
-        f"{report.blocks:,} blocks in {report.files:,} files: {report.messages:,} messages, {report.events:,} events"
-    )
-    click.echo(
+        say(f"note: {note}")
+    say(f"{report.blocks:,} blocks in {report.files:,} files: {report.messages:,} messages, {report.events:,} events")
+    say(
         f"{report.accounts:,} accounts of {report.partitions:,} partitions: {report.recorded:,} messages recorded,"
         f" {report.dropped:,} dropped, {report.redirected:,} redirected, {report.dlq:,} sent to the DLQ,"
         f" {report.skipped:,} offsets skipped"
     )
     if report.findings:
-        click.echo(counted(len(report.findings), "damage"))
+        say(counted(len(report.findings), "damage"))
     elif not report.nothing_verified:
-        click.echo("nothing is wrong")
+        say("nothing is wrong")
 
 
 def parse_moved(texts: tuple[str, ...]) -> dict[str, str]:

@@ -30,7 +30,7 @@ def dlq(ctx: click.Context) -> None:
     redrive that was stopped or killed can be run again, and sends nothing twice.
     """
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help(), err=True)
+        click.echo(ctx.get_help(), err=True)  # noqa: TID251 - our own words
         ctx.exit(ConfigError.exit_code)  # what click ends with if a group lacks its command
 
 

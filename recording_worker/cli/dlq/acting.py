@@ -11,9 +11,10 @@ import click
 
 from recording_worker.cli.dlq.selecting import DLQ_SETTINGS, places_argument, selecting, summary_of
 from recording_worker.cli.options import settings_from, settings_options
+from recording_worker.cli.say import say
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.operations.dlq.dead_letter import Selection
-from recording_worker.text import counted, printable
+from recording_worker.text import counted
 
 if TYPE_CHECKING:
     from recording_worker.operations.dlq.audited_producer import Task
@@ -116,7 +117,7 @@ def _act(settings: "Settings", request: "RedriveRequest", *, dry_run: bool) -> "
     topics = DlqTopics(settings, progress_bar, clock.now_ms())
     verb = "would be " if dry_run else ""
     verb += "redriven" if request.action == "redrive" else "dropped"
-    run = RedriveRun(settings, topics, request, lambda task: click.echo(_line(verb, task)))
+    run = RedriveRun(settings, topics, request, lambda task: say(_line(verb, task)))
     with standard_output():
         try:
             with Interruptible() as interruptions:
@@ -125,12 +126,12 @@ def _act(settings: "Settings", request: "RedriveRequest", *, dry_run: bool) -> "
                 else:
                     run.run(_who(), clock, interruptions)
         except SystemExit:
-            click.echo("stopped: the rest is left for next time")
+            say("stopped: the rest is left for next time")
             raise
         finally:
             for note in topics.notes:
-                click.echo(f"note: {note}")
-            click.echo(_summary(verb, run.result))
+                say(f"note: {note}")
+            say(_summary(verb, run.result))
     if run.result.missing:
         raise WorkerError(f"there is no message at {', '.join(map(str, run.result.missing))} of {settings.dlq_topic}")
     if run.result.left and not dry_run:
@@ -151,7 +152,7 @@ def _summary(verb: str, result: "RedriveResult") -> str:
     parts = [f"{counted(result.done, 'message')} {verb}"]
     parts += [f"{number:,} {state} before" for state, number in sorted(result.before.items())]
     parts += [f"{result.copies:,} more of the same messages left out"] if result.copies else []
-    parts += [f"{number:,} left: {printable(why)}" for why, number in sorted(result.left.items())]
+    parts += [f"{number:,} left: {why}" for why, number in sorted(result.left.items())]
     return "; ".join(parts)
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import orjson
 
 from recording_worker.cli.dlq.selecting import DLQ_SETTINGS, selecting
 from recording_worker.cli.options import settings_from, settings_options
+from recording_worker.cli.say import json_text, say
 from recording_worker.operations.dlq.dead_letter import Selection
 from recording_worker.operations.dlq.listing import KINDS, Entry, Listing
 from recording_worker.text import counted, printable
@@ -72,7 +72,7 @@ def list_letters(
                 "letters": [entry.json() for entry in listing.entries],
                 "notes": topics.notes,
             }
-            sys.stdout.buffer.write(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+            sys.stdout.buffer.write(json_text(figures, indent=True))
         else:
             _print(listing, by, topics.notes)
 
@@ -85,12 +85,12 @@ def _print(listing: Listing, by: str, notes: list[str]) -> None:
         console.print(_count_table(by, listing.counts))
         console.print(_letter_table(entries))
     for note in notes:
-        click.echo(f"note: {note}")
+        say(f"note: {note}")
     shown = counted(listing.listed, "message")
     if listing.listed > len(entries):
         shown = f"the newest {len(entries):,} of {shown}"
     states = ", ".join(f"{number:,} {state}" for state, number in sorted(listing.states.items())) or "nothing there"
-    click.echo(f"{shown} ({states})")
+    say(f"{shown} ({states})")
 
 
 def _count_table(by: str, counts: Mapping[str, int]) -> "Table":

@@ -10,7 +10,6 @@ import click
 from recording_worker.cli.times import parse_time
 from recording_worker.errors import ConfigError
 from recording_worker.operations.dlq.dead_letter import DeadLetter, Place, Selection
-from recording_worker.text import printable
 
 DLQ_SETTINGS = ("bootstrap_servers", "dlq_topic", "dlq_audit_topic")
 """The settings that every dlq command needs."""
@@ -77,8 +76,8 @@ places_argument = click.argument("places", metavar="[PLACE]...", nargs=-1, type=
 
 def summary_of(letter: DeadLetter) -> str:
     """A dead letter in one line."""
-    reason = f" ({printable(letter.reason)})" if letter.reason else ""
-    return f"{letter.place}{reason}" + (f" from {printable(str(letter.source))}" if letter.source is not None else "")
+    reason = f" ({letter.reason})" if letter.reason else ""
+    return f"{letter.place}{reason}" + (f" from {letter.source}" if letter.source is not None else "")
 
 
 def _parse_offsets(text: str) -> range:

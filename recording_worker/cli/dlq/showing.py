@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import orjson
 
 from recording_worker.cli.dlq.selecting import DLQ_SETTINGS, parse_place
 from recording_worker.cli.options import settings_from, settings_options
+from recording_worker.cli.say import json_text, say
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.operations.dlq.dead_letter import DeadLetter, Place, Selection
 from recording_worker.operations.dlq.listing import Entry
-from recording_worker.text import printable
 
 if TYPE_CHECKING:
     from recording_worker.operations.dlq.audit import AuditRecord
@@ -94,7 +93,7 @@ def _json(entry: Entry, letter: DeadLetter, value: "Unpacked | None") -> bytes:
         "value_b64": None if letter.value is None or text is not None else base64.b64encode(letter.value).decode(),
         "problem": None if value is None else value.problem or None,
     }
-    return orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    return json_text(figures, indent=True)
 
 
 def _print(entry: Entry, letter: DeadLetter, value: "Unpacked | None") -> None:
@@ -110,10 +109,10 @@ def _print(entry: Entry, letter: DeadLetter, value: "Unpacked | None") -> None:
         "key": "" if letter.key is None else letter.key.decode(errors="backslashreplace"),
     }
     for name, fact in facts.items():
-        click.echo(f"{name:7} {printable(fact) or '-'}")
-    click.echo("headers")
+        say(f"{name:7} {fact or '-'}")
+    say("headers")
     for name, content in letter.headers:
-        click.echo(f"  {printable(name)}: {printable(content.decode(errors='backslashreplace'))}")
+        say(f"  {name}: {content.decode(errors='backslashreplace')}")
     _print_value(letter.value, value)
 
 
@@ -125,15 +124,15 @@ def _deed(record: "AuditRecord") -> str:
 
 def _print_value(raw: bytes | None, value: "Unpacked | None") -> None:
     if raw is None or value is None:
-        click.echo("value   none")
+        say("value   none")
         return
     unpacked = "" if value.content is None or value.encoding == "plain" else f", unpacked {len(value.content):,}"
-    click.echo(f"value   {len(raw):,} bytes, {printable(value.encoding)}{unpacked}")
+    say(f"value   {len(raw):,} bytes, {value.encoding}{unpacked}")
     text = value.text
     if text is None:
         why = value.problem or "it is not text"
-        click.echo(f"  {printable(why)}; --value-to FILE writes it to a file. It begins with")
-        click.echo(f"  {raw[:_HEX_BYTES].hex(' ')}")
+        say(f"  {why}; --value-to FILE writes it to a file. It begins with")
+        say(f"  {raw[:_HEX_BYTES].hex(' ')}")
     else:
         for line in text.splitlines():
-            click.echo(printable(line))
+            say(line)
