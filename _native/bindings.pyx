@@ -35,6 +35,7 @@ from decode cimport (
     Decompressor,
     Disposition,
     Encoding,
+    FarRow,
     Limits,
     Line,
     Log,
@@ -130,114 +131,7 @@ cdef Span str_span(str text, list keep) except *:
 include "rows.pxi"
 include "source_columns.pxi"
 include "kafka_consumer.pxi"
-
-
-@final
-cdef class ConsoleLog:
-    """One console event of a message."""
-
-    cdef readonly str level
-    cdef readonly str message
-    cdef readonly double timestamp
-
-    def __repr__(self):
-        return f"ConsoleLog(level={self.level!r}, message={self.message!r}, timestamp={self.timestamp!r})"
-
-
-cdef str level_name(LogLevel level):
-    if level == LogLevel.warn:
-        return "warn"
-    return "error" if level == LogLevel.error else "info"
-
-
-@final
-cdef class DecodedBatch:
-    """What one decode call found. Rows have the same numbers as in the call."""
-
-    cdef Columns columns
-    cdef readonly list ended_rows
-
-    cdef const Row* row(self, Py_ssize_t row) except NULL:
-        if row < 0 or <size_t> row >= self.columns.rows.size():
-            raise IndexError(f"row {row} of {self.columns.rows.size()}")
-        return &self.columns.rows[row]
-
-    @property
-    def rows(self):
-        return self.columns.rows.size()
-
-    @property
-    def encodings(self):
-        return {name: self.columns.encodings[i] for i, name in enumerate(ENCODINGS)}
-
-    @property
-    def uncompressed_bytes(self):
-        return self.columns.uncompressed_bytes
-
-    @property
-    def invalid_items(self):
-        return self.columns.invalid_items
-
-    @property
-    def invalid_utf8(self):
-        return self.columns.invalid_utf8
-
-    @property
-    def unpacked_events(self):
-        return self.columns.unpacked_events
-
-    @property
-    def unpack_failures(self):
-        return self.columns.unpack_failures
-
-    @property
-    def session_ids(self):
-        cdef TextColumn column = TextColumn.__new__(TextColumn)
-        cdef Span none, text
-        cdef size_t row
-        none.begin = none.end = NULL
-        for row in range(self.columns.rows.size()):
-            text = self.columns.text(self.columns.rows[row].session_id)
-            column.column.texts.push_back(text if self.columns.rows[row].ok else none)
-        column.keep = [self]
-        return column
-
-    def session_id(self, Py_ssize_t row):
-        return span_str(self.columns.text(self.row(row).session_id))
-
-    def distinct_id(self, Py_ssize_t row):
-        return span_str(self.columns.text(self.row(row).distinct_id))
-
-    def event_count(self, Py_ssize_t row):
-        cdef Range events = self.row(row).events
-        return events.end - events.begin
-
-    def line_bytes(self, Py_ssize_t row):
-        cdef Span lines = self.row(row).lines
-        return lines.end - lines.begin
-
-    def lines(self, Py_ssize_t row):
-        cdef Span lines = self.row(row).lines
-        return PyBytes_FromStringAndSize(<const char*> lines.begin, lines.end - lines.begin)
-
-    def timestamps(self, Py_ssize_t row):
-        cdef const Row* found = self.row(row)
-        return found.first_time, found.last_time
-
-    def console_logs(self, Py_ssize_t row):
-        cdef Range logs = self.row(row).logs
-        cdef const Log* log
-        cdef ConsoleLog entry
-        cdef size_t i
-        entries = []
-        for i in range(logs.begin, logs.end):
-            log = &self.columns.logs[i]
-            entry = ConsoleLog.__new__(ConsoleLog)
-            entry.level = level_name(log.level)
-            entry.message = span_str(self.columns.text(log.message))
-            entry.timestamp = log.time
-            entries.append(entry)
-        return entries
+include "decoded_batch.pxi"
 
 
 @final
@@ -253,6 +147,7 @@ cdef class Decoder:
         *,
         size_t max_decompressed_bytes=67_108_864,
         int64_t max_timestamp_diff_ms=604_800_000,
+        bint far_item_drops_message=False,
         size_t max_decoded_bytes=134_217_728,
         bint unpack_client_compression=False,
     ):
@@ -261,6 +156,7 @@ cdef class Decoder:
             raise ValueError(f"max_decompressed_bytes is above {MOST_DECOMPRESSED_BYTES}: {max_decompressed_bytes}")
         limits.max_decompressed_bytes = max_decompressed_bytes
         limits.max_timestamp_diff_ms = max_timestamp_diff_ms
+        limits.far_item_drops_message = far_item_drops_message
         limits.max_decoded_bytes = max_decoded_bytes
         limits.unpack_client_compression = unpack_client_compression
         self.decoder.reset(new CppDecoder(limits))

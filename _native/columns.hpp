@@ -112,6 +112,13 @@ struct Row {
   Counters counters;
 };
 
+// A row that has items too far from now, and the first and the last of the row's timestamps, theirs included, in ms.
+struct FarRow {
+  size_t row;
+  double first_time;
+  double last_time;
+};
+
 struct Columns {
   std::vector<Row> rows;  // the decided ones; fewer than the messages if the batch became too large
   std::vector<ChunkRef> chunks;
@@ -120,10 +127,12 @@ struct Columns {
   std::vector<TextSlice> urls;  // no two equal ones within a row
   std::vector<Log> logs;
   std::string texts;
+  std::vector<FarRow> far_rows;
 
   uint64_t encodings[4] = {};
   uint64_t uncompressed_bytes = 0;
   uint64_t invalid_items = 0;
+  uint64_t far_items = 0;
   uint64_t invalid_utf8 = 0;
   uint64_t unpacked_events = 0;
   uint64_t unpack_failures = 0;

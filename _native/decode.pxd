@@ -95,12 +95,19 @@ cdef extern from "columns.hpp" namespace "recording" nogil:
         Range events
         Range logs
 
+    cdef struct FarRow:
+        size_t row
+        double first_time
+        double last_time
+
     cdef cppclass Columns:
         vector[Row] rows
         vector[Log] logs
+        vector[FarRow] far_rows
         uint64_t encodings[4]
         uint64_t uncompressed_bytes
         uint64_t invalid_items
+        uint64_t far_items
         uint64_t invalid_utf8
         uint64_t unpacked_events
         uint64_t unpack_failures
@@ -111,6 +118,7 @@ cdef extern from "decoder.hpp" namespace "recording" nogil:
     cdef struct Limits:
         size_t max_decompressed_bytes
         int64_t max_timestamp_diff_ms
+        cpp_bool far_item_drops_message
         size_t max_decoded_bytes
         cpp_bool unpack_client_compression
 

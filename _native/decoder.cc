@@ -77,11 +77,12 @@ Reason Decoder::decode_one(const Message& message, Columns& columns, Row& row) {
   columns.uncompressed_bytes += text.size();
   run_test_hooks(text);
 
-  if ((reason = read_text(text, columns)) != Reason::NONE) return reason;
+  if ((reason = read_text(text, message, columns)) != Reason::NONE) return reason;
   if ((reason = check_ids(message, columns, row)) != Reason::NONE) return reason;
   columns.invalid_items += reader_.snapshot().invalid_items;
+  columns.far_items += reader_.snapshot().far_items;
   if (text.size() > kept_bytes) give_back_inputs();  // before the lines take as much again
-  if ((reason = check_times(message, row)) != Reason::NONE) return reason;
+  if ((reason = check_times(columns, row)) != Reason::NONE) return reason;
   if (unpacker_) unpack(text.size(), columns);
   if ((reason = write_lines(columns, row)) != Reason::NONE) return reason;
   write_features(columns, row);
@@ -90,15 +91,15 @@ Reason Decoder::decode_one(const Message& message, Columns& columns, Row& row) {
 
 // Parses the text, and if its UTF-8 is invalid, parses it again with the UTF-8 repaired. Invalid UTF-8 does not change
 // where the strings of a JSON text begin and end, so checking it afterwards is enough.
-Reason Decoder::read_text(Span text, Columns& columns) {
+Reason Decoder::read_text(Span text, const Message& message, Columns& columns) {
   bool valid_utf8;
-  const Reason reason = parse_text(text, valid_utf8);
+  const Reason reason = parse_text(text, message, valid_utf8);
   if (valid_utf8 || is_valid_utf8(text)) return reason;
   ++columns.invalid_utf8;
-  return parse_text(replace_invalid_utf8(text, repaired_), valid_utf8);
+  return parse_text(replace_invalid_utf8(text, repaired_), message, valid_utf8);
 }
 
-Reason Decoder::parse_text(Span text, bool& valid_utf8) {
+Reason Decoder::parse_text(Span text, const Message& message, bool& valid_utf8) {
   valid_utf8 = false;
   envelope_ = {};
   Reason reason = read_envelope(text, data_, envelope_);
@@ -106,7 +107,8 @@ Reason Decoder::parse_text(Span text, bool& valid_utf8) {
 
   const Span data{data_.data(), data_.data() + envelope_.unescaped.size};
   if (!envelope_.unescaped.escapes_valid) return Reason::RECEIVED_NON_SNAPSHOT_MESSAGE;
-  reason = reader_.read(data, valid_utf8);
+  const Nearness nearness{static_cast<double>(message.now_ms), static_cast<double>(limits_.max_timestamp_diff_ms)};
+  reason = reader_.read(data, nearness, valid_utf8);
   // Unescaping adds whole characters only: `data` in the outer text is valid UTF-8 if the inner text is.
   const Span raw = envelope_.data.text;
   valid_utf8 = valid_utf8 && is_valid_utf8({text.begin, raw.begin}) && is_valid_utf8({raw.end, text.end});
@@ -130,8 +132,13 @@ Reason Decoder::check_ids(const Message& message, Columns& columns, Row& row) {
   return reason;
 }
 
-Reason Decoder::check_times(const Message& message, Row& row) const {
-  const std::vector<EventSlice>& events = reader_.snapshot().events;
+Reason Decoder::check_times(Columns& columns, Row& row) const {
+  const Snapshot& snapshot = reader_.snapshot();
+  const std::vector<EventSlice>& events = snapshot.events;
+  if (snapshot.far_items) {
+    columns.far_rows.push_back({columns.rows.size() - 1, snapshot.first_time, snapshot.last_time});
+    if (limits_.far_item_drops_message || events.empty()) return Reason::MESSAGE_TIMESTAMP_DIFF_TOO_LARGE;
+  }
   if (events.empty()) return Reason::MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS;
   row.first_time = row.last_time = std::fabs(events.front().time);
   for (const EventSlice& event : events) {
@@ -139,10 +146,7 @@ Reason Decoder::check_times(const Message& message, Row& row) const {
     row.first_time = std::min(row.first_time, time);
     row.last_time = std::max(row.last_time, time);
   }
-  const auto now = static_cast<double>(message.now_ms);
-  const auto most = static_cast<double>(limits_.max_timestamp_diff_ms);
-  const bool far = std::fabs(now - row.first_time) >= most || std::fabs(now - row.last_time) >= most;
-  return far ? Reason::MESSAGE_TIMESTAMP_DIFF_TOO_LARGE : Reason::NONE;
+  return Reason::NONE;
 }
 
 // Unpacks the events that the client packed. The text and its unpacked events may have max_decompressed_bytes together.

@@ -15,7 +15,8 @@ namespace recording {
 
 struct Limits {
   size_t max_decompressed_bytes;
-  int64_t max_timestamp_diff_ms;
+  int64_t max_timestamp_diff_ms;  // an item this far from now is left out
+  bool far_item_drops_message;    // instead: the whole message, as PostHog's consumer does
   size_t max_decoded_bytes;
   bool unpack_client_compression;
 };
@@ -43,10 +44,10 @@ class Decoder {
 
  private:
   Reason decode_one(const Message& message, Columns& columns, Row& row);
-  Reason read_text(Span text, Columns& columns);
-  Reason parse_text(Span text, bool& valid_utf8);
+  Reason read_text(Span text, const Message& message, Columns& columns);
+  Reason parse_text(Span text, const Message& message, bool& valid_utf8);
   Reason check_ids(const Message& message, Columns& columns, Row& row);
-  Reason check_times(const Message& message, Row& row) const;
+  Reason check_times(Columns& columns, Row& row) const;
   Reason write_lines(Columns& columns, Row& row);
   void unpack(size_t text_bytes, Columns& columns);
   void write_features(Columns& columns, Row& row) const;

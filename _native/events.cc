@@ -2,6 +2,7 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
 #include <cmath>
 #include <new>
 #include <stdexcept>
@@ -79,7 +80,8 @@ void Snapshot::clear_items() {
   logs.clear();
   log_strings.clear();
   counters = {};
-  invalid_items = 0;
+  invalid_items = far_items = 0;
+  first_time = last_time = 0;
 }
 
 void Snapshot::clear_properties() {
@@ -125,8 +127,9 @@ bool SnapshotReader::find_tokens(Span text, bool& valid_utf8) {
   return true;
 }
 
-Reason SnapshotReader::read(Span text, bool& valid_utf8) {
+Reason SnapshotReader::read(Span text, const Nearness& nearness, bool& valid_utf8) {
   valid_utf8 = false;
+  nearness_ = nearness;
   text.begin += byte_order_mark(text.begin, text.size());
   snapshot_.text = text.begin;
   snapshot_.event = {};
@@ -193,10 +196,7 @@ bool SnapshotReader::read_item(uint8_t first) {
     return tokens_.skip(c, event_depth);
   });
   if (!valid) return false;
-  if (event.has_time && event.time > 0 && event.time <= latest_time)
-    keep_event(event, begin, tokens_.position() + 1);
-  else
-    ++snapshot_.invalid_items;
+  take_item(event, begin, tokens_.position() + 1);
   // Only console events keep the strings of their payload.
   if (snapshot_.logs.empty() || snapshot_.logs.back().strings_end <= strings_before)
     snapshot_.log_strings.resize(strings_before);
@@ -250,6 +250,21 @@ bool SnapshotReader::read_code(uint8_t first, uint32_t depth, int& code) {
   if (!tokens_.read_number(value)) return false;
   if (value >= 0 && value < 256 && value == std::floor(value)) code = static_cast<int>(value);
   return true;
+}
+
+// Keeps an item if it is an event of about now, and counts it otherwise.
+void SnapshotReader::take_item(const Event& event, uint32_t begin, uint32_t end) {
+  Snapshot& s = snapshot_;
+  if (!event.has_time || !(event.time > 0 && event.time <= latest_time)) {
+    ++s.invalid_items;
+    return;
+  }
+  s.first_time = s.first_time == 0 ? event.time : std::min(s.first_time, event.time);
+  s.last_time = std::max(s.last_time, event.time);
+  if (nearness_.is_far(event.time))
+    ++s.far_items;
+  else
+    keep_event(event, begin, end);
 }
 
 void SnapshotReader::keep_event(const Event& event, uint32_t begin, uint32_t end) {

@@ -1,6 +1,7 @@
 // Reads the text of `data`: validates it, and in the same pass finds everything that the worker needs.
 #pragma once
 
+#include <cmath>
 #include <memory>
 #include <vector>
 
@@ -21,6 +22,14 @@ struct EventSlice {
   uint32_t begin;
   uint32_t end;
   double time;
+};
+
+// Which timestamps are too far from now. All in ms.
+struct Nearness {
+  double now;
+  double too_far;  // at this distance, and beyond it
+
+  bool is_far(double time) const { return std::fabs(time - now) >= too_far; }
 };
 
 // The bytes between the quotes of one string of the text.
@@ -55,6 +64,10 @@ struct Snapshot {
   std::vector<StringSlice> log_strings;  // not spans: a message may have a string for every five of its bytes
   Counters counters;
   size_t invalid_items = 0;
+  size_t far_items = 0;  // items whose timestamp is too far from now; they are not among the events
+  // The smallest and the largest valid timestamp, also of the items that are too far from now. 0 if there is none.
+  double first_time = 0;
+  double last_time = 0;
 
   // The bytes of an event or string.
   template <class Slice>
@@ -72,9 +85,10 @@ class SnapshotReader {
   ~SnapshotReader();
 
   // Reads `text`, which the padding follows, all zero, and which holds no invalid escape. The spans of the result point
-  // into the text. Sets `valid_utf8` if the text is known to be valid UTF-8.
+  // into the text. Leaves out the items that are too far from now. Sets `valid_utf8` if the text is known to be valid
+  // UTF-8.
   // Reasons: RECEIVED_NON_SNAPSHOT_MESSAGE; INVALID_JSON if the text nests too deep.
-  Reason read(Span text, bool& valid_utf8);
+  Reason read(Span text, const Nearness& nearness, bool& valid_utf8);
 
   const Snapshot& snapshot() const { return snapshot_; }
 
@@ -96,10 +110,12 @@ class SnapshotReader {
   bool read_payload(uint8_t first, EventData& data);
   bool read_payload_strings(uint8_t first, EventData& data);
   bool read_code(uint8_t first, uint32_t depth, int& code);
+  void take_item(const Event& event, uint32_t begin, uint32_t end);
   void keep_event(const Event& event, uint32_t begin, uint32_t end);
 
   std::unique_ptr<simdjson::internal::dom_parser_implementation> stage1_;
   Tokens tokens_;
+  Nearness nearness_{};
   Snapshot snapshot_;
 };
 

@@ -202,15 +202,17 @@ class Decoder:
         *,
         max_decompressed_bytes: int = 67_108_864,
         max_timestamp_diff_ms: int = 604_800_000,
+        far_item_drops_message: bool = False,
         max_decoded_bytes: int = 134_217_728,
         unpack_client_compression: bool = False,
     ) -> Self:
         """Make a decoder with these limits.
 
-        A message may have `max_decompressed_bytes` after decompression (at most 1 GiB). Its first and last event must
-        be less than `max_timestamp_diff_ms` away from now. `decode` stops when the lines of a batch take more than
-        `max_decoded_bytes`. With `unpack_client_compression`, lines hold events of `"cv": "2024-10"` unpacked, if that
-        is possible. Raises ValueError or OverflowError for limits out of range.
+        A message may have `max_decompressed_bytes` after decompression (at most 1 GiB). Items whose timestamp is
+        `max_timestamp_diff_ms` or more away from now are left out. With `far_item_drops_message`, one such item ends
+        the message. `decode` stops when the lines of a batch take more than `max_decoded_bytes`. With
+        `unpack_client_compression`, lines hold events of `"cv": "2024-10"` unpacked, if that is possible. Raises
+        ValueError or OverflowError for limits out of range.
         """
     def decode(
         self,
@@ -244,6 +246,10 @@ class DecodedBatch:
     """Bytes of all values after decompression."""
     invalid_items: int
     """Items left out because they are not events: they are not objects, or have no valid timestamp."""
+    far_items: int
+    """Items whose timestamp is too far from now: left out, unless their message was dropped as a whole."""
+    far_rows: list[tuple[int, float, float]]
+    """The rows that have such items, dropped or not, with the first and last timestamp of all their items, in ms."""
     invalid_utf8: int
     """Messages whose invalid UTF-8 was replaced by U+FFFD."""
     unpacked_events: int

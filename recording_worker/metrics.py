@@ -80,7 +80,9 @@ class Metrics:
         self.step_seconds = counter("step_seconds", "Time spent in each step, seconds.", "step")
         self.uncompressed_bytes = counter("uncompressed_bytes", "Bytes of values after decompression.")
         self.events = counter("events", "Events recorded into session batches.")
-        self.invalid_items = counter("invalid_items", "Snapshot items left out because they are not events.")
+        self.invalid_items = counter(
+            "invalid_items", "Snapshot items left out, by why: no_event, too_far_from_now.", "reason"
+        )
         self.invalid_utf8 = counter("invalid_utf8_messages", "Messages in which invalid UTF-8 was replaced.")
         self.events_unpacked = counter(
             "events_unpacked",

@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one row. All but the first two only where it is ok."""
+    """What became of one row. All but the first two and the last only where it is ok."""
 
     disposition: Disposition
     reason: Reason
@@ -37,8 +37,9 @@ class Outcome:
     distinct_id: str | None = None
     lines: tuple[Line, ...] = ()
     timestamps: tuple[float, float] | None = None
-    """Also if the row was dropped because of them."""
     console_logs: tuple[ConsoleLog, ...] = ()
+    far_timestamps: tuple[float, float] | None = None
+    """If items are too far from now: the first and the last timestamp, theirs included. Also if the row was dropped."""
 
     @property
     def end(self) -> tuple[Disposition, Reason]:
@@ -59,6 +60,7 @@ class BatchOutcome:
     encodings: dict[str, int]
     uncompressed_bytes: int
     invalid_items: int
+    far_items: int
     invalid_utf8: int
     unpacked_events: int
     unpack_failures: int
@@ -74,6 +76,7 @@ class Decode(Protocol):
         *,
         max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES,
         max_timestamp_diff_ms: int = MAX_TIMESTAMP_DIFF_MS,
+        far_item_drops_message: bool = False,
         unpack: bool = False,
     ) -> BatchOutcome: ...
 
@@ -84,6 +87,7 @@ def decode_reference(
     *,
     max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES,
     max_timestamp_diff_ms: int = MAX_TIMESTAMP_DIFF_MS,
+    far_item_drops_message: bool = False,
     unpack: bool = False,
 ) -> BatchOutcome:
     """Decode with the reference, row by row."""
@@ -94,6 +98,7 @@ def decode_reference(
             now_ms,
             max_decompressed_bytes=max_decompressed_bytes,
             max_timestamp_diff_ms=max_timestamp_diff_ms,
+            far_item_drops_message=far_item_drops_message,
         )
         for row in inputs
     ]
@@ -115,6 +120,7 @@ def decode_reference(
         encodings=dict(Counter(row.encoding for row in rows if row.encoding is not None)),
         uncompressed_bytes=sum(row.uncompressed_bytes for row in rows),
         invalid_items=sum(row.invalid_items for row in rows),
+        far_items=sum(row.far_items for row in rows),
         invalid_utf8=sum(row.invalid_utf8 for row in rows),
         unpacked_events=unpacked[True],
         unpack_failures=unpacked[False],
@@ -122,15 +128,14 @@ def decode_reference(
 
 
 def _reference_outcome(row: Decoded) -> Outcome:
-    outcome = Outcome(row.disposition, row.reason)
-    if row.reason in (Reason.NONE, Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE):
-        assert row.first_timestamp is not None
-        assert row.last_timestamp is not None
-        outcome = dataclasses.replace(outcome, timestamps=(row.first_timestamp, row.last_timestamp))
+    outcome = Outcome(row.disposition, row.reason, far_timestamps=row.far_timestamps)
     if row.disposition:
         return outcome
+    assert row.first_timestamp is not None
+    assert row.last_timestamp is not None
     return dataclasses.replace(
         outcome,
+        timestamps=(row.first_timestamp, row.last_timestamp),
         session_id=row.session_id,
         distinct_id=row.distinct_id,
         lines=tuple(_reference_line(row.window_id or "", event.text) for event in row.events),
@@ -165,12 +170,14 @@ def decode_native(
     *,
     max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES,
     max_timestamp_diff_ms: int = MAX_TIMESTAMP_DIFF_MS,
+    far_item_drops_message: bool = False,
     unpack: bool = False,
 ) -> BatchOutcome:
     """Decode with a native decoder of its own, in one call."""
     decoder = _native.Decoder(
         max_decompressed_bytes=max_decompressed_bytes,
         max_timestamp_diff_ms=max_timestamp_diff_ms,
+        far_item_drops_message=far_item_drops_message,
         unpack_client_compression=unpack,
     )
     return native_outcome(*call_native(decoder, inputs, now_ms))
@@ -212,6 +219,7 @@ def native_outcome(decoded: _native.DecodedBatch, dispositions: bytearray, reaso
         encodings={name: count for name, count in decoded.encodings.items() if count},
         uncompressed_bytes=decoded.uncompressed_bytes,
         invalid_items=decoded.invalid_items,
+        far_items=decoded.far_items,
         invalid_utf8=decoded.invalid_utf8,
         unpacked_events=decoded.unpacked_events,
         unpack_failures=decoded.unpack_failures,
@@ -219,9 +227,8 @@ def native_outcome(decoded: _native.DecodedBatch, dispositions: bytearray, reaso
 
 
 def _native_outcome(decoded: _native.DecodedBatch, row: int, disposition: Disposition, reason: Reason) -> Outcome:
-    outcome = Outcome(disposition, reason)
-    if reason in (Reason.NONE, Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE):
-        outcome = dataclasses.replace(outcome, timestamps=decoded.timestamps(row))
+    far = {number: timestamps for number, *timestamps in decoded.far_rows}.get(row)
+    outcome = Outcome(disposition, reason, far_timestamps=None if far is None else (far[0], far[1]))
     if disposition:
         return outcome
     raw = decoded.lines(row)
@@ -233,6 +240,7 @@ def _native_outcome(decoded: _native.DecodedBatch, row: int, disposition: Dispos
         session_id=decoded.session_id(row),
         distinct_id=decoded.distinct_id(row),
         lines=lines,
+        timestamps=decoded.timestamps(row),
         console_logs=tuple(ConsoleLog(log.level, log.message, log.timestamp) for log in decoded.console_logs(row)),
     )
 
@@ -281,6 +289,7 @@ def assert_same(native: BatchOutcome, reference: BatchOutcome) -> None:
     assert native.encodings == reference.encodings
     assert native.uncompressed_bytes == reference.uncompressed_bytes
     assert native.invalid_items == reference.invalid_items
+    assert native.far_items == reference.far_items
     assert native.invalid_utf8 == reference.invalid_utf8
     assert native.unpacked_events == reference.unpacked_events
     assert native.unpack_failures == reference.unpack_failures

@@ -22,6 +22,7 @@ _SETTINGS = (
     "restrictions",
     "max_decompressed_bytes",
     "max_timestamp_diff_days",
+    "compatibility",
     "max_events_per_session_per_batch",
     "codec",
     "zstd_level",

@@ -29,7 +29,7 @@ from recording_worker.pipeline.steps.set_poison_messages_aside import PoisonMess
 from recording_worker.pipeline.steps.shed_lag import ShedLag
 from recording_worker.pipeline.steps.track_lib_version import TrackLibVersion
 from recording_worker.recording.session_batch import SessionBatchManager
-from recording_worker.settings.model import Settings
+from recording_worker.settings.model import Compatibility, Settings
 
 _DAY_MS = 86_400_000
 
@@ -89,6 +89,7 @@ def build_pipeline(
     decoder = Decoder(
         max_decompressed_bytes=settings.max_decompressed_bytes,
         max_timestamp_diff_ms=round(settings.max_timestamp_diff_days * _DAY_MS),
+        far_item_drops_message=settings.compatibility is Compatibility.POSTHOG,
         max_decoded_bytes=settings.max_decoded_bytes,
         unpack_client_compression=settings.unpacks_client_compression,
     )

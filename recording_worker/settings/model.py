@@ -63,6 +63,12 @@ class GroupProtocol(StrEnum):
     CONSUMER = "consumer"
 
 
+class Compatibility(StrEnum):
+    """Whose decisions are made where this worker accepts more."""
+
+    POSTHOG = "posthog"
+
+
 class S3Addressing(StrEnum):
     """Where the URLs of S3 requests name the bucket: in the host name (virtual), or first in the path."""
 
@@ -201,7 +207,12 @@ class Settings(BaseModel):
     # what is accepted
     max_decompressed_bytes: Bytes = Field(64 * MIB, description="Largest message after decompression.")
     max_timestamp_diff_days: PositiveNumber = Field(
-        7.0, description="Drop messages whose first or last event is this many days or more from now."
+        7.0, description="Leave out events that are this many days or more from now."
+    )
+    compatibility: Compatibility | None = Field(
+        None,
+        description="posthog: decide as PostHog's consumer does where this worker accepts more: one event too far from"
+        " now drops its message.",
     )
     max_events_per_session_per_batch: PositiveInt | None = Field(
         None, description="Drop a session's part of a batch if it has more events than this; no limit if not set."

@@ -12,7 +12,7 @@ import pytest
 
 from recording_worker.outcome import Reason
 from tests.builders import NOW_MS
-from tests.contract.ends import OK, End, accepted, decode_one, dlq, drop
+from tests.contract.ends import OK, accepted, decode_one, dlq, drop
 from tests.contract.malformed import MALFORMED
 from tests.decoders import Decode, Line, Outcome
 from tests.inputs import (
@@ -306,46 +306,101 @@ def test_row_13_no_item_but_white_space(decode: Decode) -> None:
 # timestamps far from now
 
 
+TOO_FAR = drop(Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)
+NO_EVENTS = drop(Reason.MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS)
+FAR = 7 * DAY_MS
+
+
+@pytest.mark.parametrize("rule", ["items", "messages"])
 @pytest.mark.parametrize("clock", ["clock", "message"])
 @pytest.mark.parametrize(
-    ("differences", "end"),
+    ("differences", "kept"),
     [
-        ([0], OK),
-        ([1 - 7 * DAY_MS], OK),
-        ([7 * DAY_MS - 1], OK),
-        ([-7 * DAY_MS], drop(Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)),
-        ([7 * DAY_MS], drop(Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)),
-        ([-7 * DAY_MS, 0], drop(Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)),
-        ([0, 7 * DAY_MS], drop(Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)),
-        ([-8 * DAY_MS, 0], drop(Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)),
-        ([0, 8 * DAY_MS], drop(Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)),
-        ([8 * DAY_MS, 0], drop(Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)),
-        ([0, -8 * DAY_MS, 0], drop(Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)),
-        ([-8 * DAY_MS, 8 * DAY_MS], drop(Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)),
-        ([7 * DAY_MS - 1, 1 - 7 * DAY_MS], OK),
+        ([0], [0]),
+        ([1 - FAR], [1 - FAR]),
+        ([FAR - 1], [FAR - 1]),
+        ([FAR - 1, 1 - FAR], [FAR - 1, 1 - FAR]),
+        ([-FAR], []),
+        ([FAR], []),
+        ([-8 * DAY_MS, 8 * DAY_MS], []),
+        ([-FAR, 0], [0]),
+        ([0, FAR], [0]),
+        ([8 * DAY_MS, 5, 3], [5, 3]),
+        ([0, -8 * DAY_MS, 1], [0, 1]),
     ],
 )
-def test_row_14_timestamps_far_from_now(decode: Decode, clock: str, differences: list[int], end: End) -> None:
-    timestamps = [NOW_MS + difference for difference in differences]
-    value = plain_value([event_text(timestamp=str(timestamp)) for timestamp in timestamps])
-    if clock == "clock":
-        outcome = decode_one(decode, Input(value, timestamp_ms=1), now_ms=NOW_MS)
+def test_row_14_timestamps_far_from_now(
+    decode: Decode, clock: str, rule: str, differences: list[int], kept: list[int]
+) -> None:
+    """Items too far from now are left out. By PostHog's rule, one of them drops the message."""
+    events = {difference: event_text(timestamp=str(NOW_MS + difference)) for difference in differences}
+    row = Input(plain_value(list(events.values())), timestamp_ms=1 if clock == "clock" else NOW_MS)
+    now_ms = NOW_MS if clock == "clock" else None
+    batch = decode([row], now_ms, far_item_drops_message=rule == "messages")
+    [outcome] = batch.rows
+    far = len(differences) - len(kept)
+    assert batch.far_items == far
+    assert batch.invalid_items == 0
+    assert outcome.far_timestamps == ((NOW_MS + min(differences), NOW_MS + max(differences)) if far else None)
+    if not kept or (far and rule == "messages"):
+        assert outcome.end == TOO_FAR
     else:
-        outcome = decode_one(decode, Input(value, timestamp_ms=NOW_MS))
-    assert outcome.end == end
-    assert outcome.timestamps == (min(timestamps), max(timestamps))
+        assert outcome.end == OK
+        assert outcome.events == [events[difference] for difference in kept]
+        assert outcome.timestamps == (NOW_MS + min(kept), NOW_MS + max(kept))
+
+
+def test_row_14_items_that_are_left_out_count_nowhere(decode: Decode) -> None:
+    """They add no click, URL or console message, and are no full snapshot."""
+    log = '{"plugin":"rrweb/console@1","payload":{"level":"error","payload":["text"]}}'
+    left_out = [
+        event_text('{"source":2,"type":2}'),
+        event_text('{"source":5}'),
+        event_text('{"href":"https://example.com/"}', type="4"),
+        event_text(log, type="6"),
+        event_text("{}", type="2"),
+    ]
+    late = [event.replace(str(NOW_MS), "1") for event in left_out]
+    assert not set(late) & set(left_out)
+    with_them = decode([Input(plain_value([*late, EVENT, *late]))])
+    without = decode([Input(plain_value([EVENT]))])
+    assert with_them.far_items == 2 * len(late)
+    assert with_them.rows[0].lines == without.rows[0].lines
+    assert with_them.rows[0].console_logs == ()
+    assert with_them.blocks == without.blocks
+
+
+def test_row_14_the_reason_if_no_item_is_left(decode: Decode) -> None:
+    far = event_text(timestamp="1")
+    rows = [Input(plain_value(items)) for items in (["{}"], ["{}", far], [far, "null"], ["{}", far, EVENT])]
+    batch = decode(rows)
+    assert [row.end for row in batch.rows] == [NO_EVENTS, TOO_FAR, TOO_FAR, OK]
+    assert (batch.invalid_items, batch.far_items) == (4, 3)
+    assert [row.far_timestamps for row in batch.rows] == [None, (1, 1), (1, 1), (1, NOW_MS)]
+
+
+def test_row_14_a_message_that_ended_before_counts_no_items(decode: Decode) -> None:
+    row = Input(plain_value([event_text(timestamp="1")]), session_id_header="other")
+    batch = decode([row])
+    assert (batch.far_items, batch.rows[0].far_timestamps) == (0, None)
+
+
+def test_row_14_of_several_arrays_of_items_the_last_counts(decode: Decode) -> None:
+    far = event_text(timestamp="1")
+    batch = decode([Input(plain_value(f'[{far}],"$snapshot_items":[{EVENT}]'))])
+    assert (batch.far_items, batch.rows[0].far_timestamps, batch.rows[0].events) == (0, None, [EVENT])
 
 
 def test_row_14_the_limit_is_a_setting(decode: Decode) -> None:
     rows = [Input(plain_value([event_text(timestamp=str(NOW_MS - ago))])) for ago in (0, 999, 1_000)]
     batch = decode(rows, max_timestamp_diff_ms=1_000)
-    assert [row.end for row in batch.rows] == [OK, OK, drop(Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)]
+    assert [row.end for row in batch.rows] == [OK, OK, TOO_FAR]
 
 
 def test_row_14_fraction_of_a_millisecond(decode: Decode) -> None:
     rows = [Input(plain_value([event_text(timestamp=f"{NOW_MS - 1_000}.{part}")])) for part in ("5", "0")]
     batch = decode(rows, max_timestamp_diff_ms=1_000)
-    assert [row.end for row in batch.rows] == [OK, drop(Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)]
+    assert [row.end for row in batch.rows] == [OK, TOO_FAR]
 
 
 def test_row_14_left_out_items_do_not_count(decode: Decode) -> None:

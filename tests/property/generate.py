@@ -140,9 +140,9 @@ class Generator:
 
     def timestamp(self) -> str:
         if self._rarely(40):
-            return self._one(
-                "0", "-1", "8.64e15", "8640000000000001", "1e999", f"{NOW_MS - 604_800_000}", "null", '"1"'
-            )
+            return self._one("0", "-1", "8.64e15", "8640000000000001", "1e999", "null", '"1"')
+        if self._rarely(15):
+            return self._one("1", f"{NOW_MS - 604_800_000}")
         if self._rarely(300):
             return self.value()
         at = NOW_MS + self._chance.choice([0, 1, 2, 3, 4, 8]) * self._chance.choice([2_500, 1, 5_001])

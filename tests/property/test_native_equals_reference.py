@@ -16,10 +16,11 @@ from tests.property.mutate import damage, damage_value
 clocks = st.sampled_from([None, NOW_MS, NOW_MS + 604_797_500])
 
 
-@given(st.lists(generate.rows, min_size=1, max_size=5), clocks)
-def test_messages(rows: list[Input], now_ms: int | None) -> None:
+@given(st.lists(generate.rows, min_size=1, max_size=5), clocks, st.booleans())
+def test_messages(rows: list[Input], now_ms: int | None, rule: bool) -> None:
     """Messages valid or nearly so, in a batch."""
-    assert_same(decode_native(rows, now_ms), decode_reference(rows, now_ms))
+    native = decode_native(rows, now_ms, far_item_drops_message=rule)
+    assert_same(native, decode_reference(rows, now_ms, far_item_drops_message=rule))
 
 
 @given(st.lists(generate.rows, min_size=1, max_size=5))

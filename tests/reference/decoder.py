@@ -7,7 +7,8 @@ Where the contract leaves room, this takes it by the letter:
 - A `null` is present and not a string. A header that is there but empty is present.
 - Strings that leave the decoder (ids, urls, console messages) carry U+FFFD for a lone surrogate, and are compared
   with the headers in that form.
-- Items are counted as invalid only in messages that get as far as the items.
+- Items are counted only in messages that get as far as the items. Items too far from now are counted also if one of
+  them drops the message.
 - A text that nests too deep is `invalid_json`, whether it is the envelope or `data`.
 - The first and last timestamp are the smallest and the largest.
 """
@@ -44,6 +45,7 @@ class Decoded:
     uncompressed_bytes: int = 0
     invalid_utf8: bool = False
     invalid_items: int = 0
+    far_items: int = 0
     distinct_id: str | None = None
     session_id: str | None = None
     window_id: str | None = None
@@ -52,6 +54,8 @@ class Decoded:
     events: list[Event] = field(default_factory=list)
     first_timestamp: float | None = None
     last_timestamp: float | None = None
+    far_timestamps: tuple[float, float] | None = None
+    """If items are too far from now: the first and the last timestamp, theirs included."""
 
 
 class _EndError(Exception):
@@ -72,8 +76,12 @@ def decode_message(
     *,
     max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES,
     max_timestamp_diff_ms: int = MAX_TIMESTAMP_DIFF_MS,
+    far_item_drops_message: bool = False,
 ) -> Decoded:
-    """Decode one message. If `now_ms` is None, the message's own timestamp counts as now."""
+    """Decode one message. If `now_ms` is None, the message's own timestamp counts as now.
+
+    `far_item_drops_message` is PostHog's rule: one item too far from now ends the message.
+    """
     decoded = Decoded()
     try:
         if not value or timestamp_ms < 0:
@@ -86,11 +94,13 @@ def decode_message(
         if distinct_id_header is not None and distinct_id_header != decoded.distinct_id:
             raise _dlq(Reason.DISTINCT_ID_HEADER_BODY_MISMATCH)
         _take_events(decoded, items, data, at)
-        now = timestamp_ms if now_ms is None else now_ms
-        for timestamp in (decoded.first_timestamp, decoded.last_timestamp):
-            assert timestamp is not None
-            if abs(timestamp - now) >= max_timestamp_diff_ms:
-                raise _EndError(Disposition.DROP, Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)
+        _leave_out_far_events(decoded, timestamp_ms if now_ms is None else now_ms, max_timestamp_diff_ms)
+        if decoded.far_items and (far_item_drops_message or not decoded.events):
+            raise _EndError(Disposition.DROP, Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)
+        if not decoded.events:
+            raise _EndError(Disposition.DROP, Reason.MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS)
+        decoded.first_timestamp = min(event.timestamp for event in decoded.events)
+        decoded.last_timestamp = max(event.timestamp for event in decoded.events)
     except _EndError as end:
         decoded.disposition, decoded.reason = end.disposition, end.reason
     return decoded
@@ -182,10 +192,15 @@ def _take_events(decoded: Decoded, items: list[JsonValue], data: str, at: int) -
         else:
             assert isinstance(item, dict)
             decoded.events.append(Event(data[start:end], item, timestamp))
-    if not decoded.events:
-        raise _EndError(Disposition.DROP, Reason.MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS)
-    decoded.first_timestamp = min(event.timestamp for event in decoded.events)
-    decoded.last_timestamp = max(event.timestamp for event in decoded.events)
+
+
+def _leave_out_far_events(decoded: Decoded, now: int, too_far: int) -> None:
+    """Leave out the events too far from now, and count them."""
+    timestamps = [event.timestamp for event in decoded.events]
+    decoded.events = [event for event in decoded.events if abs(event.timestamp - now) < too_far]
+    decoded.far_items = len(timestamps) - len(decoded.events)
+    if decoded.far_items:
+        decoded.far_timestamps = min(timestamps), max(timestamps)
 
 
 def _timestamp(item: JsonValue) -> float | None:

@@ -18,7 +18,7 @@ _ERRORS = {
     Reason.SESSION_ID_HEADER_BODY_MISMATCH: "the session id in the header is not the one in the body",
     Reason.DISTINCT_ID_HEADER_BODY_MISMATCH: "the distinct id in the header is not the one in the body",
     Reason.MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS: "no item is an event with a valid timestamp",
-    Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE: "the first or last event is too far from now",
+    Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE: "its events are too far from now",
 }
 
 
@@ -55,28 +55,31 @@ class ParseSessionRecordingMessage(Step):
         if decoded.rows < len(batch):
             batch.cut(decoded.rows)
         for row in decoded.ended_rows:
-            self._explain(batch, row, now_ms)
+            self._explain(batch, row)
+        for row, first_time, last_time in decoded.far_rows:
+            now = batch.timestamps_ms[row] if now_ms is None else now_ms
+            batch.warnings.append(self._far_warning(row, first_time - now, last_time - now))
         for encoding, count in decoded.encodings.items():
             self._metrics.encoded_messages.labels(encoding).inc(count)
         self._metrics.uncompressed_bytes.inc(decoded.uncompressed_bytes)
-        self._metrics.invalid_items.inc(decoded.invalid_items)
+        self._metrics.invalid_items.labels("no_event").inc(decoded.invalid_items)
+        self._metrics.invalid_items.labels("too_far_from_now").inc(decoded.far_items)
         self._metrics.invalid_utf8.inc(decoded.invalid_utf8)
         self._metrics.events_unpacked.inc(decoded.unpacked_events)
         self._metrics.unpack_failures.inc(decoded.unpack_failures)
 
-    def _explain(self, batch: MessageBatch, row: int, now_ms: int | None) -> None:
-        """Explain why the core ended a row, and warn its team if the team can do something about it."""
+    def _explain(self, batch: MessageBatch, row: int) -> None:
+        """Explain why the core ended a row, and warn its team if no item was an event."""
         reason = Reason(batch.reasons[row])
         batch.end(row, Disposition(batch.dispositions[row]), reason, self.name, _ERRORS[reason])
         if reason is Reason.MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS:
             batch.warnings.append(IngestionWarning(row, reason.label, {}))
-        elif reason is Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE:
-            now = batch.timestamps_ms[row] if now_ms is None else now_ms
-            assert batch.decoded is not None
-            first, last = batch.decoded.timestamps(row)
-            details: dict[str, object] = {
-                "startDiffDays": abs(first - now) / _DAY_MS,
-                "endDiffDays": abs(last - now) / _DAY_MS,
-                "thresholdDays": self._max_timestamp_diff_days,
-            }
-            batch.warnings.append(IngestionWarning(row, reason.label, details))
+
+    def _far_warning(self, row: int, start_diff_ms: float, end_diff_ms: float) -> IngestionWarning:
+        """Warn the team that items of a message are too far from now, whether the message was dropped or not."""
+        details: dict[str, object] = {
+            "startDiffDays": abs(start_diff_ms) / _DAY_MS,
+            "endDiffDays": abs(end_diff_ms) / _DAY_MS,
+            "thresholdDays": self._max_timestamp_diff_days,
+        }
+        return IngestionWarning(row, Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE.label, details)

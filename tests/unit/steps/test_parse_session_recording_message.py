@@ -1,5 +1,7 @@
 import gzip
 
+import pytest
+
 from recording_worker._native import Decoder
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
@@ -49,13 +51,22 @@ def test_a_message_without_an_event_is_dropped_with_a_warning() -> None:
     assert [warning.type for warning in rows.warnings] == ["message_contained_no_valid_rrweb_events"]
 
 
-def test_events_far_from_now_are_dropped_and_the_warning_says_how_far() -> None:
-    events = [event(NOW_MS - 8 * DAY_MS), event(NOW_MS + DAY_MS)]
-    rows = parsed(batch(message(value=value(events))), clock=FakeClock())
-    assert list(rows.reasons) == [Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE]
-    (warning,) = rows.warnings
-    assert warning.type == "message_timestamp_diff_too_large"
-    assert warning.details == {"startDiffDays": 8.0, "endDiffDays": 1.0, "thresholdDays": 7.0}
+@pytest.mark.parametrize("offline", [False, True])
+@pytest.mark.parametrize("rule", ["items", "messages"])
+def test_one_warning_a_message_says_how_far_from_now_its_events_are(rule: str, offline: bool) -> None:
+    near, far = event(NOW_MS + DAY_MS), event(NOW_MS - 8 * DAY_MS)
+    events = [[near], [far, near, far], [far, event(NOW_MS - 9 * DAY_MS)]]
+    messages = [message(offset, value=value(items)) for offset, items in enumerate(events)]
+    rows = batch(*messages)
+    ParseHeaders().run(rows)
+    decoder = Decoder(far_item_drops_message=rule == "messages")
+    ParseSessionRecordingMessage(decoder, None if offline else FakeClock(), 7.0, Metrics()).run(rows)
+    dropped = [False, rule == "messages", True]
+    assert list(rows.reasons) == [Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE * ended for ended in dropped]
+    assert [(warning.row, warning.type, warning.details) for warning in rows.warnings] == [
+        (1, "message_timestamp_diff_too_large", {"startDiffDays": 8.0, "endDiffDays": 1.0, "thresholdDays": 7.0}),
+        (2, "message_timestamp_diff_too_large", {"startDiffDays": 9.0, "endDiffDays": 8.0, "thresholdDays": 7.0}),
+    ]
 
 
 def test_offline_the_messages_own_timestamp_is_now() -> None:
@@ -85,7 +96,7 @@ def test_the_decoders_figures_are_counted() -> None:
     damaged = {**packed, "data": "not gzip"}
     values = [
         value(),
-        gzip.compress(value([event(), "no event", {"timestamp": 0}])),
+        gzip.compress(value([event(), "no event", {"timestamp": 0}, event(1)])),
         value(window_id="caf\xe9").replace(b"caf\\\\u00e9", b"caf\xe9"),
         value([packed, damaged, event()]),
     ]
@@ -98,7 +109,8 @@ def test_the_decoders_figures_are_counted() -> None:
     assert counted(metrics, "encoded_messages_total", encoding="gzip") == 1
     plain = [gzip.decompress(each) if each[:1] == b"\x1f" else each for each in values]
     assert counted(metrics, "uncompressed_bytes_total") == sum(map(len, plain))
-    assert counted(metrics, "invalid_items_total") == 2
+    assert counted(metrics, "invalid_items_total", reason="no_event") == 2
+    assert counted(metrics, "invalid_items_total", reason="too_far_from_now") == 1
     assert counted(metrics, "invalid_utf8_messages_total") == 1
     assert counted(metrics, "events_unpacked_total") == 1
     assert counted(metrics, "unpack_failures_total") == 1
