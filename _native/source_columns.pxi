@@ -111,7 +111,7 @@ cdef class HeaderColumn:
         if not isinstance(rows, slice):
             row = checked(rows, self.ends.size())
             return [
-                (bytes_or_none(self.headers[i].name).decode(errors="replace"), bytes_or_none(self.headers[i].value) or b"")
+                (bytes_or_none(self.headers[i].name).decode(errors="replace"), bytes_or_none(self.headers[i].value))
                 for i in range(self.begin(row), self.ends[row])
             ]
         part = HeaderColumn.__new__(HeaderColumn)
@@ -161,8 +161,8 @@ cdef class HeaderColumn:
                     i = names.index(key)
                 text = self.headers[k].value
                 if text.begin == NULL:
-                    text = bytes_span(b"")
-                elif not is_plain_text(text):
+                    continue
+                if not is_plain_text(text):
                     cleaned = clean_text(text)
                     keep.append(cleaned)
                     text = bytes_span(cleaned)

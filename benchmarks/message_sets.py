@@ -41,7 +41,8 @@ def load_messages(paths: Sequence[Path]) -> tuple[list[WireMessage], int]:
 
 def to_wire(message: Message) -> WireMessage | None:
     """Return the message as the contenders read it; None if they can't."""
-    headers = {key: value.decode(errors="replace").replace("\0", "") for key, value in message.headers}
+    given = [(key, value) for key, value in message.headers if value is not None]
+    headers = {key: value.decode(errors="replace").replace("\0", "") for key, value in given}
     value = message.value or b""
     encoding = headers.get("content-encoding") or _encoding_by_magic(value)
     if not value or encoding not in ("plain", "gzip", "lz4"):

@@ -89,20 +89,20 @@ class ByteColumn:
 
 @final
 class HeaderColumn:
-    """The headers of each row: (name, value) in order. A null value counts as an empty one."""
+    """The headers of each row: (name, value) in order. A value may be null."""
 
     def __new__(cls, rows: Sequence[Sequence[tuple[str, bytes | None]]] = ()) -> Self: ...
     def __len__(self) -> int: ...
     @overload
-    def __getitem__(self, row: int, /) -> list[tuple[str, bytes]]: ...
+    def __getitem__(self, row: int, /) -> list[tuple[str, bytes | None]]: ...
     @overload
     def __getitem__(self, rows: slice, /) -> HeaderColumn: ...
     def __add__(self, other: HeaderColumn, /) -> HeaderColumn: ...
     def texts(self, names: tuple[str, ...]) -> list[TextColumn]:
         """Return a column for each of these headers.
 
-        Names and values are read as UTF-8. Invalid bytes become U+FFFD, and NUL characters are removed. If a header
-        comes twice, the last one counts.
+        Names and values are read as UTF-8. Invalid bytes become U+FFFD, and NUL characters are removed. A header
+        whose value is null is skipped. If a header comes twice, the last one counts.
         """
 
 @final

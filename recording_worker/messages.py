@@ -7,8 +7,14 @@ from typing import Any, NamedTuple, Self
 
 from recording_worker._native import ByteColumn, HeaderColumn
 
-Headers = list[tuple[str, bytes]]
-"""A message's headers, unchanged: (key, value) in order. A key may repeat."""
+Headers = Sequence[tuple[str, bytes | None]]
+"""A message's headers, unchanged: (key, value) in order. A key may repeat, and a value may be null."""
+
+
+def bytes_of(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    """Return the bytes of a record's key, value and headers."""
+    in_headers = sum(len(name) + len(content or b"") for name, content in headers)
+    return len(key or b"") + len(value or b"") + in_headers
 
 
 class Message(NamedTuple):
@@ -108,7 +114,7 @@ class Record(NamedTuple):
     partition: int
     offset: int
     timestamp_ms: int
-    headers: list[tuple[str, bytes]]
+    headers: Headers
     value: bytes | None
     key: bytes | None = None
 

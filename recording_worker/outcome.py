@@ -48,6 +48,8 @@ class Reason(IntEnum):
     SESSION_BLOCKED = 40
     OVERFLOW_HOT_SESSION = 41
     LAG_SHED = 42
+    NO_SESSION_ID_IN_HEADER = 43
+    NO_DISTINCT_ID_IN_HEADER = 44
 
     @property
     def label(self) -> str:

@@ -45,7 +45,7 @@ def value(
     return json.dumps({"distinct_id": distinct_id, "data": data, "token": "token-1"}).encode()
 
 
-def headers(**given: str | None) -> Headers:
+def headers(**given: str | None) -> list[tuple[str, bytes]]:
     """The headers capture sends; give one as None to leave it out. Underscores stand for themselves."""
     defaults: dict[str, str | None] = {
         "token": "token-1",
@@ -56,6 +56,11 @@ def headers(**given: str | None) -> Headers:
         "lib_version": "1.255.0",
     }
     return [(key, text.encode()) for key, text in {**defaults, **given}.items() if text is not None]
+
+
+def header_texts(headers: Headers) -> dict[str, str]:
+    """The headers that are not null. Of several of a name the last counts."""
+    return {key: value.decode(errors="replace") for key, value in headers if value is not None}
 
 
 def message(

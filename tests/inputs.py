@@ -11,7 +11,7 @@ import lz4.block
 import zstandard
 
 from recording_worker.messages import Message
-from tests.builders import NOW_MS
+from tests.builders import NOW_MS, header_texts
 
 
 class Input(NamedTuple):
@@ -26,7 +26,7 @@ class Input(NamedTuple):
 
 def input_of(message: Message) -> Input:
     """The row of a message as received."""
-    headers = {key: value.decode() for key, value in message.headers}
+    headers = header_texts(message.headers)
     return Input(
         message.value,
         headers.get("content-encoding"),

@@ -39,7 +39,8 @@ class DivertedCounter:
 
     def _outcome(self, record: Record) -> Outcome:
         if record.topic == self._dlq_topic:
-            return Outcome(Disposition.DLQ, Reason[dict(record.headers)[REASON].decode().upper()])
+            label = next(value for name, value in reversed(record.headers) if name == REASON and value is not None)
+            return Outcome(Disposition.DLQ, Reason[label.decode().upper()])
         return Outcome(Disposition.REDIRECT, Reason.OVERFLOW_FORCED)
 
 

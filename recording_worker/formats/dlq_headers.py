@@ -1,6 +1,5 @@
 """The headers that a message gets on its way to the DLQ: why it went there, and where it came from."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from recording_worker.messages import Headers
@@ -44,12 +43,12 @@ def dlq_headers(source: Source, *, reason: str, step: str, error: str) -> Header
     return [(name, text.encode()) for name, text in texts.items()]
 
 
-def source_of(headers: Sequence[tuple[str, bytes]]) -> Source | None:
+def source_of(headers: Headers) -> Source | None:
     """Read where a message on the DLQ came from; None if its headers don't say.
 
     If a header is there twice, the last one counts: the message may itself come from a DLQ.
     """
-    found = dict(headers)
+    found = {name: value for name, value in headers if value is not None}
     try:
         topic, partition, offset = found[_TOPIC].decode(), int(found[_PARTITION]), int(found[_OFFSET])
         timestamp_ms = int(found.get(_TIMESTAMP, b"-1"))

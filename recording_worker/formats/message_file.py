@@ -1,8 +1,8 @@
 """Message files: JSON lines, plain or zstd. Each line is a Kafka record.
 
-A line is `{"partition_key": str, "timestamp_ms": int, "headers": [[str, str], …], "value_b64": str | null}`,
-the value in base64, the timestamp -1 if the record had none. A line of any other form is an error, which names file and
-line. Text becomes UTF-8. UTF-8 can't carry an unpaired surrogate, so it becomes U+FFFD.
+A line is `{"partition_key": str, "timestamp_ms": int, "headers": [[str, str | null], …], "value_b64":
+str | null}`, the value in base64, the timestamp -1 if the record had none. A line of any other form is an error, which
+names file and line. Text becomes UTF-8. UTF-8 can't carry an unpaired surrogate, so it becomes U+FFFD.
 """
 
 import binascii
@@ -146,13 +146,15 @@ def _value(value_b64: object) -> bytes | None:
 def _headers(pairs: object) -> Headers:
     if not isinstance(pairs, list):
         raise ValueError("headers is not a list")
-    headers: Headers = []
+    headers: list[tuple[str, bytes | None]] = []
     for number, pair in enumerate(pairs):
         match pair:
             case [str(key), str(value)]:
                 headers.append((_utf8(key).decode(), _utf8(value)))
+            case [str(key), None]:
+                headers.append((_utf8(key).decode(), None))
             case _:
-                raise ValueError(f"headers[{number}] is not a pair of strings")
+                raise ValueError(f"headers[{number}] is not a string with a string or null")
     return headers
 
 

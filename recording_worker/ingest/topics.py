@@ -14,8 +14,8 @@ from recording_worker.recording.flush import FlushedBatch
 class TopicFiles:
     """A delivery that appends each record to `{topic}.jsonl` in a folder.
 
-    A line is `{"key": str | null, "headers": [[str, str], …], "value": … , "value_b64": str | null}`: `value` is
-    JSON made here, `value_b64` the bytes of an input message passed on unchanged. Bytes that are not UTF-8
+    A line is `{"key": str | null, "headers": [[str, str | null], …], "value": … , "value_b64": str | null}`:
+    `value` is JSON made here, `value_b64` the bytes of an input message passed on unchanged. Bytes that are not UTF-8
     become U+FFFD in `key` and `headers`.
     """
 
@@ -59,9 +59,13 @@ def _line(record: OutputRecord) -> bytes:
     elif record.value is not None:
         value = orjson.Fragment(record.value)
     line = {
-        "key": None if record.key is None else record.key.decode(errors="replace"),
-        "headers": [[key, text.decode(errors="replace")] for key, text in record.headers],
+        "key": _text(record.key),
+        "headers": [[key, _text(text)] for key, text in record.headers],
         "value": value,
         "value_b64": value_b64,
     }
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _text(raw: bytes | None) -> str | None:
+    return None if raw is None else raw.decode(errors="replace")

@@ -10,7 +10,7 @@ from recording_worker.errors import WorkerError
 from recording_worker.kafka.clients import QUIET_LOGGER, as_config_error
 from recording_worker.kafka.consumer import consumer_config
 from recording_worker.kafka.producer import producer_config
-from recording_worker.messages import Message
+from recording_worker.messages import Message, bytes_of
 from recording_worker.settings.model import Settings
 
 MIB = 1024 * 1024
@@ -178,5 +178,4 @@ class GroupFollower:
 
 
 def _size(message: Message) -> int:
-    headers = sum(len(key) + len(value) for key, value in message.headers)
-    return len(message.key or b"") + len(message.value or b"") + headers + _RECORD_OVERHEAD
+    return bytes_of(message.key, message.value, message.headers) + _RECORD_OVERHEAD

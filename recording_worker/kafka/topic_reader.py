@@ -102,6 +102,6 @@ confluent-kafka 2.16 returns a list with a null pointer in it; called directly i
 def _headers_of(message: Any) -> Headers:
     """Return a record's headers; none if the name of one is no UTF-8, because then the client gives none of them."""
     try:
-        return [(key, value or b"") for key, value in _raw_headers(message) or ()]
+        return [*(_raw_headers(message) or ())]
     except SystemError:
         return []

@@ -24,7 +24,7 @@ from recording_worker.kafka.producer import (
     producer_config,
     take_too_large,
 )
-from recording_worker.messages import OutputRecord
+from recording_worker.messages import OutputRecord, bytes_of
 from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
 
@@ -262,5 +262,4 @@ def _content(record: OutputRecord) -> tuple[object, ...]:
 
 
 def _size(record: OutputRecord) -> int:
-    headers = sum(len(key) + len(value) for key, value in record.headers)
-    return len(record.key or b"") + len(record.value or b"") + headers
+    return bytes_of(record.key, record.value, record.headers)

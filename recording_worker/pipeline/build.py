@@ -86,10 +86,11 @@ def build_pipeline(
     `offline`: the Kafka timestamp of each message counts as now, instead of the clock, and no partition halts.
     """
     now = None if offline else clock
+    as_posthog = settings.compatibility is Compatibility.POSTHOG
     decoder = Decoder(
         max_decompressed_bytes=settings.max_decompressed_bytes,
         max_timestamp_diff_ms=round(settings.max_timestamp_diff_days * _DAY_MS),
-        far_item_drops_message=settings.compatibility is Compatibility.POSTHOG,
+        far_item_drops_message=as_posthog,
         max_decoded_bytes=settings.max_decoded_bytes,
         unpack_client_compression=settings.unpacks_client_compression,
     )
@@ -97,7 +98,7 @@ def build_pipeline(
     return Pipeline(
         [
             CollectBatchMetrics(metrics),
-            ParseHeaders(),
+            ParseHeaders(require_ids=as_posthog),
             ApplyRestrictions(restrictions, consumes_overflow=settings.consumes_overflow),
             *_relief_steps(settings, now),
             poison,

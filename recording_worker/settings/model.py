@@ -211,8 +211,8 @@ class Settings(BaseModel):
     )
     compatibility: Compatibility | None = Field(
         None,
-        description="posthog: decide as PostHog's consumer does where this worker accepts more: one event too far from"
-        " now drops its message.",
+        description="posthog: decide as PostHog's consumer does where this worker accepts more: ids must be in the"
+        " headers, and one event too far from now drops its message.",
     )
     max_events_per_session_per_batch: PositiveInt | None = Field(
         None, description="Drop a session's part of a batch if it has more events than this; no limit if not set."

@@ -96,7 +96,7 @@ def teams() -> str:
 
 
 def _template(message: Message) -> _Template:
-    headers = dict(message.headers)
+    headers = {name: value for name, value in message.headers if value is not None}
     declared = headers.get("content-encoding")
     encoding = encoding_of(message.value or b"", declared.decode() if declared else None)
     outer = json.loads(decompress(message.value or b"", encoding, 1 << 30))

@@ -18,7 +18,7 @@ import zstandard
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.reading.batch_files import read_index
 from recording_worker.storage.local.file import find_files
-from tests.builders import NOW_MS
+from tests.builders import NOW_MS, header_texts
 from tests.decoders import Line, Outcome, decode_reference, parse_lines
 from tests.inputs import event_text, input_of, plain_value
 from tests.integration.command import group_members, run, start
@@ -26,7 +26,7 @@ from tests.reference import snappy
 from tests.sample import SAMPLE, sample_messages
 from tests.waiting import wait_for
 
-TOKENS = sorted({dict(message.headers)["token"].decode() for message in sample_messages()})
+TOKENS = sorted({header_texts(message.headers)["token"] for message in sample_messages()})
 METADATA, LOGS = "clickhouse_session_replay_events", "log_entries"
 WARNINGS = "clickhouse_ingestion_warnings"
 DLQ, OVERFLOW = "session_recording_snapshot_item_dlq", "session_recording_snapshot_item_overflow"
@@ -193,7 +193,7 @@ def test_teams_and_restrictions_decide(tmp_path: Path) -> None:
         out, SAMPLE, "--restrictions", tmp_path / "restrictions.toml", teams=("--teams", tmp_path / "teams.toml")
     )
     by_token = {
-        token: [message for message in sample_messages() if dict(message.headers)["token"].decode() == token]
+        token: [message for message in sample_messages() if header_texts(message.headers)["token"] == token]
         for token in TOKENS
     }
     unknown = sum(len(by_token[token]) for token in TOKENS[4:])
@@ -215,7 +215,8 @@ def test_teams_and_restrictions_decide(tmp_path: Path) -> None:
         for record, message in zip(records, by_token[token], strict=True):
             assert record["value"] is None
             assert record["key"].encode() == message.key
-            assert record["headers"][: len(message.headers)] == [[key, text.decode()] for key, text in message.headers]
+            own = [[*pair] for pair in header_texts(message.headers).items()]
+            assert record["headers"][: len(own)] == own
     why = dict(topic(out, DLQ)[0]["headers"])
     first = by_token[redirected][0]
     assert (why["dlq-reason"], why["dlq-step"]) == ("redirected_by_restriction", "apply_restrictions")

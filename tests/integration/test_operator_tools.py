@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ class Stage:
             self._producer.flush(30)
             self._producer.abort_transaction(30)
 
-    def send(self, value: bytes | None, headers: list[tuple[str, bytes]], partition: int) -> None:
+    def send(self, value: bytes | None, headers: Sequence[tuple[str, bytes | None]], partition: int) -> None:
         self._producer.produce(self.metadata, value, partition=partition % 3, headers=[*headers])
 
     def run(self, command: str, *arguments: str | Path) -> Result:

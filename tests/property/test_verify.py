@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from recording_worker.formats.accounts import read_accounts
 from recording_worker.messages import Record
 from recording_worker.operations.verify.finding import FindingKind
+from tests.builders import header_texts
 from tests.history import History, Part, offsets
 
 FATES = st.lists(st.sampled_from(["a", "b", "c", "drop", "dlq"]), min_size=1, max_size=12)
@@ -105,5 +106,5 @@ def _record_again(history: History, partition: int, offset: int) -> None:
 
 
 def _source(record: Record) -> tuple[int, int]:
-    headers = dict(record.headers)
+    headers = header_texts(record.headers)
     return int(headers["dlq-partition"]), int(headers["dlq-offset"])

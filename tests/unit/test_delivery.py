@@ -82,6 +82,7 @@ def flushed(metadata: bool = True, **nexts: int) -> FlushedBatch:
 def told(records: Sequence[OutputRecord]) -> dict[str, dict[str, int]]:
     """The accounts in the one header there is."""
     [(_, value)] = [header for record in records for header in record.headers]
+    assert value is not None
     partitions: dict[str, dict[str, int]] = json.loads(value)["partitions"]
     return partitions
 

@@ -34,6 +34,7 @@ def body_of(message: Message) -> dict[str, Any]:
 
 def header(message: Message, name: str) -> bytes:
     [value] = [value for key, value in message.headers if key == name]
+    assert value is not None
     return value
 
 

@@ -17,7 +17,7 @@ def line(**fields: Any) -> bytes:
     record = {
         "partition_key": "session-1",
         "timestamp_ms": 1_795_000_000_000,
-        "headers": [["token", "token-1"], ["token", "again"]],
+        "headers": [["token", "token-1"], ["token", "again"], ["empty", ""], ["null", None]],
         "value_b64": base64.b64encode(b"value").decode(),
         **fields,
     }
@@ -38,7 +38,7 @@ def problem(path: Path) -> str:
 
 def test_a_line_is_a_message_and_its_number_the_offset(tmp_path: Path) -> None:
     path = write(tmp_path, line() + line(partition_key="", timestamp_ms=-1, headers=[], value_b64=None))
-    headers = [("token", b"token-1"), ("token", b"again")]
+    headers = [("token", b"token-1"), ("token", b"again"), ("empty", b""), ("null", None)]
     assert list(read_messages(path, 3)) == [
         Message(3, 0, 1_795_000_000_000, b"session-1", b"value", headers),
         Message(3, 1, -1, b"", None, []),
@@ -119,8 +119,8 @@ def test_messages_before_the_damage_are_read(tmp_path: Path) -> None:
         (line(timestamp_ms=-2), "timestamp_ms must be milliseconds since 1970, or -1"),
         (line(timestamp_ms=2**63), "timestamp_ms must be milliseconds since 1970, or -1"),
         (line(headers={}), "headers is not a list"),
-        (line(headers=[["token"]]), "headers[0] is not a pair of strings"),
-        (line(headers=[["token", "a"], ["token", None]]), "headers[1] is not a pair of strings"),
+        (line(headers=[["token"]]), "headers[0] is not a string with a string or null"),
+        (line(headers=[["token", "a"], [None, "a"]]), "headers[1] is not a string with a string or null"),
         (line(value_b64=1), "value_b64 must be a string or null"),
         (line(value_b64="YQ="), "value_b64 is not base64: "),
         (line(value_b64="Y Q="), "value_b64 is not base64: "),

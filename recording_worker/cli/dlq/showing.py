@@ -86,8 +86,8 @@ def _json(entry: Entry, letter: DeadLetter, value: "Unpacked | None") -> bytes:
     text = None if value is None else value.text
     figures = {
         **entry.json(),
-        "key": None if letter.key is None else letter.key.decode(errors="backslashreplace"),
-        "headers": [[name, content.decode(errors="backslashreplace")] for name, content in letter.headers],
+        "key": _escaped(letter.key),
+        "headers": [[name, _escaped(content)] for name, content in letter.headers],
         "encoding": None if value is None else value.encoding,
         "value": None if text is None else text.encode(errors="backslashreplace").decode(),
         "value_b64": None if letter.value is None or text is not None else base64.b64encode(letter.value).decode(),
@@ -106,14 +106,19 @@ def _print(entry: Entry, letter: DeadLetter, value: "Unpacked | None") -> None:
         "step": letter.step,
         "error": letter.error,
         "from": "" if source is None else f"{source}{came}",
-        "key": "" if letter.key is None else letter.key.decode(errors="backslashreplace"),
+        "key": _escaped(letter.key) or "",
     }
     for name, fact in facts.items():
         say(f"{name:7} {fact or '-'}")
     say("headers")
     for name, content in letter.headers:
-        say(f"  {name}: {content.decode(errors='backslashreplace')}")
+        text = _escaped(content)
+        say(f"  {name} (null)" if text is None else f"  {name}: {text}")
     _print_value(letter.value, value)
+
+
+def _escaped(content: bytes | None) -> str | None:
+    return None if content is None else content.decode(errors="backslashreplace")
 
 
 def _deed(record: "AuditRecord") -> str:

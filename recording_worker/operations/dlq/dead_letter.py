@@ -117,5 +117,9 @@ class Selection:
 
 
 def _texts(headers: Headers) -> Mapping[str, str]:
-    """Header → its text, as the step parse_headers reads it: the last one counts, and NUL characters are removed."""
-    return {name.replace("\0", ""): value.decode(errors="replace").replace("\0", "") for name, value in headers}
+    """Header → its text, as the step parse_headers reads it: null values are skipped, and the last one counts."""
+    return {name.replace("\0", ""): _text(value) for name, value in headers if value is not None}
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="replace").replace("\0", "")

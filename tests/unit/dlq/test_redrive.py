@@ -131,6 +131,13 @@ def stage(broker: EmbeddedBroker) -> Stage:
     return Stage(broker, f"stage-{next(NUMBERS)}")
 
 
+def test_headers_that_are_null_or_empty_stay_so(stage: Stage) -> None:
+    own = [("token", b"t"), ("content-encoding", None), ("empty", b""), ("empty", None)]
+    stage.letter(0, headers=[*own, *dlq_headers(Source(stage.source, 0, 0, NOW_MS), reason="r", step="s", error="e")])
+    stage.redrive()
+    assert [record.headers for record in stage.read(stage.source)] == [own]
+
+
 def test_a_transaction_has_few_letters(stage: Stage) -> None:
     stage.letters(range(401))
     run = stage.redrive()
