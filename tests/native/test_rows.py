@@ -46,9 +46,9 @@ def test_columns_without_rows_keep_nothing_alive() -> None:
     values, headers = _native.ByteColumn([value]), _native.HeaderColumn([[(name, value)]])
     held = sys.getrefcount(value), sys.getrefcount(name)
     assert held > idle
-    kept = [values[1:], headers[1:]]
+    kept = values[1:], headers[1:]
     for _ in range(3):  # what is left of one poll follows what is left of the one before
-        kept = [_native.ByteColumn() + kept[0] + values[1:], _native.HeaderColumn() + kept[1] + headers[1:]]
+        kept = _native.ByteColumn() + kept[0] + values[1:], _native.HeaderColumn() + kept[1] + headers[1:]
     both = values + kept[0], kept[1] + headers
     assert [both[0][0], both[1][0]] == [value, [(name, value)]]
     del values, headers, both
