@@ -1,5 +1,6 @@
 """`recording-worker play`: a session in the browser."""
 
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -58,7 +59,7 @@ def play(paths: Paths, session_id: str, team_id: int | None, port: int, target: 
         server = PlayServer(page.served_page(rrweb), recording, port)
         say(server.url)
         say("Press Ctrl-C to stop.")
-        with signals_end():
+        with signals_end(), closing(server):
             server.run()
     scan.raise_problems()
 

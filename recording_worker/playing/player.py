@@ -25,6 +25,12 @@ INTEGRITY = "sha512-Ti7zPk3Lbp33N9rKtIPCCIbUm4ctJMRRIMG5/5uI70M0efpSC1cpo/Eq8ELV
 
 _SCRIPT = "package/umd/replay.min.js"
 _STYLE = "package/dist/style.min.css"
+_HASHES = {
+    _SCRIPT: "sha512-t0THSd9FoGjctqrZBUITtd639mnOvcB6jtb6aa5dDdy4CrhJ8+rzV1PomcQlgs8H1bP+dMglzoDrrD6YfdROcA==",
+    _STYLE: "sha512-4c7KhJpGfxPzhro0FXxqFjCE8k7XjTziJC+6VpykaaiWanodNrBI/ykTTqqGBrMWkTZ+xJyX8loWhUMks5ujOw==",
+}
+"""The hashes of the files that are used, by their names in the package."""
+_HOW_TO_FETCH = "`make player` or `python -m recording_worker.playing.player`"
 _FETCH_SECONDS = 300
 
 
@@ -43,21 +49,26 @@ def folder() -> Path:
 
 
 def load() -> Player:
-    """Read the player. If it was not fetched, raises BootError, which says how to fetch it."""
-    script, style = (folder() / Path(name).name for name in (_SCRIPT, _STYLE))
+    """Read the player. If it was not fetched, or was changed, raises BootError, which says how to fetch it."""
     try:
-        return Player(script.read_text(encoding="utf-8"), style.read_text(encoding="utf-8"))
+        return Player(_load(_SCRIPT), _load(_STYLE))
     except OSError as error:
-        raise BootError(
-            f"the player ({NAME} {VERSION}) is not in {folder()}: fetch it once, with `make player`"
-            " or `python -m recording_worker.playing.player`"
-        ) from error
+        problem = f"the player ({NAME} {VERSION}) is not in {folder()}"
+        raise BootError(f"{problem}: fetch it once, with {_HOW_TO_FETCH}") from error
+
+
+def _load(name: str) -> str:
+    content = (folder() / Path(name).name).read_bytes()
+    if _hash(content) != _HASHES[name]:
+        raise BootError(f"the player in {folder()} was changed: remove this folder, and fetch it with {_HOW_TO_FETCH}")
+    return content.decode()
 
 
 def fetch() -> None:
     """Fetch the player if it is not there. It appears whole or not at all. Raises WorkerError."""
     target = folder()
     if target.is_dir():
+        load()
         return
     npm = shutil.which("npm")
     if npm is None:
@@ -83,9 +94,13 @@ def fetch() -> None:
 
 def check_integrity(archive: Path) -> None:
     """Raise WorkerError if the archive is not the one that this version was made for."""
-    digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
-    if f"sha512-{digest}" != INTEGRITY:
+    if _hash(archive.read_bytes()) != INTEGRITY:
         raise WorkerError(f"{NAME} {VERSION} from npm is not the package that this version knows, so it is not used")
+
+
+def _hash(content: bytes) -> str:
+    """Return the hash as npm writes it."""
+    return f"sha512-{base64.b64encode(hashlib.sha512(content).digest()).decode()}"
 
 
 def _pack(npm: str, into: Path) -> None:

@@ -38,15 +38,16 @@ class PlayServer:
         self._server = HttpServer(pages, HOST, port, lambda host: host in self._hosts, headers)
         bound = self._server.address[1]
         self._hosts = frozenset({f"{HOST}:{bound}", f"localhost:{bound}"})
+        self._closed = threading.Event()
         self.url = f"http://{HOST}:{bound}/{secret}/"
 
     def run(self) -> None:
-        """Serve until Ctrl-C, or a signal that ends like it."""
+        """Serve until it is closed, or until Ctrl-C, or a signal that ends like it."""
         with suppress(KeyboardInterrupt, SystemExit):
-            threading.Event().wait()
-        self.close()
+            self._closed.wait()
 
     def close(self) -> None:
+        self._closed.set()
         self._server.close()
 
 

@@ -186,8 +186,23 @@ def test_it_is_fetched_once(caches: Path, monkeypatch: pytest.MonkeyPatch) -> No
     fake_npm(caches, monkeypatch, f'cp {caches}/good.tgz "$5" && echo >> {caches}/calls')
     player.folder().parent.mkdir()  # as an earlier version has left it
     monkeypatch.setattr(player, "check_integrity", lambda _archive: None)
+    monkeypatch.setattr(player, "_HASHES", dict.fromkeys(player._HASHES, player._hash(b"content")))
     player.fetch()
     player.fetch()
     assert player.load() == Player("content", "content")
     assert (caches / "calls").read_text() == "\n"
     assert sorted(path.name for path in (caches / "recording-worker").iterdir()) == [player.folder().name]
+
+
+@pytest.mark.usefixtures("caches")
+@pytest.mark.parametrize("changed", ["replay.min.js", "style.min.css"])
+def test_a_player_that_was_changed_in_the_cache_is_not_used(monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
+    monkeypatch.setattr(player, "_HASHES", dict.fromkeys(player._HASHES, player._hash(b"content")))
+    player.folder().mkdir(parents=True)
+    for name in ("replay.min.js", "style.min.css"):
+        (player.folder() / name).write_text("content")
+    assert player.load() == Player("content", "content")
+    (player.folder() / changed).write_text("content ")
+    for use in (player.load, player.fetch):
+        with pytest.raises(BootError, match=f"the player in {player.folder()} was changed: remove this folder"):
+            use()
