@@ -7,7 +7,7 @@ FORMATTED := $(wildcard $(foreach folder,_native _native/simd _native/text _nati
 
 SECONDS ?= 60
 
-.PHONY: help setup player demo kafka s3 stores check integration test hooks sanitize faults soak fuzz aarch64 mutants lint words bench end-to-end clean
+.PHONY: help setup lock player demo kafka s3 stores check integration test hooks sanitize faults soak fuzz aarch64 mutants lint words bench end-to-end clean
 
 help:
 	@echo "make demo         run the worker on an embedded Kafka broker with made-up traffic, and check that all of it came out"
@@ -16,6 +16,7 @@ help:
 	@echo "make s3           run a local S3 server with a bucket until Ctrl-C, to try the worker on; S3_PORT=n"
 	@echo "make stores       run PostgreSQL and Redis until Ctrl-C, to try teams and restrictions on"
 	@echo "make setup        install system packages and the virtual environment, build the native core"
+	@echo "make lock         write requirements.lock, the exact versions that setup installs, from pyproject.toml"
 	@echo "make check        run the tests that need no servers: unit, contract, property, native, security"
 	@echo "make integration  run all others: they start servers, processes and a browser"
 	@echo "make test         both, and the tests of the native core once more under sanitizers"
@@ -34,13 +35,19 @@ help:
 
 setup: $(VENV)/.installed
 
-$(VENV)/.installed: $(NATIVE) tools/system-packages
+$(VENV)/.installed: $(NATIVE) tools/system-packages requirements.lock
 	@tools/system-packages $(PYTHON)
 	@test -x $(BIN)/python || { echo "setup: making the virtual environment $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "setup: installing Python packages and building the native core (about a minute the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "setuptools>=77" "cython>=3.1" "pysimdjson>=7.0.2,<8"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable ".[dev]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
+
+# The newest versions that pyproject.toml allows. The hashes of all their files are in it, for every Python and platform.
+lock:
+	@test -x build/lock/bin/uv || { $(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.8,<1"; }
+	@build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --generate-hashes \
+		--no-annotate --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
 player: setup
 	@tools/system-packages $(PYTHON) player
