@@ -10,6 +10,7 @@ import orjson
 import uuid_utils
 import zstandard
 
+from recording_worker._native import event_timestamp
 from recording_worker.formats.batch_file import BatchIndex, BlockEntry, file_key, index_frame
 from recording_worker.formats.dictionary import Dictionary, dictionary_key
 from tests.builders import NOW_MS
@@ -28,6 +29,7 @@ def block(
 ) -> tuple[BlockEntry, bytes]:
     """A block of these messages, and its lines."""
     lines = b"".join(text + b"\n" for _, texts in messages for text in texts)
+    times = _times(text for _, texts in messages for text in texts)
     entry = BlockEntry(
         team_id=team_id,
         session_id=session_id,
@@ -38,12 +40,20 @@ def block(
         last_offset=max(offset for offset, _ in messages),
         messages=[(offset, len(texts)) for offset, texts in messages],
         events=lines.count(b"\n"),
-        first_timestamp=float(NOW_MS),
-        last_timestamp=float(NOW_MS),
+        first_timestamp=min(times),
+        last_timestamp=max(times),
         has_full_snapshot=False,
         size=len(lines),
     )
     return entry, lines
+
+
+def _times(lines: Iterable[bytes]) -> list[float]:
+    """The timestamps of these lines; NOW_MS if they are not all events."""
+    try:
+        return [event_timestamp(text) for text in lines]
+    except ValueError:
+        return [float(NOW_MS)]
 
 
 def batch_file(blocks: Sequence[tuple[BlockEntry, bytes]], dictionary: Dictionary | None = None, **index: Any) -> bytes:

@@ -54,8 +54,8 @@ class Scan:
             else:
                 yield found
 
-    def lines(self, session: list[Block]) -> list[bytes]:
-        """Return a session's lines from the blocks that can be read, in time order, without line breaks."""
+    def lines(self, session: list[Block]) -> Iterator[bytes]:
+        """Yield a session's lines from the blocks that can be read, in time order, without line breaks."""
         return session_lines(session, self.problems.append)
 
     def raise_problems(self) -> None:

@@ -127,7 +127,7 @@ class Training:
             if self._part_of(block.entry.session_id).wants(_block_key(block))
         )
         problems = []
-        for block, lines in prefetch(_read, wanted):
+        for block, lines in prefetch(_read, wanted, lambda block: block.weight):
             if isinstance(lines, BatchFileError):
                 problems.append(lines)
             else:

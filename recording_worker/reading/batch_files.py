@@ -1,7 +1,7 @@
 """Reads a batch file by its index: what the file holds, and one block at a time, by ranged reads."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import zstandard
@@ -28,9 +28,15 @@ class Block:
 
     file: RangedFile
     index: BatchIndex
+    """The file's index, whose own blocks may be left out."""
     entry: BlockEntry
     dictionaries: Dictionaries = field(default_factory=Dictionaries)
     """Blocks that are read together share it."""
+
+    @property
+    def weight(self) -> int:
+        """The bytes that reading it takes."""
+        return self.entry.length + self.entry.size
 
     def read(self) -> bytes:
         """Read the block's lines. Raises BatchFileError if they are not what the index says."""
@@ -96,7 +102,8 @@ def read_blocks(files: Iterable[RangedFile]) -> Iterator[list[Block] | BatchFile
         except BatchFileError as problem:
             yield problem
         else:
-            yield [Block(frame.file, index, entry, dictionaries) for entry in index.blocks]
+            alone = replace(index, blocks=[])  # who keeps a block does not keep the index of its file
+            yield [Block(frame.file, alone, entry, dictionaries) for entry in index.blocks]
 
 
 def _frame_or_problem(file: RangedFile) -> IndexFrame | BatchFileError:

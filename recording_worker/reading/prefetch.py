@@ -9,14 +9,20 @@ from typing import TypeVar
 
 from recording_worker.storage.base import MAX_CONCURRENT_READS
 
+MAX_BYTES_AHEAD = 64 * 1024 * 1024
+"""The bytes that items ahead of their use may take."""
+
 Item = TypeVar("Item")
 Content = TypeVar("Content")
 
 
-def prefetch(read: Callable[[Item], Content], items: Iterable[Item]) -> Generator[Content, None, None]:
+def prefetch(
+    read: Callable[[Item], Content], items: Iterable[Item], weight: Callable[[Item], int] = lambda _: 0
+) -> Generator[Content, None, None]:
     """Yield `read(item)` for each item in order. Raises what `read` raises.
 
-    Up to MAX_CONCURRENT_READS reads are under way at a time. The threads are daemons, so a read that waits for its
+    Up to MAX_CONCURRENT_READS reads are under way at a time, and fewer if they take more than MAX_BYTES_AHEAD, and one
+    item, together. `weight` says what an item takes, in bytes. The threads are daemons, so a read that waits for its
     server does not keep the command from ending.
     """
     jobs: SimpleQueue[tuple[Future[Content], Item] | None] = SimpleQueue()
@@ -33,17 +39,22 @@ def prefetch(read: Callable[[Item], Content], items: Iterable[Item]) -> Generato
 
     for number in range(MAX_CONCURRENT_READS):
         threading.Thread(target=work, name=f"read-{number}", daemon=True).start()
-    waiting: deque[Future[Content]] = deque()
+    waiting: deque[tuple[Future[Content], int]] = deque()
+    ahead = 0
     try:
         for item in items:
-            waiting.append(Future())
-            jobs.put((waiting[-1], item))
-            if len(waiting) == MAX_CONCURRENT_READS:
-                yield waiting.popleft().result()
+            future = Future[Content]()
+            waiting.append((future, weight(item)))
+            ahead += waiting[-1][1]
+            jobs.put((future, item))
+            while len(waiting) == MAX_CONCURRENT_READS or (waiting and ahead > MAX_BYTES_AHEAD):
+                future, bytes_of_item = waiting.popleft()
+                yield future.result()
+                ahead -= bytes_of_item
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting.popleft()[0].result()
     finally:
-        for future in waiting:
+        for future, _ in waiting:
             future.cancel()
         for _ in range(MAX_CONCURRENT_READS):
             jobs.put(None)

@@ -193,7 +193,7 @@ def test_reading_goes_on_through_faults(bucket: Bucket) -> None:
     proxy = FaultyProxy(bucket.server.port, seed=3, writes=0, others=0.33)
     files = S3Files(bucket.settings(s3_endpoint=proxy.endpoint, s3_read_timeout=0.3), quick_retries(60))
     found = [read for read in read_blocks(files.find(bucket.url)) if isinstance(read, list)]
-    lines = session_lines([block for of_file in found for block in of_file], undamaged)
+    lines = list(session_lines([block for of_file in found for block in of_file], undamaged))
     proxy.close()
     assert lines == [line(number) for number in range(60)]
     assert {fault for _, fault in proxy.done} == set(Fault) - {Fault.DENIED}

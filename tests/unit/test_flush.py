@@ -415,7 +415,7 @@ def test_real_recordings_come_back_whole(tmp_path: Path, flusher_of: Make) -> No
         exported.setdefault((block.entry.team_id, block.entry.session_id), []).append(block)
     assert exported.keys() == lines.keys()
     for session, of_session in lines.items():
-        assert session_lines(exported[session], undamaged) == sorted(of_session, key=timestamp)
+        assert list(session_lines(exported[session], undamaged)) == sorted(of_session, key=timestamp)
 
 
 def timestamp(line: bytes) -> float:

@@ -49,7 +49,7 @@ def test_a_small_index_takes_one_read_and_a_large_one_two() -> None:
     file = InMemory(CONTENT)
     assert len(read_index(file).blocks) == 2
     assert file.reads == [TAIL_BYTES]
-    large = InMemory(batch_file([block([(n, [line(n)])], session_id=f"session-{n}") for n in range(2000)]))
+    large = InMemory(batch_file([block([(n, [line(n + 1)])], session_id=f"session-{n}") for n in range(2000)]))
     index = read_index(large)
     assert [entry.session_id for entry in index.blocks] == [f"session-{n}" for n in range(2000)]
     stored = index.blocks[-1].start + index.blocks[-1].length
