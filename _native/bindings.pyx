@@ -149,6 +149,7 @@ cdef class Decoder:
         int64_t max_timestamp_diff_ms=604_800_000,
         bint far_item_drops_message=False,
         size_t max_decoded_bytes=134_217_728,
+        size_t large_bytes=8_388_608,
         bint unpack_client_compression=False,
     ):
         cdef Limits limits
@@ -158,6 +159,7 @@ cdef class Decoder:
         limits.max_timestamp_diff_ms = max_timestamp_diff_ms
         limits.far_item_drops_message = far_item_drops_message
         limits.max_decoded_bytes = max_decoded_bytes
+        limits.large_bytes = large_bytes
         limits.unpack_client_compression = unpack_client_compression
         self.decoder.reset(new CppDecoder(limits))
 
@@ -171,6 +173,7 @@ cdef class Decoder:
         now_ms,
         bytearray dispositions not None,
         bytearray reasons not None,
+        bint large=True,
     ):
         """Decode the rows whose disposition is 0, with the GIL released, and set their disposition and reason."""
         cdef DecodedBatch batch = DecodedBatch.__new__(DecodedBatch)
@@ -183,11 +186,15 @@ cdef class Decoder:
             self.collect(values, dispositions, timestamps_ms, now_ms)
             self.add_headers(content_encodings, session_id_headers, distinct_id_headers)
             with nogil:
-                self.decoder.get().decode(self.messages, batch.columns)
+                self.decoder.get().decode(self.messages, batch.columns, large)
             self.report(batch, dispositions, reasons)
         finally:
             self.busy = False
         return batch
+
+    @property
+    def held_bytes(self):
+        return self.decoder.get().held_bytes()
 
     cdef int collect(
         self, ByteColumn values, bytearray dispositions, const int64_t[::1] timestamps_ms, now_ms

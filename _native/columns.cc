@@ -15,6 +15,7 @@ ChunkRef ChunkPool::take(size_t size) {
   chunk->capacity = size > chunk_bytes ? (size + chunk_bytes - 1) / chunk_bytes * chunk_bytes : chunk_bytes;
   chunk->bytes = reuse(chunk->capacity);
   if (!chunk->bytes) chunk->bytes = map_memory(chunk->capacity);
+  held_ += chunk->capacity;
   // If the shared pointer can't be made, its constructor calls the deleter.
   return ChunkRef(chunk.release(), [pool = shared_from_this()](Chunk* unused) { pool->give_back(unused); });
 }
@@ -37,6 +38,7 @@ uint8_t* ChunkPool::reuse(size_t& capacity) {
 }
 
 void ChunkPool::give_back(Chunk* chunk) noexcept {
+  held_ -= chunk->capacity;
   try {
     keep(chunk->bytes, chunk->capacity);
   } catch (const std::bad_alloc&) {

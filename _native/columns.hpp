@@ -1,6 +1,7 @@
 // What one decode call found, as columns, and the memory that holds its lines.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -35,6 +36,9 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
   // A chunk with room for `size` bytes: of the usual size, or a multiple of it if that is too small.
   ChunkRef take(size_t size);
 
+  // The bytes of all chunks that something refers to.
+  size_t held_bytes() const { return held_; }
+
  private:
   // Larger chunks are rare, and are not kept.
   static constexpr size_t largest_kept = 16 << 20;
@@ -49,6 +53,7 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
   void keep(uint8_t* bytes, size_t capacity);
 
   const size_t most_;
+  std::atomic<size_t> held_ = 0;
   std::mutex mutex_;
   std::deque<Free> free_;  // the first has waited longest
   size_t kept_ = 0;        // bytes of all of them
@@ -119,16 +124,8 @@ struct FarRow {
   double last_time;
 };
 
-struct Columns {
-  std::vector<Row> rows;  // the decided ones; fewer than the messages if the batch became too large
-  std::vector<ChunkRef> chunks;
-  // The timestamp of each event, in ms. It is above zero; the sign is negative if the event is an active one.
-  std::vector<double> events;
-  std::vector<TextSlice> urls;  // no two equal ones within a row
-  std::vector<Log> logs;
-  std::string texts;
-  std::vector<FarRow> far_rows;
-
+// What is counted over the messages of a decode call.
+struct Totals {
   uint64_t encodings[4] = {};
   uint64_t uncompressed_bytes = 0;
   uint64_t invalid_items = 0;
@@ -136,7 +133,19 @@ struct Columns {
   uint64_t invalid_utf8 = 0;
   uint64_t unpacked_events = 0;
   uint64_t unpack_failures = 0;
+};
+
+struct Columns : Totals {
+  std::vector<Row> rows;  // the decided ones; fewer than the messages if the call stopped early
+  std::vector<ChunkRef> chunks;
+  // The timestamp of each event, in ms. It is above zero; the sign is negative if the event is an active one.
+  std::vector<double> events;
+  std::vector<TextSlice> urls;  // no two equal ones within a row
+  std::vector<Log> logs;
+  std::string texts;
+  std::vector<FarRow> far_rows;
   size_t line_bytes = 0;
+  bool stopped_at_large = false;  // the message after the last row is a large one, and may not be decoded now
 
   Span text(TextSlice slice) const {
     const auto* begin = reinterpret_cast<const uint8_t*>(texts.data()) + slice.offset;

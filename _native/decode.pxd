@@ -111,6 +111,7 @@ cdef extern from "columns.hpp" namespace "recording" nogil:
         uint64_t invalid_utf8
         uint64_t unpacked_events
         uint64_t unpack_failures
+        cpp_bool stopped_at_large
         Span text(TextSlice slice)
 
 
@@ -120,6 +121,7 @@ cdef extern from "decoder.hpp" namespace "recording" nogil:
         int64_t max_timestamp_diff_ms
         cpp_bool far_item_drops_message
         size_t max_decoded_bytes
+        size_t large_bytes
         cpp_bool unpack_client_compression
 
     cdef struct Message:
@@ -134,7 +136,8 @@ cdef extern from "decoder.hpp" namespace "recording" nogil:
 
     cdef cppclass CppDecoder "recording::Decoder":
         CppDecoder(const Limits& limits) except +
-        void decode(vector[Message]& messages, Columns& columns) except +
+        void decode(vector[Message]& messages, Columns& columns, cpp_bool large) except +
+        size_t held_bytes()
 
 
 cdef extern from "session_block.hpp" namespace "recording" nogil:

@@ -36,6 +36,10 @@ cdef class DecodedBatch:
         return self.columns.rows.size()
 
     @property
+    def stopped_at_large(self):
+        return self.columns.stopped_at_large
+
+    @property
     def encodings(self):
         return {name: self.columns.encodings[i] for i, name in enumerate(ENCODINGS)}
 

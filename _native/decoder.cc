@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "lines.hpp"
 #include "test_hooks.hpp"
@@ -40,12 +41,22 @@ Decoder::Decoder(const Limits& limits)
       unpacker_(limits.unpack_client_compression ? std::make_unique<Unpacker>() : nullptr),
       pool_(std::make_shared<ChunkPool>(limits.max_decoded_bytes)) {}
 
-void Decoder::decode(std::vector<Message>& messages, Columns& columns) {
+void Decoder::decode(std::vector<Message>& messages, Columns& columns, bool large) {
   columns.rows.reserve(messages.size());
   for (Message& message : messages) {
+    const Totals totals = columns;
+    const size_t texts = columns.texts.size(), far_rows = columns.far_rows.size();
     Row& row = columns.rows.emplace_back();
     if (message.skip) continue;
+    large_ = large && columns.line_bytes == 0;
     message.reason = decode_one(message, columns, row);
+    if ((columns.stopped_at_large = std::exchange(stopped_at_large_, false))) {
+      static_cast<Totals&>(columns) = totals;
+      columns.texts.resize(texts);
+      columns.far_rows.resize(far_rows);
+      columns.rows.pop_back();
+      break;
+    }
     row.ok = message.reason == Reason::NONE;
     if (columns.line_bytes > limits_.max_decoded_bytes || columns.texts.size() > limits_.max_decompressed_bytes) break;
   }
@@ -73,6 +84,7 @@ Reason Decoder::decode_one(const Message& message, Columns& columns, Row& row) {
   Span text;
   Reason reason = decompressor_.decompress(message.value, encoding, text);
   if (reason != Reason::NONE) return reason;
+  if (stops_at_large(text.size())) return Reason::NONE;
   ++columns.encodings[static_cast<int>(encoding)];
   columns.uncompressed_bytes += text.size();
   run_test_hooks(text);
@@ -83,7 +95,7 @@ Reason Decoder::decode_one(const Message& message, Columns& columns, Row& row) {
   columns.far_items += reader_.snapshot().far_items;
   if (text.size() > kept_bytes) give_back_inputs();  // before the lines take as much again
   if ((reason = check_times(columns, row)) != Reason::NONE) return reason;
-  if (unpacker_) unpack(text.size(), columns);
+  if (unpacker_ && !unpack(text.size(), columns)) return Reason::NONE;
   if ((reason = write_lines(columns, row)) != Reason::NONE) return reason;
   write_features(columns, row);
   return Reason::NONE;
@@ -150,15 +162,22 @@ Reason Decoder::check_times(Columns& columns, Row& row) const {
 }
 
 // Unpacks the events that the client packed. The text and its unpacked events may have max_decompressed_bytes together.
-void Decoder::unpack(size_t text_bytes, Columns& columns) {
+// False if that makes the message a large one, and it may not be.
+bool Decoder::unpack(size_t text_bytes, Columns& columns) {
   const Snapshot& snapshot = reader_.snapshot();
-  unpacker_->start(limits_.max_decompressed_bytes - text_bytes);
+  unpacker_->start(limits_.max_decompressed_bytes - text_bytes, large_ ? no_limit : limits_.large_bytes);
   for (const uint32_t index : snapshot.packed) {
     const bool done = unpacker_->unpack(snapshot.bytes_of(snapshot.events[index]), index);
+    if (unpacker_->stopped()) break;
     ++(done ? columns.unpacked_events : columns.unpack_failures);
   }
   unpacker_->shrink_inputs(kept_bytes);
+  stopped_at_large_ = unpacker_->stopped();
+  return !stopped_at_large_;
 }
+
+// Whether a message that takes this many bytes may not be decoded now.
+bool Decoder::stops_at_large(size_t bytes) { return stopped_at_large_ = !large_ && bytes > limits_.large_bytes; }
 
 Reason Decoder::write_lines(Columns& columns, Row& row) {
   const Snapshot& snapshot = reader_.snapshot();
@@ -171,6 +190,7 @@ Reason Decoder::write_lines(Columns& columns, Row& row) {
   size_t most = 0;
   for (size_t i = 0; i < events; ++i) most += writer.line_bytes(bytes_of(i).size());
   if (most > line_expansion * limits_.max_decompressed_bytes) return Reason::PAYLOAD_TOO_LARGE;
+  if (stops_at_large(most / 2)) return Reason::NONE;
 
   if (!chunk_ || chunk_->capacity - chunk_->used < most) chunk_ = pool_->take(most);
   if (columns.chunks.empty() || columns.chunks.back() != chunk_) columns.chunks.push_back(chunk_);

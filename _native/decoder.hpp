@@ -18,6 +18,7 @@ struct Limits {
   int64_t max_timestamp_diff_ms;  // an item this far from now is left out
   bool far_item_drops_message;    // instead: the whole message, as PostHog's consumer does
   size_t max_decoded_bytes;
+  size_t large_bytes;  // a message is large if its text, what it unpacks to, or half of its lines takes more
   bool unpack_client_compression;
 };
 
@@ -38,9 +39,13 @@ class Decoder {
   explicit Decoder(const Limits& limits);
 
   // Decodes messages in order, sets their reasons, and fills `columns`. Stops early, after a row, if the lines take
-  // more than max_decoded_bytes, or ids and other texts take more than max_decompressed_bytes. Throws only
-  // std::bad_alloc.
-  void decode(std::vector<Message>& messages, Columns& columns);
+  // more than max_decoded_bytes, or ids and other texts take more than max_decompressed_bytes. Unless `large` is set,
+  // stops before a large message: it takes up to seven times max_decompressed_bytes while it is decoded. With `large`,
+  // one that comes after lines waits for the next call. Throws only std::bad_alloc.
+  void decode(std::vector<Message>& messages, Columns& columns, bool large);
+
+  // The bytes of memory that hold lines of decoded messages.
+  size_t held_bytes() const { return pool_->held_bytes(); }
 
  private:
   Reason decode_one(const Message& message, Columns& columns, Row& row);
@@ -49,13 +54,16 @@ class Decoder {
   Reason check_ids(const Message& message, Columns& columns, Row& row);
   Reason check_times(Columns& columns, Row& row) const;
   Reason write_lines(Columns& columns, Row& row);
-  void unpack(size_t text_bytes, Columns& columns);
+  bool unpack(size_t text_bytes, Columns& columns);
+  bool stops_at_large(size_t bytes);
   void write_features(Columns& columns, Row& row) const;
   void write_log(const RawLog& log, Columns& columns) const;
   void give_back_inputs();
   void give_back_memory();
 
   const Limits limits_;
+  bool large_ = false;             // this message may be large
+  bool stopped_at_large_ = false;  // it is, and may not
   Decompressor decompressor_;
   PaddedBuffer repaired_;  // the outer text, if its UTF-8 had to be repaired
   PaddedBuffer data_;      // the unescaped `data`

@@ -3,6 +3,9 @@
 #include <dlfcn.h>
 #include <sys/types.h>
 
+#include <algorithm>
+#include <chrono>
+
 namespace recording {
 
 // What follows is librdkafka's, as its header declares it.
@@ -44,6 +47,7 @@ using ErrorCallback = void (*)(Handle*, int, const char*, void*);
 
 constexpr int is_consumer = 1;
 constexpr size_t most_events = 1000;
+constexpr size_t messages_at_once = 16;  // between two looks at how much they hold
 
 }  // namespace
 
@@ -224,6 +228,7 @@ KafkaPoll::~KafkaPoll() {
 // Takes the message over.
 void KafkaPoll::add(KafkaMessage* message, const LibrdkafkaFunctions& kafka) {
   messages_.push_back(message);
+  bytes_ += message->length;
   if (message->err) {
     faults.push_back({message->err, message->partition, kafka.message_errstr(message)});
     return;
@@ -291,12 +296,20 @@ Watermarks KafkaConsumer::watermarks(int64_t partition, int timeout_ms) const {
   return found;
 }
 
-std::shared_ptr<KafkaPoll> KafkaConsumer::poll(size_t most, int timeout_ms) {
+std::shared_ptr<KafkaPoll> KafkaConsumer::poll(size_t most, size_t enough_bytes, int timeout_ms) {
+  using std::chrono::milliseconds, std::chrono::steady_clock;
+  const auto deadline = steady_clock::now() + milliseconds(timeout_ms);
   auto poll = std::make_shared<KafkaPoll>(client_);
-  std::vector<KafkaMessage*> messages(most);
   poll->messages_.reserve(most);
-  const ssize_t taken = client_->kafka.consume_batch_queue(client_->queue, timeout_ms, messages.data(), most);
-  for (ssize_t i = 0; i < taken; ++i) poll->add(messages[static_cast<size_t>(i)], client_->kafka);
+  KafkaMessage* messages[messages_at_once];
+  while (poll->messages_.size() < most && poll->bytes_ < enough_bytes) {
+    const size_t wanted = std::min(most - poll->messages_.size(), messages_at_once);
+    const ssize_t taken = client_->kafka.consume_batch_queue(client_->queue, timeout_ms, messages, wanted);
+    for (ssize_t i = 0; i < taken; ++i) poll->add(messages[i], client_->kafka);
+    if (taken < static_cast<ssize_t>(wanted)) break;
+    const auto left = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now());
+    timeout_ms = static_cast<int>(std::max<milliseconds::rep>(0, left.count()));
+  }
   return poll;
 }
 

@@ -69,6 +69,7 @@ class KafkaPoll {
 
   std::shared_ptr<KafkaClient> client_;  // librdkafka wants its messages back before its client ends
   std::vector<KafkaMessage*> messages_;
+  size_t bytes_ = 0;  // of their values
 };
 
 class KafkaConsumer {
@@ -89,8 +90,8 @@ class KafkaConsumer {
   // The log's first offset and its end: what is known of the last fetch, or asked for if there is a time-out.
   Watermarks watermarks(int64_t partition, int timeout_ms) const;
 
-  // Takes up to `most` messages, and waits for them.
-  std::shared_ptr<KafkaPoll> poll(size_t most, int timeout_ms);
+  // Takes up to `most` messages, and waits for them. Takes no more once their values hold `enough_bytes`.
+  std::shared_ptr<KafkaPoll> poll(size_t most, size_t enough_bytes, int timeout_ms);
 
   std::deque<KafkaEvent> take_events();
   std::string error_text(int code) const;

@@ -48,7 +48,7 @@ cdef extern from "kafka_consumer.hpp" namespace "recording" nogil:
         string unassign(const vector[int64_t]& partitions) except +
         vector[int64_t] positions(const vector[int64_t]& partitions) except +
         Watermarks watermarks(int64_t partition, int timeout_ms) except +
-        shared_ptr[KafkaPoll] poll(size_t most, int timeout_ms) except +
+        shared_ptr[KafkaPoll] poll(size_t most, size_t enough_bytes, int timeout_ms) except +
         deque[KafkaEvent] take_events() except +
         string error_text(int code) except +
         void close()

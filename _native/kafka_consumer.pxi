@@ -65,14 +65,14 @@ cdef class KafkaConsumer:
             raise OSError(cpp_str(self.consumer.get().error_text(found.error)))
         return found.low, found.high
 
-    def poll(self, size_t most, timeout):
+    def poll(self, size_t most, size_t enough_bytes, timeout):
         cdef int timeout_ms = round(timeout * 1000)
         cdef _PolledMessages messages = _PolledMessages()
         cdef KafkaPoll* poll
         cdef HeaderColumn headers
         cdef size_t i
         with nogil:
-            messages.poll = self.consumer.get().poll(most, timeout_ms)
+            messages.poll = self.consumer.get().poll(most, enough_bytes, timeout_ms)
         poll = messages.poll.get()
         headers = HeaderColumn.__new__(HeaderColumn)
         headers.headers = poll.headers

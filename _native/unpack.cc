@@ -69,10 +69,12 @@ Unpacker::Unpacker() {
 
 Unpacker::~Unpacker() = default;
 
-void Unpacker::start(size_t most) {
+void Unpacker::start(size_t most, size_t memory) {
   unpacked_.clear();
   size_ = next_ = 0;
   left_ = most;
+  memory_ = memory;
+  stopped_ = false;
   in_vain_left_ = most + most_in_vain;
 }
 
@@ -203,6 +205,10 @@ bool Unpacker::inflate_member(Cursor& in) {
   if (room > usual_expansion * packed) room = usual_expansion / 4 * packed;
   for (room = std::max(room, least_room);; room *= 4) {
     room = std::min(room, left_);
+    if (size_ + room > memory_) {
+      stopped_ = true;
+      return false;
+    }
     if (size_ + room > out_.capacity()) out_.grow(std::max(size_ + room, out_.capacity() + out_.capacity() / 2));
     size_t produced;
     const Step step = gunzip_.member(in, out_.data() + size_, room, produced);
@@ -252,7 +258,7 @@ bool unpack_line(Span text, size_t most, std::string& out) {
   Span event = line.event;
   Unpacker unpacker;
   if (line.packed) {
-    unpacker.start(most);
+    unpacker.start(most, no_limit);
     if (!unpacker.unpack(event, 0)) return false;
     event = unpacker.next(0, event);
   }

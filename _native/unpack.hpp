@@ -23,13 +23,18 @@ class Unpacker {
   Unpacker();
   ~Unpacker();
 
-  // Begins a message. Its fields may unpack to `most` bytes together, and fields of events that fail count too.
-  void start(size_t most);
+  // Begins a message. Its fields may unpack to `most` bytes together, and fields of events that fail count too. The
+  // memory for them may not grow past `memory`.
+  void start(size_t most, size_t memory);
 
   // Unpacks an event. It must be valid JSON; `index` is its number in the message, and events come in order. False if a
   // field is not a gzip of JSON in Latin-1 characters, nests too deep, or holds more than the message may unpack to, or
   // if the event has `cv`, `data` or a packed field twice.
   bool unpack(Span event, uint32_t index);
+
+  // Whether an event of this message was given up, because the unpacked events would take more memory than they may for
+  // now.
+  bool stopped() const { return stopped_; }
 
   // Returns the unpacked form of the event with the number `index`, or `event` itself if it was not unpacked. Call it
   // for events in order; `rewind` goes back to the first.
@@ -71,6 +76,8 @@ class Unpacker {
   std::vector<Unpacked> unpacked_;
   size_t next_ = 0;
   size_t left_ = 0;                  // bytes the message may still unpack to
+  size_t memory_ = 0;         // bytes that `out_` may use
+  bool stopped_ = false;
   size_t in_vain_left_ = 0;          // bytes that may still be unpacked and thrown away
   const uint8_t* copied_ = nullptr;  // the event is in `out_`, or left out, up to here
 };

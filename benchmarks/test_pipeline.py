@@ -20,7 +20,7 @@ from recording_worker.lookups.teams.any_token import AnyTokenTeams
 from recording_worker.messages import Message, MessageColumns
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
-from recording_worker.pipeline.build import Pipeline, build_pipeline
+from recording_worker.pipeline.build import Pipeline, build_pipeline, make_decoder
 from recording_worker.pipeline.step import Step
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 from recording_worker.recording.flush import FlushedBatch, Flusher
@@ -49,7 +49,7 @@ class NoFlush:
 
 
 def new_manager() -> SessionBatchManager:
-    return SessionBatchManager(TOPIC, SystemClock(), Settings().max_batch_bytes, inf, None)
+    return SessionBatchManager(TOPIC, SystemClock(), Settings().budget.batch_bytes, inf, None)
 
 
 NO_RESTRICTIONS = RefreshedRestrictions([])
@@ -76,8 +76,10 @@ def new_pipeline(
     codec: Codec = Codec.ZSTD,
     restrictions: RestrictionService = NO_RESTRICTIONS,
 ) -> Pipeline:
+    settings = Settings(codec=codec)
     return build_pipeline(
-        Settings(codec=codec),
+        settings,
+        decoder=make_decoder(settings),
         teams=AnyTokenTeams(),
         restrictions=restrictions,
         manager=manager,

@@ -126,11 +126,13 @@ class KafkaConsumer:
         As of the last fetch, or with a time-out in seconds as the broker says. Raises OSError if they are not known.
         """
     def poll(
-        self, most: int, timeout: float
+        self, most: int, enough_bytes: int, timeout: float
     ) -> tuple[
         tuple[array[int], array[int], array[int], ByteColumn, ByteColumn, HeaderColumn], list[tuple[int, int, str]]
     ]:
         """Return up to `most` messages, after `timeout` seconds at most, and the errors that came in their place.
+
+        Takes no more messages once their values hold `enough_bytes`.
 
         The messages: partitions, offsets, timestamps in ms (-1 for none), keys, values and headers. The errors: code,
         partition (below zero for none) and text.
@@ -204,13 +206,15 @@ class Decoder:
         max_timestamp_diff_ms: int = 604_800_000,
         far_item_drops_message: bool = False,
         max_decoded_bytes: int = 134_217_728,
+        large_bytes: int = 8_388_608,
         unpack_client_compression: bool = False,
     ) -> Self:
         """Make a decoder with these limits.
 
         A message may have `max_decompressed_bytes` after decompression (at most 1 GiB). Items whose timestamp is
         `max_timestamp_diff_ms` or more away from now are left out. With `far_item_drops_message`, one such item ends
-        the message. `decode` stops when the lines of a batch take more than `max_decoded_bytes`. With
+        the message. `decode` stops when the lines of a batch take more than `max_decoded_bytes`. A message is large if
+        its text, its unpacked events, or half of its lines take more than `large_bytes`. With
         `unpack_client_compression`, lines hold events of `"cv": "2024-10"` unpacked, if that is possible. Raises
         ValueError or OverflowError for limits out of range.
         """
@@ -224,22 +228,29 @@ class Decoder:
         now_ms: int | None,
         dispositions: bytearray,
         reasons: bytearray,
+        large: bool = True,
     ) -> DecodedBatch:
         """Decode the rows whose disposition is 0, with the GIL released, and set their disposition and reason.
 
         All columns have one entry a row. Timestamps, of type q, are ms since 1970; below zero means none. `now_ms` is
         the clock; if it is None, each message's own timestamp counts as now. Decoding stops after the row with which
-        the lines of the batch take more than `max_decoded_bytes`: `DecodedBatch.rows` says how many rows were decided.
+        the lines of the batch take more than `max_decoded_bytes`, and before a large message unless `large` is set:
+        `DecodedBatch.rows` says how many rows were decided.
         Raises ValueError if lengths differ, RuntimeError if another thread is decoding, MemoryError if there is no
         memory.
         """
+
+    held_bytes: int
+    """The bytes of memory that hold lines of decoded messages, wherever these are."""
 
 @final
 class DecodedBatch:
     """What one decode call found. Rows have the same numbers as in the call. Blocks keep the bytes they use alive."""
 
     rows: int
-    """How many rows were decided; fewer than given if `max_decoded_bytes` was reached."""
+    """How many rows were decided; fewer than given if `max_decoded_bytes` or a large message was reached."""
+    stopped_at_large: bool
+    """Whether the first row that was not decided is a large message."""
     encodings: dict[str, int]
     """How many values of each encoding were decompressed: "plain", "gzip", "lz4", "zstd"."""
     uncompressed_bytes: int

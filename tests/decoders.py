@@ -189,7 +189,9 @@ class NativeCall(NamedTuple):
     reasons: bytearray
 
 
-def call_native(decoder: _native.Decoder, inputs: Sequence[Input], now_ms: int | None = None) -> NativeCall:
+def call_native(
+    decoder: _native.Decoder, inputs: Sequence[Input], now_ms: int | None = None, *, large: bool = True
+) -> NativeCall:
     """One decode call over rows that are all undecided."""
     dispositions, reasons = bytearray(len(inputs)), bytearray(len(inputs))
     decoded = decoder.decode(
@@ -201,6 +203,7 @@ def call_native(decoder: _native.Decoder, inputs: Sequence[Input], now_ms: int |
         now_ms,
         dispositions,
         reasons,
+        large,
     )
     return NativeCall(decoded, dispositions, reasons)
 

@@ -65,14 +65,19 @@ void flush(const Columns& columns) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
-  static Decoder decoders[] = {Decoder({1 << 20, int64_t{1} << 53, false, 1 << 22, false}),
-                               Decoder({1 << 20, int64_t{1} << 53, false, 1 << 22, true})};
+  static Decoder decoders[] = {Decoder({1 << 20, int64_t{1} << 53, false, 1 << 22, 1 << 10, false}),
+                               Decoder({1 << 20, int64_t{1} << 53, false, 1 << 22, 1 << 10, true})};
   for (Decoder& decoder : decoders) {
     std::vector<Message> messages(1);
     messages[0].value = {bytes, bytes + size};
     messages[0].timestamp_ms = messages[0].now_ms = now_ms;
     Columns columns;
-    decoder.decode(messages, columns);
+    decoder.decode(messages, columns, false);
+    if (columns.stopped_at_large != columns.rows.empty()) std::abort();
+    if (columns.stopped_at_large) {
+      columns = {};
+      decoder.decode(messages, columns, true);
+    }
     if (columns.rows.size() != 1) std::abort();
     const Row& row = columns.rows[0];
     if (row.ok != (messages[0].reason == Reason::NONE)) std::abort();

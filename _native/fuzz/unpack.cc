@@ -42,7 +42,7 @@ bool unpack(std::string event) {
   event.append(padding, '\0');
   const auto* const begin = reinterpret_cast<const uint8_t*>(event.data());
   const Span text{begin, begin + size};
-  unpacker.start(most_unpacked);
+  unpacker.start(most_unpacked, no_limit);
   const bool done = unpacker.unpack(text, 0);
   unpacker.rewind();
   const Span line = unpacker.next(0, text);

@@ -43,7 +43,7 @@ def polls(messages: list[WireMessage]) -> list[Poll]:
     for message in messages:
         if room <= 0 or len(groups[-1]) == _SETTINGS.poll_messages:
             groups.append([])
-            room = _SETTINGS.fetch_queue_bytes
+            room = _SETTINGS.budget.fetch_bytes
         groups[-1].append(message)
         room -= len(message.value)
     return [
@@ -61,7 +61,7 @@ def polls(messages: list[WireMessage]) -> list[Poll]:
 class NativePass:
     """One pass over all messages, a poll at a time."""
 
-    decoder = Decoder(max_decoded_bytes=_SETTINGS.max_decoded_bytes, unpack_client_compression=False)
+    decoder = Decoder(max_decoded_bytes=_SETTINGS.budget.poll_bytes, unpack_client_compression=False)
     """It lives through all passes, as in the worker. It unpacks nothing, since the other contenders don't."""
 
     def __init__(self, messages: list[Poll]) -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from benchmarks.contenders.process import ROOT, ContenderError
@@ -58,3 +59,16 @@ def _npm(*arguments: str) -> None:
         lines = done.stderr.splitlines()
         errors = [line for line in lines if "error" in line] or [f"npm {arguments[0]} failed"]
         raise ContenderError(errors[0])
+
+
+def main() -> None:
+    """Prepare all of it, and say where it is missing: the tests of benchmarks then go without Node."""
+    try:
+        prepare_node()
+        prepare_kafka_client()
+    except ContenderError as error:
+        sys.stderr.write(f"node: {error}; the benchmarks' tests go without it\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -143,8 +143,8 @@ class Node:
             "folder": str(at.files) if at.storage.is_local else None,
             "poll_messages": limits.poll_messages,
             "poll_timeout": limits.poll_timeout,
-            "fetch_queue_bytes": limits.fetch_queue_bytes,
-            "max_batch_bytes": limits.max_batch_bytes,
+            "fetch_queue_bytes": limits.budget.fetch_bytes,
+            "max_batch_bytes": limits.budget.batch_bytes,
             "max_batch_age": limits.max_batch_age,
         }
         command = [node, str(_NODE_CONSUMER), json.dumps(settings)]

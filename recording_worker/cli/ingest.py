@@ -29,6 +29,7 @@ _SETTINGS = (
     "zstd_dictionary",
     "unpack_client_compression",
     "max_batch_bytes",
+    "memory",
     "workers",
     "storage_file_mode",
 )

@@ -74,5 +74,9 @@ def _check_complete(settings: Settings) -> None:
             f"no teams: give a file of teams with {flag_of('teams')} FILE, or a database with"
             f" {flag_of('teams_postgres')} URL, or accept every token as a team with {flag_of('any_token')}"
         )
+    try:
+        settings.check_memory()
+    except ValueError as problem:
+        problems.append(str(problem))
     if problems:
         raise ConfigError("\n".join(problems))

@@ -17,7 +17,7 @@ from recording_worker.lookups.teams.open import open_teams
 from recording_worker.messages import Message, MessageColumns
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
-from recording_worker.pipeline.build import Pipeline, build_pipeline
+from recording_worker.pipeline.build import Pipeline, build_pipeline, make_decoder
 from recording_worker.recording.flush import Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
 from recording_worker.settings.model import Settings
@@ -49,7 +49,7 @@ def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
     """
     settings, counts, clock, metrics = job.settings, IngestCounts(), SystemClock(), Metrics()
     manager = _CountingManager(
-        settings.topic, clock, settings.max_batch_bytes, inf, settings.max_events_per_session_per_batch
+        settings.topic, clock, settings.budget.batch_bytes, inf, settings.max_events_per_session_per_batch
     )
     topics = TopicFiles(job.topics_folder, settings.metadata_topic)
     storage = LocalStorage(job.folder, url_root=job.final_folder)
@@ -68,6 +68,7 @@ def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
     try:
         pipeline = build_pipeline(
             settings,
+            decoder=make_decoder(settings),
             teams=open_teams(settings, stores),
             restrictions=open_restrictions(settings, stores),
             manager=manager,
@@ -80,6 +81,10 @@ def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
             counts.read(batch)
             if manager.is_full:
                 _flush(manager, flusher, FlushReason.SIZE)
+            if batch.large_waits:
+                if not manager.is_empty:
+                    _flush(manager, flusher, FlushReason.MEMORY)
+                flusher.wait()
         if not manager.is_empty:
             _flush(manager, flusher, FlushReason.STOP)
         flusher.wait()
@@ -124,7 +129,7 @@ def _run_batches(job: IngestJob, pipeline: Pipeline, report: Callable[[int, int]
     read: list[int] = []
     messages = chain.from_iterable(read_messages(path, partition, read.append) for partition, path in job.files)
     rest: list[Message] = []
-    while polled := rest + _poll(messages, settings.poll_messages - len(rest), settings.fetch_queue_bytes):
+    while polled := rest + _poll(messages, settings.poll_messages - len(rest), settings.budget.fetch_bytes):
         batch = MessageBatch(settings.topic, MessageColumns.of(polled))
         pipeline.run(batch)
         rest = list(batch.rest)

@@ -43,15 +43,15 @@ _TRUNCATED = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_
 
 def consumer_config(settings: Settings) -> dict[str, Any]:
     """Return the configuration of a worker's consumer. Raises ConfigError."""
-    queue_kib = max(1, settings.fetch_queue_bytes // 1024)
+    fetch_bytes = settings.budget.fetch_bytes
     config = client_config(
         settings,
         "consumer",
         defaults={
             # the bytes of the whole fetch queue, over all partitions; one fetch may exceed it
-            "queued.max.messages.kbytes": queue_kib,
+            "queued.max.messages.kbytes": max(1, fetch_bytes // 1024),
             "queued.min.messages": 1_000_000,
-            "fetch.max.bytes": min(52_428_800, queue_kib * 1024),
+            "fetch.max.bytes": min(52_428_800, fetch_bytes),
             # a full queue is empty again long before the default second has passed
             "fetch.queue.backoff.ms": 20,
         },
@@ -99,6 +99,7 @@ class PartitionConsumer:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._topic = settings.topic
+        self._poll_bytes = settings.budget.fetch_bytes
         self._metrics = metrics
         self._starts: dict[int, int] = {}
         self._on_gap = settings.on_offset_gap
@@ -128,9 +129,10 @@ class PartitionConsumer:
     def consume(self, limit: int, timeout: float) -> MessageColumns:
         """Return up to `limit` messages, after `timeout` seconds at most. Raises WorkerError.
 
+        Takes no more messages once they hold as many bytes as a fetch.
         A partition with a hole in its log is unassigned, and `take_faults` returns its fault.
         """
-        columns, faults = self._consumer.poll(limit, timeout)
+        columns, faults = self._consumer.poll(limit, self._poll_bytes, timeout)
         self._tell()
         for code, partition, text in faults:
             self._handle(KafkaError(code, text), partition)

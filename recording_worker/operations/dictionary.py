@@ -139,7 +139,7 @@ class Training:
         settings = self._settings
         decoder = Decoder(
             max_decompressed_bytes=settings.max_decompressed_bytes,
-            max_decoded_bytes=settings.max_decoded_bytes,
+            max_decoded_bytes=settings.budget.poll_bytes,
             unpack_client_compression=settings.unpacks_client_compression,
         )
         messages = read_messages(path, 0)

@@ -77,6 +77,8 @@ class MessageBatch:
         self.decoded: DecodedBatch | None = None
         self.rest = NO_MESSAGES
         """Messages that were cut off. They come first in the next batch."""
+        self.large_waits = False
+        """Whether the first of them is a large message, which waits until no session batch is held."""
         # resolve_team
         self.teams: list[Team | None] = []
         """The team of each distinct token. See `team`."""

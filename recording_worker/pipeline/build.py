@@ -68,9 +68,22 @@ class Pipeline:
             step.forget(partitions)
 
 
+def make_decoder(settings: Settings) -> Decoder:
+    """Make the decoder of a worker."""
+    return Decoder(
+        max_decompressed_bytes=settings.max_decompressed_bytes,
+        max_timestamp_diff_ms=round(settings.max_timestamp_diff_days * _DAY_MS),
+        far_item_drops_message=settings.compatibility is Compatibility.POSTHOG,
+        max_decoded_bytes=settings.budget.poll_bytes,
+        large_bytes=settings.budget.large_bytes,
+        unpack_client_compression=settings.unpacks_client_compression,
+    )
+
+
 def build_pipeline(
     settings: Settings,
     *,
+    decoder: Decoder,
     teams: TeamService,
     restrictions: RestrictionService,
     manager: SessionBatchManager,
@@ -87,13 +100,6 @@ def build_pipeline(
     """
     now = None if offline else clock
     as_posthog = settings.compatibility is Compatibility.POSTHOG
-    decoder = Decoder(
-        max_decompressed_bytes=settings.max_decompressed_bytes,
-        max_timestamp_diff_ms=round(settings.max_timestamp_diff_days * _DAY_MS),
-        far_item_drops_message=as_posthog,
-        max_decoded_bytes=settings.max_decoded_bytes,
-        unpack_client_compression=settings.unpacks_client_compression,
-    )
     poison = SetPoisonMessagesAside()
     return Pipeline(
         [
@@ -102,7 +108,13 @@ def build_pipeline(
             ApplyRestrictions(restrictions, consumes_overflow=settings.consumes_overflow),
             *_relief_steps(settings, now),
             poison,
-            ParseSessionRecordingMessage(decoder, now, settings.max_timestamp_diff_days, metrics),
+            ParseSessionRecordingMessage(
+                decoder,
+                now,
+                settings.max_timestamp_diff_days,
+                metrics,
+                may_be_large=lambda: manager.is_empty and not flusher.busy,
+            ),
             *_limit_steps(settings, manager, metrics, offline=offline),
             ResolveTeam(teams),
             *(_session_steps(settings, redis, clock, metrics) if redis is not None else []),

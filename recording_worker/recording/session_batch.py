@@ -20,6 +20,7 @@ class FlushReason(StrEnum):
 
     SIZE = "size"
     AGE = "age"
+    MEMORY = "memory"
     REVOKE = "revoke"
     STOP = "stop"
 

@@ -8,6 +8,7 @@ beats the default. An empty environment variable counts as not set.
 
 import os
 import re
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -22,9 +23,8 @@ from pydantic import (
     model_validator,
 )
 
-from recording_worker.settings.units import DURATION, SIZE
-
-MIB = 1024 * 1024
+from recording_worker.settings.memory import MIB, MemoryBudget, default_memory, least_memory, memory_budget
+from recording_worker.settings.units import DURATION, SIZE, size_text
 
 
 class Codec(StrEnum):
@@ -279,7 +279,9 @@ class Settings(BaseModel):
         None,
         description='Unpack what the client packed ("cv": "2024-10"). If not set: yes with codec zstd, no with snappy.',
     )
-    max_batch_bytes: Bytes = Field(100 * MIB, description="Flush a batch that holds this many raw bytes.")
+    max_batch_bytes: Bytes | None = Field(
+        None, description="Flush a batch that holds this many raw bytes; if not set, as many as memory has room for."
+    )
     max_batch_age: Seconds = Field(10.0, description="Flush a batch that is this old.")
 
     # processes
@@ -287,12 +289,13 @@ class Settings(BaseModel):
         default_factory=lambda: len(os.sched_getaffinity(0)),
         description="Worker processes; the host's cores if not set.",
     )
+    memory: Bytes | None = Field(
+        None,
+        description="Memory of each worker process, which the sizes of batches and queues follow from; if not set,"
+        " 512MiB, or less if the container has less for each worker.",
+    )
     poll_messages: PositiveInt = Field(500, description="Largest number of messages in a poll.")
     poll_timeout: Seconds = Field(0.2, description="Longest wait of a poll.")
-    fetch_queue_bytes: Bytes = Field(64 * MIB, description="Bytes that a worker may fetch ahead.")
-    max_decoded_bytes: Bytes = Field(
-        128 * MIB, description="Decoded bytes that a worker may hold of one poll; the rest of the poll waits."
-    )
     drain_deadline: Seconds = Field(
         20.0, description="Longest flush when partitions are revoked, and when the service stops."
     )
@@ -370,6 +373,42 @@ class Settings(BaseModel):
         if self.storage is not None and self.storage_dir is not None:
             raise ValueError("storage and storage_dir exclude each other")
         return self
+
+    @model_validator(mode="after")
+    def _fits_into_memory(self) -> "Settings":
+        if self.memory is not None:
+            self.check_memory()
+        return self
+
+    def check_memory(self) -> None:
+        """Raise ValueError if a worker's memory, set or not, has no room for what the other settings allow."""
+        memory, least = size_text(self.memory_bytes), least_memory(self.max_decompressed_bytes)
+        if self.memory_bytes < least:
+            raise ValueError(
+                f"memory is {memory} for each of {self.workers} workers, but a message of max_decompressed_bytes needs"
+                f" {size_text(least)}: set more memory, fewer workers, or a lower max_decompressed_bytes"
+            )
+        most = self._divided_memory.batch_bytes
+        if self.max_batch_bytes is not None and self.max_batch_bytes > most:
+            raise ValueError(
+                f"max_batch_bytes is {size_text(self.max_batch_bytes)}, but memory {memory} has room for batches of"
+                f" {size_text(most)}"
+            )
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory of each worker process, set or not."""
+        return default_memory(self.workers) if self.memory is None else self.memory
+
+    @property
+    def budget(self) -> MemoryBudget:
+        """What each part of a worker may hold."""
+        budget = self._divided_memory
+        return budget if self.max_batch_bytes is None else replace(budget, batch_bytes=self.max_batch_bytes)
+
+    @property
+    def _divided_memory(self) -> MemoryBudget:
+        return memory_budget(self.memory_bytes, keeps_files=(self.storage or "").startswith("s3:"))
 
     @property
     def unpacks_client_compression(self) -> bool:

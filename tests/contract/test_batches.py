@@ -153,6 +153,30 @@ def test_lines_of_exactly_the_limit_do_not_stop_decoding() -> None:
     assert decided == [1, 1, 2, 2, 3]
 
 
+def test_decoding_stops_before_a_large_message_unless_it_comes_first_and_may() -> None:
+    """Whether messages are large changes nothing about what becomes of them."""
+    rows = mixed_rows()
+    together = decode_native(rows).rows
+    for unpack in (False, True):
+        decoder = _native.Decoder(large_bytes=2_000, unpack_client_compression=unpack)
+        together = outcomes(call_native(_native.Decoder(unpack_client_compression=unpack), rows)).rows
+        at = stops = 0
+        while at < len(rows):
+            call = call_native(decoder, rows[at:], large=False)
+            if call.decoded.stopped_at_large:
+                decided = call.decoded.rows
+                assert outcomes(call).rows == together[at : at + decided]
+                at += decided
+                stops += 1
+                call = call_native(decoder, rows[at:], large=True)
+            decided = call.decoded.rows
+            assert decided >= 1
+            assert outcomes(call).rows == together[at : at + decided]
+            at += decided
+        assert at == len(rows)
+        assert stops > 1
+
+
 @pytest.mark.parametrize("short", range(7))
 def test_columns_of_different_lengths_are_refused(short: int) -> None:
     lengths = [2] * 7

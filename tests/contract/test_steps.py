@@ -268,10 +268,11 @@ def test_a_due_batch_waits_for_the_flush_in_flight_and_an_empty_poll_flushes_it(
 
 
 def test_the_decoded_size_of_a_poll_is_limited_and_its_rest_comes_first_next_time() -> None:
-    settings = Settings(any_token=True, max_decoded_bytes=1_000)
+    settings = Settings(any_token=True)
     manager, flusher = new_manager(), KeepingFlusher()
     pipeline = build_pipeline(
         settings,
+        decoder=Decoder(max_decoded_bytes=1_000),
         teams=TEAMS,
         restrictions=RESTRICTIONS,
         manager=manager,
@@ -308,6 +309,7 @@ def test_some_steps_run_only_if_they_are_asked_for(settings: dict[str, Any], ste
     metrics = Metrics()
     build_pipeline(
         Settings(**settings),
+        decoder=Decoder(),
         teams=TEAMS,
         restrictions=RESTRICTIONS,
         manager=new_manager(),
@@ -336,6 +338,7 @@ def pipeline_of(
             lag_shed_after=3600.0,
             hot_session_bytes_per_minute=10_000,
         ),
+        decoder=Decoder(),
         teams=TEAMS,
         restrictions=RESTRICTIONS,
         manager=manager,

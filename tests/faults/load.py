@@ -35,6 +35,7 @@ class Load:
         self, bootstrap_servers: str, topic: str, partitions: int, *, rate: float, chance: random.Random
     ) -> None:
         """`rate`: messages a second."""
+        self._statistics = ""
         self._producer = Producer(
             {
                 **lasting_client(bootstrap_servers),
@@ -42,6 +43,8 @@ class Load:
                 "message.timeout.ms": 0,
                 "linger.ms": 5,
                 "message.max.bytes": 10_000_000,
+                "statistics.interval.ms": 5000,
+                "stats_cb": self._keep_statistics,
             }
         )
         self._topic = topic
@@ -65,7 +68,8 @@ class Load:
         """Stop, and wait until all that was sent is acknowledged."""
         self._flowing.clear()
         with self._lock:
-            assert self._producer.flush(60) == 0, "the broker does not acknowledge what is sent to it"
+            left = self._producer.flush(60)
+            assert left == 0, f"the broker does not acknowledge what is sent to it: {self._statistics}"
         assert not self._refused, self._refused
         assert self._thread.is_alive()
 
@@ -94,6 +98,10 @@ class Load:
     def messages(self) -> int:
         """How many were sent."""
         return self._number
+
+    def _keep_statistics(self, text: str) -> None:
+        """Remember what librdkafka says of its connections and of what waits: it tells why nothing is acknowledged."""
+        self._statistics = text
 
     def _flow(self) -> None:
         due = time.monotonic()

@@ -28,7 +28,8 @@ MIB = 1 << 20
 
 def decoded(*texts: str) -> _native.DecodedBatch:
     """One row a text."""
-    return call_native(_native.Decoder(), [Input(plain_value([event_text(f'"{text}"')])) for text in texts]).decoded
+    decoder = _native.Decoder(large_bytes=64 * MIB)
+    return call_native(decoder, [Input(plain_value([event_text(f'"{text}"')])) for text in texts]).decoded
 
 
 def block_of(batch: _native.DecodedBatch, rows: Sequence[int]) -> tuple[_native.SessionBlock, bytes]:

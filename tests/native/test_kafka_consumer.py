@@ -27,7 +27,7 @@ def test_a_consumer_without_a_broker_waits_says_why_and_closes() -> None:
     properties = {"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "log_level": "7"}
     consumer = _native.KafkaConsumer(librdkafka_file(), properties, "topic")
     consumer.assign({0: 0})
-    columns, faults = consumer.poll(10, 0.5)
+    columns, faults = consumer.poll(10, 1, 0.5)
     assert [len(column) for column in columns] == [0] * 6
     assert consumer.positions([0]) < [0]
     with pytest.raises(OSError, match=r".+"):

@@ -62,11 +62,21 @@ def help_of(path: str, option: str) -> str:
 def test_run_shows_the_defaults_of_settings_that_have_one() -> None:
     shown = {
         name: re.findall(r"\[default: (.*)\]$", help_of("recording-worker run", flag_of(name)))
-        for name in ("max_batch_age", "max_batch_bytes", "lag_shed_share", "topic", "any_token", "teams", "workers")
+        for name in (
+            "max_batch_age",
+            "max_batch_bytes",
+            "max_decompressed_bytes",
+            "lag_shed_share",
+            "topic",
+            "any_token",
+            "teams",
+            "workers",
+        )
     }
     assert shown == {
         "max_batch_age": ["10s"],
-        "max_batch_bytes": ["100MiB"],
+        "max_batch_bytes": [],
+        "max_decompressed_bytes": ["64MiB"],
         "lag_shed_share": ["1"],
         "topic": ["session_recording_snapshot_item_events"],
         "any_token": [],

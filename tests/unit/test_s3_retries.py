@@ -183,6 +183,13 @@ def test_a_permanent_error_is_raised_at_once_and_not_reported() -> None:
     assert budget.unanswered == 1, "the server can't have seen the first, and answered the last"
 
 
+@pytest.mark.parametrize("cut", ["", '"', '"0123'])
+def test_an_answer_with_half_an_expected_text_was_cut(cut: str) -> None:
+    budget = RetryBudget(RetryPolicy(5, wait=wait_fixed(0)))
+    answers = [{"ETag": cut}, {"ETag": '"0123"'}]
+    assert budget.call(lambda: answers.pop(0), expected="ETag") == {"ETag": '"0123"'}
+
+
 def test_an_answer_without_an_expected_key_was_cut() -> None:
     answers = [{}, {"UploadId": "1"}]
     budget = RetryBudget(RetryPolicy(60, wait=wait_fixed(0.01)))

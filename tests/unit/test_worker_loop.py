@@ -15,7 +15,7 @@ from recording_worker.processes.control import (
     ToWorker,
 )
 from recording_worker.recording.session_batch import FlushReason
-from tests.builders import message
+from tests.builders import event, message, value
 from tests.unit.worker_bench import Bench, assigned
 
 
@@ -69,6 +69,44 @@ def test_the_rest_of_a_cut_batch_waits_while_the_session_batch_is_full(bench: Be
     for _ in range(8):
         bench.turn()
     assert [run for run in bench.pipeline.runs if run] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11]]
+
+
+@pytest.mark.parametrize("bench", [{"large_bytes": 1000}], indirect=True)
+def test_a_large_message_waits_until_no_session_batch_is_held(bench: Bench) -> None:
+    bench.turn(assigned(0))
+    large = message(2, value=value([event(text="x" * 2000)]))
+    bench.comes(message(0), message(1), large, message(3), large._replace(offset=4))
+    bench.turn()
+    assert bench.pipeline.runs[-1] == [0, 1]
+    assert not bench.flusher.flushed
+    bench.turn()
+    assert bench.flusher.flushed == [({0: [0, 1]}, FlushReason.MEMORY)]
+    polls, bench.flusher.takes_waits = bench.consumer.polls, 3
+    while bench.flusher.busy:
+        bench.turn()
+    assert bench.pipeline.runs[-1] == [0, 1], "it waits for the flush, too"
+    while bench.pipeline.runs[-1] != [4]:
+        bench.turn()
+    assert bench.pipeline.runs[-2:] == [[2, 3], [4]]
+    assert bench.consumer.polls == polls
+    assert bench.flusher.flushed[1:] == [({0: [2, 3]}, FlushReason.SIZE), ({0: [4]}, FlushReason.SIZE)]
+
+
+@pytest.mark.parametrize("bench", [{"held_bytes": 1}], indirect=True)
+def test_nothing_is_read_while_session_batches_take_too_much_memory(bench: Bench) -> None:
+    bench.turn(assigned(0))
+    bench.comes(message(0), message(1))
+    bench.turn()
+    polls = bench.consumer.polls
+    bench.comes(message(2))
+    bench.turn()
+    assert bench.flusher.flushed == [({0: [0, 1]}, FlushReason.MEMORY)]
+    bench.flusher.takes_waits = 3
+    while bench.flusher.busy:
+        bench.turn()
+    assert bench.consumer.polls == polls
+    bench.turn()
+    assert bench.pipeline.runs[-1] == [2], "what the decoder keeps for itself does not count"
 
 
 @pytest.mark.parametrize("bench", [{"cut_after": 2}], indirect=True)

@@ -1,10 +1,12 @@
 """A worker's loop and everything it needs, for its tests."""
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from math import inf
 from multiprocessing import Pipe
 from typing import Any
 
+from recording_worker._native import Decoder
 from recording_worker.kafka.consumer import OffsetGap, PartitionFault, PartitionState
 from recording_worker.lookups.teams.any_token import AnyTokenTeams
 from recording_worker.messages import Message, MessageColumns
@@ -123,23 +125,26 @@ class Bench:
     Five messages fill a session batch.
     """
 
-    def __init__(self, cut_after: int = 1000, **settings: Any) -> None:
-        """`cut_after`: the pipeline cuts batches after this many good messages."""
+    def __init__(
+        self, cut_after: int = 1000, large_bytes: int = 1 << 20, held_bytes: int = 1 << 30, **settings: Any
+    ) -> None:
+        """`cut_after`: the pipeline cuts batches after this many good messages.
+
+        `large_bytes`: messages that decode to more are large. `held_bytes`: what session batches may take.
+        """
         ours, theirs = Pipe()
         self.supervisor: SupervisorChannel = Channel(ours)
         self.theirs: Any = Channel(theirs)
         self.clock, self.metrics = FakeClock(), Metrics()
-        settings = {
-            "max_batch_bytes": 5 * MESSAGE_BYTES,
-            "max_decoded_bytes": cut_after * MESSAGE_BYTES - 1,
-            **settings,
-        }
-        self.settings = Settings(**settings)
+        self.settings = Settings(**{"max_batch_bytes": 5 * MESSAGE_BYTES, **settings})
+        budget = replace(self.settings.budget, held_bytes=held_bytes)
+        decoder = Decoder(max_decoded_bytes=cut_after * MESSAGE_BYTES - 1, large_bytes=large_bytes)
         self.consumer, self.flusher, self.assignment = FakeConsumer(), FakeFlusher(), Assignment()
-        self.manager = SessionBatchManager(self.settings.topic, self.clock, self.settings.max_batch_bytes, inf, None)
+        self.manager = SessionBatchManager(self.settings.topic, self.clock, budget.batch_bytes, inf, None)
         self.pipeline = WatchedPipeline(
             build_pipeline(
                 self.settings,
+                decoder=decoder,
                 teams=AnyTokenTeams(),
                 restrictions=FixedRestrictions(),
                 manager=self.manager,
@@ -154,7 +159,7 @@ class Bench:
         self.worker = Worker(
             self.settings,
             channel=self.theirs,
-            batches=SessionBatches(self.manager, flusher, self.metrics),
+            batches=SessionBatches(self.manager, flusher, decoder, budget, self.metrics),
             assignment=self.assignment,
             stale=lambda: "",
             clock=self.clock,

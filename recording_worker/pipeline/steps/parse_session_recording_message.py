@@ -1,5 +1,7 @@
 """parse_session_recording_message: decodes the whole batch with one call of the native core."""
 
+from collections.abc import Callable
+
 from recording_worker._native import Decoder
 from recording_worker.clock import Clock
 from recording_worker.metrics import Metrics
@@ -25,17 +27,28 @@ _ERRORS = {
 class ParseSessionRecordingMessage(Step):
     """Reads values, timestamps and header columns; sets `decoded`. Ends rows as docs/data/messages.md says.
 
-    Cuts the batch if its rows decode to more than the decoder's limit. Never blocks, and releases the GIL while it
+    Cuts the batch if its rows decode to more than the decoder's limit, and before a large message that has to wait:
+    then sets `large_waits`. Never blocks, and releases the GIL while it
     decodes. `clock` is None in offline runs: there the Kafka timestamp of each message counts as now.
     """
 
     name = "parse_session_recording_message"
 
-    def __init__(self, decoder: Decoder, clock: Clock | None, max_timestamp_diff_days: float, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        clock: Clock | None,
+        max_timestamp_diff_days: float,
+        metrics: Metrics,
+        *,
+        may_be_large: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`may_be_large` says whether there is memory for a large message."""
         self._decoder = decoder
         self._clock = clock
         self._max_timestamp_diff_days = max_timestamp_diff_days
         self._metrics = metrics
+        self._may_be_large = may_be_large
 
     def run(self, batch: MessageBatch) -> None:
         if not len(batch):
@@ -50,8 +63,10 @@ class ParseSessionRecordingMessage(Step):
             now_ms,
             batch.dispositions,
             batch.reasons,
+            self._may_be_large(),
         )
         batch.decoded = decoded
+        batch.large_waits = decoded.stopped_at_large
         if decoded.rows < len(batch):
             batch.cut(decoded.rows)
         for row in decoded.ended_rows:

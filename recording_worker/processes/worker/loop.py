@@ -71,6 +71,8 @@ class Worker:
         """Messages that were cut off the last batch."""
         self._isolated: set[int] = set()
         """Partitions to read message by message. While there is one, all are read so."""
+        self._large_waits = False
+        """Whether the next message is a large one, which waits until no session batch is held."""
         self._idle = False
         """Whether the last poll brought no message."""
         self._stopping = False
@@ -94,13 +96,24 @@ class Worker:
         self._take_orders()
         while self._orders:
             self._obey(self._orders.popleft())
-        if self._isolated:
+        if self._large_waits or self._batches.take_too_much:
+            self._free_memory()
+        elif self._isolated:
             self._run_isolated()
         elif not self._batches.is_full:
             self._run_batch(self._next(self._settings.poll_messages))
         elif self._flush_ends():
             self._run_batch(NO_MESSAGES)  # hands the full session batch to the idle flush thread; the rest waits
         self._report_progress()
+
+    def _free_memory(self) -> None:
+        """Have session batches flushed until there is memory for the next messages."""
+        if not self._flush_ends():
+            return
+        if self._batches.is_empty:
+            self._large_waits = False
+        elif self._large_waits or self._batches.take_too_much:
+            self._batches.flush_all(FlushReason.MEMORY)
 
     def _take_orders(self) -> None:
         """Queue the orders that have come. Membership and discards take effect at once: the flush thread needs them.
@@ -179,6 +192,7 @@ class Worker:
         except Exception as error:
             raise StepError(f"a step of the pipeline raised {error!r}") from error
         self._rest = batch.rest.followed_by(self._rest)
+        self._large_waits = batch.large_waits
         for partition, why in batch.halts.items():
             self._halt(partition, why)
         if not len(self._rest):  # all messages before the gap are recorded

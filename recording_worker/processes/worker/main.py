@@ -21,7 +21,7 @@ from recording_worker.lookups.refreshed import Stores
 from recording_worker.lookups.restrictions.open import open_restrictions
 from recording_worker.lookups.teams.open import open_teams
 from recording_worker.metrics import Metrics
-from recording_worker.pipeline.build import build_pipeline
+from recording_worker.pipeline.build import build_pipeline, make_decoder
 from recording_worker.processes.control import BootFailed, Channel, Progress, Ready, WorkerChannel
 from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.processes.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
@@ -104,10 +104,11 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
     assignment = Assignment()
     delivery = _delivery(settings, name, assignment, channel, metrics)
     flusher = Flusher(storage, delivery, settings=settings, clock=clock, metrics=metrics)
+    decoder = make_decoder(settings)
     manager = SessionBatchManager(
         settings.topic,
         clock,
-        settings.max_batch_bytes,
+        settings.budget.batch_bytes,
         settings.max_batch_age,
         settings.max_events_per_session_per_batch,
     )
@@ -119,6 +120,7 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
         at_exit.callback(redis.close)
     pipeline = build_pipeline(
         settings,
+        decoder=decoder,
         teams=open_teams(settings, stores),
         restrictions=open_restrictions(settings, stores),
         manager=manager,
@@ -135,7 +137,7 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
         channel=channel,
         consumer=PartitionConsumer(settings, metrics),
         pipeline=pipeline,
-        batches=SessionBatches(manager, flusher, metrics),
+        batches=SessionBatches(manager, flusher, decoder, settings.budget, metrics),
         assignment=assignment,
         stale=stores.stale,
         clock=clock,

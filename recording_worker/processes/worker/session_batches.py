@@ -2,10 +2,12 @@
 
 from collections.abc import Collection
 
+from recording_worker._native import Decoder
 from recording_worker.kafka.consumer import OffsetGap
 from recording_worker.metrics import Metrics
 from recording_worker.recording.flush import Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchManager
+from recording_worker.settings.memory import MemoryBudget
 
 
 class SessionBatches:
@@ -14,15 +16,30 @@ class SessionBatches:
     The pipeline fills it, and flushes it when it is due. This flushes and discards what is held of given partitions.
     """
 
-    def __init__(self, manager: SessionBatchManager, flusher: Flusher, metrics: Metrics) -> None:
+    def __init__(
+        self, manager: SessionBatchManager, flusher: Flusher, decoder: Decoder, budget: MemoryBudget, metrics: Metrics
+    ) -> None:
+        """`decoder` knows how much memory their lines take."""
         self._manager = manager
         self._flusher = flusher
+        self._decoder = decoder
+        self._most_bytes = budget.held_bytes
         self._metrics = metrics
 
     @property
     def is_full(self) -> bool:
         """Whether nothing more may be read before the session batch is flushed."""
         return self._manager.is_full
+
+    @property
+    def take_too_much(self) -> bool:
+        """Whether the session batches take all the memory that they may. If there is none, they don't."""
+        return self._decoder.held_bytes >= self._most_bytes and (self.flushing or not self.is_empty)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the batch that is filled holds nothing."""
+        return self._manager.is_empty
 
     @property
     def flushing(self) -> bool:
@@ -42,7 +59,11 @@ class SessionBatches:
     def flush(self, partitions: Collection[int], reason: FlushReason) -> None:
         """Begin to flush the session batch, if it holds anything of these partitions. No flush may be in flight."""
         if not self._manager.is_empty and not self._manager.current.offsets.keys().isdisjoint(partitions):
-            self._flusher.submit(self._manager.swap(), reason)
+            self.flush_all(reason)
+
+    def flush_all(self, reason: FlushReason) -> None:
+        """Begin to flush the session batch. No flush may be in flight."""
+        self._flusher.submit(self._manager.swap(), reason)
 
     def discard(self, partitions: Collection[int]) -> int:
         """Drop these partitions from the session batch. Return how many sessions that drops."""

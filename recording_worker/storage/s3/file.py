@@ -114,6 +114,8 @@ class S3File:
             if "ContentLength" not in got:
                 raise CutAnswerError("the answer was cut: it has no ContentLength")
             answer: str | None = got.get("ContentRange")
+            if answer is None and got["ResponseMetadata"]["HTTPStatusCode"] == 206:
+                raise CutAnswerError("the answer was cut: it has no ContentRange")
             if answer is None:
                 return b"", "0" if got["ContentLength"] == 0 else None
             content: bytes = body.read()

@@ -71,7 +71,7 @@ class RetryBudget:
     def call(self, request: Callable[..., Any], *, expected: str | None = None, **arguments: Any) -> Any:
         """Return what the request returns. Raises its last failure, or StoppedError.
 
-        An answer that lacks the key `expected` was cut, which is a failure too.
+        An answer that lacks the key `expected`, or the end of its text, was cut, which is a failure too.
         """
         retrying = Retrying(
             retry=retry_if_exception(is_transient),
@@ -95,7 +95,7 @@ class RetryBudget:
             raise
         except ValueError as error:  # boto3 does not expect half a date
             raise CutAnswerError(f"the answer can't be read: {error}") from error
-        if expected is not None and expected not in answer:
+        if expected is not None and _is_cut(answer.get(expected)):
             raise CutAnswerError(f"the answer was cut: it has no {expected}")
         return answer
 
@@ -135,3 +135,8 @@ def _error_of(state: RetryCallState) -> BaseException:
     error = state.outcome.exception() if state.outcome is not None else None
     assert error is not None
     return error
+
+
+def _is_cut(value: object) -> bool:
+    """Return whether this is nothing, or a quoted text without its end, as half a header gives."""
+    return value in (None, "", '"') or (isinstance(value, str) and value.startswith('"') and not value.endswith('"'))

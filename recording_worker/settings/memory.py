@@ -1,0 +1,88 @@
+"""MemoryBudget: what each part of a worker may hold. All of it follows from one figure."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+MIB = 1024 * 1024
+DEFAULT_MEMORY = 512 * MIB
+"""The budget of a worker if nothing limits the memory of its container."""
+PROCESS_BYTES = 64 * MIB
+"""What a worker takes that holds no messages: Python, libraries, connections."""
+COMPRESSION_BYTES = 24 * MIB
+"""What the compression of blocks takes in addition to the blocks."""
+DECODING_FACTOR = 7
+"""A message takes up to this many times its decompressed size while it is decoded."""
+_SUPERVISOR_BYTES = 128 * MIB
+_CGROUPS = Path("/sys/fs/cgroup")
+_MEMBERSHIP = Path("/proc/self/cgroup")
+_NO_LIMIT = 1 << 60
+"""From here on a number stands for no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryBudget:
+    """How much each part of a worker may hold, in bytes. Together they are the worker's `memory`."""
+
+    fetch_bytes: int
+    """The queue of fetched messages; the largest fetch; and the messages of a poll. librdkafka frees a fetch when its
+    last message is done, so that a queue and a poll may each keep one fetch more alive."""
+    poll_bytes: int
+    """The lines of a poll, after which the rest of the poll waits."""
+    large_bytes: int
+    """A message that takes more than this is large. It is decoded only while the worker holds no session batch."""
+    held_bytes: int
+    """The lines of all session batches: the one that is filled, and the one that is being flushed."""
+    batch_bytes: int
+    """A session batch that is due for its flush. So the next one has room while this one is flushed."""
+
+
+def memory_budget(memory: int, *, keeps_files: bool) -> MemoryBudget:
+    """Divide the memory of a worker. `keeps_files`: the storage keeps a file in memory until it is stored."""
+    rest = max(memory, 2 * PROCESS_BYTES) - PROCESS_BYTES
+    fetch, poll, large = rest // 28, rest // 14, rest // (8 * DECODING_FACTOR)
+    held = rest - COMPRESSION_BYTES - 4 * fetch - poll - DECODING_FACTOR * large
+    if keeps_files:  # a file is as large as its batch, if that does not compress
+        held = held * 3 // 5
+    return MemoryBudget(fetch, poll, large, held, held * 2 // 3)
+
+
+def least_memory(max_decompressed_bytes: int) -> int:
+    """Return the memory in which the largest message can be decoded."""
+    return PROCESS_BYTES + DECODING_FACTOR * max_decompressed_bytes
+
+
+def default_memory(workers: int) -> int:
+    """Return a worker's memory: 512 MiB, or if that is less, its share of the memory of this process's container."""
+    limit = container_memory()
+    return DEFAULT_MEMORY if limit is None else min(DEFAULT_MEMORY, (limit - _SUPERVISOR_BYTES) // workers)
+
+
+def container_memory(cgroups: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -> int | None:
+    """Return the memory limit of this process's cgroup, or the least one of those around it; None without one.
+
+    `cgroups` is where they are mounted; `membership` says which one the process is in (cgroups(7)).
+    """
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:  # not Linux
+        return None
+    limits = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            root, file = cgroups, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, file = cgroups / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        group = root / path.lstrip("/")
+        limits += [_limit(folder / file) for folder in (group, *group.parents) if folder.is_relative_to(root)]
+    return min((limit for limit in limits if limit < _NO_LIMIT), default=None)
+
+
+def _limit(file: Path) -> int:
+    """Read a limit. The root has no such file, a container does not see what is around it, "max" is not a number."""
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return _NO_LIMIT
