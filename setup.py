@@ -9,6 +9,7 @@
 
 import importlib.util
 import os
+import platform
 import sys
 import tempfile
 from pathlib import Path
@@ -19,12 +20,22 @@ from setuptools.command.build_ext import build_ext
 FLAGS = {
     "release": ["-O3", "-g0", "-DNDEBUG"],
     "profile": ["-O3", "-g", "-DNDEBUG"],
-    "debug": ["-Og", "-g", "-UNDEBUG", "-D_GLIBCXX_ASSERTIONS"],
+    "debug": ["-Og", "-g", "-UNDEBUG"],
     "hooks": ["-O1", "-g0", "-DNDEBUG", "-DRECORDING_WORKER_TEST_HOOKS"],
     "sanitize": ["-O1", "-g", "-UNDEBUG", "-D_GLIBCXX_ASSERTIONS", "-fno-sanitize-recover=all"],
 }
 SANITIZERS = ["-fsanitize=address,undefined"]
 COMMON = ["-std=c++17", "-fno-omit-frame-pointer", "-fvisibility=hidden", "-Wall"]
+# These make a bug in the core harder to use. The build with sanitizers has its own checks instead.
+HARDENED = [
+    *("-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3", "-D_GLIBCXX_ASSERTIONS"),
+    *("-fstack-protector-strong", "-fstack-clash-protection"),
+]
+HARDENED_LINK = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
+# Checks of jumps and returns by the processor: CET, and BTI with PAC. Debian's crti.o has no mark for shadow stacks,
+# and would take the library's away.
+BRANCHES = {"x86_64": ["-fcf-protection=full"], "aarch64": ["-mbranch-protection=standard"]}
+BRANCHES_LINK = {"x86_64": ["-Wl,-z,shstk"]}
 
 FOLDERS = ["_native", "_native/simd", "_native/text"]
 LIBRARIES = ["deflate", "lz4", "zstd"]
@@ -83,14 +94,19 @@ def extension() -> Extension:
     kind = os.environ.get("RECORDING_WORKER_BUILD", "release")
     if kind not in FLAGS:
         sys.exit(f"setup.py: RECORDING_WORKER_BUILD is {kind!r}; it may be {', '.join(FLAGS)}")
-    sanitizers = SANITIZERS if kind == "sanitize" else []
+    if kind == "sanitize":
+        compile_flags, link_flags = SANITIZERS, SANITIZERS
+    else:
+        machine = platform.machine()
+        compile_flags = [*HARDENED, *BRANCHES.get(machine, [])]
+        link_flags = [*HARDENED_LINK, *BRANCHES_LINK.get(machine, [])]
     return Extension(
         "recording_worker._native",
         ["_native/bindings.pyx"],
         include_dirs=["_native", simdjson_sources()],
         libraries=LIBRARIES,
-        extra_compile_args=[*COMMON, *FLAGS[kind], *sanitizers],
-        extra_link_args=sanitizers,
+        extra_compile_args=[*COMMON, *FLAGS[kind], *compile_flags],
+        extra_link_args=link_flags,
         language="c++",
     )
 
