@@ -71,6 +71,9 @@ class HttpServer:
     Bodies are not read. Pages with `at_once` are answered whatever the others do.
     """
 
+    address: tuple[str, int]
+    """Where it listens; the first one, if it has several addresses."""
+
     def __init__(
         self,
         pages: Mapping[str, Page],
@@ -92,31 +95,34 @@ class HttpServer:
         """The oldest first."""
         self._page_maker = _PageMaker()
         self._closing = asyncio.Event()
-        self._loop = asyncio.new_event_loop()
-        try:
-            self._server = self._loop.run_until_complete(
-                asyncio.start_server(self._serve, host, port, backlog=_BACKLOG, limit=_HEAD_BYTES)
-            )
-        except (OSError, OverflowError) as error:
-            self._loop.close()
-            raise BootError(f"can't listen on {host}:{port}: {_reason(error)}") from None
-        self.address: tuple[str, int] = self._server.sockets[0].getsockname()[:2]
-        """Where it listens; the first one, if it has several addresses."""
-        self._thread = threading.Thread(target=self._run, name="http server", daemon=True)
+        listening: Future[tuple[asyncio.AbstractEventLoop, tuple[str, int]]] = Future()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._run(host, port, listening)), name="http server", daemon=True
+        )
         self._thread.start()
+        try:
+            self._loop, self.address = listening.result()
+        except (OSError, OverflowError) as error:
+            raise BootError(f"can't listen on {host}:{port}: {_reason(error)}") from None
 
     def close(self) -> None:
         """End all connections, and stop listening."""
         self._loop.call_soon_threadsafe(self._closing.set)
         self._thread.join()
 
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._until_closed())
-
-    async def _until_closed(self) -> None:
+    async def _run(
+        self, host: str, port: int, listening: Future[tuple[asyncio.AbstractEventLoop, tuple[str, int]]]
+    ) -> None:
+        """Listen, say where, and serve until the server is closed."""
+        try:
+            server = await asyncio.start_server(self._serve, host, port, backlog=_BACKLOG, limit=_HEAD_BYTES)
+        except Exception as error:  # noqa: BLE001 - the one who starts the server gets it
+            self._page_maker.close()
+            listening.set_exception(error)
+            return
+        listening.set_result((asyncio.get_running_loop(), server.sockets[0].getsockname()[:2]))
         await self._closing.wait()
-        self._server.close()
+        server.close()
         self._page_maker.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,5 +1,6 @@
 """Attacks on the ops server and the play server: by many connections, slowly, with bodies, under other names."""
 
+import asyncio
 import socket
 import threading
 import time
@@ -199,6 +200,15 @@ def test_what_is_served(server: Server) -> None:
 
 def test_one_request_a_connection(server: Server) -> None:
     assert server.ask(get("/healthz") * 100).count(b"HTTP/1.1 200") == 1
+
+
+def test_it_starts_where_another_loop_runs() -> None:
+    async def start() -> Server:
+        return Server()
+
+    server = asyncio.run(start())
+    assert server.ask(get("/page")).endswith(b"page\n")
+    server.close()
 
 
 def test_a_large_body_reaches_no_disk_and_no_memory(server: Server) -> None:
