@@ -75,8 +75,8 @@ class Unpacker {
   size_t size_ = 0;      // bytes used of `out_`
   std::vector<Unpacked> unpacked_;
   size_t next_ = 0;
-  size_t left_ = 0;                  // bytes the message may still unpack to
-  size_t memory_ = 0;         // bytes that `out_` may use
+  size_t left_ = 0;    // bytes the message may still unpack to
+  size_t memory_ = 0;  // bytes that `out_` may use
   bool stopped_ = false;
   size_t in_vain_left_ = 0;          // bytes that may still be unpacked and thrown away
   const uint8_t* copied_ = nullptr;  // the event is in `out_`, or left out, up to here

@@ -125,6 +125,23 @@ def _stored(load: Report, name: str) -> str:
     return "" if node is None else f"{load['contenders'][name]['stored_bytes'] / node['stored_bytes']:.2f}"
 
 
+def memory_curve(report: Report) -> str:
+    """Return what a larger `memory` brings: each contender has another one, and the first has the default."""
+    contenders = report["loads"]["web"]["contenders"]
+    first = next(iter(contenders.values()))["stored_bytes"]
+    rows = [
+        [
+            _title(name),
+            _number(figures["peak_rss_bytes"], 1e-9, 2),
+            _number(figures["stored_bytes"] / first, 1, 2),
+            _number(figures["cpu_s_per_gb"], 1),
+        ]
+        for name, figures in contenders.items()
+    ]
+    table = _table(("memory of a worker, GB", "bytes stored", "CPU s per GB"), rows, "`memory`")
+    return f"{table}\n\n{machine_line(report)}"
+
+
 def compare_summary(report: Report) -> str:
     """Return what decode + record costs: the messages as they are, and small messages."""
     rows = [
@@ -189,11 +206,16 @@ def _table(headings: tuple[str, ...], rows: list[list[str]], corner: str = "") -
 REGIONS: Mapping[str, tuple[str, Callable[[Report], str]]] = {
     "end_to_end_summary": ("end_to_end", end_to_end_summary),
     "end_to_end_tables": ("end_to_end", end_to_end_tables),
+    "memory_curve": ("memory", memory_curve),
     "compare_summary": ("compare", compare_summary),
     "compare_tables": ("compare", compare_tables),
 }
 """Region → the report that its content is made of, and how."""
-PAGES = (ROOT / "README.md", ROOT / "docs" / "change" / "benchmarks.md")
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "docs" / "operate" / "deploying.md",
+    ROOT / "docs" / "change" / "benchmarks.md",
+)
 
 
 def written(page: str) -> str:
