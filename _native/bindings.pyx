@@ -58,6 +58,7 @@ from decode cimport (
     reason_count,
 )
 from file_blocks cimport (
+    ConsolePosition,
     CppFileBlocks,
     CppPackedRecords,
     FileFacts,
@@ -80,7 +81,7 @@ from rows cimport (
     cpp_set_rows,
     is_plain_text,
 )
-from session_batch cimport CppPartitionFigures, CppRecorded, CppSessionBatch, SourceRows, block_of
+from session_batch cimport CppPartitionFigures, CppRecorded, CppSessionBatch, SessionLimits, SourceRows, block_of
 
 REASONS = {named_reasons[i].name.decode(): named_reasons[i].code for i in range(reason_count)}
 cdef tuple ENCODINGS = tuple([encoding_names[i].decode() for i in range(encoding_count)])

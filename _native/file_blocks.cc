@@ -247,22 +247,29 @@ RecordsByPartition FileBlocks::metadata(const FileFacts& facts) const {
   return found;
 }
 
-RecordsByPartition FileBlocks::console_logs(const std::string& batch_id) const {
-  RecordsByPartition found;
-  for (const FileBlock& at : blocks_) {
-    const Session& session = *at.session;
-    if (session.console.entries.empty()) continue;
-    PackedRecords& packed = found[session.partition];
+ConsolePosition FileBlocks::first_console_log(int64_t partition) const {
+  const auto before = [](const FileBlock& at, int64_t number) { return at.session->partition < number; };
+  const auto first = std::lower_bound(blocks_.begin(), blocks_.end(), partition, before);
+  return {partition, static_cast<size_t>(first - blocks_.begin()), 0};
+}
+
+PackedRecords FileBlocks::console_logs(ConsolePosition& at, const std::string& batch_id, size_t most) const {
+  PackedRecords packed;
+  JsonWriter json(packed.text);
+  for (; at.block < blocks_.size(); at = {at.partition, at.block + 1, 0}) {
+    const Session& session = *blocks_[at.block].session;
+    if (session.partition != at.partition) break;
+    if (at.entry == session.console.entries.size()) continue;
     const size_t key = packed.text.size();
     packed.text += session.id;  // the key of all its records
-    JsonWriter json(packed.text);
-    for (const ConsoleEntry& entry : session.console.entries) {
+    for (; at.entry < session.console.entries.size(); ++at.entry) {
+      if (!packed.records.empty() && packed.text.size() >= most) return packed;
       const size_t value = packed.text.size();
-      write_console_log(json, session, entry, batch_id);
+      write_console_log(json, session, session.console.entries[at.entry], batch_id);
       packed.records.push_back({key, session.id.size(), value, packed.text.size() - value});
     }
   }
-  return found;
+  return packed;
 }
 
 std::vector<std::unique_ptr<FileBlocks>> files_of(std::vector<SessionRef> sessions) {

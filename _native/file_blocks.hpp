@@ -31,6 +31,13 @@ struct PackedRecords {
 // Partition → the records that leave with its offsets.
 using RecordsByPartition = std::map<int64_t, PackedRecords>;
 
+// Where a reading of the console events of a partition continues.
+struct ConsolePosition {
+  int64_t partition = 0;
+  size_t block = 0;
+  size_t entry = 0;
+};
+
 // The first and the last source offset of a partition.
 struct SourceOffsets {
   int64_t first;
@@ -53,7 +60,7 @@ class FileBlocks {
 
   explicit FileBlocks(uint8_t retention) : retention_(retention) {}
 
-  // Adds a session with at least one message.
+  // Adds a session with at least one message. Sessions come partition by partition.
   void add(SessionRef session);
 
   uint8_t retention() const { return retention_; }
@@ -73,8 +80,12 @@ class FileBlocks {
   // The record that leads to each block, once all blocks are stored. One record a block.
   RecordsByPartition metadata(const FileFacts& facts) const;
 
-  // The stored console events of all sessions.
-  RecordsByPartition console_logs(const std::string& batch_id) const;
+  // The first of the stored console events of a partition.
+  ConsolePosition first_console_log(int64_t partition) const;
+
+  // The records of the stored console events at `at` and after it, up to about `most` bytes; none after the last.
+  // Moves `at` past them.
+  PackedRecords console_logs(ConsolePosition& at, const std::string& batch_id, size_t most) const;
 
  private:
   const uint8_t retention_;

@@ -24,6 +24,9 @@ cdef extern from "file_blocks.hpp" namespace "recording" nogil:
         string text
         vector[PackedRecord] records
 
+    cdef cppclass ConsolePosition:
+        pass
+
     cdef struct SourceOffsets:
         int64_t first
         int64_t last
@@ -47,7 +50,8 @@ cdef extern from "file_blocks.hpp" namespace "recording" nogil:
         void store(const vector[size_t]& lengths) except +
         string index_entries(const cpp_map[int64_t, string]& sources) except +
         cpp_map[int64_t, CppPackedRecords] metadata(const FileFacts& facts) except +
-        cpp_map[int64_t, CppPackedRecords] console_logs(const string& batch_id) except +
+        ConsolePosition first_console_log(int64_t partition)
+        CppPackedRecords console_logs(ConsolePosition& at, const string& batch_id, size_t most) except +
     const size_t uuid_random_bytes "recording::FileBlocks::uuid_random_bytes"
 
     vector[unique_ptr[CppFileBlocks]] files_of(vector[shared_ptr[Session]] sessions) except +

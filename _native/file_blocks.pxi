@@ -2,6 +2,8 @@
 
 UUID_RANDOM_BYTES = uuid_random_bytes
 
+cdef size_t console_piece_bytes = 256 * 1024  # what is in memory of the records at a time
+
 
 @final
 cdef class PackedRecords:
@@ -125,9 +127,13 @@ cdef class FileBlocks:
             found = self.file.get().metadata(facts)
         return packed_by_partition(found)
 
-    def console_logs(self, str batch_id not None):
-        cdef cpp_map[int64_t, CppPackedRecords] found
+    def console_logs(self, int64_t partition, str batch_id not None):
+        cdef PackedRecords records
         cdef string batch = batch_id.encode()
-        with nogil:
-            found = self.file.get().console_logs(batch)
-        return packed_by_partition(found)
+        cdef ConsolePosition at = self.file.get().first_console_log(partition)
+        while True:
+            records = PackedRecords.__new__(PackedRecords)
+            records.packed = self.file.get().console_logs(at, batch, console_piece_bytes)
+            if records.packed.records.empty():
+                return
+            yield records

@@ -3,9 +3,16 @@
 #include <unordered_set>
 
 #include "text/hash.hpp"
+#include "text/json_writer.hpp"
 
 namespace recording {
 namespace {
+
+// What a session costs without its lines and texts: an index entry and a metadata record.
+constexpr size_t session_bytes = 2048;
+
+// What a console-log record takes without its texts.
+constexpr size_t console_record_bytes = 216;
 
 struct ConsoleKey {
   LogLevel level;
@@ -32,18 +39,30 @@ size_t event_count(const Row& row) { return row.events.end - row.events.begin; }
 
 }  // namespace
 
-size_t ConsoleLogs::record(const Columns& columns, Range logs) {
-  size_t bytes = 0;
+ConsoleRecorded ConsoleLogs::record(const Columns& columns, Range logs, size_t most) {
+  ConsoleRecorded recorded;
   std::unordered_set<ConsoleKey, ConsoleKeyHash> seen;
+  const bool several = logs.end - logs.begin > 1;
   for (size_t i = logs.begin; i < logs.end; ++i) {
     const Log& log = columns.logs[i];
-    const Span message = columns.text(log.message);
+    const ConsoleKey key = {log.level, columns.text(log.message)};
     ++counts[static_cast<size_t>(log.level)];
-    if (logs.end - logs.begin > 1 && !seen.insert({log.level, message}).second) continue;
-    entries.push_back({log.level, log.time, text_of(message)});
-    bytes += message.size();
+    if (several && seen.count(key) > 0) continue;
+    if (entries.size() >= most) {
+      ++recorded.left_out;
+      continue;
+    }
+    if (several) seen.insert(key);
+    entries.push_back({log.level, log.time, text_of(key.message)});
+    message_bytes += json_string_size(entries.back().message);
+    ++recorded.stored;
   }
-  return bytes;
+  return recorded;
+}
+
+size_t Session::bytes() const {
+  return session_bytes + 2 * id_bytes + block.size + block.described_bytes +
+         console.entries.size() * (console_record_bytes + id_bytes) + console.message_bytes;
 }
 
 size_t SourceRows::first_invalid(const Columns& columns) const {
@@ -74,7 +93,7 @@ Recorded SessionBatch::record(const Columns& columns, const SourceRows& rows) {
     const auto team = static_cast<size_t>(rows.team_codes[i]);
     Session& session =
         session_of(*partition, number, {rows.team_ids[team], columns.text(row.session_id)}, rows.retentions[i]);
-    if (!session.over_limit && event_count(row) > max_events_ - session.block.event_count) {
+    if (!session.over_limit && event_count(row) > limits_.max_events - session.block.event_count) {
       recorded.discarded_events += session.block.event_count;
       take_out(*partition, session);
     }
@@ -84,12 +103,14 @@ Recorded SessionBatch::record(const Columns& columns, const SourceRows& rows) {
       recorded.ended.push_back(i);
       continue;
     }
-    size_t bytes = row.lines.size();
-    if (session.block.messages.empty()) bytes += row.distinct_id.size;
+    const size_t before = session.bytes();
     session.block.record(columns, row, rows.offsets[i]);
-    if (rows.captures_console[team]) bytes += session.console.record(columns, row.logs);
-    session.bytes += bytes;
-    partition->figures.bytes += bytes;
+    if (rows.captures_console[team]) {
+      const ConsoleRecorded console = session.console.record(columns, row.logs, limits_.max_console_logs);
+      recorded.console.stored += console.stored;
+      recorded.console.left_out += console.left_out;
+    }
+    partition->figures.bytes += session.bytes() - before;
     ++recorded.messages;
     recorded.events += event_count(row);
     recorded.bytes += row.lines.size();
@@ -138,22 +159,23 @@ Session& SessionBatch::session_of(Partition& partition, int64_t number, const Ke
   session->team_id = key.team_id;
   session->retention = retention;
   session->id = text_of(key.id);
+  session->id_bytes = json_string_size(session->id) + session->id.size();
   partition.sessions.push_back(session);
   partition.by_key.emplace(Key{key.team_id, span_of(session->id)}, session.get());
   ++partition.figures.sessions;
-  partition.figures.bytes += session->bytes = session->id.size();
+  partition.figures.bytes += session->bytes();
   return *session;
 }
 
 void SessionBatch::take_out(Partition& partition, Session& session) {
   --partition.figures.sessions;
-  partition.figures.bytes -= session.bytes - session.id.size();
+  const size_t before = session.bytes();
   partition.figures.discarded_messages += session.block.messages.size();
   partition.figures.discarded_events += session.block.event_count;
   session.block = SessionBlock();
   session.console = ConsoleLogs();
-  session.bytes = session.id.size();
   session.over_limit = true;
+  partition.figures.bytes -= before - session.bytes();
 }
 
 }  // namespace recording

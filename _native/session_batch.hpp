@@ -20,13 +20,26 @@ struct ConsoleEntry {
   std::string message;
 };
 
+// What became of console events.
+struct ConsoleRecorded {
+  size_t stored = 0;
+  size_t left_out = 0;  // their session had no room for them
+};
+
 // The console events of a session. Each counts; equal (level, message) pairs of one message are stored once.
 struct ConsoleLogs {
-  // Adds the console events of a message. Returns the bytes of the messages that it stores.
-  size_t record(const Columns& columns, Range logs);
+  // Adds the console events of a message. It stores them until it has `most` entries.
+  ConsoleRecorded record(const Columns& columns, Range logs, size_t most);
 
   uint64_t counts[log_level_count] = {};
   std::vector<ConsoleEntry> entries;
+  size_t message_bytes = 0;  // of all entries, as JSON
+};
+
+// The limits of each session.
+struct SessionLimits {
+  size_t max_events;
+  size_t max_console_logs;  // the ones that are stored
 };
 
 // One session of one partition.
@@ -35,10 +48,13 @@ struct Session {
   int64_t team_id;
   uint8_t retention;  // a code; the one of the session's first message
   std::string id;
+  size_t id_bytes;  // what a record takes for the id: in the value, and as the key
   SessionBlock block;
   ConsoleLogs console;
-  size_t bytes = 0;         // what it holds: lines, ids, console messages
   bool over_limit = false;  // taken out of the batch, and kept out: only the id is left
+
+  // Bytes of what it holds and of what is made of it: lines, index entry, metadata record, console-log records.
+  size_t bytes() const;
 };
 
 using SessionRef = std::shared_ptr<Session>;
@@ -78,13 +94,13 @@ struct Recorded {
   size_t events = 0;
   size_t bytes = 0;             // of lines
   size_t discarded_events = 0;  // recorded, now or by an earlier call, and taken out again
-  std::vector<size_t> ended;    // the rows of sessions over the event limit
+  ConsoleRecorded console;
+  std::vector<size_t> ended;  // the rows of sessions over the event limit
 };
 
 class SessionBatch {
  public:
-  // A session may have `max_events` events.
-  explicit SessionBatch(size_t max_events) : max_events_(max_events) {}
+  explicit SessionBatch(const SessionLimits& limits) : limits_(limits) {}
   SessionBatch(const SessionBatch&) = delete;
   SessionBatch& operator=(const SessionBatch&) = delete;
 
@@ -121,7 +137,7 @@ class SessionBatch {
   Session& session_of(Partition& partition, int64_t number, const Key& key, uint8_t retention);
   static void take_out(Partition& partition, Session& session);
 
-  const size_t max_events_;
+  const SessionLimits limits_;
   std::map<int64_t, Partition> partitions_;
 };
 

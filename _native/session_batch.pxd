@@ -14,9 +14,17 @@ cdef extern from "session_batch.hpp" namespace "recording" nogil:
         double time
         string message
 
+    cdef struct ConsoleRecorded:
+        size_t stored
+        size_t left_out
+
     cdef cppclass ConsoleLogs:
         uint64_t counts[3]
         vector[ConsoleEntry] entries
+
+    cdef struct SessionLimits:
+        size_t max_events
+        size_t max_console_logs
 
     cdef cppclass Session:
         int64_t partition
@@ -52,10 +60,11 @@ cdef extern from "session_batch.hpp" namespace "recording" nogil:
         size_t events
         size_t bytes
         size_t discarded_events
+        ConsoleRecorded console
         vector[size_t] ended
 
     cdef cppclass CppSessionBatch "recording::SessionBatch":
-        CppSessionBatch(size_t max_events) except +
+        CppSessionBatch(const SessionLimits& limits) except +
         CppRecorded record(const Columns& columns, const SourceRows& rows) except +
         CppPartitionFigures partition(int64_t number)
         CppPartitionFigures total()

@@ -1,6 +1,8 @@
 # Session batches. Included by bindings.pyx.
 
-Recorded = namedtuple("Recorded", "messages events bytes discarded_events ended")
+Recorded = namedtuple(
+    "Recorded", "messages events bytes discarded_events console_logs_stored console_logs_left_out ended"
+)
 PartitionFigures = namedtuple("PartitionFigures", "sessions bytes discarded_messages discarded_events")
 
 cdef figures_of(CppPartitionFigures figures):
@@ -13,8 +15,11 @@ cdef class SessionBatch:
 
     cdef unique_ptr[CppSessionBatch] batch
 
-    def __cinit__(self, max_events_per_session=None):
-        self.batch.reset(new CppSessionBatch(SIZE_MAX if max_events_per_session is None else max_events_per_session))
+    def __cinit__(self, max_events_per_session=None, max_console_logs_per_session=None):
+        cdef SessionLimits limits
+        limits.max_events = SIZE_MAX if max_events_per_session is None else max_events_per_session
+        limits.max_console_logs = SIZE_MAX if max_console_logs_per_session is None else max_console_logs_per_session
+        self.batch.reset(new CppSessionBatch(limits))
 
     def record(
         self,
@@ -46,7 +51,7 @@ cdef class SessionBatch:
         if team_ids.shape[0] != captures_console.shape[0]:
             raise ValueError(f"{team_ids.shape[0]} team ids, but {captures_console.shape[0]} entries in captures_console")
         if rows.count == 0:
-            return Recorded(0, 0, 0, 0, [])
+            return Recorded(0, 0, 0, 0, 0, 0, [])
         rows.partitions, rows.offsets = &partitions[0], &offsets[0]
         rows.dispositions, rows.reasons = &dispositions[0], &reasons[0]
         rows.team_codes, rows.retentions = &team_codes[0], &retentions[0]
@@ -60,7 +65,13 @@ cdef class SessionBatch:
         if invalid < rows.count:
             raise ValueError(f"row {invalid} is not ended, but has no lines or no team")
         return Recorded(
-            recorded.messages, recorded.events, recorded.bytes, recorded.discarded_events, list(recorded.ended)
+            recorded.messages,
+            recorded.events,
+            recorded.bytes,
+            recorded.discarded_events,
+            recorded.console.stored,
+            recorded.console.left_out,
+            list(recorded.ended),
         )
 
     def partition(self, int64_t number):

@@ -3,14 +3,14 @@
 #include <algorithm>
 #include <cmath>
 
+#include "text/json_writer.hpp"
+
 namespace recording {
 namespace {
 
 constexpr size_t max_urls = 25;
 constexpr double idle_ms = 5000;
 constexpr double gap_ms = 10000;  // the pause that rrweb's player skips by default
-
-void set_text(std::string& text, Span value) { text.assign(reinterpret_cast<const char*>(value.begin), value.size()); }
 
 // Reads the times of events in order; the sign is negative if the event is an active one.
 void read_in_order(const std::vector<double>& events, Timeline& found) {
@@ -38,13 +38,13 @@ void read_in_order(const std::vector<double>& events, Timeline& found) {
 
 void SessionBlock::record(const Columns& columns, const Row& row, int64_t offset) {
   if (messages.empty()) {
-    set_text(distinct_id, columns.text(row.distinct_id));
+    set_text(distinct_id, columns.text(row.distinct_id), 2);
     first_offset = last_offset = offset;
     first_time = row.first_time;
     last_time = row.last_time;
   }
-  if (source.empty()) set_text(source, columns.text(row.source));
-  if (library.empty()) set_text(library, columns.text(row.library));
+  if (source.empty()) set_text(source, columns.text(row.source), 1);
+  if (library.empty()) set_text(library, columns.text(row.library), 1);
   add_urls(columns, row);
 
   const ChunkRef& chunk = columns.chunks[row.chunk];
@@ -54,6 +54,7 @@ void SessionBlock::record(const Columns& columns, const Row& row, int64_t offset
   events_.insert(events_.end(), events + static_cast<ptrdiff_t>(row.events.begin),
                  events + static_cast<ptrdiff_t>(row.events.end));
   messages.emplace_back(offset, row.events.end - row.events.begin);
+  described_bytes += message_bytes + event_bytes * (row.events.end - row.events.begin);
 
   counters.full_snapshot.add(row.counters.full_snapshot, event_count);
   size += row.lines.size();
@@ -67,6 +68,11 @@ void SessionBlock::record(const Columns& columns, const Row& row, int64_t offset
   counters.mouse_activities += row.counters.mouse_activities;
 }
 
+void SessionBlock::set_text(std::string& text, Span value, size_t times_written) {
+  text.assign(reinterpret_cast<const char*>(value.begin), value.size());
+  if (!text.empty()) described_bytes += times_written * json_string_size(text);
+}
+
 void SessionBlock::add_urls(const Columns& columns, const Row& row) {
   for (size_t i = row.urls.begin; i < row.urls.end && urls.size() < max_urls; ++i) {
     const Span url = columns.text(columns.urls[i]);
@@ -74,7 +80,7 @@ void SessionBlock::add_urls(const Columns& columns, const Row& row) {
       return other.size() == url.size() && std::memcmp(other.data(), url.begin, url.size()) == 0;
     };
     if (std::any_of(urls.begin(), urls.end(), same)) continue;
-    urls.emplace_back(reinterpret_cast<const char*>(url.begin), url.size());
+    set_text(urls.emplace_back(), url, urls.size() == 1 ? 2 : 1);
   }
 }
 

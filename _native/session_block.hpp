@@ -48,7 +48,15 @@ class SessionBlock {
   std::vector<std::string> urls;
   std::vector<std::pair<int64_t, size_t>> messages;  // source offset, lines
 
+  // Bytes of what it holds without the lines, and of what an index entry and a metadata record say with it.
+  size_t described_bytes = 0;
+
  private:
+  // As JSON, a message in the index takes less. An event's time is kept until the flush.
+  static constexpr size_t message_bytes = 48;
+  static constexpr size_t event_bytes = sizeof(double);
+
+  void set_text(std::string& text, Span value, size_t times_written);
   void add_urls(const Columns& columns, const Row& row);
 
   std::vector<ChunkRef> chunks_;  // keep the bytes of slices_ alive

@@ -24,7 +24,12 @@ from recording_worker.pipeline.build import Pipeline, build_pipeline, make_decod
 from recording_worker.pipeline.step import Step
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 from recording_worker.recording.flush import FlushedBatch, Flusher
-from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
+from recording_worker.recording.session_batch import (
+    FlushReason,
+    SessionBatchManager,
+    SessionBatchRecorder,
+    SessionLimits,
+)
 from recording_worker.settings.model import Codec, Settings
 from recording_worker.storage.blackhole import BlackholeStorage
 
@@ -49,7 +54,7 @@ class NoFlush:
 
 
 def new_manager() -> SessionBatchManager:
-    return SessionBatchManager(TOPIC, SystemClock(), Settings().budget.batch_bytes, inf, None)
+    return SessionBatchManager(TOPIC, SystemClock(), Settings().budget.batch_bytes, inf, SessionLimits())
 
 
 NO_RESTRICTIONS = RefreshedRestrictions([])

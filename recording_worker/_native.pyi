@@ -347,6 +347,9 @@ class Recorded(NamedTuple):
     """Bytes of lines."""
     discarded_events: int
     """Events that were recorded, by this or an earlier call, and taken out again: see `SessionBatch`."""
+    console_logs_stored: int
+    console_logs_left_out: int
+    """Console events whose sessions had stored as many as they may."""
     ended: list[int]
     """The rows that the call ended: their sessions are over the event limit."""
 
@@ -355,7 +358,7 @@ class PartitionFigures(NamedTuple):
 
     sessions: int
     bytes: int
-    """Bytes of lines, ids and console messages."""
+    """Bytes of lines, and of what the index, metadata and console-log records will say. About, and rather too many."""
     discarded_messages: int
     """Messages that were recorded and taken out again, because their session passed the event limit."""
     discarded_events: int
@@ -412,10 +415,10 @@ class FileBlocks:
         (since 1970) and UUID_RANDOM_BYTES bytes of `random`. Raises ValueError if `random` has another length, or not
         all blocks are stored.
         """
-    def console_logs(self, batch_id: str) -> dict[int, PackedRecords]:
-        """Return partition → its stored console events, for PostHog's `log_entries`: key session id, value JSON.
+    def console_logs(self, partition: int, batch_id: str) -> Iterator[PackedRecords]:
+        """Give the stored console events of a partition, for PostHog's `log_entries`: key session id, value JSON.
 
-        See docs/data/metadata.md.
+        They are made when they are asked for, about 256 KiB at a time. See docs/data/metadata.md.
         """
 
 @final
@@ -423,10 +426,13 @@ class SessionBatch:
     """What gathers by partition and session until a flush. One thread at a time may use it.
 
     A session is what has the same partition, team and session id. A session over `max_events_per_session` is taken out
-    of the batch and stays out. None sets no limit.
+    of the batch and stays out. Of a session's console events `max_console_logs_per_session` are stored; all count.
+    None sets no limit.
     """
 
-    def __new__(cls, max_events_per_session: int | None = None) -> Self: ...
+    def __new__(
+        cls, max_events_per_session: int | None = None, max_console_logs_per_session: int | None = None
+    ) -> Self: ...
     def record(
         self,
         decoded: DecodedBatch,

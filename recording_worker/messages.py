@@ -1,8 +1,9 @@
 """Kafka records as they come in and go out."""
 
 from array import array
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple, Self
 
 from recording_worker._native import ByteColumn, HeaderColumn
@@ -105,6 +106,21 @@ class OutputRecord(NamedTuple):
     """Timestamp to produce with; 0 lets the broker's clock decide."""
     as_it_came: bool = False
     """Whether key and value are an input message passed on unchanged (DLQ, overflow), and not JSON made here."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of key, value and headers."""
+        return bytes_of(self.key, self.value, self.headers)
+
+
+class RecordChain:
+    """Records of several sources, one source after the other. It can be iterated again if its sources can."""
+
+    def __init__(self, sources: Iterable[Iterable[OutputRecord]]) -> None:
+        self._sources = [*sources]
+
+    def __iter__(self) -> Iterator[OutputRecord]:
+        return chain.from_iterable(self._sources)
 
 
 class Record(NamedTuple):

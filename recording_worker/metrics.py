@@ -100,6 +100,11 @@ class Metrics:
         self.events_discarded = counter(
             "events_discarded", "Events taken out of a session batch again, by why.", "reason"
         )
+        self.console_logs = counter("console_logs", "Console messages stored in session batches.")
+        self.console_logs_left_out = counter(
+            "console_logs_left_out",
+            "Console messages that were counted, but not stored: max_console_logs_per_session_per_batch.",
+        )
         self.warnings = counter("ingestion_warnings", "Ingestion warnings produced, by type.", "type")
         self.dlq_halts = counter(
             "dlq_halts",

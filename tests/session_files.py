@@ -11,6 +11,9 @@ from recording_worker.formats.retention import RETENTION_DAYS, RETENTIONS
 
 NO_URL = "test:file"
 
+PartitionRecord = tuple[int, bytes, bytes]
+"""Partition, key and value."""
+
 
 @dataclass(frozen=True)
 class HeldSession:
@@ -44,8 +47,8 @@ def sessions_of(file: FileBlocks, **facts: Any) -> list[HeldSession]:
     file.store([1] * len(file))
     retention = RETENTIONS[file.retention]
     entries = orjson.loads(file.index_entries({partition: f"source {partition}" for partition in file.offsets()}))
-    metadata = by_key(file.metadata(**metadata_facts(file, retention, **facts)))
-    logs = by_key(file.console_logs("batch-1"), session_key="log_source_id")
+    metadata = by_key(values_of(file.metadata(**metadata_facts(file, retention, **facts))))
+    logs = by_key(console_logs_of(file), session_key="log_source_id")
     sessions = []
     for entry, text in zip(entries, lines, strict=True):
         (of_block,) = metadata.pop(key := (entry["partition"], entry["team_id"], entry["session_id"]))
@@ -66,16 +69,29 @@ def metadata_facts(file: FileBlocks, retention: str, **facts: Any) -> dict[str, 
     }
 
 
+def console_logs_of(file: FileBlocks) -> list[PartitionRecord]:
+    """The stored console events of all partitions."""
+    return [
+        (partition, *record)
+        for partition in file.offsets()
+        for packed in file.console_logs(partition, "batch-1")
+        for record in records_of(packed)
+    ]
+
+
+def values_of(partitions: dict[int, PackedRecords]) -> list[PartitionRecord]:
+    return [(partition, *record) for partition, packed in partitions.items() for record in records_of(packed)]
+
+
 def by_key(
-    partitions: dict[int, PackedRecords], session_key: str = "session_id"
+    records: list[PartitionRecord], session_key: str = "session_id"
 ) -> dict[tuple[int, int, str], list[dict[str, Any]]]:
     """(partition, team id, session id) → values of its records. Each record has the session id as its key."""
     found: dict[tuple[int, int, str], list[dict[str, Any]]] = {}
-    for partition, packed in partitions.items():
-        for key, text in records_of(packed):
-            value = orjson.loads(text)
-            assert key == value[session_key].encode()
-            found.setdefault((partition, value["team_id"], value[session_key]), []).append(value)
+    for partition, key, text in records:
+        value = orjson.loads(text)
+        assert key == value[session_key].encode()
+        found.setdefault((partition, value["team_id"], value[session_key]), []).append(value)
     return found
 
 

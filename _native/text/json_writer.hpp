@@ -9,6 +9,19 @@
 
 namespace recording {
 
+// The bytes that JsonWriter::string writes for a text.
+inline size_t json_string_size(std::string_view text) {
+  size_t size = text.size() + 2;
+  for (const char at : text) {
+    const auto c = static_cast<uint8_t>(at);
+    if (c == '"' || c == '\\' || c == '\n' || c == '\r' || c == '\t')
+      size += 1;
+    else if (c < 0x20)
+      size += 5;
+  }
+  return size;
+}
+
 class JsonWriter {
  public:
   explicit JsonWriter(std::string& out) : out_(out) {}

@@ -126,7 +126,7 @@ class NativePass:
             counts.urls += len(block["urls"])
             counts.active_milliseconds += block["active_milliseconds"]
             counts.console_events += sum(block[f"console_{level}_count"] for level in ("log", "warn", "error"))
-        counts.console_logs = sum(map(len, self.file.console_logs("").values()))
+        counts.console_logs = sum(map(len, self.file.console_logs(0, "")))
         return counts
 
     def lines(self) -> Iterator[tuple[str, bytes]]:

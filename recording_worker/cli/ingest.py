@@ -24,6 +24,7 @@ _SETTINGS = (
     "max_timestamp_diff_days",
     "compatibility",
     "max_events_per_session_per_batch",
+    "max_console_logs_per_session_per_batch",
     "codec",
     "zstd_level",
     "zstd_dictionary",

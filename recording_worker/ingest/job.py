@@ -19,7 +19,12 @@ from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.build import Pipeline, build_pipeline, make_decoder
 from recording_worker.recording.flush import Flusher
-from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
+from recording_worker.recording.session_batch import (
+    FlushReason,
+    SessionBatchManager,
+    SessionBatchRecorder,
+    SessionLimits,
+)
 from recording_worker.settings.model import Settings
 from recording_worker.storage.local.backend import LocalStorage
 
@@ -48,9 +53,7 @@ def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
     time. Raises WorkerError.
     """
     settings, counts, clock, metrics = job.settings, IngestCounts(), SystemClock(), Metrics()
-    manager = _CountingManager(
-        settings.topic, clock, settings.budget.batch_bytes, inf, settings.max_events_per_session_per_batch
-    )
+    manager = _CountingManager(settings.topic, clock, settings.budget.batch_bytes, inf, SessionLimits.of(settings))
     topics = TopicFiles(job.topics_folder, settings.metadata_topic)
     storage = LocalStorage(job.folder, url_root=job.final_folder)
     sources = {partition: _source(path) for partition, path in job.files}

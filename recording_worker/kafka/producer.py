@@ -1,7 +1,7 @@
 """RecordProducer: sends output records and waits until the brokers have them."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import structlog
@@ -97,7 +97,7 @@ class RecordProducer:
             raise as_config_error(problem) from problem
         self._metrics = metrics
 
-    def send(self, records: Sequence[OutputRecord]) -> None:
+    def send(self, records: Iterable[OutputRecord]) -> None:
         """Produce the records and wait for every acknowledgement. Raises FlushError, which names topic and error.
 
         A record that is too large for its topic is left out, logged and counted. Otherwise the sender of a message
@@ -113,11 +113,10 @@ class RecordProducer:
         if failures:
             record, error = failures[0]
             raise FlushError(
-                f"{len(failures)} of {len(records)} records not accepted by Kafka; the first, for topic {record.topic}:"
-                f" {error.str()}"
+                f"{len(failures)} records not accepted by Kafka; the first, for topic {record.topic}: {error.str()}"
             )
 
-    def _send(self, records: Sequence[OutputRecord]) -> list[Failure]:
+    def _send(self, records: Iterable[OutputRecord]) -> list[Failure]:
         failures: list[Failure] = []
         produce_all(self._producer, records, failures)
         # needs no time-out: each record is acknowledged or fails within message.timeout.ms

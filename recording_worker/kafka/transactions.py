@@ -6,7 +6,8 @@ requires an abort ends the transaction, and after a retriable one the same call 
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import structlog
@@ -24,7 +25,7 @@ from recording_worker.kafka.producer import (
     producer_config,
     take_too_large,
 )
-from recording_worker.messages import OutputRecord, bytes_of
+from recording_worker.messages import OutputRecord
 from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
 
@@ -78,6 +79,9 @@ def transactional_config(settings: Settings, transactional_id: str) -> dict[str,
     return config
 
 
+_Content = tuple[object, ...]
+
+
 class Aborted(NamedTuple):
     """Why a transaction was aborted. Another try may succeed."""
 
@@ -115,25 +119,27 @@ class TransactionalProducer:
             raise _no_transactions(self._id, problem.args[0]) from problem
 
     def transact(
-        self, records: Sequence[OutputRecord], positions: Mapping[int, Position], membership: bytes
+        self, records: Iterable[OutputRecord], positions: Mapping[int, Position], membership: bytes
     ) -> Aborted | None:
         """Commit the records and the source offsets together. Return why they were aborted, or None if they were not.
 
-        `positions`: partition of the source topic → what to commit. Records too large for their topic are left out,
-        logged and counted. Raises FlushError if another try is of no use.
+        `records` are iterated at least once for each transaction that it takes. `positions`: partition of the source
+        topic → what to commit. Records too large for their topic are left out, logged and counted. Raises FlushError
+        if another try is of no use.
         """
         offsets = topic_partitions(self._topic, positions)
-        left = list(records)
         suspects: list[OutputRecord] = []
+        aside: set[_Content] = set()
         refused = False
         while True:
             failures: list[Failure] = []
+            left = (record for record in records if _content(record) not in aside) if aside else records
             error = self._attempt(left, suspects, offsets, membership, failures)
             if error is None:
                 return None
             too_large = take_too_large(failures)
             if too_large:
-                left, suspects = self._narrow_down(left, suspects, too_large)
+                suspects = self._narrow_down(records, suspects, too_large, aside)
             elif not refused:
                 return Aborted(error.name(), error.str(), error.code() in _STALE_MEMBERSHIP)
             # a refused record leaves a gap in the sequence numbers, for which the next transaction may be aborted once
@@ -141,7 +147,7 @@ class TransactionalProducer:
 
     def _attempt(
         self,
-        records: Sequence[OutputRecord],
+        records: Iterable[OutputRecord],
         suspects: Sequence[OutputRecord],
         offsets: list[TopicPartition],
         membership: bytes,
@@ -150,7 +156,7 @@ class TransactionalProducer:
         """Make one transaction, and return why it was aborted, or None. `suspects` go one by one, small ones first."""
         try:
             self._producer.begin_transaction()
-            for record in sorted(suspects, key=_size):
+            for record in sorted(suspects, key=attrgetter("size")):
                 produce_all(self._producer, [record], failures)
                 self._producer.flush()
             produce_all(self._producer, records, failures)
@@ -170,9 +176,13 @@ class TransactionalProducer:
         return None
 
     def _narrow_down(
-        self, left: list[OutputRecord], suspects: list[OutputRecord], too_large: list[OutputRecord]
-    ) -> tuple[list[OutputRecord], list[OutputRecord]]:
-        """Return what to send after some records were refused for their size: the rest, and those to send one by one.
+        self,
+        records: Iterable[OutputRecord],
+        suspects: list[OutputRecord],
+        too_large: list[OutputRecord],
+        aside: set[_Content],
+    ) -> list[OutputRecord]:
+        """Return what to send one by one after some records were refused for their size. Adds them to `aside`.
 
         A broker refuses all records that it gets at once. A record that was refused alone is left out, and so are the
         suspects for its topic that are no smaller. Equal records share what becomes of one of them.
@@ -181,16 +191,16 @@ class TransactionalProducer:
         refused = [record for record in too_large if _content(record) in alone]
         if not refused:
             found = set(map(_content, too_large))
-            moved = [record for record in left if _content(record) in found]
-            return [record for record in left if _content(record) not in found], [*suspects, *moved]
-        limits = {record.topic: _size(record) for record in refused}
+            aside |= found
+            return [*suspects, *(record for record in records if _content(record) in found)]
+        limits = {record.topic: record.size for record in refused}
         remaining = []
         for record in suspects:
-            if _size(record) >= limits.get(record.topic, math.inf):
+            if record.size >= limits.get(record.topic, math.inf):
                 leave_out(record, self._metrics)
             else:
                 remaining.append(record)
-        return left, remaining
+        return remaining
 
     def _abort(self, error: KafkaError, failures: Sequence[Failure]) -> KafkaError:
         """Abort the transaction. Return why: the error of the record at fault, or else the call's error."""
@@ -256,10 +266,6 @@ def _is_retriable(problem: BaseException) -> bool:
     return bool(error.retriable()) and not is_fatal(error)
 
 
-def _content(record: OutputRecord) -> tuple[object, ...]:
+def _content(record: OutputRecord) -> _Content:
     """What two records have in common if they are equal."""
     return record.topic, record.key, record.value, tuple(record.headers)
-
-
-def _size(record: OutputRecord) -> int:
-    return bytes_of(record.key, record.value, record.headers)

@@ -1,16 +1,16 @@
 """Flusher: writes a session batch to storage, then delivers its records and offsets, while the worker consumes."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Protocol
 
-from recording_worker._native import Compressor, PackedRecords
+from recording_worker._native import Compressor, FileBlocks, PackedRecords
 from recording_worker.clock import Clock
 from recording_worker.formats.accounts import Account
 from recording_worker.formats.dictionary import dictionary_key
-from recording_worker.messages import OutputRecord
+from recording_worker.messages import OutputRecord, RecordChain
 from recording_worker.metrics import Metrics
 from recording_worker.recording.batch_writer import BatchWriter
 from recording_worker.recording.dictionary import configured_dictionary
@@ -26,9 +26,28 @@ class FlushedPartition:
     account: Account
     """What became of the messages that were read into this batch."""
     records: list[OutputRecord]
-    """Console logs, warnings, DLQ and overflow records."""
+    """Warnings, DLQ and overflow records."""
     metadata: list[OutputRecord] = field(default_factory=list)
     """The metadata records of its blocks."""
+    console_logs: "list[ConsoleLogs]" = field(default_factory=list)
+    """The console logs of its sessions, by file."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleLogs:
+    """The console-log records of a partition's sessions in a file. Each iteration makes them again.
+
+    A session may have many. So they are in memory while they are sent, a few at a time.
+    """
+
+    topic: str
+    partition: int
+    batch_id: str
+    file: FileBlocks
+
+    def __iter__(self) -> Iterator[OutputRecord]:
+        for packed in self.file.console_logs(self.partition, self.batch_id):
+            yield from _records(self.topic, packed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +71,18 @@ class FlushedBatch:
     """How long the flush took, compression to delivery; 0 until it is delivered."""
 
     @property
-    def records(self) -> list[OutputRecord]:
+    def records(self) -> RecordChain:
         """Everything that goes to Kafka with this batch."""
-        parts = self.partitions.values()
-        return [record for part in parts for record in part.records] + [
-            record for part in parts for record in part.metadata
-        ]
+        return records_of(self.partitions.values())
+
+
+def records_of(parts: Iterable[FlushedPartition]) -> RecordChain:
+    """Return everything that goes to Kafka with these partitions, block metadata last."""
+    parts = list(parts)
+    sources: list[Iterable[OutputRecord]] = []
+    for part in parts:
+        sources += [part.records, *part.console_logs]
+    return RecordChain([*sources, *(part.metadata for part in parts)])
 
 
 class Delivery(Protocol):
@@ -181,8 +206,9 @@ class Flusher:
             for number, partition in batch.partitions.items()
         }
         for file in files:
-            for number, packed in file.console_logs(batch.batch_id).items():
-                partitions[number].records.extend(_records(self._settings.console_logs_topic, packed))
+            for number in file.offsets():
+                logs = ConsoleLogs(self._settings.console_logs_topic, number, batch.batch_id, file)
+                partitions[number].console_logs.append(logs)
         writers = [
             BatchWriter(
                 file,

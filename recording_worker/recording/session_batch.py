@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import uuid_utils
 
@@ -13,6 +13,7 @@ from recording_worker.clock import Clock
 from recording_worker.formats.accounts import Account
 from recording_worker.messages import OutputRecord
 from recording_worker.outcome import Disposition
+from recording_worker.settings.model import Settings
 
 
 class FlushReason(StrEnum):
@@ -73,20 +74,33 @@ class PartitionBatch:
         self.skipped += end - first
 
 
+class SessionLimits(NamedTuple):
+    """What a session batch takes of one session; None sets no limit."""
+
+    events: int | None = None
+    """A session with more is dropped from the batch."""
+    console_logs: int | None = None
+    """Console messages that are stored. The others are only counted."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(settings.max_events_per_session_per_batch, settings.max_console_logs_per_session_per_batch)
+
+
 class SessionBatchRecorder:
     """One session batch: the sessions, records and offsets of its partitions."""
 
-    def __init__(self, topic: str, max_events_per_session: int | None, started: float) -> None:
+    def __init__(self, topic: str, limits: SessionLimits, started: float) -> None:
         self.batch_id = str(uuid_utils.uuid7())
         self.topic = topic
         self.started = started
         """When its first message came, monotonic seconds."""
         self.partitions: dict[int, PartitionBatch] = {}
-        self.sessions = SessionBatch(max_events_per_session)
+        self.sessions = SessionBatch(limits.events, limits.console_logs)
 
     @property
     def raw_bytes(self) -> int:
-        """Bytes it holds: uncompressed lines, ids, console messages, and the records that wait for the flush."""
+        """Bytes it holds: uncompressed lines, and the records and index entries that its flush makes or sends."""
         return self.sessions.total().bytes + sum(partition.record_bytes for partition in self.partitions.values())
 
     @property
@@ -120,7 +134,7 @@ class SessionBatchRecorder:
         for number, record in records:
             partition = self.partition(number)
             partition.records.append(record)
-            partition.record_bytes += len(record.value or b"")
+            partition.record_bytes += record.size
         for number, advance in advances.items():
             partition = self.partition(number)
             partition.advance(advance.first, advance.end)
@@ -136,21 +150,19 @@ class SessionBatchRecorder:
 class SessionBatchManager:
     """Holds the current session batch, and says when it is due for a flush."""
 
-    def __init__(
-        self, topic: str, clock: Clock, max_bytes: int, max_age: float, max_events_per_session: int | None
-    ) -> None:
+    def __init__(self, topic: str, clock: Clock, max_bytes: int, max_age: float, limits: SessionLimits) -> None:
         self._topic = topic
         self._clock = clock
         self._max_bytes = max_bytes
         self._max_age = max_age
-        self._max_events_per_session = max_events_per_session
+        self._limits = limits
         self._current: SessionBatchRecorder | None = None
 
     @property
     def current(self) -> SessionBatchRecorder:
         """The session batch that takes messages. It begins with the first access."""
         if self._current is None:
-            self._current = SessionBatchRecorder(self._topic, self._max_events_per_session, self._clock.monotonic())
+            self._current = SessionBatchRecorder(self._topic, self._limits, self._clock.monotonic())
         return self._current
 
     @property

@@ -217,6 +217,9 @@ class Settings(BaseModel):
     max_events_per_session_per_batch: PositiveInt | None = Field(
         None, description="Drop a session's part of a batch if it has more events than this; no limit if not set."
     )
+    max_console_logs_per_session_per_batch: PositiveInt = Field(
+        10_000, description="Console messages of a session that a batch stores; more are counted, not stored."
+    )
     hot_session_bytes_per_minute: Bytes | None = Field(
         None,
         description="Send a session to the overflow topic if it sends more than this in a minute, as carried;"

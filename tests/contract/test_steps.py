@@ -32,7 +32,12 @@ from recording_worker.pipeline.steps.resolve_team import ResolveTeam
 from recording_worker.pipeline.steps.set_poison_messages_aside import SetPoisonMessagesAside
 from recording_worker.pipeline.steps.shed_lag import ShedLag
 from recording_worker.pipeline.steps.track_lib_version import TrackLibVersion
-from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
+from recording_worker.recording.session_batch import (
+    FlushReason,
+    SessionBatchManager,
+    SessionBatchRecorder,
+    SessionLimits,
+)
 from recording_worker.settings.model import Settings
 from tests.builders import (
     NOW_MS,
@@ -98,7 +103,7 @@ def poison_step() -> SetPoisonMessagesAside:
 
 
 def new_manager() -> SessionBatchManager:
-    return SessionBatchManager("recordings", CLOCK, 1 << 30, 10.0, 5)
+    return SessionBatchManager("recordings", CLOCK, 1 << 30, 10.0, SessionLimits(5))
 
 
 STEPS: dict[str, tuple[Callable[[SessionBatchManager], Step], set[Disposition]]] = {

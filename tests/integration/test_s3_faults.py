@@ -19,7 +19,7 @@ from recording_worker.formats.batch_file import parse_block_url
 from recording_worker.metrics import Metrics
 from recording_worker.reading.batch_files import read_blocks
 from recording_worker.recording.flush import FlushedBatch, Flusher
-from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
+from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder, SessionLimits
 from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import Locator
 from recording_worker.storage.s3.backend import S3Storage
@@ -53,7 +53,7 @@ class Messages:
 
 def messages(rng: random.Random, number: int) -> Messages:
     """One to three sessions; every other batch is larger than a part."""
-    batch = SessionBatchRecorder(TOPIC, None, started=0.0)
+    batch = SessionBatchRecorder(TOPIC, SessionLimits(), started=0.0)
     sessions = rng.randint(1, 3)
     size = rng.randint(1, 3 * PART_BYTES) if number % 2 else rng.randint(1, 100)
     rows = decoded(

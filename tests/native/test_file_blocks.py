@@ -112,8 +112,7 @@ def test_what_is_written_of_a_block_is_what_plain_python_writes(data: st.DataObj
     assert_same_json(orjson.dumps(record), expected)
     assert key == decoded.session_id(0).encode()
 
-    packed = file.console_logs(batch_id).get(partition)
-    found = [] if packed is None else list(records_of(packed))
+    found = [record for packed in file.console_logs(partition, batch_id) for record in records_of(packed)]
     assert [key for key, _ in found] == [decoded.session_id(0).encode()] * len(found)
     wanted = []
     for row in range(decoded.rows):

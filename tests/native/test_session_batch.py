@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -17,11 +18,14 @@ from recording_worker.formats.timestamps import utc_text
 from recording_worker.outcome import Disposition, Reason
 from tests.decoders import call_native
 from tests.inputs import EVENT, Input, event_text, plain_value
-from tests.session_files import take_sessions
+from tests.session_files import console_logs_of, metadata_facts, records_of, take_sessions, values_of
 
 TEAM_IDS = (3, -1, 2**40)
 CAPTURES_CONSOLE = (1, 0, 1)
 LIMIT = 6
+CONSOLE_LIMIT = 3
+SESSION_BYTES, MESSAGE_BYTES, EVENT_BYTES, CONSOLE_RECORD_BYTES = 2048, 48, 8, 216
+"""What the core counts for a session, a message, an event and a console record, without their texts."""
 COUNTED = {"info": "log", "warn": "warn", "error": "error"}
 """Console level → its name in the counts of the metadata."""
 
@@ -42,7 +46,11 @@ class Row:
 
 
 def console(level: str) -> str:
-    data = {"plugin": "rrweb/console@1", "payload": {"level": level, "payload": ["a text"]}}
+    return console_event(["a text"], level)
+
+
+def console_event(texts: Sequence[str], level: str = "log") -> str:
+    data = {"plugin": "rrweb/console@1", "payload": {"level": level, "payload": [*texts]}}
     return json.dumps({"type": 6, "timestamp": 1795000000000, "data": data})
 
 
@@ -61,7 +69,7 @@ class Plain:
     def __init__(self) -> None:
         self.sessions: dict[int, dict[tuple[int, str], Session | None]] = {}
         self.discarded: dict[int, tuple[int, int]] = {}
-        self.newly_discarded_events = 0
+        self.newly_discarded_events = self.console_stored = self.console_left_out = 0
 
     def record(self, row: Row, offset: int, decoded: _native.DecodedBatch, number: int) -> bool:
         sessions = self.sessions.setdefault(row.partition, {})
@@ -80,9 +88,17 @@ class Plain:
         session.lines += decoded.lines(number)
         if CAPTURES_CONSOLE[row.team]:
             logs = [(log.level, log.message, log.timestamp) for log in decoded.console_logs(number)]
-            for level, _, _ in logs:
-                session.counts[level] += 1
-            session.entries += dict.fromkeys(logs)
+            stored: list[tuple[str, str, float]] = []
+            for log in logs:
+                session.counts[log[0]] += 1
+                if log in stored:
+                    continue
+                if len(session.entries) + len(stored) < CONSOLE_LIMIT:
+                    stored.append(log)
+                else:
+                    self.console_left_out += 1
+            session.entries += stored
+            self.console_stored += len(stored)
         return True
 
     def held(self) -> dict[tuple[int, int, str], Session]:
@@ -94,12 +110,15 @@ class Plain:
         }
 
     def bytes(self, partition: int) -> int:
-        """Ids count also for sessions that are kept out."""
+        """A session that is kept out counts as one without messages."""
         total = 0
         for (_, session_id), session in self.sessions.get(partition, {}).items():
-            total += len(session_id)
+            id_bytes = len(json.dumps(session_id)) + len(session_id)
+            total += SESSION_BYTES + 2 * id_bytes
             if session is not None:
-                total += len("user-1") + len(session.lines) + sum(len(message) for _, message, _ in session.entries)
+                total += len(session.lines) + 2 * len(json.dumps("user-1")) + len('"web""posthog-js"')
+                total += sum(MESSAGE_BYTES + EVENT_BYTES * events for _, events in session.messages)
+                total += sum(CONSOLE_RECORD_BYTES + id_bytes + len(json.dumps(log[1])) for log in session.entries)
         return total
 
 
@@ -135,11 +154,11 @@ ROWS = st.builds(
 
 @given(st.lists(st.lists(ROWS, max_size=12), min_size=1, max_size=4))
 def test_calls_record_what_plain_python_records(polls: list[list[Row]]) -> None:
-    batch, plain, offset = _native.SessionBatch(LIMIT), Plain(), 0
+    batch, plain, offset = _native.SessionBatch(LIMIT, CONSOLE_LIMIT), Plain(), 0
     for rows in polls:
         decoded, given_columns = decode(rows), columns(rows, offset)
         recorded = batch.record(decoded, **given_columns)
-        plain.newly_discarded_events = 0
+        plain.newly_discarded_events = plain.console_stored = plain.console_left_out = 0
         outcomes = [
             plain.record(row, offset + number, decoded, number) if not row.ended else None
             for number, row in enumerate(rows)
@@ -150,6 +169,8 @@ def test_calls_record_what_plain_python_records(polls: list[list[Row]]) -> None:
             sum(decoded.event_count(number) for number in done),
             sum(decoded.line_bytes(number) for number in done),
             plain.newly_discarded_events,
+            plain.console_stored,
+            plain.console_left_out,
             [number for number, outcome in enumerate(outcomes) if outcome is False],
         )
         codes = {True: Disposition.OK, False: Disposition.DROP, None: Disposition.DLQ}
@@ -193,6 +214,60 @@ def test_without_a_limit_a_session_may_have_any_number_of_events() -> None:
     assert record(batch, *[row()] * 100).events == 100
 
 
+def test_console_messages_past_the_limit_are_counted_and_not_stored() -> None:
+    batch = _native.SessionBatch(None, 2)
+    recorded = record(batch, row(levels=["log", "warn", "error"]), row(levels=["warn"]), row("b", levels=["log"]))
+    assert (recorded.console_logs_stored, recorded.console_logs_left_out) == (3, 2)
+    first, second = take_sessions(batch)
+    assert [log["level"] for log in first.console_logs] == ["info", "warn"]
+    assert [first.metadata[f"console_{name}_count"] for name in COUNTED.values()] == [1, 2, 1]
+    assert len(second.console_logs) == 1
+
+
+texts = st.text(max_size=20) | st.sampled_from(['\x00\x1f"\\\n\t', "\u2028é𝄞"])
+
+
+@given(
+    st.lists(st.tuples(texts.filter(bool), texts, texts, st.lists(texts, max_size=4)), min_size=1, max_size=4),
+    st.integers(1, 3),
+)
+def test_what_a_batch_counts_is_at_least_what_it_stores_and_sends(
+    sessions: list[tuple[str, str, str, list[str]]], repeated: int
+) -> None:
+    values = []
+    for session_id, distinct_id, library, contents in sessions * repeated:
+        logs = [console_event([text]) for text in contents]
+        urls = [json.dumps({"type": 4, "timestamp": 1795000000000, "data": {"href": text}}) for text in contents]
+        properties = {"$session_id": json.dumps(session_id), "$lib": json.dumps(library)}
+        values.append(plain_value([EVENT, *logs, *urls], properties, None, {"distinct_id": json.dumps(distinct_id)}))
+    decoded = call_native(_native.Decoder(), [Input(value) for value in values]).decoded
+    batch = _native.SessionBatch()
+    batch.record(decoded, **columns([row()] * len(values)))
+    counted = batch.total().bytes
+    (file,) = batch.take()
+    file.store([2**40] * len(file))
+    sizes = [file.raw_bytes, len(file.index_entries({0: "session_recording_snapshot_item_events/123456"}))]
+    facts = metadata_facts(file, "1y", batch_id=str(UUID(int=0)), url="s3://bucket/prefix" + "/name" * 20)
+    records = [*values_of(file.metadata(**facts)), *console_logs_of(file)]
+    sizes += [len(key) + len(value) for _, key, value in records]
+    assert sum(sizes) <= counted
+
+
+def test_console_logs_come_in_pieces_that_hold_all_of_a_partition() -> None:
+    texts = [[f"{number} " + "x" * 1000 for number in range(start, start + 400)] for start in (0, 400, 800)]
+    batch = _native.SessionBatch()
+    values = [plain_value([EVENT, *(console_event([text]) for text in each)]) for each in texts]
+    decoded = call_native(_native.Decoder(), [Input(value) for value in values]).decoded
+    batch.record(decoded, **{**columns([row()] * 3), "partitions": array("q", [0, 7, 7])})
+    (file,) = batch.take()
+    for partition, wanted in ((0, texts[0]), (7, texts[1] + texts[2]), (3, [])):
+        for _ in range(2):  # a delivery may need them again
+            pieces = [[*records_of(packed)] for packed in file.console_logs(partition, "batch-1")]
+            assert [json.loads(value)["message"] for piece in pieces for _, value in piece] == wanted
+            assert all(sum(len(value) for _, value in piece) < 300_000 for piece in pieces)
+            assert (len(pieces) > 1) is bool(wanted)
+
+
 def test_a_discarded_partition_is_gone_and_its_sessions_may_come_again() -> None:
     batch = _native.SessionBatch(1)
     record(batch, row("a"), row("b", partition=1), row("a"))
@@ -219,7 +294,7 @@ def test_sessions_outlive_their_batch_and_what_was_decoded() -> None:
 
 def test_no_rows_record_nothing() -> None:
     empty = {**columns([]), "team_ids": array("q"), "captures_console": b""}
-    assert _native.SessionBatch().record(decode([]), **empty) == (0, 0, 0, 0, [])
+    assert _native.SessionBatch().record(decode([]), **empty) == (0, 0, 0, 0, 0, 0, [])
 
 
 @pytest.mark.parametrize(

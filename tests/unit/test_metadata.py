@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from recording_worker.formats.block_metadata import BlockRecord, read_block
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.messages import Record
-from recording_worker.recording.session_batch import SessionBatchRecorder
+from recording_worker.recording.session_batch import SessionBatchRecorder, SessionLimits
 from tests.builders import NOW_MS, TOPIC, event, session_message
 from tests.session_files import metadata_facts
 from tests.unit.test_session_batch import decoded, record_all
@@ -45,7 +45,7 @@ def test_timestamps_sort_as_text_like_the_numbers(pair: list[float]) -> None:
 
 
 def test_block_metadata_has_what_clickhouse_wants() -> None:
-    session_batch = SessionBatchRecorder(TOPIC, None, started=0.0)
+    session_batch = SessionBatchRecorder(TOPIC, SessionLimits(), started=0.0)
     logs = [console_event(NOW_MS + 4, level, "text") for level in ("log", "warn", "warn", "error")]
     events = [
         event(NOW_MS, 4, href="https://example.test/"),
@@ -121,10 +121,10 @@ def test_a_record_that_is_no_block_metadata_says_why(value: bytes | None, proble
 
 
 def test_a_console_log_is_what_log_entries_takes() -> None:
-    session_batch = SessionBatchRecorder(TOPIC, None, started=0.0)
+    session_batch = SessionBatchRecorder(TOPIC, SessionLimits(), started=0.0)
     record_all(session_batch, decoded(session_message(7, "a", [console_event(NOW_MS + 1, "warn", "1", "é")])))
     (file,) = session_batch.sessions.take()
-    (packed,) = file.console_logs("batch-1").values()
+    (packed,) = file.console_logs(0, "batch-1")
     key, value = packed[0]
     assert key == b"a"
     assert json.loads(value) == {

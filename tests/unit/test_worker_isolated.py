@@ -6,11 +6,10 @@ from recording_worker.errors import FlushError, StepError
 from recording_worker.kafka.consumer import PartitionFault
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.processes.control import Assign, Decoded, Decoding, Discard, Placement, Revoke
-from tests.builders import message
-from tests.unit.worker_bench import Bench, assigned
+from tests.unit.worker_bench import Bench, assigned, message
 
 
-@pytest.mark.parametrize("bench", [{"max_batch_bytes": 10_000}], indirect=True)
+@pytest.mark.parametrize("bench", [{"max_batch_bytes": 1_000_000}], indirect=True)
 def test_isolated_reading_takes_one_message_at_a_time_and_reports_each(bench: Bench) -> None:
     bench.comes(message(7), message(3, partition=1), message(8))
     order = Assign(assigned(0, 1, epoch=4).placements, isolated=(0,), poison={(0, 8): "SIGSEGV"})

@@ -15,8 +15,8 @@ from recording_worker.processes.control import (
     ToWorker,
 )
 from recording_worker.recording.session_batch import FlushReason
-from tests.builders import event, message, value
-from tests.unit.worker_bench import Bench, assigned
+from tests.builders import event, value
+from tests.unit.worker_bench import Bench, assigned, message
 
 
 def test_reads_what_it_was_given_and_runs_the_pipeline(bench: Bench) -> None:
@@ -71,10 +71,10 @@ def test_the_rest_of_a_cut_batch_waits_while_the_session_batch_is_full(bench: Be
     assert [run for run in bench.pipeline.runs if run] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11]]
 
 
-@pytest.mark.parametrize("bench", [{"large_bytes": 1000}], indirect=True)
+@pytest.mark.parametrize("bench", [{"large_bytes": 100_000}], indirect=True)
 def test_a_large_message_waits_until_no_session_batch_is_held(bench: Bench) -> None:
     bench.turn(assigned(0))
-    large = message(2, value=value([event(text="x" * 2000)]))
+    large = message(2, value=value([event(text="x" * 300_000)]))
     bench.comes(message(0), message(1), large, message(3), large._replace(offset=4))
     bench.turn()
     assert bench.pipeline.runs[-1] == [0, 1]

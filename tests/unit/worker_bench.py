@@ -1,7 +1,9 @@
 """A worker's loop and everything it needs, for its tests."""
 
+import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from math import inf
 from multiprocessing import Pipe
 from typing import Any
@@ -18,13 +20,22 @@ from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.processes.worker.loop import Worker
 from recording_worker.processes.worker.pauses import LoopPauses
 from recording_worker.processes.worker.session_batches import SessionBatches
-from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
+from recording_worker.recording.session_batch import (
+    FlushReason,
+    SessionBatchManager,
+    SessionBatchRecorder,
+    SessionLimits,
+)
 from recording_worker.settings.model import Settings
+from tests import builders
 from tests.builders import FakeClock, FixedRestrictions
 from tests.session_files import take_sessions
 
-MESSAGE_BYTES = 93
-"""Bytes that a message of the builders decodes to."""
+EVENT = builders.event(source=1, positions=[], filler="x" * 50_000)
+MESSAGE_BYTES = len(json.dumps(EVENT)) + len('["window-1",]\n')
+"""Bytes of lines that a message decodes to. What a session costs without its lines is little."""
+
+message = partial(builders.message, value=builders.value([EVENT]))
 
 Held = dict[int, list[int]]
 """Partition → the offsets of the messages whose events are held."""
@@ -140,7 +151,7 @@ class Bench:
         budget = replace(self.settings.budget, held_bytes=held_bytes)
         decoder = Decoder(max_decoded_bytes=cut_after * MESSAGE_BYTES - 1, large_bytes=large_bytes)
         self.consumer, self.flusher, self.assignment = FakeConsumer(), FakeFlusher(), Assignment()
-        self.manager = SessionBatchManager(self.settings.topic, self.clock, budget.batch_bytes, inf, None)
+        self.manager = SessionBatchManager(self.settings.topic, self.clock, budget.batch_bytes, inf, SessionLimits())
         self.pipeline = WatchedPipeline(
             build_pipeline(
                 self.settings,

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import structlog
@@ -11,11 +12,11 @@ from recording_worker.formats.accounts import account_header
 from recording_worker.kafka.offsets import Position
 from recording_worker.kafka.producer import RecordProducer
 from recording_worker.kafka.transactions import TransactionalProducer
-from recording_worker.messages import OutputRecord
+from recording_worker.messages import RecordChain
 from recording_worker.metrics import Metrics
 from recording_worker.processes.control import Flushed, Placement, WorkerChannel
 from recording_worker.processes.worker.assignment import Assigned, Assignment
-from recording_worker.recording.flush import FlushedBatch
+from recording_worker.recording.flush import FlushedBatch, records_of
 
 log = structlog.get_logger()
 
@@ -93,7 +94,7 @@ class AtLeastOnceDelivery:
 class _Outgoing(NamedTuple):
     """What a batch sends."""
 
-    records: list[OutputRecord]
+    records: RecordChain
     placements: tuple[Placement, ...]
 
     @property
@@ -108,16 +109,18 @@ def _outgoing(flushed: FlushedBatch, held: Mapping[int, Assigned], group: str) -
     """
     parts = {number: flushed.partitions[number] for number in held}
     accounts = {number: held[number].account.followed_by(part.account) for number, part in parts.items()}
-    metadata = [record for part in parts.values() for record in part.metadata]
+    metadata = [(number, at) for number, part in parts.items() for at in range(len(part.metadata))]
     if metadata:
         # a record too large for its topic is left out: the smallest is the safest
-        smallest = min(range(len(metadata)), key=lambda number: len(metadata[number].value or b""))
-        metadata[smallest] = metadata[smallest]._replace(headers=[account_header(flushed.topic, group, accounts)])
+        number, at = min(metadata, key=lambda place: parts[place[0]].metadata[place[1]].size)
+        records = [*parts[number].metadata]
+        records[at] = records[at]._replace(headers=[account_header(flushed.topic, group, accounts)])
+        parts[number] = replace(parts[number], metadata=records)
     placements = tuple(
         Placement(number, held[number].epoch, account.next, None if metadata else account)
         for number, account in accounts.items()
     )
-    return _Outgoing([record for part in parts.values() for record in part.records] + metadata, placements)
+    return _Outgoing(records_of(parts.values()), placements)
 
 
 def _report(flushed: FlushedBatch, outgoing: _Outgoing, *, committed: bool) -> Flushed:

@@ -30,7 +30,7 @@ from recording_worker.processes.worker.loop import Worker
 from recording_worker.processes.worker.pauses import LoopPauses
 from recording_worker.processes.worker.session_batches import SessionBatches
 from recording_worker.recording.flush import Delivery, Flusher
-from recording_worker.recording.session_batch import SessionBatchManager
+from recording_worker.recording.session_batch import SessionBatchManager, SessionLimits
 from recording_worker.redaction import hide
 from recording_worker.settings.model import Delivery as DeliveryKind
 from recording_worker.settings.model import Settings
@@ -110,7 +110,7 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
         clock,
         settings.budget.batch_bytes,
         settings.max_batch_age,
-        settings.max_events_per_session_per_batch,
+        SessionLimits.of(settings),
     )
     stores = Stores(clock, metrics, interval=settings.refresh_interval, stale_after=settings.stale_after)
     at_exit.callback(stores.close)

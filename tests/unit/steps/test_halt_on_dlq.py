@@ -11,7 +11,7 @@ from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.halt_on_dlq import DlqLimits, HaltOnDlq
 from recording_worker.pipeline.steps.handle_results import HandleResults
 from recording_worker.pipeline.steps.obtain_batch import ObtainBatch
-from recording_worker.recording.session_batch import SessionBatchManager
+from recording_worker.recording.session_batch import SessionBatchManager, SessionLimits
 from tests.builders import FakeClock, batch, message
 
 OK, DLQ, DROP = "ok", "dlq", "drop"
@@ -104,7 +104,7 @@ def test_a_message_that_leaves_the_window_counts_no_longer() -> None:
 
 @pytest.mark.parametrize("limit", ["consecutive", "ratio"])
 def test_no_message_of_a_halted_partition_counts_and_all_others_do(limit: str) -> None:
-    manager = SessionBatchManager("recordings", FakeClock(), 1 << 30, 10.0, None)
+    manager = SessionBatchManager("recordings", FakeClock(), 1 << 30, 10.0, SessionLimits())
     manager.current.partition(0).advance(0, 4)
     manager.current.partition(1).advance(20, 24)
     watched = limits(consecutive=3) if limit == "consecutive" else limits(ratio=0.5, window=4)
@@ -133,7 +133,7 @@ def test_no_message_of_a_halted_partition_counts_and_all_others_do(limit: str) -
 
 def test_the_last_message_of_a_window_may_be_good() -> None:
     rows = rows_of([DLQ, DLQ, OK])
-    manager = SessionBatchManager("recordings", FakeClock(), 1, 1.0, None)
+    manager = SessionBatchManager("recordings", FakeClock(), 1, 1.0, SessionLimits())
     HaltOnDlq(limits(ratio=0.5, window=3), manager, Metrics()).run(rows)
     assert rows.halts == {
         0: "partition 0 halted at offset 2: 2 of the last 3 messages are for the DLQ (dlq_halt_ratio)."

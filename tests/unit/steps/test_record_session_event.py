@@ -6,14 +6,16 @@ from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.obtain_batch import ObtainBatch
 from recording_worker.pipeline.steps.record_session_event import RecordSessionEvent
-from recording_worker.recording.session_batch import SessionBatchManager
+from recording_worker.recording.session_batch import SessionBatchManager, SessionLimits
 from tests.builders import FakeClock, counted, decoded, event, message, session_message
 
+NO_LIMITS = SessionLimits()
 
-def obtained(*messages: Message, max_events: int | None = None) -> MessageBatch:
+
+def obtained(*messages: Message, limits: SessionLimits = NO_LIMITS) -> MessageBatch:
     """The messages after the steps before this one."""
     rows = decoded(*messages)
-    ObtainBatch(SessionBatchManager("recordings", FakeClock(), 1 << 30, 10.0, max_events)).run(rows)
+    ObtainBatch(SessionBatchManager("recordings", FakeClock(), 1 << 30, 10.0, limits)).run(rows)
     return rows
 
 
@@ -31,14 +33,24 @@ def test_events_and_what_messages_add_to_their_sessions_are_counted() -> None:
     assert counted(metrics, "events_total") == 4
     assert counted(metrics, "events_discarded_total", reason="session_event_limit") is None
     assert counted(metrics, "recorded_message_bytes_count") == 3
-    ids = 2 * len("user-1") + len("a") + len("b")
-    assert counted(metrics, "recorded_message_bytes_sum") == rows.session_batch.raw_bytes - ids
+    (file,) = rows.session_batch.sessions.take()
+    assert counted(metrics, "recorded_message_bytes_sum") == file.raw_bytes
+    assert counted(metrics, "console_logs_total") == counted(metrics, "console_logs_left_out_total") == 0
+
+
+def test_console_messages_are_counted_also_those_that_are_not_stored() -> None:
+    metrics = Metrics()
+    texts = [event(type=6, plugin="rrweb/console@1", payload={"level": "log", "payload": [text]}) for text in "abba"]
+    rows = obtained(session_message(0, "a", texts), limits=SessionLimits(console_logs=1))
+    RecordSessionEvent(metrics).run(rows)
+    assert counted(metrics, "console_logs_total") == 1
+    assert counted(metrics, "console_logs_left_out_total") == 2
 
 
 def test_a_session_over_the_event_limit_is_dropped_and_its_recorded_events_are_counted() -> None:
     metrics = Metrics()
     few = session_message(0, "a", [event()] * 2), session_message(1, "b", [event()])
-    rows = obtained(*few, session_message(2, "a", [event()] * 2), max_events=3)
+    rows = obtained(*few, session_message(2, "a", [event()] * 2), limits=SessionLimits(events=3))
     RecordSessionEvent(metrics).run(rows)
     assert list(rows.dispositions) == [Disposition.OK, Disposition.OK, Disposition.DROP]
     assert rows.reasons[2] == Reason.SESSION_EVENT_LIMIT
