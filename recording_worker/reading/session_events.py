@@ -16,7 +16,7 @@ MAX_RECORDING_BYTES = 512 * 1024 * 1024
 """The memory that one recording's events may take at a time. What does not fit in is left out."""
 
 _EVENT_BYTES = 200
-"""What an event takes beside its line."""
+"""What an event takes in addition to its line."""
 _TOLERANCE_MS = 1.0
 """By how much an index may be wrong about a block's first and last timestamp."""
 
