@@ -1,5 +1,6 @@
 """`recording-worker play`: a session in the browser."""
 
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import click
 from recording_worker.cli.say import say
 from recording_worker.cli.scanning import Paths, Scan, paths_argument, session_blocks
 from recording_worker.errors import ConfigError
+from recording_worker.private_file import write_private
 
 
 @click.command(
@@ -53,7 +55,7 @@ def play(paths: Paths, session_id: str, team_id: int | None, port: int, target: 
     recording = recording_of(blocks, scan.lines(blocks))
     recording.notes += [f"Left out: {problem}" for problem in scan.problems]
     if target is not None:
-        _write(target, page.whole_page(rrweb, recording).html)
+        _write(target, page.whole_page(rrweb, recording))
         say(f"Written to {target}")
     else:
         server = PlayServer(page.served_page(rrweb), recording, port)
@@ -64,8 +66,8 @@ def play(paths: Paths, session_id: str, team_id: int | None, port: int, target: 
     scan.raise_problems()
 
 
-def _write(target: Path, html: str) -> None:
+def _write(target: Path, html: Iterable[str]) -> None:
     try:
-        target.write_text(html, encoding="utf-8")
+        write_private(target, (piece.encode() for piece in html))
     except OSError as error:
         raise ConfigError(f"{target}: {error.strerror}") from error

@@ -4,7 +4,6 @@ Blocks are sampled as they are stored. A session is either trained on or kept ap
 """
 
 import hashlib
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -17,6 +16,7 @@ from recording_worker.formats.batch_file import BatchFileError
 from recording_worker.formats.dictionary import Dictionary
 from recording_worker.formats.message_file import read_messages
 from recording_worker.messages import Message, MessageColumns
+from recording_worker.private_file import write_private
 from recording_worker.reading.batch_files import Block
 from recording_worker.reading.prefetch import prefetch
 from recording_worker.settings.model import Settings
@@ -201,13 +201,8 @@ class Training:
 
 def write_dictionary(dictionary: Dictionary, path: Path) -> None:
     """Write a dictionary to a file, whole or not at all, in place of a file that was there. Raises WorkerError."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        try:
-            temporary.write_bytes(dictionary.content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_private(path, [dictionary.content])
     except OSError as error:
         raise WorkerError(f"can't write {path}: {error.strerror}") from error
 

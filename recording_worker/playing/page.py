@@ -13,6 +13,7 @@ A recording is hostile input. Three barriers contain it; each of them alone stop
 import base64
 import hashlib
 import re
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from typing import NamedTuple
@@ -20,6 +21,8 @@ from typing import NamedTuple
 from recording_worker.playing.player import NAME, VERSION, Player
 from recording_worker.playing.session import Recording
 
+_RECORDING = "<!-- recording -->"
+"""Where the recording stands in the whole page."""
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -34,13 +37,17 @@ def served_page(player: Player) -> Page:
     return _page(player, connect="'self'", recording="")
 
 
-def whole_page(player: Player, recording: Recording) -> Page:
-    """Return the page with the recording in it. It needs no server and no network."""
-    parts = [_data("application/json", "recording", recording.as_json())]
+def whole_page(player: Player, recording: Recording) -> Iterator[str]:
+    """Yield the page with the recording in it, in pieces. It needs no server and no network."""
+    before, after = _page(player, connect="'none'", recording=_RECORDING).html.split(_RECORDING)
+    yield before
+    yield f'<script type="application/json" id="recording">{recording.as_json()}</script>\n'
     for number, window in enumerate(recording.windows):
-        lines = b"\n".join(window.lines).decode(errors="replace")
-        parts.append(_data("application/x-ndjson", f"window-{number}", in_html(lines)))
-    return _page(player, connect="'none'", recording="".join(parts))
+        yield f'<script type="application/x-ndjson" id="window-{number}">'
+        for at, line in enumerate(window.lines):
+            yield ("\n" if at else "") + in_html(line.decode(errors="replace"))
+        yield "</script>\n"
+    yield after
 
 
 def in_html(lines: str) -> str:
@@ -49,10 +56,6 @@ def in_html(lines: str) -> str:
     In JSON, `<` can only be in a string, and a carriage return only between tokens.
     """
     return lines.replace("<", "\\u003c").replace("\r", " ")
-
-
-def _data(kind: str, name: str, text: str) -> str:
-    return f'<script type="{kind}" id="{name}">{text}</script>\n'
 
 
 def _page(player: Player, connect: str, recording: str) -> Page:

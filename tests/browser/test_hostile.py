@@ -249,7 +249,7 @@ def test_a_hostile_recording_in_a_file_runs_nothing(
     page: Page, canary: Canary, alarms: list[str], tmp_path: Path
 ) -> None:
     target = tmp_path / "hostile.html"
-    target.write_text(whole_page(player.load(), hostile_recording(canary)).html)
+    target.write_text("".join(whole_page(player.load(), hostile_recording(canary))))
     play_it(page, target.as_uri(), alarms, canary)
 
 
@@ -264,7 +264,7 @@ def test_the_sandbox_alone_lets_no_script_run(
         lambda template, **parts: fill(template, **{**parts, "policy": "default-src * data: 'unsafe-inline'"}),
     )
     recording = hostile_recording(canary)
-    html = whole_page(player.load(), recording).html
+    html = "".join(whole_page(player.load(), recording))
     page.route("http://local.test/", lambda route: route.fulfill(body=html, content_type="text/html"))
     page.goto("http://local.test/")
     page.click("#begin")

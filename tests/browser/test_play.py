@@ -262,7 +262,7 @@ def test_a_file_plays_without_a_server(page: Page, sample: Path, tmp_path: Path)
 @pytest.mark.parametrize("width", [390, 820])
 def test_small_screens_need_no_scrolling_sideways(page: Page, sample: Path, tmp_path: Path, width: int) -> None:
     target = tmp_path / "session.html"
-    target.write_text(whole_page(player.load(), recording(sample, TODO)).html)
+    target.write_text("".join(whole_page(player.load(), recording(sample, TODO))))
     page.set_viewport_size({"width": width, "height": 800})
     page.goto(target.as_uri())
     stage_of(page)

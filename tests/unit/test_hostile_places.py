@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,8 +70,7 @@ def put_device(storage: Path) -> str:
 
 @pytest.mark.parametrize("put", [put_link, put_dangling_link, put_loop, put_pipe, put_device])
 @pytest.mark.parametrize("command", ["blocks", "sessions", "export", "dictionary"])
-def test_a_trap_is_named_and_the_rest_is_read(storage: Path, put: object, command: str) -> None:
-    assert callable(put)
+def test_a_trap_is_named_and_the_rest_is_read(storage: Path, put: Callable[[Path], str], command: str) -> None:
     why = put(storage)
     arguments = {
         "blocks": ["blocks", storage, "--json"],
@@ -88,8 +88,7 @@ def test_a_trap_is_named_and_the_rest_is_read(storage: Path, put: object, comman
 
 
 @pytest.mark.parametrize("put", [put_link, put_pipe])
-def test_a_trap_that_is_given_itself_is_named(storage: Path, put: object) -> None:
-    assert callable(put)
+def test_a_trap_that_is_given_itself_is_named(storage: Path, put: Callable[[Path], str]) -> None:
     path = storage / "blocks" / "30d" / NAME
     why = put(storage)
     assert run("blocks", path) == (

@@ -15,6 +15,7 @@ from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.operations.dlq.dead_letter import DeadLetter, Place, Selection
 from recording_worker.operations.dlq.listing import Entry
+from recording_worker.private_file import write_private
 
 if TYPE_CHECKING:
     from recording_worker.operations.dlq.audit import AuditRecord
@@ -77,7 +78,7 @@ def show(place: Place, value_to: Path | None, as_json: bool, config: Path | None
 
 def _write(value: bytes, path: Path) -> None:
     try:
-        path.write_bytes(value)
+        write_private(path, [value])
     except OSError as error:
         raise WorkerError(f"can't write {path}: {error.strerror}") from error
 
