@@ -10,7 +10,8 @@ from stat import S_ISREG
 def write_private(path: Path, pieces: Iterable[bytes]) -> None:
     """Write a file that only its owner may read, whole or not at all, in place of a regular file of this name.
 
-    A symbolic link is not followed. Links, pipes and devices are not replaced. Raises OSError, and what `pieces` raises.
+    A symbolic link is not followed. Links, pipes and devices are not replaced. Raises OSError, and what
+    `pieces` raises.
     """
     if os.path.lexists(path) and not S_ISREG(path.lstat().st_mode):
         raise OSError(0, "not a regular file; a link is not followed", str(path))

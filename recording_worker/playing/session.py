@@ -24,12 +24,23 @@ from recording_worker.formats.rrweb import (
     url_of,
 )
 from recording_worker.reading.batch_files import Block
+from recording_worker.reading.session_events import MAX_RECORDING_BYTES
+from recording_worker.settings.units import size_text
 from recording_worker.text import counted
 
 _PACKED = "2024-10"
 """The `cv` of an event that the client has packed: in files written with `unpack_client_compression` off."""
-_MAX_UNPACKED_BYTES = 256 * 1024 * 1024
+_MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 """The limit for one event."""
+_MAX_GZIP_RATIO = 1032
+"""The most bytes that gzip makes of one."""
+_MAX_EVENT_MEMORY = 512 * 1024 * 1024
+"""What Python may take for the values of one event, while it is looked at."""
+_EVENT_BYTES = 100
+"""What an event takes in addition to its line."""
+MAX_WINDOWS = 1_000
+MAX_LISTED = 10_000
+"""The most console messages, and the most addresses, that the page lists."""
 
 
 @dataclass(slots=True)
@@ -157,8 +168,12 @@ class Recording:
         return json.dumps(shown, allow_nan=False).replace("<", "\\u003c")
 
 
-def recording_of(blocks: Sequence[Block], lines: Iterable[bytes]) -> Recording:
-    """Make a recording from a session's blocks (at least one) and its lines, in time order, without line breaks."""
+def recording_of(blocks: Sequence[Block], lines: Iterable[bytes], max_bytes: int = MAX_RECORDING_BYTES) -> Recording:
+    """Make a recording from a session's blocks (at least one) and its lines, in time order, without line breaks.
+
+    It holds lines of at most `max_bytes`, and at most as many bytes are unpacked. What exceeds that is left out, and a
+    note says so.
+    """
     first = min((block.entry for block in blocks), key=lambda entry: entry.first_timestamp)
     recording = Recording(
         session_id=first.session_id,
@@ -166,36 +181,88 @@ def recording_of(blocks: Sequence[Block], lines: Iterable[bytes]) -> Recording:
         distinct_id=first.distinct_id,
         files=len({block.file.name for block in blocks}),
     )
-    numbers: dict[str, int] = {}
-    unread = not_unpacked = 0
+    reading = _Reading(recording, max_bytes)
     for line in lines:
+        reading.add(line)
+    reading.add_notes()
+    return recording
+
+
+class _Reading:
+    """Fills a recording, within its bounds."""
+
+    def __init__(self, recording: Recording, max_bytes: int) -> None:
+        self._recording = recording
+        self._numbers: dict[str, int] = {}
+        """Id of a window → its number."""
+        self._max_bytes = max_bytes
+        self._room = max_bytes
+        self._unpacking_room = max_bytes
+        self._unread = self._not_unpacked = self._too_many = self._too_late = 0
+
+    def add(self, line: bytes) -> None:
+        """Add the next event."""
+        recording = self._recording
         recording.bytes += len(line) + 1
         try:
             window_id, event, at = _parsed(line)
         except (ValueError, RecursionError):
-            unread += 1
-            continue
+            self._unread += 1
+            return
         if event.get("cv") == _PACKED:
             try:
-                unpacked = unpack_line(line, _MAX_UNPACKED_BYTES)
+                unpacked = self._unpacked(line)
                 _, event, _ = _parsed(unpacked)
                 line = unpacked
             except (ValueError, RecursionError):
-                not_unpacked += 1
-        number = numbers.setdefault(window_id, len(numbers))
+                self._not_unpacked += 1
+        if window_id not in self._numbers and len(self._numbers) == MAX_WINDOWS:
+            self._too_many += 1
+            return
+        self._room -= len(line) + _EVENT_BYTES
+        if self._room < 0:  # also for all later ones: no change of the page is missing in between
+            self._too_late += 1
+            return
+        number = self._numbers.setdefault(window_id, len(self._numbers))
         if number == len(recording.windows):
             recording.windows.append(Window(window_id, at, at))
         recording.windows[number].add(line, event, at)
         _note(recording, event, at, number)
-    if unread:
-        recording.notes.append(f"{counted(unread, 'event')} can't be read: left out.")
-    if not_unpacked:
-        recording.notes.append(f"{counted(not_unpacked, 'event')} that the client packed can't be unpacked.")
-    return recording
+
+    def _unpacked(self, line: bytes) -> bytes:
+        """Return the line unpacked. Raises ValueError if it can't be unpacked, or not in the room that is left."""
+        most = min(_MAX_UNPACKED_BYTES, self._unpacking_room)
+        taken = min(most, len(line) * _MAX_GZIP_RATIO)
+        try:
+            unpacked = unpack_line(line, most)
+            taken = len(unpacked)
+        finally:
+            self._unpacking_room -= min(taken, self._unpacking_room)
+        return unpacked
+
+    def add_notes(self) -> None:
+        """Say in the recording what is left out."""
+        recording, notes = self._recording, self._recording.notes
+        if self._unread:
+            notes.append(f"{counted(self._unread, 'event')} can't be read: left out.")
+        if self._not_unpacked:
+            notes.append(f"{counted(self._not_unpacked, 'event')} that the client packed can't be unpacked.")
+        if self._too_late:
+            size = size_text(self._max_bytes)
+            notes.append(f"{counted(self._too_late, 'event')} after the first {size} of the recording: left out.")
+        if self._too_many:
+            notes.append(f"{counted(self._too_many, 'event')} of windows after the first {MAX_WINDOWS:,}: left out.")
+        said = sum(recording.counts[level] for level in ("info", "warn", "error"))
+        if said > len(recording.console):
+            notes.append(f"The console lists the first {len(recording.console):,} of {said:,} messages.")
+        if len(recording.urls) == MAX_LISTED:
+            notes.append(f"Only the first {MAX_LISTED:,} addresses are listed.")
 
 
 def _parsed(line: bytes) -> tuple[str, Event, float]:
     """Return window id, event and timestamp of a line. Raises ValueError, or RecursionError if it nests very deep."""
+    if _memory_of(line) > _MAX_EVENT_MEMORY:
+        raise ValueError("it takes too much memory")
     try:
         item = orjson.loads(line)
     except ValueError:  # it is stricter than JSON about lone surrogates, depth and long numbers
@@ -211,6 +278,11 @@ def _parsed(line: bytes) -> tuple[str, Event, float]:
     return window_id, event, float(at)
 
 
+def _memory_of(line: bytes) -> int:
+    """Return about how many bytes Python takes for the values on a line, from above."""
+    return len(line) + 200 * line.count(b"{") + 64 * (line.count(b"[") + line.count(b","))
+
+
 def _note(recording: Recording, event: Event, at: float, window: int) -> None:
     """Count the event, and keep what the page lists: console messages and urls."""
     source, counts = source_of(event), recording.counts
@@ -220,8 +292,10 @@ def _note(recording: Recording, event: Event, at: float, window: int) -> None:
     counts["snapshots"] += type_of(event) == EventType.FULL_SNAPSHOT
     if said := console_line(event):
         counts[said.level] += 1
-        recording.console.append(ConsoleMessage(at, said.level, said.message, window))
+        if len(recording.console) < MAX_LISTED:
+            recording.console.append(ConsoleMessage(at, said.level, said.message, window))
     url = url_of(event)
     if url and url != recording.windows[window].url:
         recording.windows[window].url = url
-        recording.urls.append((at, url, window))
+        if len(recording.urls) < MAX_LISTED:
+            recording.urls.append((at, url, window))

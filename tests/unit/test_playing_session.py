@@ -2,13 +2,18 @@
 
 import gzip
 import json
+import subprocess
+import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recording_worker._native import unpack_line
 from recording_worker.formats.batch_file import BatchIndex
+from recording_worker.playing import session
 from recording_worker.playing.session import Recording, Window, recording_of
 from recording_worker.reading.batch_files import Block
 from recording_worker.storage.local.file import LocalFile
@@ -187,3 +192,105 @@ def test_packed_events_are_unpacked() -> None:
 def test_what_can_not_be_unpacked_is_noted() -> None:
     recording = shown(line({"type": 2, "timestamp": NOW_MS, "cv": "2024-10", "data": "no gzip"}))
     assert recording.notes == ["1 event that the client packed can't be unpacked."]
+
+
+def packed_snapshot(at: float, node: object) -> bytes:
+    """A full snapshot as the client packs it."""
+    data = gzip.compress(json.dumps({"node": node}).encode(), mtime=0).decode("latin-1")
+    return line({"type": 2, "timestamp": NOW_MS + at, "cv": "2024-10", "data": data})
+
+
+def bounded(lines: Iterable[bytes], max_bytes: int) -> Recording:
+    entry, _ = block([(1, [line(event(3, 0))])])
+    index = BatchIndex(1, "batch", "zstd", "30d", NOW_MS, [entry])
+    return recording_of([Block(LocalFile(Path("a")), index, entry)], lines, max_bytes)
+
+
+def test_packed_events_that_are_too_large_together_are_not_unpacked() -> None:
+    bombs = [packed_snapshot(at, "x" * 1_000_000) for at in range(13)]
+    recording = bounded(bombs, 3_500_000)
+    assert recording.notes == [
+        "10 events that the client packed can't be unpacked.",
+    ]
+    assert sum(len(text) for text in recording.windows[0].lines) < 3_500_000
+    assert bounded(bombs, 20_000_000).notes == []
+
+
+def test_one_packed_event_is_not_unpacked_without_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "_MAX_UNPACKED_BYTES", 500_000)
+    recording = bounded([packed_snapshot(0, "x" * 1_000_000), packed_snapshot(1, "x" * 400_000)], 1 << 30)
+    assert recording.notes == ["1 event that the client packed can't be unpacked."]
+
+
+def test_attempts_to_unpack_count_as_what_they_may_have_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "_MAX_UNPACKED_BYTES", 100_000)
+    tried: list[int] = []
+
+    def unpack(text: bytes, most: int) -> bytes:
+        tried.append(most)
+        return unpack_line(text, most)
+
+    monkeypatch.setattr(session, "unpack_line", unpack)
+    bounded([packed_snapshot(at, "x" * 1_000_000) for at in range(100)], 250_000)
+    assert tried[:3] == [100_000, 100_000, 50_000]
+    assert set(tried[3:]) == {0}
+
+
+def test_an_event_of_too_many_values_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "_MAX_EVENT_MEMORY", 1_000_000)
+    many = b'["w1",{"type":2,"timestamp":1,"data":[' + b"{}," * 5_000 + b"0]}]"
+    recording = bounded([many, line(event(3, 5, text="x" * 900_000))], 1 << 30)
+    assert recording.notes == ["1 event can't be read: left out."]
+    assert recording.events == 1
+
+
+def test_what_comes_after_the_bound_is_left_out() -> None:
+    large = [line(event(2, 0, node=NODE)), *(line(event(3, at, text="x" * 1_000)) for at in range(1, 100))]
+    recording = bounded(large, 50_000)
+    [window] = recording.windows
+    assert 40 < len(window.lines) < 50
+    assert window.lines == large[: len(window.lines)], "from the beginning, without a gap"
+    assert recording.notes == [f"{100 - len(window.lines)} events after the first 48.8KiB of the recording: left out."]
+
+
+def test_windows_console_and_addresses_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "MAX_WINDOWS", 2)
+    monkeypatch.setattr(session, "MAX_LISTED", 3)
+    log = {"plugin": "rrweb/console@1", "payload": {"level": "error", "payload": ["no"]}}
+    lines = [line(event(3, at), f"w{at}") for at in range(4)]
+    lines += [line(event(6, at, **log), "w1") for at in range(5)]
+    lines += [line(event(4, at, href=f"http://page/{at}"), "w1") for at in range(5)]
+    recording = shown(*lines)
+    assert (len(recording.windows), len(recording.console), len(recording.urls)) == (2, 3, 3)
+    assert recording.counts["error"] == 5
+    assert recording.notes == [
+        "2 events of windows after the first 2: left out.",
+        "The console lists the first 3 of 5 messages.",
+        "Only the first 3 addresses are listed.",
+    ]
+
+
+def test_a_hostile_recording_is_played_within_its_memory() -> None:
+    """Thirteen events, which unpack to 200 MB each."""
+    script = """
+import gzip, json, resource, sys
+from pathlib import Path
+from recording_worker.formats.batch_file import BatchIndex
+from recording_worker.playing.session import recording_of
+from recording_worker.reading.batch_files import Block
+from recording_worker.storage.local.file import LocalFile
+from tests.batch_files import block
+
+def bomb(at):
+    data = gzip.compress(b'{"node":[' + b'{},' * 20_000_000 + b'0]}').decode("latin-1")
+    return json.dumps(["w", {"type": 2, "timestamp": at, "cv": "2024-10", "data": data}]).encode()
+
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+lines = [bomb(1)] * 13
+entry, _ = block([(1, [b'["w",{"timestamp":1}]'])])
+recording = recording_of([Block(LocalFile(Path("a")), BatchIndex(1, "b", "zstd", "30d", 1, []), entry)], lines)
+assert recording.notes == ["13 events that the client packed can't be unpacked."], recording.notes
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 600, "MiB; making the bombs takes some 200"
