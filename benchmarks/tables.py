@@ -21,6 +21,13 @@ _CONTENDERS = {
     "snappy": "recording-worker, snappy",
     "default": "recording-worker, default settings",
 }
+_PARTS = {
+    "take": "take the messages from Kafka (librdkafka, the network)",
+    "decode": "decode them (headers, inflate, check, unpack with zstd, write lines)",
+    "record": "gather them by session",
+    "compress": "compress the blocks",
+    "write": "write the files",
+}
 _DECODERS = {
     "native": "native core",
     "python": "plain Python (zlib, json)",
@@ -142,6 +149,18 @@ def memory_curve(report: Report) -> str:
     return f"{table}\n\n{machine_line(report)}"
 
 
+def parts_table(report: Report) -> str:
+    """Return what each part of the whole job costs by itself, with each codec."""
+    codecs = report["codecs"]
+    costs = {name: {part: codec[part] for part in _PARTS} for name, codec in codecs.items()}
+    rows = [[title, *(_number(cost[part], 1, 2) for cost in costs.values())] for part, title in _PARTS.items()]
+    rows.append(["together", *(_number(sum(cost.values()), 1, 2) for cost in costs.values())])
+    machine, settings, load = report["machine"], report["settings"], report["load"]
+    made = f"{load['messages']:,} messages, {load['bytes'] / 1e6:,.0f} MB, made of {', '.join(settings['files'])}"
+    line = f"{machine['cpu']}, {machine['cores']} cores; {made}; medians of {settings['runs']}."
+    return f"{_table(tuple(codecs), rows, 'CPU s per GB')}\n\n{line}"
+
+
 def compare_summary(report: Report) -> str:
     """Return what decode + record costs: the messages as they are, and small messages."""
     rows = [
@@ -206,6 +225,7 @@ def _table(headings: tuple[str, ...], rows: list[list[str]], corner: str = "") -
 REGIONS: Mapping[str, tuple[str, Callable[[Report], str]]] = {
     "end_to_end_summary": ("end_to_end", end_to_end_summary),
     "end_to_end_tables": ("end_to_end", end_to_end_tables),
+    "parts_table": ("parts", parts_table),
     "memory_curve": ("memory", memory_curve),
     "compare_summary": ("compare", compare_summary),
     "compare_tables": ("compare", compare_tables),

@@ -12,6 +12,9 @@ from benchmarks.end_to_end.loads import Load, Shape, make_load, read_originals
 from benchmarks.end_to_end.machine import split_cores
 from benchmarks.end_to_end.storage import LOCAL, Storage
 from benchmarks.end_to_end.turns import Conditions, measure_load
+from benchmarks.parts import PARTS
+from benchmarks.parts import measure as measure_parts
+from recording_worker.settings.model import Codec
 from tests.sample import SAMPLE
 
 QUICK = ("--max-batch-age", "500ms")
@@ -66,3 +69,10 @@ def test_a_contender_that_fails_is_an_error_with_its_last_words(load: Load) -> N
     broken = Product("broken", ("--codec", "none"))
     with pytest.raises(ContenderError, match=r"broken ended with code 2; its log ends with:(.|\n)*codec"):
         measure_load(load, [broken], CONDITIONS)
+
+
+def test_the_parts_of_the_job_are_measured_on_the_same_load(load: Load) -> None:
+    found: Any = measure_parts(load, [Codec.SNAPPY, Codec.ZSTD], runs=1)
+    assert 0.01 * load.bytes < found["zstd"]["stored_bytes"] < found["snappy"]["stored_bytes"] < load.bytes
+    for codec, costs in found.items():
+        assert all(0 < costs[part] < 1000 for part in PARTS), codec
