@@ -28,7 +28,8 @@ QUIET_MS = 700
 """How long to wait for what must not happen. In `test_the_canary_would_hear_it` it happens in this time."""
 _DANGEROUS = """() => {
   const kinds = ["link[rel]:not([rel=stylesheet])", "[src]:not([src^='data:'])", "[http-equiv]"];
-  kinds.push("[srcdoc]", "[srcset]", "[data]", "[ping]");
+  kinds.push("[srcdoc]", "[srcset]", "[data]", "[ping]", "[attributionsrc]", "[imagesrcset]", "[target]", "[action]");
+  kinds.push("portal", "fencedframe", "object", "embed", "base", "[attributeName$='href' i]");
   const page = document.querySelector("#root iframe").contentDocument;
   return [...page.querySelectorAll(kinds.join())].map((element) => element.outerHTML);
 }"""
@@ -115,6 +116,14 @@ def hostile_nodes(make: Builder, canary: Canary, stage: str) -> list[Node]:
         el("textarea", {"value": BREAKOUT.format(run=run("textarea"))}),
         el("p", {}, BREAKOUT.format(run=run("text"))),
         el("noscript", {}, f"<img src={load('noscript')}>"),
+        el("img", {"src": "data:,", "attributionsrc": load("attribution")}),
+        el("a", {"href": "#", "AttributionSrc": load("attribution-link")}, "a link that reports clicks"),
+        el("link", {"rel": "stylesheet", "imagesrcset": f"{load('imagesrcset')} 1x"}),
+        el("x-frame", {"src": load("custom-src"), "later": load("custom-later"), "onplain": "run"}),
+        el("portal", {"src": load("portal")}),
+        el("fencedframe", {"src": load("fencedframe")}),
+        {**el("animate", {"attributeName": "xlink:href", "to": load("animate")}), "isSVG": True},
+        {**el("set", {"attributename": "HREF", "to": f"javascript:{run('set')}"}), "isSVG": True},
         el("canvas", {"rr_dataURL": load("canvas")}),
         el("img", {"rr_dataURL": load("data-url")}),
     ]

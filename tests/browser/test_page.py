@@ -121,6 +121,33 @@ def test_the_mouse_is_shown_once_its_position_is_known(page: Page, serve: Serve)
     expect(mouse).to_be_visible()
 
 
+def test_what_styles_select_by_is_rebuilt(page: Page, serve: Serve) -> None:
+    make = Builder()
+    css = """[data-theme=dark] x-button[variant=primary].large { color: rgb(1, 2, 3) }
+        p[aria-current=page][lang=en][_ngcontent-a] { color: rgb(4, 5, 6) }
+        circle[r='5'] { fill: rgb(7, 8, 9) }"""
+    circle = {**make.element("circle", {"r": "5", "fill-opacity": "0.5"}), "isSVG": True}
+    body = [
+        make.element("div", {"data-theme": "dark"}, make.element("x-button", {"variant": "primary", "class": "large"})),
+        make.element("p", {"aria-current": "page", "lang": "en", "_ngcontent-a": ""}, "shown"),
+        {**make.element("svg", {"viewBox": "0 0 10 10"}, circle), "isSVG": True},
+        make.element("gone", {"onclick": "x()"}, "in an element that nobody knows"),
+    ]
+    snapshot = make.snapshot(1, body, [make.element("style", {"_cssText": css})])
+    page.goto(serve(made(lines([meta(0), snapshot, move(10_000)]))))
+    stage = stage_of(page)
+    stage.wait_for_function("() => document.querySelector('#root iframe')?.contentDocument.body?.innerText.length > 20")
+    colours = stage.evaluate("""() => {
+      const page = document.querySelector("#root iframe").contentDocument;
+      const style = (selector) => page.defaultView.getComputedStyle(page.querySelector(selector));
+      return [style("x-button").color, style("p").color, style("circle").fill, page.querySelectorAll("gone").length];
+    }""")
+    assert colours == ["rgb(1, 2, 3)", "rgb(4, 5, 6)", "rgb(7, 8, 9)", 0]
+    assert "in an element that nobody knows" in stage.evaluate(
+        "() => document.querySelector('#root iframe').contentDocument.body.innerText"
+    )
+
+
 def test_without_readable_events_the_page_shows_what_it_knows(page: Page, serve: Serve) -> None:
     page.goto(serve(made([b"no event"])))
     expect(page.locator("#message")).to_have_text("No event of this session can be read.")

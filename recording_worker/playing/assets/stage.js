@@ -1,4 +1,3 @@
-"use strict";
 // Runs in the stage: a frame with an origin of its own and no network. Here rrweb's player rebuilds the recorded page in
 // an inner frame that may run no scripts. The page sends orders over one port, and the stage answers over the same port.
 (() => {
@@ -6,7 +5,6 @@
   const MUTATION = 0, MOUSE_MOVE = 1, TOUCH_MOVE = 6, MEDIA = 7, CANVAS = 9, DRAG = 12;
   const MOVES = new Set([MOUSE_MOVE, TOUCH_MOVE, DRAG]);
   const DOCUMENT = 0, ELEMENT = 2;
-  const TAG = /^[a-z][\w:.-]*$/i;
   const DEFAULT_SIZE = { width: 1280, height: 800, href: "" };
   const MAX_SIDE = 16384;
   const TICK_MS = 100;
@@ -19,18 +17,9 @@
   const sayTime = () => say({ is: "time", at: first + replayer.getCurrentTime(), turn });
   const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 
-  // The sandbox and the policy stop scripts and loading. Neither of them stops these attributes: they open connections
-  // (a frame connects before it is refused), open documents, or make the player call what does not exist. Nothing is
-  // lost: what is not in the recording as a data: URL can't be shown anyway.
-  const NEVER = new Set(["http-equiv", "srcdoc", "data", "ping", "rr_mediastate"]);
-  const ONLY_DATA = new Set(["src", "srcset", "poster", "background", "rr_dataurl"]);
-
-  function disarm(attributes) {
+  function disarm(attributes, element) {
     for (const name of Object.keys(attributes)) {
-      const plain = name.toLowerCase(), value = String(attributes[name]).trim().toLowerCase();
-      const hint = plain === "rel" && value !== "stylesheet";
-      const loads = ONLY_DATA.has(plain) && attributes[name] !== null && !value.startsWith("data:");
-      if (hint || loads || NEVER.has(plain)) delete attributes[name];
+      if (!allowed.attribute(name, attributes[name], element)) delete attributes[name];
     }
   }
 
@@ -59,10 +48,10 @@
       const node = left.pop();
       if (!isObject(node)) throw new TypeError("no node");
       if (node.type === ELEMENT) {
-        if (!TAG.test(node.tagName)) node.tagName = "div";
+        if (!allowed.element(node.tagName)) node.tagName = "span";
         if (!isObject(node.attributes)) node.attributes = {};
         if (node.tagName === "canvas") asPicture(node);
-        disarm(node.attributes);
+        disarm(node.attributes, node.tagName);
       }
       if (!Array.isArray(node.childNodes)) node.childNodes = [];
       for (const child of node.childNodes) left.push(child);
