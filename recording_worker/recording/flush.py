@@ -130,6 +130,8 @@ class Flusher:
         content = None if self._dictionary is None else self._dictionary.content
         self._compressor = Compressor(settings.codec.value, settings.zstd_level, content)
         self._inbox: SimpleQueue[tuple[SessionBatchRecorder, FlushReason] | None] = SimpleQueue()
+        self.raw_bytes = 0
+        """What the batch in flight holds, see SessionBatchRecorder; 0 if there is none."""
         self._idle = threading.Event()
         self._idle.set()
         self._fault: Exception | None = None
@@ -149,6 +151,7 @@ class Flusher:
         if self.busy:
             raise RuntimeError("a flush is in flight")
         self.raise_if_failed()
+        self.raw_bytes = session_batch.raw_bytes
         self._idle.clear()
         self._inbox.put((session_batch, reason))
 
@@ -175,6 +178,7 @@ class Flusher:
                 self._fault = fault
             finally:
                 del job
+                self.raw_bytes = 0
                 self._idle.set()
 
     def _flush(self, session_batch: SessionBatchRecorder, reason: FlushReason) -> None:

@@ -109,6 +109,18 @@ def test_nothing_is_read_while_session_batches_take_too_much_memory(bench: Bench
     assert bench.pipeline.runs[-1] == [2], "what the decoder keeps for itself does not count"
 
 
+@pytest.mark.parametrize("bench", [{"held_bytes": 4 << 20}], indirect=True)
+def test_what_a_flush_in_flight_holds_counts_too(bench: Bench) -> None:
+    bench.turn(assigned(0))
+    bench.flusher.busy, bench.flusher.raw_bytes, bench.flusher.takes_waits = True, 4 << 20, 3
+    polls = bench.consumer.polls
+    while bench.flusher.busy:
+        bench.turn()
+    assert bench.consumer.polls == polls
+    bench.turn()
+    assert bench.consumer.polls == polls + 1
+
+
 @pytest.mark.parametrize("bench", [{"cut_after": 2}], indirect=True)
 def test_revoked_partitions_are_flushed_then_released(bench: Bench) -> None:
     bench.comes(message(0), message(0, partition=1), message(1))

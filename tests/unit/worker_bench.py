@@ -90,6 +90,7 @@ class FakeFlusher:
     def __init__(self) -> None:
         self.flushed: list[tuple[Held, FlushReason]] = []
         self.busy = False
+        self.raw_bytes = 0
         self.takes_waits = 0
         self.on_wait: Callable[[], object] | None = None
         self.fault: Exception | None = None

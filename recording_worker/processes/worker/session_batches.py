@@ -34,7 +34,8 @@ class SessionBatches:
     @property
     def take_too_much(self) -> bool:
         """Whether the session batches take all the memory that they may. If there is none, they don't."""
-        return self._decoder.held_bytes >= self._most_bytes and (self.flushing or not self.is_empty)
+        held = max(self._decoder.held_bytes, self._manager.raw_bytes + self._flusher.raw_bytes)
+        return held >= self._most_bytes and (self.flushing or not self.is_empty)
 
     @property
     def is_empty(self) -> bool:
