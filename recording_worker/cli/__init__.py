@@ -1,5 +1,6 @@
 """The command line: one file for each command, imported when the command is used, so that `--help` is quick."""
 
+import sqlite3
 import sys
 from importlib import import_module
 from io import TextIOWrapper
@@ -90,6 +91,12 @@ def _exit_code() -> int:
     except WorkerError as error:
         _print_error(str(error))
         return error.exit_code
+    except sqlite3.OperationalError as error:
+        _print_error(f"can't write to a temporary database ({error}): set TMPDIR to a folder with room")
+        return WorkerError.exit_code
+    except OSError as error:  # no folder for temporary files, a system that is read only, a full disk
+        _print_error(": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None))
+        return WorkerError.exit_code
 
 
 def _print_error(text: str) -> None:

@@ -43,8 +43,11 @@ class Player:
 
 
 def folder() -> Path:
-    """Return the folder of the player, which may not exist yet."""
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    """Return the folder of the player, which may not exist yet. Raises BootError if the user has no home folder."""
+    try:
+        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError as error:
+        raise BootError("the player is kept in the home folder, and there is none: set XDG_CACHE_HOME") from error
     return caches / "recording-worker" / f"player-{VERSION}"
 
 
@@ -73,6 +76,13 @@ def fetch() -> None:
     npm = shutil.which("npm")
     if npm is None:
         raise WorkerError("fetching the player needs npm: install it, or run tools/system-packages python3 player")
+    try:
+        _fetch(npm, target)
+    except OSError as error:
+        raise WorkerError(f"can't write the player to {target}: {error.strerror}") from error
+
+
+def _fetch(npm: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
         _pack(npm, Path(temporary))

@@ -131,3 +131,11 @@ def test_metadata_with_too_many_offsets_ends_after_a_whole_range() -> None:
             assert whole.startswith(kept)
             assert kept.endswith(",")
             assert 1500 - len("100:10-10,") < len(kept) <= 1500
+
+
+def test_python_zstandard_reads_a_file_across_its_frames_as_documented() -> None:
+    first, second = block([(0, [line(1)])]), block([(1, [line(2)])])
+    content = batch_file([first, second])
+    decompressor = zstandard.ZstdDecompressor()
+    assert decompressor.decompress(content) == first[1], "without an error"
+    assert decompressor.stream_reader(content, read_across_frames=True).read() == first[1] + second[1]
