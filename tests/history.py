@@ -10,6 +10,7 @@ import uuid_utils
 from recording_worker.formats.accounts import Account, account_header
 from recording_worker.formats.batch_file import file_key
 from recording_worker.formats.dictionary import Dictionary
+from recording_worker.formats.source import source_topic
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.offsets import Position
 from recording_worker.messages import Record
@@ -58,6 +59,17 @@ class History:
         self.files: list[Path] = []
         self.dictionary: Dictionary | None = None
         """What the next batches are compressed with."""
+        self.topic_id = ""
+        """The id of the topic that the next batches are read from. Earlier versions wrote none."""
+
+    @property
+    def source(self) -> str:
+        return source_topic(self.topic, self.topic_id)
+
+    def create_topic_again(self, topic_id: str) -> None:
+        """Begin a topic of the same name, with offsets from 0."""
+        self.topic_id = topic_id
+        self.carried, self.committed = {}, {}
 
     def batch(self, parts: Mapping[int, Part], created_ms: int = NOW_MS) -> list[Record]:
         """Commit a batch; return its metadata records. The first one carries the account."""
@@ -68,9 +80,9 @@ class History:
             for session in dict.fromkeys(part.recorded.values()):
                 offsets = [offset for offset, name in part.recorded.items() if name == session]
                 entry, lines = block([(offset, [line(NOW_MS, n=offset)]) for offset in offsets], session)
-                blocks.append((replace(entry, partition=number, source=f"{self.topic}/{number}"), lines))
+                blocks.append((replace(entry, partition=number, source=f"{self.source}/{number}"), lines))
             for offset in part.dlq:
-                self.dlq.append(dlq_record(self.topic, number, offset, len(self.dlq)))
+                self.dlq.append(dlq_record(self.topic, number, offset, len(self.dlq), self.topic_id))
         records: list[Record] = []
         if blocks:
             path = self.folder / file_key("blocks", "30d", created_ms, batch_id)
@@ -78,7 +90,7 @@ class History:
             path.write_bytes(batch_file(blocks, self.dictionary, batch_id=batch_id, created_ms=created_ms))
             self.files.append(path)
             for entry, _ in blocks:
-                headers = [] if records else [account_header(self.topic, self.group, accounts)]
+                headers = [] if records else [account_header(self.topic, self.group, accounts, topic_id=self.topic_id)]
                 value = asdict(entry) | {
                     "uuid": str(uuid_utils.uuid7()),
                     "batch_id": batch_id,
@@ -94,7 +106,7 @@ class History:
                 records.append(Record(METADATA, 0, place, created_ms, headers, json.dumps(value).encode()))
         for number, account in accounts.items():
             self.carried[number] = Account(account.next, account.next) if records else account
-            self.committed[number] = Position(account.next, None if records else account)
+            self.committed[number] = Position(account.next, None if records else account, self.topic_id)
         self.metadata += records
         return records
 
@@ -107,7 +119,7 @@ class History:
             alone = [finding for record in self.metadata if (finding := ledger.add_metadata(record))]
             for record in self.dlq:
                 ledger.add_dlq(record)
-            committed = {(self.group, self.topic): self.committed}
+            committed = {(self.group, self.source): self.committed}
             horizon = Horizon(now_ms, metadata_ms, before=committed)
             report = check_all(ledger, Locator(Settings(storage_dir=self.folder), moved), horizon, committed)
         finally:
@@ -124,8 +136,9 @@ class History:
         return start.followed_by(own)
 
 
-def dlq_record(topic: str, partition: int, offset: int, at: int) -> Record:
+def dlq_record(topic: str, partition: int, offset: int, at: int, topic_id: str = "") -> Record:
     why = {"dlq-topic": topic, "dlq-partition": str(partition), "dlq-offset": str(offset)}
+    why |= {"dlq-topic-id": topic_id} if topic_id else {}
     return Record(DLQ, 0, at, NOW_MS, [(name, text.encode()) for name, text in why.items()], b"nonsense")
 
 

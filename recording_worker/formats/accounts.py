@@ -15,6 +15,7 @@ import orjson
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from recording_worker.formats.ranges import Count, Offset, Partition
+from recording_worker.formats.source import source_topic
 from recording_worker.messages import Record
 
 ACCOUNT_HEADER = "batch-account"
@@ -51,32 +52,47 @@ class Account:
             self.skipped + later.skipped,
         )
 
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What stands in the metadata of a committed offset."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid"}
+
+    topic_id: str = ""
+    """The id of the topic that the offset belongs to; empty if it is not known, as with earlier versions."""
+    account: Account | None = None
+    """What became of messages before the offset that no metadata record tells yet; None if all is told."""
+
     def to_text(self) -> str:
-        """Return the text that is committed as the metadata of an offset."""
-        return orjson.dumps(asdict(self)).decode()
+        """Return the text that is committed."""
+        return orjson.dumps(asdict(self)).decode() if self != Committed() else ""
 
 
-_ACCOUNT = TypeAdapter(Account)
+_COMMITTED = TypeAdapter(Committed | Account)
+"""Earlier versions committed the account alone."""
 
 
-def carried_account(text: str, offset: int) -> Account | None:
-    """Return the account that waits in the metadata of a committed offset, or None without one.
+def read_committed(text: str, offset: int) -> Committed:
+    """Read the metadata of a committed offset.
 
-    Another tool may have committed the offset, with any text: that is no account of ours.
+    Another tool may have committed the offset, with any text: that says nothing.
     """
     if not text:
-        return None
+        return Committed()
     try:
-        account = _ACCOUNT.validate_json(text, strict=True)
+        found = _COMMITTED.validate_json(text, strict=True)
     except ValidationError:
-        return None
-    return account if account.next == offset else None
+        return Committed()
+    if isinstance(found, Account):
+        found = Committed(account=found)
+    return found if found.account is None or found.account.next == offset else Committed()
 
 
-def account_header(topic: str, group: str, accounts: Mapping[int, Account]) -> tuple[str, bytes]:
+def account_header(topic: str, group: str, accounts: Mapping[int, Account], *, topic_id: str = "") -> tuple[str, bytes]:
     """Return the header for one of a batch's metadata records: partition → account, with source topic and group."""
-    partitions = {str(partition): asdict(account) for partition, account in accounts.items()}
-    return ACCOUNT_HEADER, orjson.dumps({"topic": topic, "group": group, "partitions": partitions})
+    partitions = {str(partition): account for partition, account in accounts.items()}
+    return ACCOUNT_HEADER, orjson.dumps(asdict(_AccountHeader(topic, group, partitions, topic_id)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +107,13 @@ class AccountRecord:
     """None if the account waits in a committed offset's metadata."""
     timestamp_ms: int
     """When it was committed, milliseconds since 1970."""
+    topic_id: str = ""
+    """The id of the topic; empty if an earlier version wrote the account."""
+
+    @property
+    def source(self) -> str:
+        """The topic and its id: offsets of equal sources are of one log."""
+        return source_topic(self.topic, self.topic_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +121,7 @@ class _AccountHeader:
     topic: str
     group: str
     partitions: dict[str, Account]
+    topic_id: str = ""
 
 
 _HEADER = TypeAdapter(_AccountHeader)
@@ -113,6 +137,8 @@ def read_accounts(record: Record, batch_id: str) -> Iterator[AccountRecord]:
         header = _HEADER.validate_json(text, strict=True)
         for text_of_number, account in header.partitions.items():
             number = _PARTITION.validate_python(text_of_number)
-            yield AccountRecord(header.group, header.topic, number, account, batch_id, record.timestamp_ms)
+            yield AccountRecord(
+                header.group, header.topic, number, account, batch_id, record.timestamp_ms, header.topic_id
+            )
     except ValidationError as error:
         raise ValueError(f"the header {ACCOUNT_HEADER} is not as this version writes it") from error

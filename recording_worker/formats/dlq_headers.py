@@ -14,6 +14,7 @@ _TOPIC = "dlq-topic"
 _PARTITION = "dlq-partition"
 _OFFSET = "dlq-offset"
 _TIMESTAMP = "dlq-timestamp"
+_TOPIC_ID = "dlq-topic-id"
 
 
 class Source(NamedTuple):
@@ -24,6 +25,8 @@ class Source(NamedTuple):
     offset: int
     timestamp_ms: int = -1
     """Its Kafka timestamp in ms since 1970, or -1 if it has none."""
+    topic_id: str = ""
+    """The id of the topic; empty if it is not known."""
 
     def __str__(self) -> str:
         return f"{self.topic}/{self.partition} at {self.offset}"
@@ -40,6 +43,8 @@ def dlq_headers(source: Source, *, reason: str, step: str, error: str) -> Header
         _TIMESTAMP: str(source.timestamp_ms),
         ERROR: error,
     }
+    if source.topic_id:
+        texts[_TOPIC_ID] = source.topic_id
     return [(name, text.encode()) for name, text in texts.items()]
 
 
@@ -52,7 +57,8 @@ def source_of(headers: Headers) -> Source | None:
     try:
         topic, partition, offset = found[_TOPIC].decode(), int(found[_PARTITION]), int(found[_OFFSET])
         timestamp_ms = int(found.get(_TIMESTAMP, b"-1"))
+        topic_id = found.get(_TOPIC_ID, b"").decode()
     except (KeyError, ValueError):
         return None
     is_place = topic and 0 <= partition < 2**31 and 0 <= offset < 2**63
-    return Source(topic, partition, offset, timestamp_ms) if is_place and abs(timestamp_ms) < 2**63 else None
+    return Source(topic, partition, offset, timestamp_ms, topic_id) if is_place and abs(timestamp_ms) < 2**63 else None

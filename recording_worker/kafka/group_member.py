@@ -114,9 +114,9 @@ class GroupMember:
         (generation,) = _GENERATION.unpack_from(metadata, len(_MEMBERSHIP_MAGIC))
         return metadata if generation >= 0 else None
 
-    def start_offsets(self, partitions: Iterable[int]) -> dict[int, tuple[Position | None, int]]:
+    def start_offsets(self, partitions: Iterable[int], topic_id: str = "") -> dict[int, tuple[Position | None, int]]:
         """Return partition → (what is committed or None, where to begin if nothing is); see `StartOffsets.find`."""
-        return self._starts.find(partitions)
+        return self._starts.find(partitions, topic_id)
 
     @property
     def is_committing(self) -> bool:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from confluent_kafka import TopicPartition
 
-from recording_worker.formats.accounts import Account, carried_account
+from recording_worker.formats.accounts import Account, Committed, read_committed
 
 
 class Position(NamedTuple):
@@ -15,42 +15,54 @@ class Position(NamedTuple):
     """The next offset to read."""
     account: Account | None = None
     """What became of messages before `offset` that no metadata record tells yet; None if all is told."""
+    topic_id: str = ""
+    """The id of the topic that it belongs to; empty if it is not known."""
+
+    def is_of(self, topic_id: str) -> bool:
+        """Return whether it may belong to the topic of this id. It belongs to any topic if an id is not known."""
+        return not self.topic_id or not topic_id or self.topic_id == topic_id
 
 
 def topic_partitions(topic: str, positions: Mapping[int, Position]) -> list[TopicPartition]:
-    """Return positions, by partition, as the Kafka client takes them; an account is the metadata of its offset."""
+    """Return positions, by partition, as the Kafka client takes them; see `formats.accounts` for the metadata."""
     return [
-        TopicPartition(topic, number, at.offset, at.account.to_text() if at.account else "")
+        TopicPartition(topic, number, at.offset, Committed(at.topic_id, at.account).to_text())
         for number, at in positions.items()
     ]
 
 
 def position_of(at: TopicPartition) -> Position:
     """Return what the Kafka client says is committed."""
-    return Position(at.offset, carried_account(at.metadata or "", at.offset))
+    committed = read_committed(at.metadata or "", at.offset)
+    return Position(at.offset, committed.account, committed.topic_id)
 
 
 class OffsetStore:
-    """Offsets only move forward. A commit that fails leaves its offsets pending, to be sent again with newer ones."""
+    """Offsets only move forward. A commit that fails leaves its offsets pending, to be sent again with newer ones.
+
+    Offsets of a topic that was created again have nothing to do with the old topic's: `begin` says which one counts.
+    """
 
     def __init__(self) -> None:
         self._newest: dict[int, Position] = {}
         self._committed: dict[int, Position | None] = {}
 
-    def begin(self, partition: int, committed: Position | None, start: int) -> None:
-        """Own a partition.
+    def begin(self, partition: int, committed: Position | None, start: int, topic_id: str = "") -> None:
+        """Own a partition of the topic of this id.
 
         `committed` is what the broker has, or None; `start` is where to begin if it has none. In that case `start` is
         pending: if it were resolved again after a crash, `latest` would mean another offset. A partition that is owned
         already keeps an offset that is ahead of the broker's, because its commit is under way.
         """
         self._committed[partition] = committed
-        found = committed or Position(start)
-        self._newest[partition] = max(self._newest.get(partition, found), found, key=_offset)
+        found = (committed or Position(start))._replace(topic_id=topic_id)
+        known = self._newest.get(partition, found)
+        self._newest[partition] = max(known, found, key=_offset) if known.is_of(topic_id) else found
 
     def advance(self, partition: int, position: Position) -> None:
         """Note that a worker delivered everything before this position, which must be committed."""
-        self._newest[partition] = max(self._newest[partition], position, key=_offset)
+        if position.is_of(self._newest[partition].topic_id):
+            self._newest[partition] = max(self._newest[partition], position, key=_offset)
 
     def forget(self, partitions: Iterable[int]) -> None:
         """Forget partitions that another host owns now."""
@@ -73,7 +85,7 @@ class OffsetStore:
     def committed(self, positions: Mapping[int, Position]) -> None:
         """Note that the broker has these. Partitions that are not owned any more are ignored."""
         for partition, position in positions.items():
-            if partition in self._committed:
+            if partition in self._committed and position.is_of(self._newest[partition].topic_id):
                 before = self._committed[partition]
                 self._committed[partition] = position if before is None else max(before, position, key=_offset)
                 self.advance(partition, position)

@@ -9,7 +9,7 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, TopicPartition
 
 from recording_worker.kafka.aside import call_aside
-from recording_worker.kafka.offsets import Position, position_of
+from recording_worker.kafka.offsets import Position, position_of, topic_partitions
 from recording_worker.settings.model import StartFrom
 
 log = structlog.get_logger()
@@ -39,8 +39,11 @@ class StartOffsets:
         self._founded = start_from is StartFrom.EARLIEST
         """Whether there is nothing to be founded, or the group has committed an offset."""
 
-    def find(self, partitions: Iterable[int]) -> dict[int, tuple[Position | None, int]]:
+    def find(self, partitions: Iterable[int], topic_id: str) -> dict[int, tuple[Position | None, int]]:
         """Return partition → (what is committed or None, where to begin if nothing is).
+
+        What was committed of a topic with another id does not count: the topic was created again, and begins at its
+        beginning, even with `latest`.
 
         Asks the broker and waits for it, for some seconds. A partition is left out if the broker does not answer for
         it, if it has a transaction that is not decided yet, if there was no time to ask, or if the group must be
@@ -49,34 +52,39 @@ class StartOffsets:
         starts: dict[int, tuple[Position | None, int]] = {}
         try:
             committed = self._committed(partitions)
-            starts = {at.partition: (position_of(at), at.offset) for at in committed if at.offset >= 0}
-            new = [at.partition for at in committed if at.offset < 0]
-            if new and self._is_founded():
+            found = {at.partition: position_of(at) for at in committed if at.offset >= 0}
+            self._founded = self._founded or bool(found)
+            starts = {number: (at, at.offset) for number, at in found.items() if at.is_of(topic_id)}
+            if old := {number: at.offset for number, at in found.items() if number not in starts}:
+                log.error("the topic was created again since these were committed: read from its beginning", old=old)
+            new = [at.partition for at in committed if at.partition not in starts]
+            if new and self._is_founded(topic_id):
                 starts |= {at.partition: (None, at.offset) for at in self._log_offsets(new, OFFSET_BEGINNING)}
         except KafkaException as problem:
             log.warning("committed offsets can't be read yet", error=problem.args[0].str())
         return starts
 
-    def _is_founded(self) -> bool:
+    def _is_founded(self, topic_id: str) -> bool:
         """Return whether the group has committed an offset of the topic. If it has not, found it or wait for it."""
         if not self._founded:
             numbers = sorted(self._consumer.list_topics(self._topic, _REQUEST_TIMEOUT).topics[self._topic].partitions)
             committed = self._committed(numbers)
             self._founded = any(at.offset >= 0 for at in committed)
             if not self._founded and 0 < len(numbers) == len(committed) and self._is_founder():
-                self._found(numbers)
+                self._found(numbers, topic_id)
         return self._founded
 
     def _is_founder(self) -> bool:
         """Return whether this member is the one that founds the group. In each generation there is only one."""
         return _FOUNDING_PARTITION in {at.partition for at in self._consumer.assignment()}
 
-    def _found(self, numbers: list[int]) -> None:
+    def _found(self, numbers: list[int], topic_id: str) -> None:
         """Commit the ends of all partitions in one request, so that the group is founded whole or not at all."""
         ends = self._log_offsets(numbers, OFFSET_END)
         if len(ends) < len(numbers):
             return
-        answer = call_aside(lambda: self._consumer.commit(offsets=ends, asynchronous=False))
+        first = topic_partitions(self._topic, {at.partition: Position(at.offset, None, topic_id) for at in ends})
+        answer = call_aside(lambda: self._consumer.commit(offsets=first, asynchronous=False))
         try:
             committed = answer.result(_REQUEST_TIMEOUT)
         except (TimeoutError, RuntimeError):

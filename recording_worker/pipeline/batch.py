@@ -50,9 +50,11 @@ class MessageBatch:
     (`TextColumn.codes`), and look at a single row only if there is something to say about it.
     """
 
-    def __init__(self, topic: str, messages: MessageColumns) -> None:
+    def __init__(self, topic: str, messages: MessageColumns, topic_id: str = "") -> None:
         rows = len(messages)
         self.topic = topic
+        self.topic_id = topic_id
+        """The id that Kafka gave the topic; empty if it is not known, or if there is no Kafka."""
         # what came in
         self.messages = messages
         # what was decided

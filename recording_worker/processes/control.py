@@ -22,6 +22,8 @@ class Placement(NamedTuple):
     """The next offset to read: where to begin, in an assignment; where to go on, after a flush."""
     account: Account | None = None
     """What became of messages before `offset` that no metadata record tells yet (see `formats.accounts`)."""
+    topic_id: str = ""
+    """The id of the topic whose offsets these are; empty if it is not known."""
 
 
 # supervisor to worker

@@ -112,11 +112,14 @@ class Flusher:
         metrics: Metrics,
         on_flushed: Callable[[FlushedBatch], None] | None = None,
         source_of: Callable[[int], str] | None = None,
+        check_source: Callable[[], None] = lambda: None,
     ) -> None:
         """`on_flushed` is called on the flush thread once a batch is delivered.
 
         `source_of` names the source of a partition in the index. Equal (source, offset) must mean the same message for
-        ever. Without it the source is `{topic}/{partition}`, which is right for a Kafka topic.
+        ever. Without it the source is `{topic}/{partition}`, which is right for a Kafka topic that is never created
+        again. `check_source` is called before anything of a batch is stored. It raises FlushError if the batch may hold
+        messages of another source.
         """
         self._storage = storage
         self._delivery = delivery
@@ -125,6 +128,7 @@ class Flusher:
         self._metrics = metrics
         self._on_flushed = on_flushed
         self._source_of = source_of
+        self._check_source = check_source
         self._dictionary = configured_dictionary(settings)
         self._dictionary_is_stored = False
         content = None if self._dictionary is None else self._dictionary.content
@@ -183,6 +187,7 @@ class Flusher:
 
     def _flush(self, session_batch: SessionBatchRecorder, reason: FlushReason) -> None:
         started, created_ms = self._clock.monotonic(), self._clock.now_ms()
+        self._check_source()
         flushed, writers = self._take(session_batch, reason, created_ms)
         if writers:
             self._store_dictionary()

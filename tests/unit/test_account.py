@@ -8,9 +8,10 @@ from recording_worker.formats.accounts import (
     ACCOUNT_HEADER,
     Account,
     AccountRecord,
+    Committed,
     account_header,
-    carried_account,
     read_accounts,
+    read_committed,
 )
 from recording_worker.messages import Record
 
@@ -18,9 +19,16 @@ counts = st.integers(0, 10**9)
 accounts = st.builds(Account, counts, counts, counts, counts, counts, counts, counts)
 
 
-@given(accounts)
-def test_what_was_carried_is_found_again(account: Account) -> None:
-    assert carried_account(account.to_text(), account.next) == account
+@given(st.none() | accounts, st.sampled_from(["", "wuvBMDZuQBuIazGEOBDRtA"]))
+def test_what_was_committed_is_found_again(account: Account | None, topic_id: str) -> None:
+    committed = Committed(topic_id, account)
+    assert read_committed(committed.to_text(), account.next if account else 7) == committed
+
+
+def test_what_earlier_versions_committed_is_read() -> None:
+    """They committed the account alone, and no id."""
+    text = '{"start": 1, "next": 9, "recorded": 0, "dropped": 2, "redirected": 0, "dlq": 0, "skipped": 0}'
+    assert read_committed(text, 9) == Committed("", Account(1, 9, dropped=2))
 
 
 @pytest.mark.parametrize(
@@ -37,10 +45,13 @@ def test_what_was_carried_is_found_again(account: Account) -> None:
         '{"start": -1, "next": 9}',
         '{"start": 1, "next": 9, "recorded": 9223372036854775808}',
         '{"start": NaN, "next": 9}',
+        '{"topic_id": 7}',
+        '{"topic_id": "a", "account": {"start": 1, "next": 8}}',
+        '{"topic_id": "a", "more": 1}',
     ],
 )
-def test_what_another_tool_committed_is_no_account(text: str) -> None:
-    assert carried_account(text, 9) is None
+def test_what_another_tool_committed_says_nothing(text: str) -> None:
+    assert read_committed(text, 9) == Committed()
 
 
 def test_accounts_that_follow_each_other_add_up() -> None:
@@ -51,10 +62,10 @@ def test_accounts_that_follow_each_other_add_up() -> None:
 
 def test_the_header_of_a_batch_is_read_again() -> None:
     accounts = {3: Account(1, 4, recorded=2, dlq=1), 5: Account(7, 9, skipped=2)}
-    header = account_header("recordings", "recorders", accounts)
+    header = account_header("recordings", "recorders", accounts, topic_id="id")
     found = read_accounts(Record("metadata", 0, 7, 1_000, [("other", b"x"), header], b"{}"), "batch")
     assert list(found) == [
-        AccountRecord("recorders", "recordings", number, account, "batch", 1_000)
+        AccountRecord("recorders", "recordings", number, account, "batch", 1_000, "id")
         for number, account in accounts.items()
     ]
     assert list(read_accounts(Record("metadata", 0, 7, 1_000, [], b"{}"), "batch")) == []
@@ -83,4 +94,15 @@ def test_a_batch_tells_of_all_its_partitions() -> None:
     name, value = account_header("recordings", "recorders", {3: Account(1, 4, recorded=2, dlq=1)})
     assert name == ACCOUNT_HEADER
     told = {"start": 1, "next": 4, "recorded": 2, "dropped": 0, "redirected": 0, "dlq": 1, "skipped": 0}
-    assert json.loads(value) == {"topic": "recordings", "group": "recorders", "partitions": {"3": told}}
+    assert json.loads(value) == {
+        "topic": "recordings",
+        "topic_id": "",
+        "group": "recorders",
+        "partitions": {"3": told},
+    }
+
+
+def test_a_header_of_an_earlier_version_is_read() -> None:
+    text = b'{"topic": "t", "group": "g", "partitions": {"0": {"start": 1, "next": 2}}}'
+    [found] = read_accounts(Record("metadata", 0, 7, 1_000, [(ACCOUNT_HEADER, text)], b"{}"), "batch")
+    assert (found.topic_id, found.source) == ("", "t")

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording_worker.formats.accounts import Account
+from recording_worker.formats.accounts import Account, Committed
 from recording_worker.kafka.offsets import OffsetStore, Position, position_of, topic_partitions
 
 
@@ -78,10 +78,11 @@ def test_of_equal_offsets_the_account_that_came_first_counts() -> None:
 
 def test_an_account_is_the_metadata_of_its_offset() -> None:
     account = Account(3, 7, recorded=2, dlq=2)
-    first, second = topic_partitions("recordings", {0: Position(7, account), 4: Position(9)})
-    assert (first.topic, first.partition, first.offset, first.metadata) == ("recordings", 0, 7, account.to_text())
+    first, second = topic_partitions("recordings", {0: Position(7, account, "id"), 4: Position(9)})
+    text = Committed("id", account).to_text()
+    assert (first.topic, first.partition, first.offset, first.metadata) == ("recordings", 0, 7, text)
     assert (second.topic, second.partition, second.offset, second.metadata or "") == ("recordings", 4, 9, "")
-    assert position_of(first) == Position(7, account)
+    assert position_of(first) == Position(7, account, "id")
     assert position_of(second) == Position(9)
 
 
@@ -92,6 +93,24 @@ def test_handing_over_again_keeps_what_is_ahead_of_the_broker() -> None:
     store.begin(0, committed=Position(3), start=0)
     assert store.newest(0).offset == 9
     assert store.pending() == {0: Position(9)}
+
+
+def test_offsets_of_a_topic_created_again_may_be_smaller() -> None:
+    store = OffsetStore()
+    store.begin(0, Position(9, None, "old"), 0, "old")
+    store.begin(0, None, 2, "new")
+    assert store.newest(0) == Position(2, None, "new")
+    store.advance(0, Position(12, None, "old"))
+    store.committed({0: Position(12, None, "old")})
+    assert store.pending() == {0: Position(2, None, "new")}, "what comes late of the old topic does not count"
+    store.committed({0: Position(2)})
+    assert store.pending() == {}
+
+
+def test_an_offset_without_an_id_is_of_the_topic_that_is_there() -> None:
+    store = OffsetStore()
+    store.begin(0, Position(9), 0, "new")
+    assert store.newest(0) == Position(9, None, "new")
 
 
 def test_partitions_of_others_are_forgotten() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from recording_worker.cli.verify import parse_moved
 from recording_worker.errors import ConfigError
-from recording_worker.formats.accounts import ACCOUNT_HEADER
+from recording_worker.formats.accounts import ACCOUNT_HEADER, Account, account_header
 from recording_worker.formats.batch_file import (
     index_frame_length,
     parse_block_url,
@@ -363,3 +363,40 @@ def test_a_block_is_from_its_first_event_to_its_last(history: History) -> None:
     for last, expected in ((3_000, []), (2_000, [FindingKind.BLOCK_DAMAGED])):
         changed(history, 2, **fields, block_url=url, last_timestamp=utc_text(NOW_MS + last))
         assert kinds(history) == expected
+
+
+def test_a_topic_created_again_is_another_topic(tmp_path: Path) -> None:
+    """The same offsets stand for other messages in it."""
+    history = History(tmp_path)
+    history.topic_id = "first"
+    history.batch({0: Part({0: "a", 1: "b"}, dlq=[2])})
+    history.create_topic_again("second")
+    history.batch({0: Part({0: "a", 1: "b"}, dlq=[2])})
+    history.batch({0: Part(dropped=1, next=4)})
+    report = history.verify()
+    assert (report.findings, report.notes) == ([], [])
+    assert (report.partitions, report.recorded, report.dlq) == (2, 4, 2)
+
+
+def test_a_gap_of_a_topic_created_again_is_named_with_its_id(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    history.topic_id = "first"
+    history.batch({0: Part({0: "a", 1: "b"})})
+    history.create_topic_again("second")
+    history.carried[0] = Account(1, 1)
+    history.batch({0: Part({1: "a"})})
+    history.batch({0: Part({3: "a"}, next=4)})
+    history.metadata[-1] = history.metadata[-1]._replace(
+        headers=[account_header(history.topic, GROUP, {0: Account(3, 4, recorded=1)}, topic_id="second")]
+    )
+    [finding] = history.verify().findings
+    assert (finding.kind, finding.topic, finding.first_offset) == (FindingKind.MESSAGES_MISSING, "recordings@second", 2)
+
+
+def test_what_earlier_versions_sent_to_the_dlq_counts_for_accounts_with_an_id(tmp_path: Path) -> None:
+    """An account that waited with an offset is included in one of a later version."""
+    history = History(tmp_path)
+    history.batch({0: Part(dlq=[0])})
+    history.topic_id = "id"
+    history.batch({0: Part({1: "a"}, dlq=[2])})
+    assert kinds(history) == []

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from recording_worker.formats.dlq_headers import ERROR, PREFIX, REASON, STEP, Source, source_of
+from recording_worker.formats.source import source_topic
 from recording_worker.messages import Headers, Record
 
 
@@ -38,12 +39,12 @@ class DeadLetter:
     def identity(self) -> str:
         """The same for all letters of one message; a group that is rewound leaves several.
 
-        The timestamps tell it from messages of an earlier topic with the same name.
+        The topic's id and the timestamps tell it from messages of an earlier topic with the same name.
         """
         if self.source is None:
             return f"{self.place} {self.timestamp_ms}"
-        topic, partition, offset, timestamp_ms = self.source
-        return f"{topic} {partition}:{offset} {timestamp_ms}"
+        topic, partition, offset, timestamp_ms, topic_id = self.source
+        return f"{source_topic(topic, topic_id)} {partition}:{offset} {timestamp_ms}"
 
     @property
     def token(self) -> str:

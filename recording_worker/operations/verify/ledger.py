@@ -1,5 +1,7 @@
 """Ledger: what Kafka says was recorded, sorted so that it can be compared with the files and with itself.
 
+A topic is told from an earlier one of its name by its id: here each is named by both (see `formats.source`).
+
 It is a temporary SQLite database, which spills to disk by itself: a metadata topic may hold many more records than
 memory can, and the records of one file lie anywhere in it.
 """
@@ -15,6 +17,7 @@ from recording_worker.formats.accounts import Account, AccountRecord, read_accou
 from recording_worker.formats.batch_file import parse_block_url
 from recording_worker.formats.block_metadata import BlockRecord, read_block
 from recording_worker.formats.dlq_headers import source_of
+from recording_worker.formats.source import source_topic
 from recording_worker.messages import Record
 from recording_worker.operations.verify.finding import Finding, FindingKind
 
@@ -78,7 +81,7 @@ class Ledger:
         self._sql.execute(
             f"INSERT INTO account ({_ACCOUNT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                *(record.group, record.topic, record.partition, account.start, account.next, account.recorded),
+                *(record.group, record.source, record.partition, account.start, account.next, account.recorded),
                 *(account.dropped, account.redirected, account.dlq, account.skipped),
                 *(record.batch_id, record.timestamp_ms),
             ),
@@ -88,7 +91,8 @@ class Ledger:
         """Add a DLQ record; one that does not say where its message came from is ignored."""
         source = source_of(record.headers)
         if source is not None:
-            self._sql.execute("INSERT INTO dlq VALUES (?, ?, ?)", source[:3])
+            topic = source_topic(source.topic, source.topic_id)
+            self._sql.execute("INSERT INTO dlq VALUES (?, ?, ?)", (topic, source.partition, source.offset))
 
     def totals(self) -> BlockTotals:
         query = "SELECT count(*), count(DISTINCT file), total(messages), total(events), total(size) FROM block"

@@ -3,8 +3,10 @@
 import time
 
 from recording_worker.errors import ConfigError
+from recording_worker.formats.source import source_topic
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.admin import Admin
+from recording_worker.kafka.offsets import Position
 from recording_worker.kafka.topic_snapshot import TopicSnapshot
 from recording_worker.operations.verify.check_accounts import Committed, Horizon
 from recording_worker.operations.verify.check_all import VerifyReport, check_all
@@ -56,7 +58,11 @@ class VerifyRun:
 
     def _committed(self) -> Committed:
         group = self._settings.group_id
-        return {(group, topic): positions for topic, positions in self._admin.committed(group).items()}
+        found: dict[tuple[str, str], dict[int, Position]] = {}
+        for topic, positions in self._admin.committed(group).items():
+            for number, at in positions.items():
+                found.setdefault((group, source_topic(topic, at.topic_id)), {})[number] = at
+        return found
 
     def _caught_up(self, ledger: Ledger) -> Committed:
         """The committed offsets once they have reached the metadata that was read, or after some seconds."""

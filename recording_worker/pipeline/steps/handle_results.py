@@ -36,7 +36,7 @@ class HandleResults(Step):
         """Return the message unchanged, with headers added that say where it came from, and why and where it ended."""
         step, error = batch.why(row)
         message = batch.message(row)
-        source = Source(batch.topic, message.partition, message.offset, message.timestamp_ms)
+        source = Source(batch.topic, message.partition, message.offset, message.timestamp_ms, batch.topic_id)
         why = dlq_headers(source, reason=Reason(batch.reasons[row]).label, step=step, error=error)
         headers = [*message.headers, *why]
         return OutputRecord(self._dlq_topic, message.key, message.value, headers, 0, as_it_came=True)

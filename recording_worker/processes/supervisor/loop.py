@@ -8,6 +8,7 @@ import structlog
 
 from recording_worker.clock import Clock
 from recording_worker.kafka.group_member import GroupMember
+from recording_worker.kafka.topic_id import TopicWatch
 from recording_worker.metrics import Metrics
 from recording_worker.processes.control import Discard, Membership, Revoke, Stop
 from recording_worker.processes.supervisor.balance import Balancer
@@ -44,6 +45,7 @@ class SupervisorLoop:
         self._memory = PartitionMemory(workers, clock)
         self._table, self._offsets = self._memory.table, self._memory.offsets
         self._member = GroupMember(settings, self, self._offsets)
+        self._topic = TopicWatch(settings, clock)
         host = settings.group_instance_id or uuid4().hex
         self._pool = WorkerPool(settings, worker_main, clock, host, self._memory)
         self._balancer = Balancer(clock)
@@ -59,11 +61,16 @@ class SupervisorLoop:
         self.status = Status(clock.monotonic(), "starting")
         """As of the last turn; replaced, never changed."""
 
+    def begin(self) -> None:
+        """Find out which topic is read. Raises BootError."""
+        self._topic.begin()
+
     def turn(self) -> None:
         """Do one turn. Raises WorkerError if the supervisor can't go on, SecondSignal."""
         self._signals.take()
         self._tend_workers()
         self._pool.spawn_missing()
+        self._watch_topic()
         if not self._joined and len(self._pool.ready) == self._settings.workers:
             self._member.join()
             self._joined = True
@@ -174,6 +181,18 @@ class SupervisorLoop:
                 self._memberships[worker] = membership
                 self._pool.send(worker, Membership(membership))
 
+    def _watch_topic(self) -> None:
+        """If the topic was created again, have all discarded that is held, and place all partitions at their beginning.
+
+        What is held may be of the old topic or of the new one, and nothing tells which.
+        """
+        if self._topic.turn():
+            partitions = [at.number for at in self._table]
+            log.error("the topic was deleted and created again: it is read from its beginning", partitions=partitions)
+            self._discard(self._table.holders(partitions))
+            self._memory.remove(partitions)
+            self._table.add(partitions)
+
     def _end_isolation(self) -> None:
         """Ask for partitions whose isolation is over: they are placed again, to be read as any other."""
         recovered = self._memory.take_recovered()
@@ -197,10 +216,11 @@ class SupervisorLoop:
         # a commit that is under way, or tried again, might come after the worker's
         if not waiting or self._member.is_committing or self._clock.monotonic() < self._place_after:
             return
-        starts = self._member.start_offsets(waiting)
+        is_known = self._topic.is_still_the_same()
+        starts = self._member.start_offsets(waiting, self._topic.topic_id) if is_known else {}
         if len(starts) < len(waiting):
             self._place_after = self._clock.monotonic() + _RETRY_SECONDS
-        for worker, order in self._memory.place(starts).items():
+        for worker, order in self._memory.place(starts, self._topic.topic_id).items():
             self._pool.send(worker, order)
             offsets = {at.partition: at.offset for at in order.placements}
             log.info("partitions placed", worker=worker, offsets=offsets)

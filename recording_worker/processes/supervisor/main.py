@@ -42,6 +42,7 @@ class Supervisor:
         self._signals.listen()
         turn_seconds = _HANGING_SECONDS + self._settings.drain_deadline
         try:
+            self._loop.begin()
             while not self._signals.stopping:
                 self._watchdog.arm(turn_seconds)
                 self._loop.turn()

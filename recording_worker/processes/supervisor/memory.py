@@ -44,14 +44,14 @@ class PartitionMemory:
         pending = self.offsets.pending()
         return [number for number in self.table.to_place(takers) if number not in pending]
 
-    def place(self, starts: Mapping[int, tuple[Position | None, int]]) -> dict[int, Assign]:
+    def place(self, starts: Mapping[int, tuple[Position | None, int]], topic_id: str = "") -> dict[int, Assign]:
         """Give partitions to their workers; return worker → the order that says so.
 
-        `starts`: partition → (what is committed or None, where to begin if nothing is). A partition whose start must
-        be committed first is not placed yet.
+        `starts`: partition → (what is committed or None, where to begin if nothing is), of the topic of this id. A
+        partition whose start must be committed first is not placed yet.
         """
         for number, start in starts.items():
-            self.offsets.begin(number, *start)
+            self.offsets.begin(number, *start, topic_id)
         known = {number: self.offsets.newest(number) for number in starts if self.offsets.is_committed(number)}
         return {worker: self._assign(placements) for worker, placements in self.table.place(known).items()}
 
@@ -65,7 +65,7 @@ class PartitionMemory:
     def on_flushed(self, worker: int, placements: Iterable[Placement], *, committed: bool) -> None:
         for at in placements:
             if self.table.is_current(worker, at):
-                position = Position(at.offset, at.account)
+                position = Position(at.offset, at.account, at.topic_id)
                 if committed:
                     self.offsets.committed({at.partition: position})
                 else:

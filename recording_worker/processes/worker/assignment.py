@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from recording_worker.formats.accounts import Account
+from recording_worker.formats.source import source_topic
 from recording_worker.processes.control import Placement
 
 
@@ -15,6 +16,8 @@ class Assigned:
     epoch: int
     account: Account
     """What became of messages that no metadata record tells yet; empty if all is told."""
+    topic_id: str = ""
+    """The id of the topic that it is read from; empty if it is not known."""
 
 
 class Assignment:
@@ -36,6 +39,12 @@ class Assignment:
     def partitions(self) -> set[int]:
         with self._changed:
             return set(self._held)
+
+    @property
+    def topic_id(self) -> str:
+        """The id of the topic that is read; empty if it is not known, or nothing is held."""
+        with self._changed:
+            return next((held.topic_id for held in self._held.values()), "")
 
     def take(self, placements: Iterable[Placement]) -> None:
         with self._changed:
@@ -72,15 +81,21 @@ class Assignment:
                 if at.partition in self._held and self._held[at.partition].epoch == at.epoch:
                     self._held[at.partition] = _assigned(at)
 
+    def source_of(self, topic: str, partition: int) -> str:
+        """Return the source of a held partition's messages; see `formats.source`."""
+        with self._changed:
+            held = self._held.get(partition)
+        return f"{source_topic(topic, held.topic_id if held is not None else '')}/{partition}"
+
     def placements(self, partitions: Iterable[int]) -> tuple[Placement, ...]:
         """Return these partitions with their epochs; without those that are not held any more."""
         with self._changed:
             return tuple(
-                Placement(number, self._held[number].epoch, self._held[number].account.next)
+                Placement(number, held.epoch, held.account.next, None, held.topic_id)
                 for number in partitions
-                if number in self._held
+                if (held := self._held.get(number)) is not None
             )
 
 
 def _assigned(at: Placement) -> Assigned:
-    return Assigned(at.epoch, at.account or Account(at.offset, at.offset))
+    return Assigned(at.epoch, at.account or Account(at.offset, at.offset), at.topic_id)

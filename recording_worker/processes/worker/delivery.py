@@ -99,7 +99,7 @@ class _Outgoing(NamedTuple):
 
     @property
     def positions(self) -> dict[int, Position]:
-        return {at.partition: Position(at.offset, at.account) for at in self.placements}
+        return {at.partition: Position(at.offset, at.account, at.topic_id) for at in self.placements}
 
 
 def _outgoing(flushed: FlushedBatch, held: Mapping[int, Assigned], group: str) -> _Outgoing:
@@ -114,10 +114,12 @@ def _outgoing(flushed: FlushedBatch, held: Mapping[int, Assigned], group: str) -
         # a record too large for its topic is left out: the smallest is the safest
         number, at = min(metadata, key=lambda place: parts[place[0]].metadata[place[1]].size)
         records = [*parts[number].metadata]
-        records[at] = records[at]._replace(headers=[account_header(flushed.topic, group, accounts)])
+        topic_id = held[number].topic_id  # all partitions are of one topic
+        header = account_header(flushed.topic, group, accounts, topic_id=topic_id)
+        records[at] = records[at]._replace(headers=[header])
         parts[number] = replace(parts[number], metadata=records)
     placements = tuple(
-        Placement(number, held[number].epoch, account.next, None if metadata else account)
+        Placement(number, held[number].epoch, account.next, None if metadata else account, held[number].topic_id)
         for number, account in accounts.items()
     )
     return _Outgoing(records_of(parts.values()), placements)

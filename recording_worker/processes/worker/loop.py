@@ -184,7 +184,7 @@ class Worker:
 
     def _run_batch(self, messages: MessageColumns) -> None:
         """Run the pipeline over one batch. An empty batch lets it flush a session batch that is due."""
-        batch = MessageBatch(self._settings.topic, messages)
+        batch = MessageBatch(self._settings.topic, messages, self._assignment.topic_id)
         try:
             self._pauses.busy_for(self._pipeline.run(batch))
         except WorkerError:

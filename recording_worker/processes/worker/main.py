@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from contextlib import ExitStack
+from functools import partial
 from multiprocessing.connection import Connection
 
 import structlog
@@ -14,6 +15,7 @@ from recording_worker.clock import SystemClock
 from recording_worker.errors import BootError, ConfigError, StepError, WorkerError
 from recording_worker.kafka.consumer import PartitionConsumer
 from recording_worker.kafka.producer import RecordProducer
+from recording_worker.kafka.topic_id import TopicGuard
 from recording_worker.kafka.transactions import TransactionalProducer
 from recording_worker.logs import configure_logs
 from recording_worker.lookups.redis import RedisCircuitBreaker
@@ -103,7 +105,16 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
     storage.check()
     assignment = Assignment()
     delivery = _delivery(settings, name, assignment, channel, metrics)
-    flusher = Flusher(storage, delivery, settings=settings, clock=clock, metrics=metrics)
+    guard = TopicGuard(settings)
+    flusher = Flusher(
+        storage,
+        delivery,
+        settings=settings,
+        clock=clock,
+        metrics=metrics,
+        source_of=partial(assignment.source_of, settings.topic),
+        check_source=lambda: guard.check(assignment.topic_id),
+    )
     decoder = make_decoder(settings)
     manager = SessionBatchManager(
         settings.topic,

@@ -136,6 +136,17 @@ class KafkaServer(ServerProcess):
         done.result(_TOPIC_SECONDS)
         self._wait_for_leaders(admin, name, partitions)
 
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic. Returns once one of this name can be created. Raises KafkaException, ServerError."""
+        admin = self.admin()
+        [done] = admin.delete_topics([name]).values()
+        done.result(_TOPIC_SECONDS)
+        deadline = time.monotonic() + _TOPIC_SECONDS
+        while name in admin.list_topics(timeout=_TOPIC_SECONDS).topics:
+            if time.monotonic() > deadline:
+                raise ServerError(self._explained(f"still has topic {name} after {_TOPIC_SECONDS} s"))
+            time.sleep(0.02)
+
     def _wait_for_leaders(self, admin: AdminClient, name: str, partitions: int) -> None:
         deadline = time.monotonic() + _TOPIC_SECONDS
         while not self._has_leaders(admin, name, partitions):

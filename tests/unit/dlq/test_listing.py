@@ -58,7 +58,7 @@ def test_an_entry_says_all_but_the_value() -> None:
         "error": "an error",
         "token": "token-1",
         "session_id": "session-1",
-        "source": {"topic": TOPIC, "partition": 3, "offset": 7, "timestamp_ms": NOW_MS},
+        "source": {"topic": TOPIC, "partition": 3, "offset": 7, "timestamp_ms": NOW_MS, "topic_id": ""},
         "size": 1,
         "handled": asdict(record),
     }
