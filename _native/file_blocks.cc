@@ -92,6 +92,8 @@ void write_entry(JsonWriter& json, const FileBlock& at, const std::string& sourc
   json.integer(at.timeline.out_of_order);
   json.raw(R"(,"gap_count":)");
   json.integer(at.timeline.gaps);
+  json.raw(R"(,"snapshot_source":)");
+  json.string(block.source.empty() ? "web" : block.source);
   json.raw("}");
 }
 

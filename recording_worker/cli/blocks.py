@@ -84,6 +84,7 @@ def _json(block: Block) -> bytes:
         "first_full_snapshot_timestamp": entry.first_full_snapshot_timestamp,
         "out_of_order_count": entry.out_of_order_count,
         "gap_count": entry.gap_count,
+        "snapshot_source": entry.snapshot_source,
         "size": entry.size,
         "start": entry.start,
         "length": entry.length,

@@ -41,7 +41,7 @@ Examples:
 @click.option("--since", metavar="TIME", help="Only sessions that began at this time or later: 2026-11-24T03:30, UTC.")
 @click.option("--until", metavar="TIME", help="Only sessions that began before this time.")
 @click.option("--min-duration", metavar="DURATION", help="Only sessions at least this long: 90s, 5m, 1h.")
-@click.option("--playable/--not-playable", default=None, help="Only sessions with, or without, a full snapshot.")
+@click.option("--playable/--not-playable", default=None, help="Only sessions that can, or can't, be played.")
 @click.option(
     "--sort", type=click.Choice(list(SORTS)), default="start", show_default=True, help="Sort by this, largest first."
 )
@@ -76,7 +76,7 @@ def sessions(
         return (
             earliest <= session.first_timestamp < latest
             and session.duration_ms >= shortest
-            and playable in (None, session.has_full_snapshot)
+            and playable in (None, session.is_playable)
         )
 
     scan = Scan(paths)
@@ -108,6 +108,7 @@ def _json(session: SessionSummary) -> bytes:
         "events": session.events,
         "size": session.size,
         "has_full_snapshot": session.has_full_snapshot,
+        "playable": session.is_playable,
         "first_full_snapshot_timestamp": session.first_full_snapshot_timestamp,
         "out_of_order_count": session.out_of_order_count,
         "gap_count": session.gap_count,
@@ -158,8 +159,8 @@ def _distinct_id(session: SessionSummary) -> Text:
 
 def _playable(session: SessionSummary) -> str:
     """Say how long after its start the session can be played."""
-    if not session.has_full_snapshot:
-        return "no"
+    if not session.is_playable:
+        return "no (mobile)" if session.has_full_snapshot else "no"
     if session.first_full_snapshot_timestamp is None:
         return "yes"
     waiting = session.first_full_snapshot_timestamp - session.first_timestamp

@@ -34,6 +34,8 @@ _MAX_OFFSETS_LENGTH = 1500
 """Characters. S3 takes 2,048 bytes of metadata in all."""
 FILE_NAME = re.compile(r"[0-9a-f]{4}-[0-9]{1,16}-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """What the last part of a batch file's key looks like."""
+MOBILE = "mobile"
+"""The `snapshot_source` of recordings of mobile apps."""
 MAX_INDEX_BYTES = 64 * 1024 * 1024
 """The longest index that is read, bytes of JSON. In memory it takes some ten times as much."""
 _RANGE = re.compile(r"(?P<file>[^?]+)\?range=bytes=(?P<first>[0-9]{1,19})-(?P<last>[0-9]{1,19})")
@@ -85,6 +87,13 @@ class BlockEntry:
     """Events that are earlier than the line before theirs."""
     gap_count: Count | None = None
     """Silences of more than 10 s between events in order of their time."""
+    snapshot_source: str | None = None
+    """What recorded the session: `web`, or `mobile`, whose snapshots are wireframes that can't be played."""
+
+    @property
+    def is_playable(self) -> bool:
+        """Whether the block has a full snapshot that rrweb's player can show."""
+        return self.has_full_snapshot and self.snapshot_source != MOBILE
 
     def contradiction(self) -> str | None:
         """Return what can't be true of a block; None if its figures agree with each other."""

@@ -26,6 +26,7 @@ class SessionSummary:
         "first_full_snapshot_timestamp",
         "first_timestamp",
         "has_full_snapshot",
+        "is_playable",
         "last_timestamp",
         "messages",
         "session_id",
@@ -47,6 +48,8 @@ class SessionSummary:
         self.first_timestamp = float("inf")
         self.last_timestamp = 0.0
         self.has_full_snapshot = False
+        self.is_playable = False
+        """Whether one of its full snapshots can be shown. A mobile app's can't."""
         self.first_full_snapshot_timestamp: float | None = None
         """When the session can be played from; None if it can't be played, or if older files don't say."""
         self._has_counts = True
@@ -75,8 +78,10 @@ class SessionSummary:
 
     def _add_playability(self, entry: BlockEntry) -> None:
         self.has_full_snapshot |= entry.has_full_snapshot
-        known = [self.first_full_snapshot_timestamp, entry.first_full_snapshot_timestamp]
-        self.first_full_snapshot_timestamp = min((time for time in known if time is not None), default=None)
+        if entry.is_playable:
+            self.is_playable = True
+            known = [self.first_full_snapshot_timestamp, entry.first_full_snapshot_timestamp]
+            self.first_full_snapshot_timestamp = min((time for time in known if time is not None), default=None)
         if entry.out_of_order_count is None or entry.gap_count is None:
             self._has_counts = False
         else:

@@ -38,6 +38,7 @@ def index_entry(
         "first_full_snapshot_timestamp": summary.first_full_snapshot_timestamp,
         "out_of_order_count": summary.out_of_order_count,
         "gap_count": summary.gap_count,
+        "snapshot_source": summary.snapshot_source,
     }
 
 

@@ -91,6 +91,7 @@ def test_the_json_has_every_field(folder: Path) -> None:
         "events": 2,
         "size": 2 * len(line(NOW_MS + HOUR) + b"\n"),
         "has_full_snapshot": True,
+        "playable": True,
         "first_full_snapshot_timestamp": NOW_MS + HOUR + 90_000,
         "out_of_order_count": 0,
         "gap_count": 0,
@@ -142,6 +143,22 @@ def test_a_snappy_file_is_named_and_the_others_are_listed(folder: Path) -> None:
     (error,) = done.err.splitlines()
     assert error.startswith(f"recording-worker: error: {snappy}: no index at its end: ")
     assert "codec snappy, which has no index" in error
+
+
+def test_a_session_of_a_mobile_app_is_not_playable(tmp_path: Path) -> None:
+    snapshot: dict[str, Any] = {"has_full_snapshot": True, "first_full_snapshot_timestamp": float(NOW_MS)}
+    write_batch_file(
+        tmp_path,
+        session("mobile", 1, 0, 0, **snapshot, snapshot_source="mobile"),
+        session("web", 2, 0, 0, **snapshot, snapshot_source="web"),
+        session("old", 3, 0, 0, **snapshot),
+        session("both", 4, 0, 0, **snapshot, snapshot_source="mobile"),
+        session("both", 5, 0.01, 0, has_full_snapshot=True, snapshot_source="web"),
+    )
+    assert sorted(listed(tmp_path, "--playable").split()) == ["both", "old", "web"]
+    assert listed(tmp_path, "--not-playable") == "mobile"
+    [row] = (text.split() for text in run("sessions", tmp_path).out.splitlines() if "(mobile)" in text)
+    assert row[-4:] == ["no", "(mobile)", "0", "0"]
 
 
 def test_text_from_outside_can_not_control_the_terminal(tmp_path: Path) -> None:

@@ -122,7 +122,13 @@ def test_a_block_outside_the_file_is_an_error() -> None:
 
 def test_an_index_from_before_order_and_gaps_were_counted_is_read() -> None:
     index = read_index(InMemory(CONTENT))
-    added = ("first_full_snapshot_position", "first_full_snapshot_timestamp", "out_of_order_count", "gap_count")
+    added = (
+        "first_full_snapshot_position",
+        "first_full_snapshot_timestamp",
+        "out_of_order_count",
+        "gap_count",
+        "snapshot_source",
+    )
     before: list[Any] = [asdict(entry) for entry in index.blocks]
     for entry in before:
         for name in added:
