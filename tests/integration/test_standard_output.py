@@ -8,7 +8,7 @@ from tests.batch_files import block, line, write_batch_file
 
 
 def test_a_reader_that_has_gone_ends_it_quietly(tmp_path: Path) -> None:
-    write_batch_file(tmp_path, *[block([(n, [line(n, text="x" * 1000)] * 50)]) for n in range(100)])
+    write_batch_file(tmp_path, *[block([(n, [line(n, text="x" * 1000)] * 50)]) for n in range(1, 101)])
     for command in (["export", "--session", "session-1"], ["blocks", "--json"], ["blocks"]):
         writer = subprocess.Popen(
             [sys.executable, "-m", "recording_worker", *command, tmp_path],

@@ -287,7 +287,7 @@ def test_a_worker_that_cannot_be_spawned_leaves_nothing_open_and_is_tried_again(
             assert pool.alive == set()
             assert "Too many open files" in slot.refusal
             clock.ms += 60_000
-    assert limits.open_descriptors(os.getpid()) == before
+    assert limits.open_descriptors(os.getpid()) <= before
     pool.spawn_missing()
     until(pool, lambda: pool.ready == {0})
     assert slot.refusal == ""
