@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from recording_worker.cli.options import S3_SETTINGS, restrict_files, settings_from, settings_options
+from recording_worker.cli.options import S3_SETTINGS, settings_from, settings_options
 from recording_worker.cli.output import print_figures
 from recording_worker.cli.say import say
 from recording_worker.cli.scanning import Paths, Scan
@@ -98,7 +98,6 @@ def train(
     you treat them.
     """
     settings = settings_from(config, flags)
-    restrict_files(settings)
     if not out.absolute().parent.is_dir():
         raise ConfigError(f"--out {out}: there is no folder {out.parent}")
     from recording_worker.cli.signals import signals_end
