@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "snappy.hpp"
+#include "test_hooks.hpp"
 
 namespace recording {
 namespace {
@@ -100,6 +101,7 @@ std::unique_ptr<Codec> make_snappy_codec() { return std::make_unique<SnappyCodec
 
 CompressedBlocks BlockCompressor::compress(const BlockLines* blocks, size_t count) {
   if (!count) return {};
+  for (const BlockLines* block = blocks; block != blocks + count; ++block) run_flush_hooks(*block->slices);
   if (!chunk_) chunk_ = pool_->take(ChunkPool::chunk_bytes);
   if (codec_->bound(blocks->size) > room()) return compress_aside(*blocks);
   CompressedBlocks done;

@@ -87,7 +87,7 @@ Reason Decoder::decode_one(const Message& message, Columns& columns, Row& row) {
   if (stops_at_large(text.size())) return Reason::NONE;
   ++columns.encodings[static_cast<int>(encoding)];
   columns.uncompressed_bytes += text.size();
-  run_test_hooks(text);
+  run_decode_hooks(text);
 
   if ((reason = read_text(text, message, columns)) != Reason::NONE) return reason;
   if ((reason = check_ids(message, columns, row)) != Reason::NONE) return reason;

@@ -1,6 +1,8 @@
-// Messages that make the core itself fail, so that tests can see what happens to the other messages. Only a build with
-// RECORDING_WORKER_TEST_HOOKS has them.
+// Messages that make the core itself fail, when they are decoded or when they are flushed, so that tests can see what
+// happens to the other messages. Only a build with RECORDING_WORKER_TEST_HOOKS has them.
 #pragma once
+
+#include <vector>
 
 #include "text/cursor.hpp"
 
@@ -12,15 +14,26 @@
 
 namespace recording {
 
-inline void run_test_hooks(Span text) {
+inline void crash_or_hang(Span text, const char* crash, const char* hang) {
   const std::string_view bytes(reinterpret_cast<const char*>(text.begin), text.size());
-  const auto holds = [&](const char* marker) { return bytes.find(marker) != std::string_view::npos; };
-  if (holds("recording-worker-test-hook: crash")) {
+  if (bytes.find(crash) != std::string_view::npos) {
     volatile int* volatile nowhere = nullptr;
     *nowhere = 1;
   }
-  if (holds("recording-worker-test-hook: hang")) {
+  if (bytes.find(hang) != std::string_view::npos) {
     for (;;) pause();
+  }
+}
+
+// The decoder calls this with the text of each message.
+inline void run_decode_hooks(Span text) {
+  crash_or_hang(text, "recording-worker-test-hook: crash", "recording-worker-test-hook: hang");
+}
+
+// A flush calls this with the lines of each block.
+inline void run_flush_hooks(const std::vector<Span>& slices) {
+  for (const Span slice : slices) {
+    crash_or_hang(slice, "recording-worker-test-hook: flush crash", "recording-worker-test-hook: flush hang");
   }
 }
 
@@ -30,7 +43,8 @@ inline void run_test_hooks(Span text) {
 
 namespace recording {
 
-inline void run_test_hooks(Span) {}
+inline void run_decode_hooks(Span) {}
+inline void run_flush_hooks(const std::vector<Span>&) {}
 
 }  // namespace recording
 

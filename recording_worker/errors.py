@@ -6,7 +6,7 @@
 | 1 | a fault, or a second signal: uncommitted messages are read again by the next run |
 | 2 | what the user asked for is wrong: a flag, a setting, a file, a folder |
 | 3 | the supervisor or a worker can't start: broker, topic, storage, port, PostgreSQL, Redis |
-| 4 | only for a worker process, which its supervisor reads: a step of the pipeline raised |
+| 4 | only for a worker process, which its supervisor reads: a step of the pipeline or a flush raised |
 | 14 | the supervisor hung, and its watchdog ended it |
 """
 
@@ -34,7 +34,7 @@ class FlushError(WorkerError):
 
 
 class StepError(WorkerError):
-    """A step of the pipeline raised an exception: a fault of the worker, which one message may have caused."""
+    """A step of the pipeline or a flush raised: a fault of the worker, which one message may have caused."""
 
     exit_code = 4
 

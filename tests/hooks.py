@@ -13,6 +13,10 @@ CRASH = "recording-worker-test-hook: crash"
 """The decoder ends its process by SIGSEGV at a message that holds this text anywhere (`_native/test_hooks.hpp`)."""
 HANG = "recording-worker-test-hook: hang"
 """At this one it never returns. The GIL is released, as it is whenever the decoder runs."""
+FLUSH_CRASH = "recording-worker-test-hook: flush crash"
+"""The decoder takes a message with this text as any other. The flush of its lines ends the process by SIGSEGV."""
+FLUSH_HANG = "recording-worker-test-hook: flush hang"
+"""The flush of these lines never ends, without the GIL."""
 
 _ROOT = Path(__file__).parent.parent
 _BUILD = _ROOT / "build" / "hooks"

@@ -46,6 +46,8 @@ class Assign:
     """The ones to read message by message, with a Decoding before each (see `supervisor.crashes`)."""
     poison: dict[tuple[int, int], str] = field(default_factory=dict)
     """(partition, offset) of messages that must not be decoded → how a worker ended at them."""
+    alone_before: dict[int, int] = field(default_factory=dict)
+    """Isolated partition → the offset before which each message is flushed alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,13 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Flushing:
+    """A flush begins. It holds the messages before these offsets that are not flushed yet."""
+
+    placements: tuple[Placement, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Flushed:
     """A session batch is stored and Kafka has its records: its offsets may be committed, or are committed."""
 
@@ -114,14 +123,17 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """The worker is about to decode the message at the placement's offset. Sent only for isolated partitions."""
+    """The worker is about to decode the message at the placement's offset, and perhaps to flush it alone.
+
+    Sent only for isolated partitions.
+    """
 
     placement: Placement
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """It has finished that message."""
+    """The worker has finished that message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +147,7 @@ class PartitionStopped:
 
 
 ToWorker = Membership | Assign | Revoke | Discard | Stop
-FromWorker = Ready | BootFailed | Progress | Flushed | Released | Decoding | Decoded | PartitionStopped
+FromWorker = Ready | BootFailed | Progress | Flushing | Flushed | Released | Decoding | Decoded | PartitionStopped
 
 Out = TypeVar("Out")
 In = TypeVar("In")

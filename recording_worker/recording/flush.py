@@ -1,13 +1,14 @@
 """Flusher: writes a session batch to storage, then delivers its records and offsets, while the worker consumes."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Protocol
 
 from recording_worker._native import Compressor, FileBlocks, PackedRecords
 from recording_worker.clock import Clock
+from recording_worker.errors import StepError, WorkerError
 from recording_worker.formats.accounts import Account
 from recording_worker.formats.dictionary import dictionary_key
 from recording_worker.messages import OutputRecord, RecordChain
@@ -110,11 +111,13 @@ class Flusher:
         settings: Settings,
         clock: Clock,
         metrics: Metrics,
+        on_started: Callable[[Mapping[int, int]], None] | None = None,
         on_flushed: Callable[[FlushedBatch], None] | None = None,
         source_of: Callable[[int], str] | None = None,
         check_source: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_flushed` is called on the flush thread once a batch is delivered.
+        """`on_started` is called on the flush thread before anything else is done with a batch, with its offsets:
+        partition → the next one to read. `on_flushed` is called there once the batch is delivered.
 
         `source_of` names the source of a partition in the index. Equal (source, offset) must mean the same message for
         ever. Without it the source is `{topic}/{partition}`, which is right for a Kafka topic that is never created
@@ -126,6 +129,7 @@ class Flusher:
         self._settings = settings
         self._clock = clock
         self._metrics = metrics
+        self._on_started = on_started
         self._on_flushed = on_flushed
         self._source_of = source_of
         self._check_source = check_source
@@ -164,7 +168,7 @@ class Flusher:
         return self._idle.wait(timeout)
 
     def raise_if_failed(self) -> None:
-        """If a flush failed, raise its fault."""
+        """If a flush failed, raise its fault: FlushError, or StepError if it may be a message's."""
         if self._fault is not None:
             raise self._fault
 
@@ -179,13 +183,15 @@ class Flusher:
                 self._flush(*job)
             except Exception as fault:  # noqa: BLE001 - raised again on the thread that asked for the flush
                 self._metrics.flush_failures.inc()
-                self._fault = fault
+                self._fault = _as_worker_error(fault)
             finally:
                 del job
                 self.raw_bytes = 0
                 self._idle.set()
 
     def _flush(self, session_batch: SessionBatchRecorder, reason: FlushReason) -> None:
+        if self._on_started is not None:
+            self._on_started(session_batch.offsets)
         started, created_ms = self._clock.monotonic(), self._clock.now_ms()
         self._check_source()
         flushed, writers = self._take(session_batch, reason, created_ms)
@@ -256,6 +262,15 @@ class Flusher:
         url = self._storage.write(key, writer.parts(self._compressor), metadata)
         for number, packed in writer.block_metadata(url).items():
             flushed.partitions[number].metadata.extend(_records(self._settings.metadata_topic, packed))
+
+
+def _as_worker_error(fault: Exception) -> Exception:
+    """Return a fault that no storage and no broker explains as a StepError. One message may have caused it."""
+    if isinstance(fault, (WorkerError, OSError)):
+        return fault
+    error = StepError(f"a flush raised {fault!r}")
+    error.__cause__ = fault
+    return error
 
 
 def _records(topic: str, packed: PackedRecords) -> Iterator[OutputRecord]:

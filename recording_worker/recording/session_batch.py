@@ -24,6 +24,8 @@ class FlushReason(StrEnum):
     MEMORY = "memory"
     REVOKE = "revoke"
     STOP = "stop"
+    ISOLATION = "isolation"
+    """A partition is isolated, so that few messages are flushed together."""
 
 
 class Advance(NamedTuple):

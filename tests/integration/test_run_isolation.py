@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +91,44 @@ def test_a_message_that_hangs_the_core_goes_to_the_dlq(
     assert recorded(service.storage).keys() == set(range(traffic.sent)) - {20}
 
 
+def test_a_message_that_crashes_the_flush_goes_to_the_dlq_and_all_others_are_recorded(
+    broker: EmbeddedBroker, start: StartService, traffic: Traffic, with_hooks: dict[str, str]
+) -> None:
+    traffic.send(50)
+    traffic.send(1, text=hooks.FLUSH_CRASH)
+    traffic.send(50)
+    service = start(environment=with_hooks)
+    traffic.wait_until_committed(60)
+    letters = dead_letters(broker.bootstrap_servers)
+    assert letters.keys() == {50}
+    assert letters[50]["dlq-reason"] == "worker_crashed"
+    assert letters[50]["dlq-error"] == "a worker that read this message ended by SIGSEGV"
+    assert service.metric("worker_restarts_total") == {'{reason="killed"}': 4.0}
+    assert [line["offset"] for line in service.logged("message ends its worker")] == [int(letters[50]["dlq-offset"])]
+    wait_for(lambda: service.logged("isolation ended"), "isolation to end")
+    traffic.send(60)
+    traffic.wait_until_committed()
+    assert service.stop() == 0
+    assert recorded(service.storage) == dict.fromkeys(set(range(traffic.sent)) - {50}, 1)
+    assert restarts(service) == 4
+
+
+def test_a_message_whose_flush_hangs_goes_to_the_dlq(
+    broker: EmbeddedBroker, start: StartService, traffic: Traffic, with_hooks: dict[str, str]
+) -> None:
+    traffic.send(20)
+    traffic.send(1, text=hooks.FLUSH_HANG)
+    traffic.send(20)
+    service = start(environment=with_hooks, workers=1, progress_deadline=3.0)
+    traffic.wait_until_committed(90)
+    letters = dead_letters(broker.bootstrap_servers)
+    assert letters.keys() == {20}
+    assert letters[20]["dlq-error"] == "a worker that read this message ended by SIGKILL, after it was stuck"
+    assert service.metric("worker_restarts_total") == {'{reason="stuck"}': 5.0}
+    assert service.stop() == 0
+    assert recorded(service.storage) == dict.fromkeys(set(range(traffic.sent)) - {20}, 1)
+
+
 RAISING_STEP = f"""
 import os
 if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # a worker
@@ -118,7 +157,7 @@ def test_a_message_that_a_step_raises_at_goes_to_the_dlq(
     letters = dead_letters(broker.bootstrap_servers)
     assert letters.keys() == {50}
     assert letters[50]["dlq-reason"] == "worker_crashed"
-    assert letters[50]["dlq-error"] == "a worker that read this message ended by an exception in a step"
+    assert letters[50]["dlq-error"] == "a worker that read this message ended by an exception in a step or a flush"
     assert recorded(service.storage).keys() == set(range(traffic.sent)) - {50}
     assert service.metric("worker_restarts_total") == {'{reason="failed"}': 4.0}, "twice to find it, twice to be sure"
     assert service.logged("worker failed")[0]["exception"][0]["exc_value"], "where it was raised"
@@ -134,6 +173,10 @@ def test_workers_that_are_killed_time_after_time_leave_no_message_out(
     def read() -> float:
         return sum(service.metric("partition_messages_total").values())
 
+    def all_are_read() -> bool:
+        row = r"<tr><td>\d</td><td>0</td><td>[\d-]+</td><td>(\d+)</td><td>(\d+)</td>"
+        return re.findall(row, service.get("")[1]) == [("100", "100")] * PARTITIONS
+
     def kill_once_read(goal: float) -> None:
         deaths = len(service.logged("worker ended"))
         wait_for(lambda: read() >= goal, "messages to be read")
@@ -142,8 +185,7 @@ def test_workers_that_are_killed_time_after_time_leave_no_message_out(
 
     for _ in range(4):
         kill_once_read(read() + 1)
-    goal = read() + 600
-    wait_for(lambda: read() == goal, "all to be read again, one by one", 90)
+    wait_for(all_are_read, "all to be read, one by one", 90)
     assert service.metric("partitions_careful") == {"": 6.0}
     assert service.stop() == 0
     assert traffic.committed() == traffic.ends()

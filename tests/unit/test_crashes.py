@@ -27,6 +27,10 @@ def kill(held: Mapping[int, int], decoding: tuple[int, int] | None = None) -> De
     return Death("SIGKILL", False, held, NOTHING, decoding)
 
 
+def flush_crash(held: Mapping[int, int], flushing: Mapping[int, int], decoding: tuple[int, int] | None = None) -> Death:
+    return Death("SIGSEGV", True, held, NOTHING, decoding, flushing)
+
+
 def isolated(crashes: CrashLog) -> set[int]:
     return {partition for partition in range(8) if crashes.is_isolated(partition)}
 
@@ -103,6 +107,40 @@ def test_a_message_that_was_delivered_is_suspected_no_more(crashes: CrashLog) ->
 def test_nobody_is_blamed_for_a_partition_that_was_not_held(crashes: CrashLog) -> None:
     crashes.died(crash({0: 5}, decoding=(3, 6)))
     assert crashes.poison(3) == {}
+
+
+def test_the_messages_of_a_flush_that_dies_in_isolation_are_flushed_alone(crashes: CrashLog) -> None:
+    crashes.died(flush_crash({0: 5, 1: 7}, {0: 900}))
+    crashes.died(flush_crash({0: 5, 1: 7}, {0: 900, 1: 800}))
+    assert (crashes.alone_before(0), crashes.alone_before(1)) == (0, 0), "it was not isolated, the flush was large"
+    crashes.died(flush_crash({0: 5, 1: 7, 2: 0}, {0: 40, 2: 3}))
+    assert [crashes.alone_before(number) for number in range(4)] == [40, 0, 3, 0]
+    assert isolated(crashes) == {0, 1, 2}, "2 too: any message of the flush may be the cause"
+    crashes.died(flush_crash({0: 5}, {0: 12}, decoding=(0, 11)))
+    assert crashes.poison(0) == {11: "SIGSEGV"}
+    assert crashes.alone_before(0) == 40
+
+
+def test_a_message_that_was_noted_when_a_flush_of_several_died_is_not_blamed(crashes: CrashLog) -> None:
+    """The flush may begin before the worker says that it has finished the message."""
+    for _ in range(2):
+        crashes.died(crash({0: 5}))
+    crashes.died(flush_crash({0: 5}, {0: 12}, decoding=(0, 11)))
+    assert crashes.poison(0) == {}
+    assert crashes.alone_before(0) == 12
+
+
+def test_isolation_lasts_until_all_messages_of_the_flush_are_delivered(crashes: CrashLog) -> None:
+    for _ in range(2):
+        crashes.died(crash({0: 5}))
+    crashes.died(flush_crash({0: 5}, {0: 40}))
+    crashes.died(flush_crash({0: 5}, {0: 12}, decoding=(0, 11)))
+    crashes.placed(0, 5)
+    crashes.delivered(0, 39)
+    assert crashes.take_recovered(NOTHING) == [], "another of them may be poison too"
+    crashes.delivered(0, 40)
+    assert crashes.take_recovered(NOTHING) == [0]
+    assert crashes.alone_before(0) == 0
 
 
 def test_isolation_ends_once_all_poison_messages_are_delivered(crashes: CrashLog) -> None:

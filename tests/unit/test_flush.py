@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from recording_worker._native import Decoder
-from recording_worker.errors import FlushError
+from recording_worker.errors import FlushError, StepError
 from recording_worker.lookups.teams.any_token import AnyTokenTeams
 from recording_worker.lookups.teams.service import Team
 from recording_worker.messages import OutputRecord
@@ -286,6 +286,25 @@ def test_one_flush_at_a_time(flusher_of: Make, deliveries: Deliveries) -> None:
     assert [flushed.reason for flushed in deliveries.delivered] == [FlushReason.AGE, FlushReason.SIZE]
 
 
+def test_the_caller_learns_of_a_flush_before_anything_else_is_done(flusher_of: Make, tmp_path: Path) -> None:
+    seen: list[tuple[dict[int, int], list[Path]]] = []
+    flush(flusher_of(on_started=lambda offsets: seen.append((dict(offsets), files(tmp_path)))), session_batch("a", "b"))
+    assert seen == [({0: 2}, [])]
+    assert files(tmp_path)
+
+
+def test_an_exception_that_no_storage_explains_may_be_the_fault_of_a_message(flusher_of: Make) -> None:
+    def fail(_: object) -> None:
+        raise ValueError("a bad block")
+
+    flusher = flusher_of(on_started=fail)
+    flusher.submit(session_batch("a"), FlushReason.AGE)
+    assert flusher.wait(10)
+    with pytest.raises(StepError, match="a flush raised ValueError\\('a bad block'\\)") as raised:
+        flusher.raise_if_failed()
+    assert isinstance(raised.value.__cause__, ValueError)
+
+
 def test_close_waits_for_the_flush_in_flight(flusher_of: Make, deliveries: Deliveries) -> None:
     flusher = flusher_of()
     deliveries.let.clear()
@@ -327,7 +346,7 @@ def test_what_was_decoded_is_freed_before_a_file_is_written_and_all_files_are_be
     assert len(deliveries.delivered) == 1
 
 
-@pytest.mark.parametrize("fault", [FlushError("disk full"), MemoryError()])
+@pytest.mark.parametrize("fault", [FlushError("disk full"), OSError("disk full")])
 def test_a_storage_fault_is_raised_on_the_callers_thread_and_stops_the_flusher(
     flusher_of: Make, deliveries: Deliveries, fault: Exception
 ) -> None:

@@ -113,6 +113,45 @@ def test_a_worker_that_ends_by_itself_blames_its_message_at_once(
     assert memory.place({0: (Position(5), 5)})[0].poison == ({(0, 5): str(ended)} if at_once else {})
 
 
+def test_a_worker_that_dies_in_a_flush_in_isolation_has_its_messages_flushed_alone(memory: PartitionMemory) -> None:
+    for _ in range(2):
+        place(memory, p0=5, p2=8)
+        memory.worker_ended(end(0), blame=True)
+    placed = place(memory, p0=5, p2=8)
+    memory.on_flushing(0, [placed[0]._replace(offset=30), placed[2]._replace(offset=9, epoch=0)])
+    memory.worker_ended(end(0), blame=True)
+    [order] = memory.place({0: (Position(5), 5), 2: (Position(8), 8)}).values()
+    assert order.alone_before == {0: 30}, "what is said of an earlier epoch is stale"
+    assert order.poison == {}
+
+
+def test_a_flush_that_ended_is_not_blamed(memory: PartitionMemory) -> None:
+    for _ in range(2):
+        place(memory, p0=5)
+        memory.worker_ended(end(0), blame=True)
+    at = place(memory, p0=5)[0]
+    memory.on_flushing(0, [at._replace(offset=30)])
+    memory.on_flushed(0, [at._replace(offset=30)], committed=True)
+    memory.worker_ended(end(0), blame=True)
+    assert memory.place({0: (Position(30), 30)})[0].alone_before == {}
+
+
+def test_a_message_whose_flush_hangs_is_blamed_the_second_time(memory: PartitionMemory) -> None:
+    """The first time the storage or a broker may have hung. The next worker is ready only once both answer."""
+    for _ in range(2):
+        place(memory, p0=5)
+        memory.worker_ended(end(0), blame=True)
+    poison: list[object] = []
+    for said_alone in (False, True, True):
+        at = place(memory, p0=5)[0]
+        memory.on_flushing(0, [at._replace(offset=6)])
+        if said_alone:
+            memory.on_decoding(0, at)
+        memory.worker_ended(end(0, -9, stuck=True), blame=True)
+        poison.append(memory.place({0: (Position(5), 5)})[0].poison)
+    assert poison == [{}, {}, {(0, 5): "SIGKILL, after it was stuck"}]
+
+
 def test_partitions_that_stopped_or_are_read_to_their_end_are_not_isolated(memory: PartitionMemory) -> None:
     for _ in range(3):
         placed = place(memory, p0=5, p2=8)

@@ -5,8 +5,9 @@ import pytest
 from recording_worker.errors import FlushError, StepError
 from recording_worker.kafka.consumer import PartitionFault
 from recording_worker.pipeline.batch import MessageBatch
-from recording_worker.processes.control import Assign, Decoded, Decoding, Discard, Placement, Revoke
-from tests.unit.worker_bench import Bench, assigned, message
+from recording_worker.processes.control import Assign, Decoded, Decoding, Discard, FromWorker, Placement, Revoke
+from recording_worker.recording.session_batch import FlushReason
+from tests.unit.worker_bench import Bench, Held, assigned, message
 
 
 @pytest.mark.parametrize("bench", [{"max_batch_bytes": 1_000_000}], indirect=True)
@@ -47,6 +48,50 @@ def test_isolated_reading_waits_for_a_flush_and_fails_if_the_flush_does(bench: B
     with pytest.raises(FlushError, match="the disk is full"):
         bench.turn()
     assert list(bench.supervisor.receive()) == [], "no message is reported for that"
+
+
+@pytest.mark.parametrize("bench", [{"max_batch_bytes": 1_000_000}], indirect=True)
+def test_messages_of_a_flush_that_died_are_flushed_alone(bench: Bench) -> None:
+    bench.comes(message(7), message(3, partition=1), message(8), message(9))
+    order = Assign(assigned(0, 1).placements, isolated=(0,), alone_before={0: 9})
+    flushed: list[list[Held]] = []
+    said: list[FromWorker] = []
+    for turn in range(4):
+        said += bench.turn(*[order][turn:])
+        flushed.append([held for held, _ in bench.flusher.flushed])
+    assert flushed[0] == [{0: [7]}], "before it is said to be finished"
+    assert flushed[1] == [{0: [7]}], "partition 1 is not told to be flushed so"
+    assert flushed[2] == [{0: [7]}, {1: [3]}, {0: [8]}], "first what is held"
+    assert flushed[3] == flushed[2]
+    assert bench.take_held() == {0: [9]}
+    assert {reason for _, reason in bench.flusher.flushed} == {FlushReason.ISOLATION}
+    assert said[::2] == [Decoding(Placement(at, 1, offset)) for at, offset in ((0, 7), (1, 3), (0, 8), (0, 9))]
+
+
+@pytest.mark.parametrize("bench", [{"max_batch_bytes": 1_000_000}], indirect=True)
+def test_a_message_is_finished_only_after_its_flush_alone(bench: Bench) -> None:
+    bench.flusher.on_wait = lambda: heard.extend(bench.supervisor.receive()) if bench.flusher.flushed else None
+    heard: list[FromWorker] = []
+    bench.comes(message(7))
+    said = bench.turn(Assign(assigned(0).placements, isolated=(0,), alone_before={0: 8}))
+    assert (heard, said) == ([Decoding(Placement(0, 1, 7))], [Decoded()])
+
+
+@pytest.mark.parametrize("bench", [{"max_batch_bytes": 100_000_000}], indirect=True)
+def test_few_messages_are_flushed_together_in_isolation(bench: Bench) -> None:
+    bench.comes(*(message(offset) for offset in range(250)))
+    bench.turn(Assign(assigned(0).placements, isolated=(0,)))
+    for _ in range(249):
+        bench.turn()
+    assert [held for held, _ in bench.flusher.flushed] == [{0: [*range(100)]}, {0: [*range(100, 200)]}]
+
+
+def test_flushing_alone_goes_with_the_partition(bench: Bench) -> None:
+    bench.turn(Assign(assigned(0).placements, isolated=(0,), alone_before={0: 100}))
+    bench.turn(Revoke((0,)))
+    bench.comes(message(8))
+    bench.turn(Assign(assigned(0, epoch=2).placements, isolated=(0,)))
+    assert bench.take_held() == {0: [8]}
 
 
 def test_the_supervisor_knows_at_which_message_a_step_raised(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

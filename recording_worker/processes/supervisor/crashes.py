@@ -4,6 +4,10 @@ A worker that dies while it reads a partition, and dies again before the partiti
 poison message. From then on the partition is isolated: it is read message by message, and each is noted before it is
 decoded. The message that is noted when the worker dies once more is poison. It goes to the DLQ undecoded, and the
 partition goes on.
+
+A message may also kill its worker in the flush, which holds others too. So an isolated partition is flushed a few
+messages at a time. If a worker dies in such a flush, the next one flushes each of these messages alone, before it reads
+another.
 """
 
 import signal
@@ -33,13 +37,15 @@ class Death:
     """For people, such as "SIGSEGV"."""
     by_itself: bool
     """Whether it crashed or was stuck. Otherwise it may be chance: somebody killed or stopped it, the kernel did so
-    because memory ran out, or an exception was raised that another cause can have too."""
+    because memory ran out, it was stuck in a flush, or an exception was raised that another cause can have too."""
     held: Mapping[int, int]
     """Partition it held → the offset to go on from."""
     idle: Set[int] = frozenset()
     """Partitions it held in which there was nothing to read."""
     decoding: tuple[int, int] | None = None
     """Partition and offset of the message that it had noted and not finished."""
+    flushing: Mapping[int, int] = field(default_factory=dict)
+    """Partition in the flush that it had begun and not finished → the offset before which the messages in it are."""
 
 
 @dataclass(slots=True)
@@ -59,6 +65,8 @@ class _History:
     """The message that was noted when somebody killed the worker. Once may be chance."""
     poison: dict[int, str] = field(default_factory=dict)
     """Offset → how the worker ended."""
+    alone_before: int = 0
+    """The offset before which each message must be flushed alone."""
     past_poison: bool = False
     """Whether there were poison messages, and all of them are delivered."""
 
@@ -73,7 +81,7 @@ class _History:
 
     def is_over(self, now: float, idle: bool) -> bool:
         """Return whether there is nothing to suspect any more. `idle`: there is nothing to read now."""
-        if self.poison:
+        if self.poison or self.offset < self.alone_before:
             return False
         if self.isolated and not self.past_poison:
             lived = self.placed is not None and now - self.placed >= _STABLE_SECONDS
@@ -98,8 +106,14 @@ class CrashLog:
         history = self._histories.get(partition)
         return {} if history is None else dict(history.poison)
 
+    def alone_before(self, partition: int) -> int:
+        """Return the offset before which each message of the partition must be flushed alone; 0 if none must."""
+        history = self._histories.get(partition)
+        return 0 if history is None else history.alone_before
+
     def died(self, death: Death) -> None:
-        """Note a death that a message may have caused. Other ends, such as a failed flush, don't belong here."""
+        """Note a death that a message may have caused. Other ends don't belong here, such as storage that failed."""
+        was_isolating = any(map(self.is_isolated, death.held))
         for partition, offset in death.held.items():
             history = self._histories.get(partition)
             if history is None:
@@ -110,8 +124,10 @@ class CrashLog:
                 history.isolated = True
             history.died_at = history.offset = offset
             history.placed = None
-        if death.decoding is not None and death.decoding[0] in death.held:
+        if death.decoding is not None and death.decoding[0] in death.held and self._is_noted_alone(death):
             self._suspect(death, *death.decoding)
+        elif was_isolating:
+            self._isolate_flushes(death)
 
     def placed(self, partition: int, offset: int) -> None:
         """Note that a worker reads the partition again, from this offset."""
@@ -135,6 +151,24 @@ class CrashLog:
         """Forget partitions that are not ours any more."""
         for partition in partitions:
             self._histories.pop(partition, None)
+
+    def _is_noted_alone(self, death: Death) -> bool:
+        """Return whether the message that was noted is the only one that the worker decoded or flushed.
+
+        A flush of several may begin just before the worker notes that a message is decoded.
+        """
+        assert death.decoding is not None
+        partition, offset = death.decoding
+        return not death.flushing or offset < self.alone_before(partition)
+
+    def _isolate_flushes(self, death: Death) -> None:
+        """Have each message of the flush that the worker died in flushed alone."""
+        for partition, end in death.flushing.items():
+            history = self._histories.get(partition)
+            if history is not None:
+                log.warning("messages are flushed one by one", partition=partition, before=end, ended=death.how)
+                history.isolated = True
+                history.alone_before = max(history.alone_before, end)
 
     def _suspect(self, death: Death, partition: int, offset: int) -> None:
         history = self._histories[partition]

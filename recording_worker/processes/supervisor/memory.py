@@ -28,6 +28,8 @@ class PartitionMemory:
         self._crashes = CrashLog(clock)
         self._decoding: dict[int, Placement] = {}
         """Worker → the message it has reported and not finished."""
+        self._flushing: dict[int, dict[int, int]] = {}
+        """Worker → partition in the flush in flight → the offset before which its messages are."""
 
     def remove(self, partitions: Collection[int]) -> None:
         """Forget partitions that are not ours any more."""
@@ -57,12 +59,16 @@ class PartitionMemory:
 
     def worker_ended(self, end: WorkerExit, *, blame: bool) -> None:
         """Note that a worker holds nothing any more. `blame`: its end may be the fault of a message."""
-        decoding = self._decoding.pop(end.worker, None)
+        decoding, flushing = self._decoding.pop(end.worker, None), self._flushing.pop(end.worker, {})
         if blame:
-            self._crashes.died(self._death(end, decoding))
+            self._crashes.died(self._death(end, decoding, flushing))
         self.table.worker_gone(end.worker)
 
+    def on_flushing(self, worker: int, placements: Iterable[Placement]) -> None:
+        self._flushing[worker] = {at.partition: at.offset for at in placements if self.table.is_current(worker, at)}
+
     def on_flushed(self, worker: int, placements: Iterable[Placement], *, committed: bool) -> None:
+        self._flushing.pop(worker, None)
         for at in placements:
             if self.table.is_current(worker, at):
                 position = Position(at.offset, at.account, at.topic_id)
@@ -123,17 +129,23 @@ class PartitionMemory:
             poison={
                 (number, offset): how for number in numbers for offset, how in self._crashes.poison(number).items()
             },
+            alone_before={number: end for number in numbers if (end := self._crashes.alone_before(number))},
         )
 
-    def _death(self, end: WorkerExit, decoding: Placement | None) -> Death:
-        """Return an end that a message may have caused. A partition that had stopped before has no part in it."""
+    def _death(self, end: WorkerExit, decoding: Placement | None, flushing: Mapping[int, int]) -> Death:
+        """Return an end that a message may have caused. A partition that had stopped before has no part in it.
+
+        A worker that was stuck in a flush may have waited for storage or a broker, whatever the message.
+        """
+        hung = end.was_stuck and not end.was_frozen and not flushing
         read = [at for at in self.table.held_by(end.worker) if not at.stopped]
         return Death(
             how=str(end),
-            by_itself=(end.was_stuck and not end.was_frozen) or -end.code in CRASH_SIGNALS,
+            by_itself=hung or -end.code in CRASH_SIGNALS,
             held={at.number: self.offsets.newest(at.number).offset for at in read},
             idle={at.number for at in read if self._is_idle(at)},
             decoding=(decoding.partition, decoding.offset) if decoding is not None else None,
+            flushing=flushing,
         )
 
     def _is_idle(self, at: OwnedPartition) -> bool:

@@ -18,6 +18,7 @@ from recording_worker.processes.control import (
     Decoded,
     Decoding,
     Flushed,
+    Flushing,
     FromWorker,
     PartitionStopped,
     Placement,
@@ -49,6 +50,9 @@ class Listener(Protocol):
 
     def on_flushed(self, worker: int, placements: Iterable[Placement], *, committed: bool) -> None:
         """Everything before these offsets is delivered. `committed`: in a transaction, with its offsets."""
+
+    def on_flushing(self, worker: int, placements: Iterable[Placement]) -> None:
+        """The worker begins to flush what it holds before these offsets."""
 
     def on_progress(self, worker: int, states: Mapping[int, PartitionState]) -> None:
         """The worker has read its partitions this far."""
@@ -221,6 +225,9 @@ class WorkerPool:
                 process.report_flush(flushing)
                 slot.stale = stale
                 self._listener.on_progress(slot.worker, states)
+            case Flushing(placements):
+                process.report_flush(True)
+                self._listener.on_flushing(slot.worker, placements)
             case Flushed(placements, committed):
                 process.delivered = True
                 process.report_flush(False)

@@ -113,7 +113,7 @@ class WorkerExit:
 
     @property
     def step_failed(self) -> bool:
-        """Whether it ended by an exception in the pipeline, which a message may have caused."""
+        """Whether it ended by an exception in the pipeline or a flush, which a message may have caused."""
         return self.code == StepError.exit_code
 
     @property
@@ -125,7 +125,7 @@ class WorkerExit:
 
     def __str__(self) -> str:
         if self.step_failed:
-            return "an exception in a step"
+            return "an exception in a step or a flush"
         how = signal.Signals(-self.code).name if self.code < 0 else f"exit code {self.code}"
         if self.was_stuck:
             return f"{how}, after it was {'stopped from outside' if self.was_frozen else 'stuck'}"

@@ -35,6 +35,9 @@ log = structlog.get_logger()
 
 _PROGRESS_SECONDS = 1.0
 """How often a worker reports its progress."""
+_ISOLATED_MESSAGES = 100
+"""Messages that are flushed together while a partition is isolated. If their flush ends the worker, each of them is
+flushed alone."""
 _ORDER_SECONDS = 0.05
 """How often a worker looks for orders while it waits for a flush."""
 
@@ -73,6 +76,10 @@ class Worker:
         """Partitions to read message by message. While there is one, all are read so."""
         self._large_waits = False
         """Whether the next message is a large one, which waits until no session batch is held."""
+        self._alone_before: dict[int, int] = {}
+        """Isolated partition → the offset before which each message is flushed alone."""
+        self._unflushed = 0
+        """Messages read in isolation since the last flush for it."""
         self._idle = False
         """Whether the last poll brought no message."""
         self._stopping = False
@@ -132,9 +139,10 @@ class Worker:
 
     def _obey(self, order: ToWorker) -> None:
         match order:
-            case Assign(placements, isolated, poison):
+            case Assign(placements, isolated, poison, alone_before):
                 self._assignment.take(placements)
                 self._isolated.update(isolated)
+                self._alone_before.update(alone_before)
                 self._pipeline.set_aside(poison)
                 self._consumer.assign({at.partition: at.offset for at in placements})
             case Revoke(partitions):
@@ -170,17 +178,32 @@ class Worker:
     def _run_isolated(self) -> None:
         """Run the pipeline over one message. Report the message to the supervisor before and after.
 
-        No flush runs at the same time. So if the process dies or hangs between the reports, the message is the cause.
+        No other message is decoded or flushed at the same time. So if the process dies or hangs between the reports,
+        the message is the cause. A flush of several messages that dies says which ones must be flushed alone.
         """
         if not self._flush_ends():
             return
         messages = self._next(1)
+        alone = any(map(self._is_alone, messages.partitions, messages.offsets))
+        if alone or self._unflushed >= _ISOLATED_MESSAGES:
+            self._flush_in_isolation()
         held = self._assignment.placements(messages.partitions)
         for placement, offset in zip(held, messages.offsets, strict=False):
             self._channel.send(Decoding(placement._replace(offset=offset)))
         self._run_batch(messages)
+        self._unflushed += len(messages)
+        if alone:
+            self._flush_in_isolation()
         if held:
             self._channel.send(Decoded())
+
+    def _is_alone(self, partition: int, offset: int) -> bool:
+        """Return whether a message must be flushed alone."""
+        return offset < self._alone_before.get(partition, 0)
+
+    def _flush_in_isolation(self) -> None:
+        self._flush(self._assignment.partitions, FlushReason.ISOLATION)
+        self._unflushed = 0
 
     def _run_batch(self, messages: MessageColumns) -> None:
         """Run the pipeline over one batch. An empty batch lets it flush a session batch that is due."""
@@ -209,6 +232,8 @@ class Worker:
         self._consumer.unassign(partitions)
         self._rest = self._rest.without(partitions)
         self._isolated.difference_update(partitions)
+        for partition in partitions:
+            self._alone_before.pop(partition, None)
         self._pipeline.forget(partitions)
 
     def _flush(self, partitions: Collection[int], reason: FlushReason) -> None:

@@ -5,6 +5,7 @@ import faulthandler
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from multiprocessing.connection import Connection
@@ -24,7 +25,7 @@ from recording_worker.lookups.restrictions.open import open_restrictions
 from recording_worker.lookups.teams.open import open_teams
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.build import build_pipeline, make_decoder
-from recording_worker.processes.control import BootFailed, Channel, Progress, Ready, WorkerChannel
+from recording_worker.processes.control import BootFailed, Channel, Flushing, Progress, Ready, WorkerChannel
 from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.processes.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
 from recording_worker.processes.worker.garbage import GarbageCollector
@@ -106,12 +107,18 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
     assignment = Assignment()
     delivery = _delivery(settings, name, assignment, channel, metrics)
     guard = TopicGuard(settings)
+
+    def report_flush(offsets: Mapping[int, int]) -> None:
+        held = assignment.placements(offsets)
+        channel.send(Flushing(tuple(at._replace(offset=offsets[at.partition]) for at in held)))
+
     flusher = Flusher(
         storage,
         delivery,
         settings=settings,
         clock=clock,
         metrics=metrics,
+        on_started=report_flush,
         source_of=partial(assignment.source_of, settings.topic),
         check_source=lambda: guard.check(assignment.topic_id),
     )
