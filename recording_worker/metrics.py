@@ -10,6 +10,8 @@ from typing import Literal, Self
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from recording_worker.metric_files import AllocatedDict
+
 PREFIX = "recording_worker"
 
 # The supervisor serves these from the workers' progress (supervisor/ops_server.py).
@@ -43,6 +45,7 @@ class Metrics:
         if folder is not None:
             # prometheus_client looks at both whenever it makes a metric
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+            vars(values)["MmapedDict"] = AllocatedDict
             values.ValueClass = values.MultiProcessValue(lambda: process)  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
 

@@ -3,6 +3,7 @@
 import itertools
 import os
 import resource
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -75,3 +76,27 @@ def _cgroup_of(pid: int) -> Path:
             return _PIDS / path.lstrip("/")
         unified = path
     return _UNIFIED / unified.lstrip("/")
+
+
+@contextmanager
+def small_folder(folder: Path, kib: int) -> Iterator[None]:
+    """Make `folder` a file system of this size in memory. Skips the test if this user may not mount one."""
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip(f"a full folder needs a small file system, and none can be mounted here: {mounted.stderr}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> None:
+    """Take all space that is left in the folder's file system."""
+    with suppress(OSError), (folder / "filling").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))

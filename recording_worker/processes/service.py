@@ -3,7 +3,6 @@
 import faulthandler
 import signal
 from functools import partial
-from tempfile import TemporaryDirectory
 
 import structlog
 
@@ -15,6 +14,7 @@ from recording_worker.kafka.producer import check_outputs
 from recording_worker.kafka.transactions import can_transact
 from recording_worker.logs import configure_logs
 from recording_worker.metrics import Metrics
+from recording_worker.processes.metrics_folder import metrics_folder
 from recording_worker.processes.supervisor.main import Supervisor
 from recording_worker.processes.supervisor.ops_server import OpsPages, OpsServer
 from recording_worker.processes.worker import main as worker
@@ -36,7 +36,7 @@ def run_supervisor(settings: Settings) -> int:
         check_broker(member_config(settings), settings.topic)
         check_outputs(settings, BROKER_TIMEOUT)
         settings = _with_possible_delivery(settings)
-        with TemporaryDirectory(prefix="recording-worker-metrics-", ignore_cleanup_errors=True) as folder:
+        with metrics_folder() as folder:
             metrics = Metrics(folder, "supervisor")
             supervisor = Supervisor(settings, clock, partial(worker.main, metrics_folder=folder), metrics)
             pages = OpsPages(lambda: supervisor.status, clock, metrics.served())

@@ -241,4 +241,5 @@ def test_crash_signals_are_those_that_a_process_brings_on_itself() -> None:
     assert signal.SIGSEGV in CRASH_SIGNALS
     assert signal.SIGABRT in CRASH_SIGNALS
     assert signal.SIGKILL not in CRASH_SIGNALS
+    assert signal.SIGBUS not in CRASH_SIGNALS, "a disk can raise it"
     assert signal.SIGTERM not in CRASH_SIGNALS

@@ -23,10 +23,8 @@ log = structlog.get_logger()
 _STABLE_SECONDS = 60.0
 """A partition that was isolated for this long, and got further, is read as any other again."""
 
-CRASH_SIGNALS = frozenset(
-    {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP, signal.SIGSYS}
-)
-"""Signals that a process brings on itself."""
+CRASH_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP, signal.SIGSYS})
+"""Signals that a process brings on itself. SIGBUS is not one: a disk that is full or fails raises it too."""
 
 
 @dataclass(frozen=True, slots=True)
