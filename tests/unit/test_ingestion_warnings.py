@@ -66,3 +66,12 @@ def test_the_debouncer_remembers_a_limited_number_of_keys() -> None:
     debouncer = Debouncer(3600, capacity=2)
     assert [debouncer.passes((1, "type", key), 0) for key in "abcab"] == [True] * 5
     assert [debouncer.passes((1, "type", key), 1) for key in "ab"] == [False] * 2
+
+
+def test_a_time_from_the_future_does_not_silence_a_warning_until_then() -> None:
+    """Offline runs keep time by the messages' timestamps."""
+    debouncer, key = Debouncer(3600), (1, "type", "key")
+    hour = 3_600_000
+    assert [debouncer.passes(key, at) for at in (100 * hour, hour, hour + 1, 1, 2 * hour)] == [
+        *(True, True, False, False, True)
+    ]

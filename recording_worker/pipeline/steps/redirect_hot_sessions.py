@@ -13,7 +13,7 @@ _CAPACITY = 50_000
 
 
 class _Minute:
-    """What one session sent in a minute, which begins with one of its messages."""
+    """What one session sent in a minute, which begins with the earliest of its messages."""
 
     __slots__ = ("hot", "sent", "start_ms")
 
@@ -39,6 +39,8 @@ class HotSessions:
         elif (past := at_ms - minute.start_ms) >= _MINUTE_MS:
             minute.hot = minute.sent > self._limit_bytes and past < 2 * _MINUTE_MS
             minute.start_ms, minute.sent = at_ms, 0
+        elif past < 0:  # else a minute that begins with a message from the future would last until then
+            minute.start_ms = at_ms
         minute.sent += size
         if minute.sent > self._limit_bytes:
             minute.hot = True

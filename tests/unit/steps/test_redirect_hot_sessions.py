@@ -89,3 +89,24 @@ def test_memory_is_limited_and_a_hot_session_is_not_forgotten() -> None:
     one = next(iter(full._minutes._entries.values()))
     assert len(full._minutes) == 50_000
     assert sys.getsizeof(one) < 100
+
+
+def test_a_message_from_the_future_or_the_past_makes_no_session_hot() -> None:
+    """The minute in which it lies would otherwise last until the times of the others get there."""
+    for hours in (3, -3, 24 * 365 * 50):
+        step = RedirectHotSessions(100)
+        assert redirected(step, sent(0, 9, NOW_MS + hours * 60 * MINUTE)) == []
+        assert redirected(step, *(sent(n, 9, NOW_MS + n * 6 * SECOND) for n in range(1, 100))) == []
+
+
+def test_a_session_is_hot_though_its_times_are_out_of_order() -> None:
+    step = RedirectHotSessions(100)
+    times = [NOW_MS + seconds * SECOND for seconds in (30, 0, 59, 10, 50)]
+    assert redirected(step, *(sent(n, 40, at) for n, at in enumerate(times))) == [2, 3, 4]
+
+
+def test_a_hot_session_whose_times_go_back_is_hot_for_that_minute_only() -> None:
+    step = RedirectHotSessions(100)
+    back = NOW_MS - 60 * MINUTE
+    assert redirected(step, sent(0, 101), sent(1, 50, back)) == [0, 1]
+    assert redirected(step, sent(2, 50, back + MINUTE), sent(3, 50, back + 2 * MINUTE)) == [2]

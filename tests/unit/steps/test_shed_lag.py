@@ -47,3 +47,9 @@ def test_without_a_session_header_the_key_counts() -> None:
     by_header = shed(batch(*(old(session_id) for session_id in SESSIONS)), 0.5)
     assert shed(batch(*(old(None, key=session_id.encode()) for session_id in SESSIONS)), 0.5) == by_header
     assert shed(batch(old(None, key=None)), 1.0) == [0]
+
+
+def test_a_message_whose_time_jumps_has_no_effect_on_the_others() -> None:
+    """One may be from the future, another from long ago: each message is judged by its own time."""
+    jumps = [old("a", -3 * 3_600_000), old("a", 0), old("a", 50 * 365 * 86_400_000), old("a", 0), old("a", 60_001)]
+    assert shed(batch(*jumps)) == [2, 4]
