@@ -6,7 +6,6 @@ variable (`RECORDING_WORKER_MAX_BATCH_BYTES`) and a key of the TOML file
 beats the default. An empty environment variable counts as not set.
 """
 
-import os
 import re
 from dataclasses import replace
 from enum import StrEnum
@@ -23,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from recording_worker.settings.cores import usable_cores
 from recording_worker.settings.memory import MIB, MemoryBudget, default_memory, least_memory, memory_budget
 from recording_worker.settings.units import DURATION, SIZE, size_text
 
@@ -289,8 +289,8 @@ class Settings(BaseModel):
 
     # processes
     workers: PositiveInt = Field(
-        default_factory=lambda: len(os.sched_getaffinity(0)),
-        description="Worker processes; the host's cores if not set.",
+        default_factory=usable_cores,
+        description="Worker processes; the host's cores if not set, or the CPU quota of the container.",
     )
     memory: Bytes | None = Field(
         None,
