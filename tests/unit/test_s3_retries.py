@@ -65,6 +65,8 @@ def failing(*errors: Exception) -> Callable[..., dict[str, Any]]:
         (refused("RequestTimeout", 400), True, False),
         (refused("BadDigest", 400), True, False),
         (refused("ConditionalRequestConflict", 409), True, False),
+        (refused("InvalidIdentityToken", 400), True, False),
+        (refused("IDPCommunicationError", 400), True, False),
         (refused("AccessDenied", 403), False, False),
         (refused("NoSuchBucket", 404), False, False),
         (refused("PreconditionFailed", 412), False, False),

@@ -32,7 +32,9 @@ _THROTTLING = frozenset(
 )
 _DAMAGED_IN_TRANSIT = frozenset({"BadDigest", "IncompleteBody", "InvalidDigest", "XAmzContentSHA256Mismatch"})
 _PASSING = frozenset({"RequestTimeout", "InternalError", "OperationAborted", "ConditionalRequestConflict"})
-_TRANSIENT_CODES = _THROTTLING | _DAMAGED_IN_TRANSIT | _PASSING
+_IDENTITY_PASSING = frozenset({"InvalidIdentityToken", "IDPCommunicationError"})
+"""STS could not check a web identity token just now. It also says so of a token that it will never take."""
+_TRANSIENT_CODES = _THROTTLING | _DAMAGED_IN_TRANSIT | _PASSING | _IDENTITY_PASSING
 _TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 _PERMANENT_TLS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")
 """OpenSSL's names for a certificate that is not trusted, and for a server without TLS."""
@@ -47,6 +49,7 @@ _MEANINGS = {
     "InvalidAccessKeyId": "the server does not know this access key",
     "SignatureDoesNotMatch": "the secret key is wrong",
     "ExpiredToken": "the credentials have expired",
+    "InvalidIdentityToken": "STS can't check the web identity token",
     "RequestTimeTooSkewed": "the clock of this machine is wrong",
     "AuthorizationHeaderMalformed": "the region is wrong (s3_region)",
     "PermanentRedirect": "the bucket is in another region (s3_region, s3_endpoint)",
