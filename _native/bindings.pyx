@@ -151,6 +151,8 @@ cdef class Decoder:
         bint far_item_drops_message=False,
         size_t max_decoded_bytes=134_217_728,
         size_t large_bytes=8_388_608,
+        size_t max_session_id_characters=256,
+        size_t max_distinct_id_characters=1024,
         bint unpack_client_compression=False,
     ):
         cdef Limits limits
@@ -161,6 +163,8 @@ cdef class Decoder:
         limits.far_item_drops_message = far_item_drops_message
         limits.max_decoded_bytes = max_decoded_bytes
         limits.large_bytes = large_bytes
+        limits.max_session_id_characters = max_session_id_characters
+        limits.max_distinct_id_characters = max_distinct_id_characters
         limits.unpack_client_compression = unpack_client_compression
         self.decoder.reset(new CppDecoder(limits))
 

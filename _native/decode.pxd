@@ -122,6 +122,8 @@ cdef extern from "decoder.hpp" namespace "recording" nogil:
         cpp_bool far_item_drops_message
         size_t max_decoded_bytes
         size_t large_bytes
+        size_t max_session_id_characters
+        size_t max_distinct_id_characters
         cpp_bool unpack_client_compression
 
     cdef struct Message:

@@ -14,9 +14,8 @@ namespace {
 // After a batch, buffers that a large message made grow past this are freed.
 constexpr size_t kept_bytes = 8 << 20;
 
-// The lines of a message repeat its window id. They may take this many times max_decompressed_bytes. No message with a
-// window id of ordinary length comes near that.
-constexpr size_t line_expansion = 4;
+// The lines of a message repeat its window id. They may take this many times max_decompressed_bytes.
+constexpr size_t line_expansion = 2;
 
 // A row with more events than this gets exactly the memory they need. A vector that grows by itself takes up to twice
 // that.
@@ -128,8 +127,13 @@ Reason Decoder::parse_text(Span text, const Message& message, bool& valid_utf8) 
 }
 
 Reason Decoder::check_ids(const Message& message, Columns& columns, Row& row) {
+  const Snapshot& snapshot = reader_.snapshot();
+  if (is_longer(snapshot.session_id.text, limits_.max_session_id_characters) ||
+      is_longer(snapshot.window_id.text, limits_.max_session_id_characters) ||
+      is_longer(envelope_.distinct_id.text, limits_.max_distinct_id_characters))
+    return Reason::ID_TOO_LONG;
   const size_t before = columns.texts.size();
-  row.session_id = append_text(columns, reader_.snapshot().session_id.text);
+  row.session_id = append_text(columns, snapshot.session_id.text);
   row.distinct_id = append_text(columns, envelope_.distinct_id.text);
   const auto unlike = [&](Span header, TextSlice body) { return header.begin && !equal(header, columns.text(body)); };
   Reason reason = Reason::NONE;

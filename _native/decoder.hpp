@@ -19,6 +19,8 @@ struct Limits {
   bool far_item_drops_message;    // instead: the whole message, as PostHog's consumer does
   size_t max_decoded_bytes;
   size_t large_bytes;  // a message is large if its text, what it unpacks to, or half of its lines takes more
+  size_t max_session_id_characters;  // also of a window id
+  size_t max_distinct_id_characters;
   bool unpack_client_compression;
 };
 

@@ -16,6 +16,7 @@ enum class Disposition : uint8_t { ok = 0, drop = 1, redirect = 2, dlq = 3 };
   X(INVALID_JSON, 4)                            \
   X(INVALID_MESSAGE_PAYLOAD, 5)                 \
   X(RECEIVED_NON_SNAPSHOT_MESSAGE, 6)           \
+  X(ID_TOO_LONG, 11)                            \
   X(SESSION_ID_HEADER_BODY_MISMATCH, 7)         \
   X(DISTINCT_ID_HEADER_BODY_MISMATCH, 8)        \
   X(MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS, 9) \

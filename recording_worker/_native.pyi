@@ -207,6 +207,8 @@ class Decoder:
         far_item_drops_message: bool = False,
         max_decoded_bytes: int = 134_217_728,
         large_bytes: int = 8_388_608,
+        max_session_id_characters: int = 256,
+        max_distinct_id_characters: int = 1024,
         unpack_client_compression: bool = False,
     ) -> Self:
         """Make a decoder with these limits.
@@ -214,7 +216,8 @@ class Decoder:
         A message may have `max_decompressed_bytes` after decompression (at most 1 GiB). Items whose timestamp is
         `max_timestamp_diff_ms` or more away from now are left out. With `far_item_drops_message`, one such item ends
         the message. `decode` stops when the lines of a batch take more than `max_decoded_bytes`. A message is large if
-        its text, its unpacked events, or half of its lines take more than `large_bytes`. With
+        its text, its unpacked events, or half of its lines take more than `large_bytes`. Session and window ids may
+        have `max_session_id_characters`, distinct ids `max_distinct_id_characters`. With
         `unpack_client_compression`, lines hold events of `"cv": "2024-10"` unpacked, if that is possible. Raises
         ValueError or OverflowError for limits out of range.
         """

@@ -101,7 +101,7 @@ def counted(metrics: Metrics, name: str, **labels: str) -> float | None:
 def decoded(*messages: Message) -> MessageBatch:
     """The messages after the steps that parse them and find their teams. Every token is a team, with 30 days."""
     rows = batch(*messages)
-    parse = ParseSessionRecordingMessage(Decoder(), FakeClock(), 7.0, Metrics())
+    parse = ParseSessionRecordingMessage(Decoder(max_session_id_characters=4096), FakeClock(), 7.0, Metrics())
     for step in (ParseHeaders(), parse, ResolveTeam(AnyTokenTeams())):
         step.run(rows)
     return rows

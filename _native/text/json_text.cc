@@ -2,6 +2,8 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
+
 #include "text/buffer.hpp"
 #include "text/unescape.hpp"
 #include "text/utf8.hpp"
@@ -84,6 +86,16 @@ void append_value(Span raw, std::string& out, size_t most) {
     const Unescaped value = unescape({raw.begin, raw.end + 1}, reinterpret_cast<uint8_t*>(&out[before]));
     out.resize(before + value.size);
   }
+}
+
+bool is_longer(Span raw, size_t most) {
+  constexpr size_t longest = 12;  // bytes that a code point takes: two escapes of surrogates
+  if (raw.size() <= most) return false;
+  if (raw.size() > longest * most) return true;
+  std::string value;
+  append_value(raw, value, most + 1);
+  const auto begins_character = [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; };
+  return static_cast<size_t>(std::count_if(value.begin(), value.end(), begins_character)) > most;
 }
 
 void Name::unescape() {

@@ -80,6 +80,10 @@ inline constexpr size_t no_limit = static_cast<size_t>(-1);
 // Appends the value of a valid string, cut to `most` code points. The closing quote must follow `raw`.
 void append_value(Span raw, std::string& out, size_t most = no_limit);
 
+// Whether the value of a valid string in valid UTF-8 has more than `most` code points. The closing quote must follow
+// `raw`.
+bool is_longer(Span raw, size_t most);
+
 // The value of a short string, to compare with names. `is` is also true if the string is written with escapes. Names
 // are ASCII, of at most max_name bytes.
 class Name {

@@ -22,6 +22,8 @@ _SETTINGS = (
     "restrictions",
     "max_decompressed_bytes",
     "max_timestamp_diff_days",
+    "max_session_id_characters",
+    "max_distinct_id_characters",
     "compatibility",
     "max_events_per_session_per_batch",
     "max_console_logs_per_session_per_batch",

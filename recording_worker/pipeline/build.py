@@ -75,6 +75,8 @@ def make_decoder(settings: Settings) -> Decoder:
         max_timestamp_diff_ms=round(settings.max_timestamp_diff_days * _DAY_MS),
         far_item_drops_message=settings.compatibility is Compatibility.POSTHOG,
         max_decoded_bytes=settings.budget.poll_bytes,
+        max_session_id_characters=settings.max_session_id_characters,
+        max_distinct_id_characters=settings.max_distinct_id_characters,
         large_bytes=settings.budget.large_bytes,
         unpack_client_compression=settings.unpacks_client_compression,
     )

@@ -209,6 +209,12 @@ class Settings(BaseModel):
     max_timestamp_diff_days: PositiveNumber = Field(
         7.0, description="Leave out events that are this many days or more from now."
     )
+    max_session_id_characters: Annotated[int, Field(ge=36, le=4096)] = Field(
+        256, description="Longest session id and window id; a message with a longer one goes to the DLQ."
+    )
+    max_distinct_id_characters: Annotated[int, Field(ge=36, le=16384)] = Field(
+        1024, description="Longest distinct id; a message with a longer one goes to the DLQ."
+    )
     compatibility: Compatibility | None = Field(
         None,
         description="posthog: decide as PostHog's consumer does where this worker accepts more: ids must be in the"

@@ -1,5 +1,6 @@
 """Truncation at every byte, and bombs in every codec."""
 
+import json
 import zlib
 from collections.abc import Callable
 
@@ -7,8 +8,9 @@ import lz4.block
 import pytest
 import zstandard
 
+from recording_worker import _native
 from recording_worker.outcome import Disposition, Reason
-from tests.decoders import Decode, assert_same, decode_native, decode_reference
+from tests.decoders import Decode, assert_same, call_native, decode_native, decode_reference
 from tests.inputs import (
     ENCODED,
     EVENT,
@@ -185,6 +187,20 @@ def test_an_lz4_match_may_begin_at_the_first_byte() -> None:
     rows = [Input(size.to_bytes(4, "little") + block, "lz4")]
     assert decode_native(rows, max_decompressed_bytes=size - 1).rows[0].end == TOO_LARGE
     assert decode_native(rows, max_decompressed_bytes=size).rows[0].reason == Reason.INVALID_JSON
+
+
+# what a message may become
+
+
+@pytest.mark.parametrize("window_id", ["w" * 200, "\x01" * 40, ""], ids=["long", "escapes", "none"])
+def test_lines_take_at_most_twice_what_a_message_may_take(window_id: str) -> None:
+    """Each line repeats the window id. The lines may take twice the cap, and no byte more."""
+    rows = [Input(plain_value([EVENT] * count, {"$window_id": json.dumps(window_id)})) for count in range(1, 200)]
+    sizes = [call_native(_native.Decoder(), [row]).decoded.line_bytes(0) for row in rows]
+    cap = max(len(row.value or b"") for row in rows)
+    ends = [row.end for row in decode_native(rows, max_decompressed_bytes=cap).rows]
+    assert ends == [OK if size <= 2 * cap else TOO_LARGE for size in sizes]
+    assert (TOO_LARGE in ends) == bool(window_id)
 
 
 def test_the_lz4_bomb_is_right() -> None:

@@ -169,6 +169,46 @@ def test_row_09_optional_properties_may_be_missing(decode: Decode) -> None:
     assert batch.blocks["session-1"].snapshot_library is None
 
 
+# ids that are too long
+
+CHARACTERS = {
+    "ascii": ("x", '"'),
+    "escaped": ("x", '"\\u0078'),
+    "two-bytes": ("é", '"'),
+    "astral": ("😀", '"'),
+    "escaped-astral": ("😀", '"\\ud83d\\ude00'),
+    "nul": ("\0", '"\\u0000'),
+    "lone-surrogate": ("\ufffd", '"\\udc00'),
+}
+"""A character, and how an id of it begins in the text; a single quote is an id that is written plainly."""
+
+
+@pytest.mark.parametrize("character", CHARACTERS)
+@pytest.mark.parametrize(("key", "most"), [("$session_id", 256), ("$window_id", 256), ("distinct_id", 1024)])
+def test_ids_may_have_so_many_characters(decode: Decode, key: str, most: int, character: str) -> None:
+    value, begins = CHARACTERS[character]
+    written = begins[1:] or value
+    rows = []
+    for count in (most, most + 1, most * 13, most * 40):
+        text = f'"{written * count}"'
+        rows.append(
+            Input(plain_value(envelope={key: text}))
+            if key == "distinct_id"
+            else Input(plain_value(properties={key: text}))
+        )
+    batch = decode(rows)
+    assert [row.end for row in batch.rows] == [OK] + [dlq(Reason.ID_TOO_LONG)] * 3
+    kept = {"$session_id": batch.rows[0].session_id, "distinct_id": batch.rows[0].distinct_id}
+    assert kept.get(key, batch.rows[0].lines[0].window_id) == value * most
+    assert batch.invalid_items == 0
+
+
+def test_of_two_window_ids_only_the_last_may_not_be_too_long(decode: Decode) -> None:
+    """Of a key that comes twice the last value counts."""
+    long = f'"{"x" * 300}","$window_id":"w"'
+    assert accepted(decode, plain_value(properties={"$window_id": long})).lines[0].window_id == "w"
+
+
 # headers unlike the body
 
 
@@ -439,7 +479,8 @@ def _with_faults(*faults: str) -> Input:
     }
     chosen = next((items[fault] for fault in items if fault in faults), [EVENT])
     data = data_text(chosen, body={"event": '"$pageview"'} if "non-snapshot" in faults else None)
-    plain = envelope_text(data, {"distinct_id": "null"} if "invalid-payload" in faults else None)
+    distinct_id = "null" if "invalid-payload" in faults else f'"{"x" * 1025}"' if "too-long" in faults else '"user-1"'
+    plain = envelope_text(data, {"distinct_id": distinct_id})
     if "invalid-json" in faults:
         plain += "}"
     if "too-large" in faults:
@@ -460,6 +501,7 @@ FAULTS = {
     "invalid-json": dlq(Reason.INVALID_JSON),
     "invalid-payload": dlq(Reason.INVALID_MESSAGE_PAYLOAD),
     "non-snapshot": dlq(Reason.RECEIVED_NON_SNAPSHOT_MESSAGE),
+    "too-long": dlq(Reason.ID_TOO_LONG),
     "session-id": dlq(Reason.SESSION_ID_HEADER_BODY_MISMATCH),
     "distinct-id": dlq(Reason.DISTINCT_ID_HEADER_BODY_MISMATCH),
     "no-valid-events": drop(Reason.MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS),

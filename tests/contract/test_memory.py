@@ -61,7 +61,7 @@ GIANTS: dict[str, tuple[Callable[[], bytes], Reason]] = {
     ),
     "tiny-events-of-a-usual-window": (
         lambda: filled(message("HERE" + EVENT, window_id="w" * 36), escaped(TINY_EVENT + ",")),
-        Reason.NONE,
+        Reason.PAYLOAD_TOO_LARGE,
     ),
     "tiny-console-events": (
         lambda: filled(
@@ -74,11 +74,15 @@ GIANTS: dict[str, tuple[Callable[[], bytes], Reason]] = {
     "event-of-line-breaks": (lambda: filled(message(NUMBERS_EVENT), escaped("1,\n")), Reason.NONE),
     "console-of-empty-strings": (lambda: filled(message(CONSOLE), escaped('"",')), Reason.NONE),
     "window-id-in-every-line": (
-        lambda: filled(message("HERE" + EVENT, window_id="w" * (4 << 20)), escaped(TINY_EVENT + ","), 8 << 20),
+        lambda: filled(message("HERE" + EVENT, window_id="\x01" * 256), escaped(TINY_EVENT + ","), 8 << 20),
         Reason.PAYLOAD_TOO_LARGE,
     ),
+    "id-of-half-the-message": (
+        lambda: filled(message("HERE" + EVENT, window_id="w" * (4 << 20)), escaped(TINY_EVENT + ","), 8 << 20),
+        Reason.ID_TOO_LONG,
+    ),
 }
-"""Messages of 64 MiB after decompression, except two."""
+"""Messages of 64 MiB after decompression, except three."""
 
 
 def run_probe(what: str, value: bytes, folder: Path) -> dict[str, float]:

@@ -36,7 +36,7 @@ def sessions(*ids: str, retention: str = "30d") -> MessageBatch:
     rows = batch(*(session_message(number, session_id) for number, session_id in enumerate(ids)))
     for step in (
         ParseHeaders(),
-        ParseSessionRecordingMessage(Decoder(), CLOCK, 7.0, Metrics()),
+        ParseSessionRecordingMessage(Decoder(max_session_id_characters=4096), CLOCK, 7.0, Metrics()),
         ResolveTeam({"token-1": Team(1, True, retention)}),
     ):
         step.run(rows)

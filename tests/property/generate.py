@@ -211,12 +211,15 @@ class Generator:
         return self.array([self.packed_event() if self._rarely(6) else self.event() for _ in range(count)])
 
     def _id(self) -> str:
+        if self._rarely(60):
+            count = self._chance.choice([256, 257, 1024, 1025])
+            return self.json_string(self._one("x", "\u00e9", "\U0001f600") * count)
         return self.string() if self._rarely(10) else self._one('"s1"', '"s1"', '"s2"', '"\\u00e9\\ud83d\\ude00"')
 
     def _properties(self) -> str:
         return self.known(
             ("$session_id", lambda: self._mostly(self._id, 100)),
-            ("$window_id", lambda: self._mostly(self.string, 100)),
+            ("$window_id", lambda: self._mostly(self._id, 100)),
             ("$snapshot_source", lambda: self._mostly(self.string, 100)),
             ("$lib", lambda: self._mostly(self.string, 100)),
             ("$snapshot_items", lambda: self._mostly(self.items, 100)),

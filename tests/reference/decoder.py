@@ -23,6 +23,9 @@ from tests.reference.jsontext import JsonObject, JsonValue, Number, replace_surr
 MAX_DECOMPRESSED_BYTES = 64 * 1024 * 1024
 MAX_TIMESTAMP_DIFF_MS = 7 * 24 * 60 * 60 * 1000
 MAX_TIMESTAMP = 8.64e15
+MAX_SESSION_ID_CHARACTERS = 256
+"""Also of a window id."""
+MAX_DISTINCT_ID_CHARACTERS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,13 @@ def decode_message(
         text = _text(decoded, value, content_encoding, max_decompressed_bytes)
         data = _data_of_envelope(decoded, text)
         items, at = _items_of_data(decoded, data)
+        for identifier, most in (
+            (decoded.session_id, MAX_SESSION_ID_CHARACTERS),
+            (decoded.window_id, MAX_SESSION_ID_CHARACTERS),
+            (decoded.distinct_id, MAX_DISTINCT_ID_CHARACTERS),
+        ):
+            if identifier is not None and len(identifier) > most:
+                raise _dlq(Reason.ID_TOO_LONG)
         if session_id_header is not None and session_id_header != decoded.session_id:
             raise _dlq(Reason.SESSION_ID_HEADER_BODY_MISMATCH)
         if distinct_id_header is not None and distinct_id_header != decoded.distinct_id:

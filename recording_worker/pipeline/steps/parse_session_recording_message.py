@@ -17,6 +17,7 @@ _ERRORS = {
     Reason.INVALID_JSON: "the value is not JSON, or nested too deeply",
     Reason.INVALID_MESSAGE_PAYLOAD: "the value is not an object with the strings distinct_id and data",
     Reason.RECEIVED_NON_SNAPSHOT_MESSAGE: "data is not a $snapshot_items event with a session id and items",
+    Reason.ID_TOO_LONG: "the session id, the window id or the distinct id is too long",
     Reason.SESSION_ID_HEADER_BODY_MISMATCH: "the session id in the header is not the one in the body",
     Reason.DISTINCT_ID_HEADER_BODY_MISMATCH: "the distinct id in the header is not the one in the body",
     Reason.MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS: "no item is an event with a valid timestamp",
