@@ -160,5 +160,5 @@ def _session_steps(settings: Settings, redis: Redis, clock: Clock, metrics: Metr
     buckets = TeamBuckets(settings.new_sessions_burst, settings.new_sessions_per_second, clock)
     return [
         LimitNewSessions(redis, buckets, clock, metrics, block=settings.block_new_sessions),
-        PinRetention(redis, metrics),
+        PinRetention(redis, metrics, posthog_keys=settings.posthog_retention_keys),
     ]

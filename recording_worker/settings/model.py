@@ -188,6 +188,9 @@ class Settings(BaseModel):
     sessions_redis: SecretStr | None = Field(
         None, description="Redis that knows the sessions and their retention periods: redis://:PASSWORD@HOST:6379/0."
     )
+    posthog_retention_keys: bool = Field(
+        False, description="Keep periods under PostHog's Redis keys, for a Redis shared with it; they name no team."
+    )
     new_sessions_burst: PositiveInt = Field(
         3000, description="Sessions that a team may begin at once, for each worker process; needs sessions_redis."
     )

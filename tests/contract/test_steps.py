@@ -81,7 +81,7 @@ class SessionsRedis:
     """A Redis in which session-14 is pinned to what is no period, and session-15 is blocked."""
 
     def __init__(self) -> None:
-        self._keys: dict[str, bytes] = {"@posthog/replay/session-retention-session-14": b"7d"}
+        self._keys: dict[str, bytes] = {"@posthog/replay/session-retention:1:session-14": b"7d"}
 
     def ask(self, commands: Sequence[Command]) -> list[object]:
         return [self._reply(str(command[0]), *map(str, command[1:])) for command in commands]

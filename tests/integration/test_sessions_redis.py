@@ -33,8 +33,8 @@ def pinned(step: PinRetention, rows: MessageBatch) -> list[str]:
 def test_a_session_keeps_the_period_it_began_with(redis_server: RedisServer, breaker: RedisCircuitBreaker) -> None:
     assert pinned(PinRetention(breaker, Metrics()), sessions("a", "a", "b")) == ["30d"] * 3
     with redis_server.client() as client:
-        assert client.get("@posthog/replay/session-retention-a") == "30d"
-        assert 86_300 < int(client.ttl("@posthog/replay/session-retention-a")) <= 86_400
+        assert client.get("@posthog/replay/session-retention:1:a") == "30d"
+        assert 86_300 < int(client.ttl("@posthog/replay/session-retention:1:a")) <= 86_400
     another_worker = PinRetention(breaker, Metrics())
     assert pinned(another_worker, sessions("c", "a", retention="1y")) == ["1y", "30d"]
     # the batch is discarded and read again elsewhere
@@ -57,12 +57,12 @@ def test_a_session_with_an_invalid_pin_is_dropped_until_the_pin_is_repaired(
 ) -> None:
     step = PinRetention(breaker, Metrics())
     with redis_server.client() as client:
-        client.set("@posthog/replay/session-retention-a", b"\xff7 days")
+        client.set("@posthog/replay/session-retention:1:a", b"\xff7 days")
         rows = sessions("a", "b")
         step.run(rows)
         assert [Disposition(rows.dispositions[row]) for row in (0, 1)] == [Disposition.DROP, Disposition.OK]
         assert rows.reasons[0] == Reason.TEAM_MISSING_RETENTION_PERIOD
-        client.set("@posthog/replay/session-retention-a", "90d")
+        client.set("@posthog/replay/session-retention:1:a", "90d")
     assert pinned(step, sessions("a")) == ["90d"]
 
 
@@ -70,7 +70,7 @@ def test_a_key_of_another_type_leaves_the_period_of_the_team(
     redis_server: RedisServer, breaker: RedisCircuitBreaker, metrics: Metrics
 ) -> None:
     with redis_server.client() as client:
-        client.rpush("@posthog/replay/session-retention-a", "x")
+        client.rpush("@posthog/replay/session-retention:1:a", "x")
     assert pinned(PinRetention(breaker, metrics), sessions("a", "b")) == ["30d"] * 2
     assert metrics.retention_unpinned._value.get() == 1
 
@@ -78,7 +78,7 @@ def test_a_key_of_another_type_leaves_the_period_of_the_team(
 def test_a_very_long_session_id_is_not_sent(redis_server: RedisServer, breaker: RedisCircuitBreaker) -> None:
     assert pinned(PinRetention(breaker, Metrics()), sessions("x" * 1000, "a")) == ["30d"] * 2
     with redis_server.client() as client:
-        assert client.keys() == ["@posthog/replay/session-retention-a"]
+        assert client.keys() == ["@posthog/replay/session-retention:1:a"]
 
 
 def test_without_redis_the_teams_period_is_used_and_pinned_once_redis_is_back(
@@ -94,7 +94,7 @@ def test_without_redis_the_teams_period_is_used_and_pinned_once_redis_is_back(
     wait_until_closed_again(breaker)
     assert pinned(step, sessions("old", "new", retention="1y")) == ["30d", "1y"]
     with redis_server.client() as client:
-        assert client.keys() == ["@posthog/replay/session-retention-new"]
+        assert client.keys() == ["@posthog/replay/session-retention:1:new"]
 
 
 class NoPauses(Backoff):

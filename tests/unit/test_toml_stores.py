@@ -124,5 +124,5 @@ def test_any_token_is_a_team_with_a_stable_id() -> None:
     team = teams.get("phc_a")
     assert team == Team(id=teams.get("phc_a").id, console_logs=True, retention="30d")  # type: ignore[union-attr]
     assert team is not None
-    assert team.id == 2_046_473_541
+    assert team.id == 8_583_532_160_840_387 < 1 << 53
     assert teams.get("phc_b") != team

@@ -9,52 +9,60 @@ from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import Ending, MessageBatch
 from recording_worker.pipeline.step import Step
 
-KEY_PREFIX = "@posthog/replay/session-retention-"
+KEY_PREFIX = "@posthog/replay/session-retention:"
+"""What follows is `{team id}:{session id}`: a client chooses its session ids, and may choose another team's."""
+POSTHOG_KEY_PREFIX = "@posthog/replay/session-retention-"
+"""Of PostHog's keys, which do not name the team: the session id follows."""
 _SECONDS = 86_400
 """How long a pin lasts."""
 _CAPACITY = 100_000
 """Sessions whose pins this process remembers: about 20 MB."""
 
+Session = tuple[int, str]
+"""Team id, session id."""
+
 
 class PinRetention(Step):
-    """Reads `decoded`; sets `retentions`, which hold the teams' periods, to what the sessions are pinned to.
+    """Reads `teams`, `decoded`; sets `retentions`, which hold the teams' periods, to what the sessions are pinned to.
 
     The first worker that sees a session pins it to its team's period. So if the team changes its period, no part of a
     session lives longer than the others. Reading messages again changes nothing.
     Ends rows of sessions that are pinned to something that is not a period: drop.
 
     Asks Redis in one round trip about the sessions it has not seen. If Redis can't be asked, the rows keep the team's
-    period, and the session does not count as pinned.
+    period, and the session does not count as pinned. `posthog_keys` shares the pins with PostHog's consumer.
     """
 
     name = "pin_retention"
 
-    def __init__(self, redis: Redis, metrics: Metrics) -> None:
+    def __init__(self, redis: Redis, metrics: Metrics, *, posthog_keys: bool = False) -> None:
         self._redis = redis
         self._metrics = metrics
-        self._pins: LruCache[str, str] = LruCache(_CAPACITY)
+        self._posthog_keys = posthog_keys
+        self._pins: LruCache[Session, str] = LruCache(_CAPACITY)
 
     def run(self, batch: MessageBatch) -> None:
         decoded = batch.decoded
         if decoded is None:
             return
         groups = batch.group(batch.tokens.codes, decoded.session_ids.codes)
-        pins: dict[str, str] = {}
-        new: dict[str, str] = {}
-        groups_of: dict[str, list[int]] = {}
+        pins: dict[Session, str] = {}
+        new: dict[Session, str] = {}
+        groups_of: dict[Session, list[int]] = {}
         for group, row in enumerate(groups.first):
-            session_id = decoded.session_id(row)
-            if len(session_id) > MAX_SESSION_ID_LENGTH:
+            team, session_id = batch.team(row), decoded.session_id(row)
+            if team is None or len(session_id) > MAX_SESSION_ID_LENGTH:
                 continue
-            groups_of.setdefault(session_id, []).append(group)
-            pin = self._pins.get(session_id)
+            session = (team.id, session_id)
+            groups_of.setdefault(session, []).append(group)
+            pin = self._pins.get(session)
             if pin is not None:
-                pins[session_id] = pin
-            elif session_id not in new:
-                new[session_id] = RETENTIONS[batch.retentions[row]]
+                pins[session] = pin
+            elif session not in new:
+                new[session] = RETENTIONS[batch.retentions[row]]
         if new:
             pins |= self._pin(new)
-        by_group = {group: pin for session_id, pin in pins.items() for group in groups_of[session_id]}
+        by_group = {group: pin for session, pin in pins.items() for group in groups_of[session]}
         periods = {group: RETENTIONS.index(pin) for group, pin in by_group.items() if pin in RETENTIONS}
         set_rows(batch.retentions, groups.codes, periods)
         others = {group: self._ending(pin) for group, pin in by_group.items() if group not in periods}
@@ -64,18 +72,22 @@ class PinRetention(Step):
         text = f"the session is pinned to {pin[:20]!r}, which is not a retention period"
         return Ending(Disposition.DROP, Reason.TEAM_MISSING_RETENTION_PERIOD, self.name, text)
 
-    def _pin(self, new: dict[str, str]) -> dict[str, str]:
+    def _key(self, session: Session) -> str:
+        team_id, session_id = session
+        return POSTHOG_KEY_PREFIX + session_id if self._posthog_keys else f"{KEY_PREFIX}{team_id}:{session_id}"
+
+    def _pin(self, new: dict[Session, str]) -> dict[Session, str]:
         """Pin the sessions of `new`. Return session → the period it was pinned to first, as far as Redis answers."""
         commands: list[Command] = []
-        for session_id, period in new.items():
-            key = KEY_PREFIX + session_id
+        for session, period in new.items():
+            key = self._key(session)
             commands += [("SET", key, period, "NX", "EX", _SECONDS), ("GET", key)]
-        pins: dict[str, str] = {}
+        pins: dict[Session, str] = {}
         replies = self._redis.ask(commands) or []
-        for session_id, reply in zip(new, replies[1::2], strict=False):
+        for session, reply in zip(new, replies[1::2], strict=False):
             if isinstance(reply, bytes):
-                pins[session_id] = pin = reply.decode(errors="replace")
+                pins[session] = pin = reply.decode(errors="replace")
                 if pin in RETENTIONS:
-                    self._pins.put(session_id, pin)
+                    self._pins.put(session, pin)
         self._metrics.retention_unpinned.inc(len(new) - len(pins))
         return pins

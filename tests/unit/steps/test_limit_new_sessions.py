@@ -14,7 +14,7 @@ from tests.unit.steps.scripted_redis import ScriptedRedis
 
 NEW, SEEN = True, None
 """What Redis answers to SET NX."""
-TEAM = int.from_bytes(hashlib.sha256(b"token-1").digest()[:4], "big") >> 1
+TEAM = int.from_bytes(hashlib.sha256(b"token-1").digest(), "big") >> (256 - 53)
 """The id of the team of the builders' token."""
 REFUSED = redis.ResponseError("OOM")
 

@@ -1,14 +1,27 @@
 """The pins of sessions, for each answer that Redis may give. tests/integration has the same with a real one."""
 
+from collections.abc import Sequence
+
+import pytest
 import redis
 
+from recording_worker._native import Decoder
 from recording_worker.formats.retention import RETENTIONS
+from recording_worker.lookups.redis import Command
+from recording_worker.lookups.teams.any_token import AnyTokenTeams
+from recording_worker.lookups.teams.service import Team
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
+from recording_worker.pipeline.steps.parse_headers import ParseHeaders
+from recording_worker.pipeline.steps.parse_session_recording_message import ParseSessionRecordingMessage
 from recording_worker.pipeline.steps.pin_retention import PinRetention
-from tests.builders import counted, decoded, session_message
+from recording_worker.pipeline.steps.resolve_team import ResolveTeam
+from tests.builders import FakeClock, batch, counted, decoded, headers, message, session_message, value
 from tests.unit.steps.scripted_redis import ScriptedRedis
 
+TEAM = AnyTokenTeams().get("token-1")
+assert TEAM is not None
+TEAM_ID = TEAM.id
 REFUSED = redis.ResponseError("OOM")
 
 
@@ -27,7 +40,7 @@ def test_a_session_gets_the_period_it_is_pinned_to_and_keeps_it() -> None:
     link, metrics = ScriptedRedis([None, b"1y", True, b"30d"]), Metrics()
     step = PinRetention(link, metrics)
     assert pinned(step, "a", "b", "a") == ["1y", "30d", "1y"]
-    key = "@posthog/replay/session-retention-"
+    key = f"@posthog/replay/session-retention:{TEAM_ID}:"
     assert link.asked == [
         [
             command
@@ -37,6 +50,39 @@ def test_a_session_gets_the_period_it_is_pinned_to_and_keeps_it() -> None:
     ]
     assert pinned(step, "b", "a") == ["30d", "1y"], "Redis is not asked again"
     assert counted(metrics, "retention_unpinned_sessions_total") == 0
+
+
+class SharedRedis:
+    """A Redis that several steps use."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, str] = {}
+
+    def ask(self, commands: Sequence[Command]) -> list[object]:
+        return [
+            self.keys.setdefault(str(key), str(*given[:1])) if name == "SET" else self.keys[str(key)].encode()
+            for name, key, *given in commands
+        ]
+
+
+@pytest.mark.parametrize("posthog_keys", [False, True])
+def test_a_team_can_set_the_period_of_another_teams_session_only_with_posthogs_keys(posthog_keys: bool) -> None:
+    shared = SharedRedis()
+    step = PinRetention(shared, Metrics(), posthog_keys=posthog_keys)
+    rows = batch(
+        message(0, headers=headers(token="one", session_id="s"), value=value(session_id="s")),
+        message(1, headers=headers(token="two", session_id="s"), value=value(session_id="s")),
+    )
+    teams = {"one": Team(1, True, "5y"), "two": Team(2, True, "30d")}
+    parse = ParseSessionRecordingMessage(Decoder(), FakeClock(), 7.0, Metrics())
+    for each in (ParseHeaders(), parse, ResolveTeam(teams), step):
+        each.run(rows)
+    periods = [RETENTIONS[code] for code in rows.retentions]
+    prefix = "@posthog/replay/session-retention"
+    if posthog_keys:
+        assert (periods, shared.keys) == (["5y", "5y"], {f"{prefix}-s": "5y"})
+    else:
+        assert (periods, shared.keys) == (["5y", "30d"], {f"{prefix}:1:s": "5y", f"{prefix}:2:s": "30d"})
 
 
 def test_without_an_answer_the_teams_period_stays_and_is_asked_for_again() -> None:
