@@ -142,10 +142,26 @@ class Metrics:
         self.records_too_large = counter(
             "records_too_large", "Records left out because they are larger than their topic allows.", "topic"
         )
+        self.records_redated = counter(
+            "records_redated",
+            "Records sent with the present time, because their topic refuses the time of their message.",
+            "topic",
+        )
+        self.records_refused = counter(
+            "records_refused",
+            "Records left out because their topic refuses them, except for size, by why.",
+            "topic",
+            "error",
+        )
         self.transactions_aborted = counter(
             "transactions_aborted",
             "Kafka transactions that were aborted and made again, by why. ILLEGAL_GENERATION is normal in a rebalance.",
             "error",
+        )
+        self.delivery_retries = gauge(
+            "delivery_retries",
+            "How often the delivery in flight was tried again; 0 once it is delivered; the most of all workers.",
+            mode="livemax",
         )
         self.offsets_skipped = counter(
             "offsets_skipped",

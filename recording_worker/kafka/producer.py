@@ -1,21 +1,20 @@
 """RecordProducer: sends output records and waits until the brokers have them."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any
 
-import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
 
 from recording_worker.errors import BootError, FlushError
-from recording_worker.formats.dlq_headers import PREFIX
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config
+from recording_worker.kafka.refusals import Failure, Refusals, count_redated, is_dated, take_innocent, take_refused
 from recording_worker.messages import OutputRecord
 from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Delivery, Settings
-
-log = structlog.get_logger()
 
 _QUEUE_KIB = 64 * 1024
 _MAX_MESSAGE_BYTES = 100 * 1024 * 1024
@@ -80,13 +79,6 @@ def _topic_error(producer: Producer, topic: str, timeout: float) -> KafkaError |
         time.sleep(0.1)
 
 
-class Failure(NamedTuple):
-    """A record that was not accepted, or an equal one."""
-
-    record: OutputRecord
-    error: KafkaError
-
-
 class RecordProducer:
     """Produces the records of a flush. Its queue is bounded: `send` waits while it is full."""
 
@@ -100,16 +92,27 @@ class RecordProducer:
     def send(self, records: Iterable[OutputRecord]) -> None:
         """Produce the records and wait for every acknowledgement. Raises FlushError, which names topic and error.
 
-        A record that is too large for its topic is left out, logged and counted. Otherwise the sender of a message
-        could stop its partition for ever: ids and console messages have no bound.
+        What becomes of a record that its topic refuses: see `refusals`.
         """
         failures = self._send(records)
-        # a broker refuses all records that it gets at once; sent alone, each shows whether it is too large
-        for record in take_too_large(failures):
-            alone = self._send([record])
-            if take_too_large(alone):
-                leave_out(record, self._metrics)
-            failures += alone
+        refused = take_refused(failures)
+        dated = [failure.record for failure in refused if is_dated(failure)]
+        for topic, number in Counter(record.topic for record in dated).items():
+            count_redated(topic, number, self._metrics)
+        suspects = [failure.record for failure in refused if not is_dated(failure)]
+        again = self._send([*(record._replace(timestamp_ms=0) for record in dated), *take_innocent(failures)])
+        suspects += [failure.record for failure in take_refused(again)] + take_innocent(again)
+        failures += again
+        refusals = Refusals(self._metrics)
+        for record in sorted(suspects, key=attrgetter("size")):
+            if not refusals.leaves_out(record):
+                alone = self._send([record])
+                if any(map(is_dated, alone)):
+                    count_redated(record.topic, 1, self._metrics)
+                    alone = self._send([record._replace(timestamp_ms=0)])
+                for failure in take_refused(alone):
+                    refusals.leave_out(failure)
+                failures += alone
         if failures:
             record, error = failures[0]
             raise FlushError(
@@ -163,26 +166,3 @@ def _report_on(record: OutputRecord, failures: list[Failure]) -> Callable[[Kafka
             failures.append(Failure(record, error))
 
     return report
-
-
-def take_too_large(failures: list[Failure]) -> list[OutputRecord]:
-    """Remove the records that were refused for their size from the failures, and return them."""
-    found = [failure for failure in failures if failure.error.code() == KafkaError.MSG_SIZE_TOO_LARGE]
-    failures[:] = [failure for failure in failures if failure.error.code() != KafkaError.MSG_SIZE_TOO_LARGE]
-    return [failure.record for failure in found]
-
-
-def leave_out(record: OutputRecord, metrics: Metrics) -> None:
-    """Count and log a record that is lost; of a DLQ record its headers say where the message still is."""
-    metrics.records_too_large.labels(record.topic).inc()
-    log.error(
-        "record left out, too large for its topic",
-        topic=record.topic,
-        key=_shortened(record.key),
-        bytes=len(record.value or b""),
-        headers={key: _shortened(value) for key, value in record.headers if key.startswith(PREFIX)},
-    )
-
-
-def _shortened(text: bytes | None) -> str:
-    return (text or b"")[:100].decode(errors="replace")

@@ -4,7 +4,6 @@ librdkafka's manual ("Transactional producer") says what to do about each error:
 requires an abort ends the transaction, and after a retriable one the same call is made again.
 """
 
-import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
@@ -17,14 +16,8 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 from recording_worker.errors import BootError, FlushError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, is_fatal
 from recording_worker.kafka.offsets import Position, topic_partitions
-from recording_worker.kafka.producer import (
-    REPORT_ERRORS,
-    Failure,
-    leave_out,
-    produce_all,
-    producer_config,
-    take_too_large,
-)
+from recording_worker.kafka.producer import REPORT_ERRORS, produce_all, producer_config
+from recording_worker.kafka.refusals import Failure, Outgoing, take_refused
 from recording_worker.messages import OutputRecord
 from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
@@ -59,7 +52,6 @@ _PERMANENT = frozenset(
         KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.TOPIC_EXCEPTION,
-        KafkaError.INVALID_RECORD,
         KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - public, though named so
         KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
     }
@@ -77,9 +69,6 @@ def transactional_config(settings: Settings, transactional_id: str) -> dict[str,
     if "message.timeout.ms" not in {**settings.kafka, **settings.kafka_producer}:
         del config["message.timeout.ms"]
     return config
-
-
-_Content = tuple[object, ...]
 
 
 class Aborted(NamedTuple):
@@ -124,42 +113,39 @@ class TransactionalProducer:
         """Commit the records and the source offsets together. Return why they were aborted, or None if they were not.
 
         `records` are iterated at least once for each transaction that it takes. `positions`: partition of the source
-        topic → what to commit. Records too large for their topic are left out, logged and counted. Raises FlushError
-        if another try is of no use.
+        topic → what to commit. What becomes of a record that its topic refuses: see `refusals`. Raises FlushError if
+        another try is of no use.
         """
         offsets = topic_partitions(self._topic, positions)
-        suspects: list[OutputRecord] = []
-        aside: set[_Content] = set()
-        refused = False
+        outgoing = Outgoing(records, self._metrics)
+        learned = False
         while True:
             failures: list[Failure] = []
-            left = (record for record in records if _content(record) not in aside) if aside else records
-            error = self._attempt(left, suspects, offsets, membership, failures)
+            error = self._attempt(outgoing, offsets, membership, failures)
             if error is None:
                 return None
-            too_large = take_too_large(failures)
-            if too_large:
-                suspects = self._narrow_down(records, suspects, too_large, aside)
-            elif not refused:
+            refused = take_refused(failures)
+            if refused:
+                outgoing.learn(refused)
+            elif not learned:
                 return Aborted(error.name(), error.str(), error.code() in _STALE_MEMBERSHIP)
             # a refused record leaves a gap in the sequence numbers, for which the next transaction may be aborted once
-            refused = bool(too_large)
+            learned = bool(refused)
 
     def _attempt(
         self,
-        records: Iterable[OutputRecord],
-        suspects: Sequence[OutputRecord],
+        outgoing: Outgoing,
         offsets: list[TopicPartition],
         membership: bytes,
         failures: list[Failure],
     ) -> KafkaError | None:
-        """Make one transaction, and return why it was aborted, or None. `suspects` go one by one, small ones first."""
+        """Make one transaction, and return why it was aborted, or None. Suspects go one by one, small ones first."""
         try:
             self._producer.begin_transaction()
-            for record in sorted(suspects, key=attrgetter("size")):
+            for record in sorted(outgoing.suspects, key=attrgetter("size")):
                 produce_all(self._producer, [record], failures)
                 self._producer.flush()
-            produce_all(self._producer, records, failures)
+            produce_all(self._producer, outgoing.others(), failures)
             self._producer.poll(0)
             if failures:
                 return self._abort(failures[0].error, failures)
@@ -175,39 +161,13 @@ class TransactionalProducer:
             return self._abort(error, failures)
         return None
 
-    def _narrow_down(
-        self,
-        records: Iterable[OutputRecord],
-        suspects: list[OutputRecord],
-        too_large: list[OutputRecord],
-        aside: set[_Content],
-    ) -> list[OutputRecord]:
-        """Return what to send one by one after some records were refused for their size. Adds them to `aside`.
-
-        A broker refuses all records that it gets at once. A record that was refused alone is left out, and so are the
-        suspects for its topic that are no smaller. Equal records share what becomes of one of them.
-        """
-        alone = set(map(_content, suspects))
-        refused = [record for record in too_large if _content(record) in alone]
-        if not refused:
-            found = set(map(_content, too_large))
-            aside |= found
-            return [*suspects, *(record for record in records if _content(record) in found)]
-        limits = {record.topic: record.size for record in refused}
-        remaining = []
-        for record in suspects:
-            if record.size >= limits.get(record.topic, math.inf):
-                leave_out(record, self._metrics)
-            else:
-                remaining.append(record)
-        return remaining
-
     def _abort(self, error: KafkaError, failures: Sequence[Failure]) -> KafkaError:
         """Abort the transaction. Return why: the error of the record at fault, or else the call's error."""
         try:
             retry_until_decided(self._producer.abort_transaction)
         except KafkaException as problem:
             raise FlushError(f"Kafka transaction can't be aborted: {problem.args[0].str()}") from problem
+        self._producer.poll(0)  # for the reports that are not in `failures` yet
         failure = next((failure for failure in failures if failure.error.code() not in PURGED), None)
         where = "" if failure is None else f"topic {failure.record.topic}: "
         cause = error if failure is None else failure.error
@@ -264,8 +224,3 @@ def _is_retriable(problem: BaseException) -> bool:
         return False
     error = problem.args[0]
     return bool(error.retriable()) and not is_fatal(error)
-
-
-def _content(record: OutputRecord) -> _Content:
-    """What two records have in common if they are equal."""
-    return record.topic, record.key, record.value, tuple(record.headers)

@@ -92,7 +92,8 @@ class Progress:
     flushing: bool
     """Whether a flush is in flight."""
     stale: str = ""
-    """Which teams or restrictions are older than they may be, and why; empty if none are."""
+    """Why the worker is not ready: which teams or restrictions are older than they may be, or a delivery that is tried
+    again and again. Empty if it is ready."""
 
 
 @dataclass(frozen=True, slots=True)

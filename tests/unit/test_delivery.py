@@ -186,6 +186,26 @@ def test_what_may_pass_is_tried_again(bench: Bench) -> None:
     assert counted(bench.metrics, "transactions_aborted_total", error="_TIMED_OUT") == 2
 
 
+def test_a_delivery_that_is_tried_again_and_again_shows_until_it_ends(bench: Bench) -> None:
+    bench.assignment.take([Placement(0, 11, 40)])
+    seen: list[tuple[str, float | None]] = []
+
+    def look() -> Aborted:
+        seen.append((bench.delivery.trouble, counted(bench.metrics, "delivery_retries")))
+        bench.assignment.join(b"%d" % len(seen))  # so that the next try is at once
+        return TIMED_OUT._replace(membership_is_stale=True)
+
+    def fail() -> Aborted:
+        look()
+        raise FlushError("fenced")
+
+    bench.producer.answers = [look, look, look, fail]
+    with pytest.raises(FlushError):
+        bench.delivery.deliver(flushed(p0=43))
+    assert seen == [("", 0), ("", 1), ("", 2), ("delivery tried again 3 times: timed out", 3)]
+    assert (bench.delivery.trouble, counted(bench.metrics, "delivery_retries")) == ("", 0)
+
+
 def test_what_does_not_pass_is_raised_and_nothing_is_said(bench: Bench) -> None:
     bench.assignment.take([Placement(0, 11, 40)])
 

@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 _MEMBERSHIP_TIMEOUT = 5.0
 """How long to wait for a newer membership before the stale one is tried again."""
+_TROUBLE_AFTER = 3
+"""Retries of a delivery after which the worker is not ready. A rebalance takes fewer."""
 _BACKOFF = Backoff(first=0.2, longest=5.0)
 
 
@@ -46,9 +48,21 @@ class ExactlyOnceDelivery:
         self._channel = channel
         self._group = group
         self._metrics = metrics
+        self.trouble = ""
+        """Why the delivery in flight is tried again and again; empty if it is not."""
 
     def deliver(self, flushed: FlushedBatch) -> None:
         """Deliver a batch; called on the flush thread. Raises FlushError."""
+        try:
+            self._deliver(flushed)
+        finally:
+            self._retried(0, "")
+
+    def _retried(self, times: int, why: str) -> None:
+        self._metrics.delivery_retries.set(times)
+        self.trouble = f"delivery tried again {times} times: {why}" if times >= _TROUBLE_AFTER else ""
+
+    def _deliver(self, flushed: FlushedBatch) -> None:
         attempt = 0
         while True:
             membership, held = self._assignment.look(flushed.partitions)
@@ -61,6 +75,7 @@ class ExactlyOnceDelivery:
                 break
             attempt += 1
             self._metrics.transactions_aborted.labels(aborted.name).inc()
+            self._retried(attempt, aborted.text)
             log.warning("Kafka transaction aborted, to be tried again", error=aborted.text, batch=flushed.batch_id)
             if aborted.membership_is_stale:
                 self._assignment.wait_for_change(membership, held, _MEMBERSHIP_TIMEOUT)
@@ -75,6 +90,9 @@ class AtLeastOnceDelivery:
 
     After a crash in between, the batch's messages are read again: recorded twice, never lost.
     """
+
+    trouble = ""
+    """Always empty: a delivery that fails is not tried again, but ends the worker."""
 
     def __init__(self, producer: RecordProducer, assignment: Assignment, channel: WorkerChannel, group: str) -> None:
         self._producer = producer

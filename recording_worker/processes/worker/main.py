@@ -32,7 +32,7 @@ from recording_worker.processes.worker.garbage import GarbageCollector
 from recording_worker.processes.worker.loop import Worker
 from recording_worker.processes.worker.pauses import LoopPauses
 from recording_worker.processes.worker.session_batches import SessionBatches
-from recording_worker.recording.flush import Delivery, Flusher
+from recording_worker.recording.flush import Flusher
 from recording_worker.recording.session_batch import SessionBatchManager, SessionLimits
 from recording_worker.redaction import hide
 from recording_worker.settings.model import Delivery as DeliveryKind
@@ -157,7 +157,7 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
         pipeline=pipeline,
         batches=SessionBatches(manager, flusher, decoder, settings.budget, metrics),
         assignment=assignment,
-        stale=stores.stale,
+        stale=lambda: delivery.trouble or stores.stale(),
         clock=clock,
         pauses=pauses,
     )
@@ -165,7 +165,7 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
 
 def _delivery(
     settings: Settings, name: str, assignment: Assignment, channel: WorkerChannel, metrics: Metrics
-) -> Delivery:
+) -> ExactlyOnceDelivery | AtLeastOnceDelivery:
     """Make the delivery that the settings name. If it uses transactions, wait until open ones are aborted."""
     if settings.delivery is DeliveryKind.AT_LEAST_ONCE:
         return AtLeastOnceDelivery(RecordProducer(settings, metrics), assignment, channel, settings.group_id)
