@@ -20,6 +20,13 @@ ChunkRef ChunkPool::take(size_t size) {
   return ChunkRef(chunk.release(), [pool = shared_from_this()](Chunk* unused) { pool->give_back(unused); });
 }
 
+void ChunkPool::free_kept() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const Free& chunk : free_) unmap_memory(chunk.bytes, chunk.capacity);
+  free_.clear();
+  kept_ = 0;
+}
+
 // Returns the smallest kept chunk of at least `capacity` and less than twice that, and sets `capacity` to its own; or
 // null.
 uint8_t* ChunkPool::reuse(size_t& capacity) {

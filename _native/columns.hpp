@@ -36,6 +36,9 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
   // A chunk with room for `size` bytes: of the usual size, or a multiple of it if that is too small.
   ChunkRef take(size_t size);
 
+  // Gives back to the system what is kept for the next rows.
+  void free_kept();
+
   // The bytes of all chunks that something refers to.
   size_t held_bytes() const { return held_; }
 

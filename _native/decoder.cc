@@ -14,6 +14,9 @@ namespace {
 // After a batch, buffers that a large message made grow past this are freed.
 constexpr size_t kept_bytes = 8 << 20;
 
+// A distinct id that is no longer than this outlives the text that it came from.
+constexpr size_t kept_id_bytes = 64 << 10;
+
 // The lines of a message repeat its window id. They may take this many times max_decompressed_bytes.
 constexpr size_t line_expansion = 2;
 
@@ -84,6 +87,7 @@ Reason Decoder::decode_one(const Message& message, Columns& columns, Row& row) {
   Reason reason = decompressor_.decompress(message.value, encoding, text);
   if (reason != Reason::NONE) return reason;
   if (stops_at_large(text.size())) return Reason::NONE;
+  if (text.size() > limits_.large_bytes) pool_->free_kept();
   ++columns.encodings[static_cast<int>(encoding)];
   columns.uncompressed_bytes += text.size();
   run_decode_hooks(text);
@@ -103,6 +107,7 @@ Reason Decoder::decode_one(const Message& message, Columns& columns, Row& row) {
 // Parses the text, and if its UTF-8 is invalid, parses it again with the UTF-8 repaired. Invalid UTF-8 does not change
 // where the strings of a JSON text begin and end, so checking it afterwards is enough.
 Reason Decoder::read_text(Span text, const Message& message, Columns& columns) {
+  if (text.size() > kept_bytes) return read_large_text(text, message, columns);
   bool valid_utf8;
   const Reason reason = parse_text(text, message, valid_utf8);
   if (valid_utf8 || is_valid_utf8(text)) return reason;
@@ -110,16 +115,48 @@ Reason Decoder::read_text(Span text, const Message& message, Columns& columns) {
   return parse_text(replace_invalid_utf8(text, repaired_), message, valid_utf8);
 }
 
+// Finds the same as read_text in less memory: it repairs the UTF-8 first, and frees the text once `data` is taken out
+// of it.
+Reason Decoder::read_large_text(Span text, const Message& message, Columns& columns) {
+  if (!is_valid_utf8(text)) {
+    ++columns.invalid_utf8;
+    text = replace_invalid_utf8(text, repaired_);
+    decompressor_.shrink(kept_bytes);
+  }
+  const Reason reason = take_data(text);
+  if (reason != Reason::NONE) return reason;
+  if (envelope_.distinct_id.text.size() <= kept_id_bytes) give_back_text();
+  bool valid_utf8;
+  return read_data(message, valid_utf8);
+}
+
+// Frees the text, and keeps a copy of the distinct id.
+void Decoder::give_back_text() {
+  Span& id = envelope_.distinct_id.text;
+  distinct_id_.assign(id.begin, id.end);
+  id = {distinct_id_.data(), distinct_id_.data() + distinct_id_.size()};
+  decompressor_.shrink(kept_bytes);
+  repaired_.shrink(kept_bytes);
+}
+
+Reason Decoder::take_data(Span text) {
+  envelope_ = {};
+  const Reason reason = read_envelope(text, data_, envelope_);
+  if (reason != Reason::NONE) return reason;
+  return envelope_.unescaped.escapes_valid ? Reason::NONE : Reason::RECEIVED_NON_SNAPSHOT_MESSAGE;
+}
+
+Reason Decoder::read_data(const Message& message, bool& valid_utf8) {
+  const Span data{data_.data(), data_.data() + envelope_.unescaped.size};
+  const Nearness nearness{static_cast<double>(message.now_ms), static_cast<double>(limits_.max_timestamp_diff_ms)};
+  return reader_.read(data, nearness, valid_utf8);
+}
+
 Reason Decoder::parse_text(Span text, const Message& message, bool& valid_utf8) {
   valid_utf8 = false;
-  envelope_ = {};
-  Reason reason = read_envelope(text, data_, envelope_);
+  Reason reason = take_data(text);
   if (reason != Reason::NONE) return reason;
-
-  const Span data{data_.data(), data_.data() + envelope_.unescaped.size};
-  if (!envelope_.unescaped.escapes_valid) return Reason::RECEIVED_NON_SNAPSHOT_MESSAGE;
-  const Nearness nearness{static_cast<double>(message.now_ms), static_cast<double>(limits_.max_timestamp_diff_ms)};
-  reason = reader_.read(data, nearness, valid_utf8);
+  reason = read_data(message, valid_utf8);
   // Unescaping adds whole characters only: `data` in the outer text is valid UTF-8 if the inner text is.
   const Span raw = envelope_.data.text;
   valid_utf8 = valid_utf8 && is_valid_utf8({text.begin, raw.begin}) && is_valid_utf8({raw.end, text.end});

@@ -42,7 +42,7 @@ class Decoder {
 
   // Decodes messages in order, sets their reasons, and fills `columns`. Stops early, after a row, if the lines take
   // more than max_decoded_bytes, or ids and other texts take more than max_decompressed_bytes. Unless `large` is set,
-  // stops before a large message: it takes up to seven times max_decompressed_bytes while it is decoded. With `large`,
+  // stops before a large message: it takes up to six times max_decompressed_bytes while it is decoded. With `large`,
   // one that comes after lines waits for the next call. Throws only std::bad_alloc.
   void decode(std::vector<Message>& messages, Columns& columns, bool large);
 
@@ -52,6 +52,10 @@ class Decoder {
  private:
   Reason decode_one(const Message& message, Columns& columns, Row& row);
   Reason read_text(Span text, const Message& message, Columns& columns);
+  Reason read_large_text(Span text, const Message& message, Columns& columns);
+  Reason take_data(Span text);
+  Reason read_data(const Message& message, bool& valid_utf8);
+  void give_back_text();
   Reason parse_text(Span text, const Message& message, bool& valid_utf8);
   Reason check_ids(const Message& message, Columns& columns, Row& row);
   Reason check_times(Columns& columns, Row& row) const;
@@ -70,6 +74,7 @@ class Decoder {
   PaddedBuffer repaired_;  // the outer text, if its UTF-8 had to be repaired
   PaddedBuffer data_;      // the unescaped `data`
   Envelope envelope_;
+  std::vector<uint8_t> distinct_id_;  // of a large text
   SnapshotReader reader_;
   std::unique_ptr<Unpacker> unpacker_;  // null unless unpack_client_compression is set
   std::shared_ptr<ChunkPool> pool_;

@@ -10,7 +10,7 @@ PROCESS_BYTES = 64 * MIB
 """What a worker takes that holds no messages: Python, libraries, connections."""
 COMPRESSION_BYTES = 24 * MIB
 """What the compression of blocks takes in addition to the blocks."""
-DECODING_FACTOR = 7
+DECODING_FACTOR = 6
 """A message takes up to this many times its decompressed size while it is decoded."""
 _SUPERVISOR_BYTES = 128 * MIB
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -39,7 +39,7 @@ class MemoryBudget:
 def memory_budget(memory: int, *, keeps_files: bool) -> MemoryBudget:
     """Divide the memory of a worker. `keeps_files`: the storage keeps a file in memory until it is stored."""
     rest = max(memory, 2 * PROCESS_BYTES) - PROCESS_BYTES
-    fetch, poll, large = rest // 28, rest // 14, rest // (8 * DECODING_FACTOR)
+    fetch, poll, large = rest // 28, rest // 14, rest // 56
     held = rest - COMPRESSION_BYTES - 4 * fetch - poll - DECODING_FACTOR * large
     if keeps_files:  # a file is as large as its batch, if that does not compress
         held = held * 3 // 5

@@ -13,17 +13,18 @@ from pathlib import Path
 import pytest
 
 from recording_worker.outcome import Reason
+from recording_worker.settings.memory import DECODING_FACTOR
 from tests.builders import NOW_MS
 from tests.inputs import EVENT, data_text, envelope_text, event_text, plain_value
 
 CAP = 64 << 20
 ROOT = Path(__file__).parents[2]
-MAX_PEAK = 7 * CAP >> 20
+MAX_PEAK = (DECODING_FACTOR * CAP >> 20) + 48
 """MiB that a worker may take for any single message.
 
-The text and its unescaped `data` take a cap each, and the places of the tokens in `data` four: 4 bytes for each byte
-of it. One more is for Python, and for vectors of a message that has fewer tokens. Lines are written when all but
-`data` is freed.
+The unescaped `data` takes a cap, and the places of its tokens four: 4 bytes for each byte of it. The text is freed
+before these are looked for. One more is for vectors of a message that has fewer tokens. Lines are written when all but
+`data` is freed. A text whose UTF-8 is repaired may be three times as large. 48 are for Python.
 """
 
 TINY_EVENT = '{"timestamp":1795e9}'
@@ -72,6 +73,10 @@ GIANTS: dict[str, tuple[Callable[[], bytes], Reason]] = {
     "event-of-numbers": (lambda: filled(message(NUMBERS_EVENT), "1,"), Reason.NONE),
     "event-of-escapes": (lambda: filled(message(STRING_EVENT), escaped("\\u0000")), Reason.NONE),
     "event-of-line-breaks": (lambda: filled(message(NUMBERS_EVENT), escaped("1,\n")), Reason.NONE),
+    "event-of-invalid-utf8": (
+        lambda: message(STRING_EVENT).encode().replace(b"HERE", b"\xff" * (CAP - 1000)),
+        Reason.PAYLOAD_TOO_LARGE,
+    ),
     "console-of-empty-strings": (lambda: filled(message(CONSOLE), escaped('"",')), Reason.NONE),
     "window-id-in-every-line": (
         lambda: filled(message("HERE" + EVENT, window_id="\x01" * 256), escaped(TINY_EVENT + ","), 8 << 20),
