@@ -1,11 +1,14 @@
 """Hypothesis profiles; HYPOTHESIS_PROFILE chooses: default (fast), ci (minutes), thorough (hours; `--timeout 0`),
 mutants (fast, the same each time)."""
 
+import logging
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("tests.decoders")
@@ -22,6 +25,17 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _TESTS = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def _restore_logs() -> Iterator[None]:
+    """Undo what a test sets up for the logs of its process, as commands do."""
+    root, before = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.configure(**before)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 def pytest_configure(config: pytest.Config) -> None:

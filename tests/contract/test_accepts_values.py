@@ -60,7 +60,7 @@ def test_timestamps_with_a_fraction(decode: Decode) -> None:
 ESCAPES = {
     "short": r"\" \\ \/ \b \f \n \r \t",
     "nul": r"\u0000",
-    "nul-many": r"\u0000" * 1_000,
+    "nul-many": r"\u0000" * 200,
     "control": r"\u0001\u001f\u007f\u0080\u009f",
     "two-bytes": r"\u00e9\u07ff",
     "three-bytes": r"\u0800\uffff\ufffd\ufffe\u2028\u2029\ufeff",

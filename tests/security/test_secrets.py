@@ -2,7 +2,6 @@
 
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -156,17 +155,8 @@ def test_the_secrets_of_the_settings() -> None:
     assert not any(secret in repr(settings) for secret in secrets)
 
 
-@pytest.fixture
-def logs(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
-    before = structlog.get_config()
-    handlers = logging.getLogger().handlers[:]
-    yield capsys
-    structlog.configure(**before)
-    logging.basicConfig(handlers=handlers, force=True)
-
-
 @pytest.mark.parametrize("as_json", [True, False])
-def test_no_log_line_holds_a_secret(logs: pytest.CaptureFixture[str], as_json: bool) -> None:
+def test_no_log_line_holds_a_secret(capsys: pytest.CaptureFixture[str], as_json: bool) -> None:
     hide([SECRET, 'quo"ted\\', "line\nfeed"])
     configure_logs(LogLevel.INFO, as_json=as_json)
     log = structlog.get_logger("secrets")
@@ -176,7 +166,7 @@ def test_no_log_line_holds_a_secret(logs: pytest.CaptureFixture[str], as_json: b
     except ValueError:
         log.exception("failed")
     logging.getLogger("library").error("library says %s", SECRET)
-    shown = logs.readouterr().err
+    shown = capsys.readouterr().err
     assert shown.count(redaction.MASK) >= 5
     assert not re.search(rf"{SECRET}|quo.{{0,3}}ted|line.{{0,3}}feed", shown)
 

@@ -1,6 +1,5 @@
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -8,16 +7,6 @@ import structlog
 from recording_worker.cli.options import settings_from
 from recording_worker.logs import configure_logs
 from recording_worker.settings.model import LogLevel
-
-
-@pytest.fixture(autouse=True)
-def _restore() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def test_json_lines_carry_the_process_and_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
