@@ -60,7 +60,7 @@ def test_list_counts_the_selected_messages_and_shows_the_newest(stage: DlqStage)
         "error": "what is wrong with 0",
         "token": "token-1",
         "session_id": "session-1",
-        "source": {"topic": stage.source, "partition": 0, "offset": 0, "timestamp_ms": NOW_MS},
+        "source": {"topic": stage.source, "partition": 0, "offset": 0, "timestamp_ms": NOW_MS, "topic_id": ""},
         "size": 1,
         "handled": None,
     }

@@ -185,7 +185,7 @@ def test_sigterm_in_a_flush_that_waits_for_the_broker(kafka: KafkaServer, record
     recording.traffic.send(120)
     wait_for(lambda: sum(service.metric("partition_messages_total").values()) == 120, "all to be read")
     with kafka.paused():
-        wait_for(lambda: recorded(service.storage).total() == 120, "the files")
+        wait_for(lambda: sum(service.metric("session_batch_bytes").values()) == 0, "the flush to begin")
         service.signal(signal.SIGTERM)
         wait_for(lambda: service.logged("stopping"), "the signal to be taken")
         time.sleep(0.5)  # the broker stays away for a while, and there is nothing to see of that
