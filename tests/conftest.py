@@ -50,4 +50,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(_TESTS):
             item.add_marker(item.path.relative_to(_TESTS).parts[0])
     # they take longest, so they begin first, and other processes run the rest meanwhile
-    items.sort(key=lambda item: item.get_closest_marker("faults") is None)
+    items.sort(key=lambda item: (item.get_closest_marker("faults") is None, not item.path.name.startswith("test_run_")))

