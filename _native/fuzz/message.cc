@@ -11,6 +11,8 @@ using namespace recording;
 namespace {
 
 constexpr int64_t now_ms = 1795461731742;
+constexpr size_t max_console_logs = 100;
+constexpr size_t console_bytes = 200;  // of records at a time
 
 void check_lines(Span lines) {
   const uint8_t* at = lines.begin;
@@ -29,18 +31,13 @@ void check_json(const std::string& text, size_t begin, size_t size) {
   if (!is_valid_utf8({at, at + size}) || !PlainJson::valid({at, at + size}, max_depth)) std::abort();
 }
 
-void check_records(const RecordsByPartition& found, size_t least) {
-  size_t records = 0;
-  for (const auto& [partition, packed] : found) {
-    for (const PackedRecords::Record& record : packed.records) check_json(packed.text, record.value, record.value_size);
-    records += packed.records.size();
-  }
-  if (records < least) std::abort();
+void check_records(const PackedRecords& packed) {
+  for (const PackedRecords::Record& record : packed.records) check_json(packed.text, record.value, record.value_size);
 }
 
 // Records the row twice, and writes what a flush writes.
 void flush(const Columns& columns) {
-  SessionBatch batch(size_t{1} << 40);
+  SessionBatch batch({size_t{1} << 40, max_console_logs});
   const int64_t partition = 0, offset = 7, team = 1;
   const int32_t team_code = 0;
   const uint8_t retention = 0, console = 1;
@@ -58,8 +55,18 @@ void flush(const Columns& columns) {
   const std::string entries = files[0]->index_entries({{partition, "source"}});
   check_json(entries, 0, entries.size());
   static constexpr uint8_t random[FileBlocks::uuid_random_bytes] = {};
-  check_records(files[0]->metadata({"batch", "zstd", "url", 30, now_ms, {random, random + sizeof random}}), 1);
-  check_records(files[0]->console_logs("batch"), 0);
+  const auto metadata = files[0]->metadata({"batch", "zstd", "url", 30, now_ms, {random, random + sizeof random}});
+  if (metadata.size() != 1 || metadata.begin()->second.records.size() != 1) std::abort();
+  check_records(metadata.begin()->second);
+  size_t console_logs = 0;
+  ConsolePosition at = files[0]->first_console_log(partition);
+  for (bool more = true; more;) {
+    const PackedRecords packed = files[0]->console_logs(at, "batch", console_bytes);
+    check_records(packed);
+    console_logs += packed.records.size();
+    more = !packed.records.empty();
+  }
+  if (console_logs > max_console_logs) std::abort();
 }
 
 }  // namespace
