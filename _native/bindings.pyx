@@ -154,6 +154,7 @@ cdef class Decoder:
         size_t max_session_id_characters=256,
         size_t max_distinct_id_characters=1024,
         bint unpack_client_compression=False,
+        size_t kept_chunk_bytes=134_217_728,
     ):
         cdef Limits limits
         if max_decompressed_bytes > MOST_DECOMPRESSED_BYTES:
@@ -166,6 +167,7 @@ cdef class Decoder:
         limits.max_session_id_characters = max_session_id_characters
         limits.max_distinct_id_characters = max_distinct_id_characters
         limits.unpack_client_compression = unpack_client_compression
+        limits.kept_chunk_bytes = kept_chunk_bytes
         self.decoder.reset(new CppDecoder(limits))
 
     def decode(

@@ -125,6 +125,7 @@ cdef extern from "decoder.hpp" namespace "recording" nogil:
         size_t max_session_id_characters
         size_t max_distinct_id_characters
         cpp_bool unpack_client_compression
+        size_t kept_chunk_bytes
 
     cdef struct Message:
         Span value

@@ -41,7 +41,7 @@ Decoder::Decoder(const Limits& limits)
     : limits_(limits),
       decompressor_(limits.max_decompressed_bytes),
       unpacker_(limits.unpack_client_compression ? std::make_unique<Unpacker>() : nullptr),
-      pool_(std::make_shared<ChunkPool>(limits.max_decoded_bytes)) {}
+      pool_(std::make_shared<ChunkPool>(limits.kept_chunk_bytes)) {}
 
 void Decoder::decode(std::vector<Message>& messages, Columns& columns, bool large) {
   columns.rows.reserve(messages.size());

@@ -22,6 +22,7 @@ struct Limits {
   size_t max_session_id_characters;  // also of a window id
   size_t max_distinct_id_characters;
   bool unpack_client_compression;
+  size_t kept_chunk_bytes;  // of chunks that nothing refers to any more, kept for the next rows
 };
 
 // One row of a decode call. A null span stands for None.

@@ -210,6 +210,7 @@ class Decoder:
         max_session_id_characters: int = 256,
         max_distinct_id_characters: int = 1024,
         unpack_client_compression: bool = False,
+        kept_chunk_bytes: int = 134_217_728,
     ) -> Self:
         """Make a decoder with these limits.
 
@@ -219,7 +220,8 @@ class Decoder:
         its text, its unpacked events, or half of its lines take more than `large_bytes`. Session and window ids may
         have `max_session_id_characters`, distinct ids `max_distinct_id_characters`. With
         `unpack_client_compression`, lines hold events of `"cv": "2024-10"` unpacked, if that is possible. Raises
-        ValueError or OverflowError for limits out of range.
+        ValueError or OverflowError for limits out of range. Memory of lines that nothing needs any more is kept for
+        the next ones, up to `kept_chunk_bytes`.
         """
     def decode(
         self,

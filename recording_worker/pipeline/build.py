@@ -79,6 +79,7 @@ def make_decoder(settings: Settings) -> Decoder:
         max_distinct_id_characters=settings.max_distinct_id_characters,
         large_bytes=settings.budget.large_bytes,
         unpack_client_compression=settings.unpacks_client_compression,
+        kept_chunk_bytes=settings.budget.held_bytes,
     )
 
 
