@@ -14,7 +14,11 @@ ChunkRef ChunkPool::take(size_t size) {
   auto chunk = std::make_unique<Chunk>();
   chunk->capacity = size > chunk_bytes ? (size + chunk_bytes - 1) / chunk_bytes * chunk_bytes : chunk_bytes;
   chunk->bytes = reuse(chunk->capacity);
-  if (!chunk->bytes) chunk->bytes = map_memory(chunk->capacity);
+  if (!chunk->bytes) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    make_room(chunk->capacity);
+    chunk->bytes = map_memory(chunk->capacity);
+  }
   held_ += chunk->capacity;
   // If the shared pointer can't be made, its constructor calls the deleter.
   return ChunkRef(chunk.release(), [pool = shared_from_this()](Chunk* unused) { pool->give_back(unused); });
@@ -58,7 +62,13 @@ void ChunkPool::keep(uint8_t* bytes, size_t capacity) {
   if (capacity > largest_kept || capacity > most_) return unmap_memory(bytes, capacity);
   const std::lock_guard<std::mutex> lock(mutex_);
   free_.push_back({bytes, capacity});
-  for (kept_ += capacity; kept_ > most_; free_.pop_front()) {
+  kept_ += capacity;
+  make_room(0);
+}
+
+// Frees kept chunks until `size` more bytes fit in addition to what is kept and what is held. Needs the lock.
+void ChunkPool::make_room(size_t size) noexcept {
+  for (; !free_.empty() && kept_ + held_ + size > most_; free_.pop_front()) {
     kept_ -= free_.front().capacity;
     unmap_memory(free_.front().bytes, free_.front().capacity);
   }

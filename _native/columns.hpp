@@ -22,8 +22,9 @@ struct Chunk {
 
 using ChunkRef = std::shared_ptr<Chunk>;
 
-// Chunks that nothing refers to any more, kept for the next rows: the system has to clear fresh memory first. If there
-// is no room for a chunk, the ones that have waited longest are freed. Chunks come back from any thread.
+// Chunks that nothing refers to any more, kept for the next rows: the system has to clear fresh memory first. All
+// chunks together may take `most_bytes`, as far as freeing kept ones helps: the ones that have waited longest go first.
+// Chunks come back from any thread.
 class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
  public:
   static constexpr size_t chunk_bytes = 2 << 20;
@@ -54,6 +55,7 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
   uint8_t* reuse(size_t& capacity);
   void give_back(Chunk* chunk) noexcept;
   void keep(uint8_t* bytes, size_t capacity);
+  void make_room(size_t size) noexcept;
 
   const size_t most_;
   std::atomic<size_t> held_ = 0;
