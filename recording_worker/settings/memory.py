@@ -1,7 +1,10 @@
 """MemoryBudget: what each part of a worker may hold. All of it follows from one figure."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+from recording_worker.settings.cgroup import ROOT, cgroup_folders, read_text
 
 MIB = 1024 * 1024
 DEFAULT_MEMORY = 512 * MIB
@@ -13,8 +16,6 @@ COMPRESSION_BYTES = 24 * MIB
 DECODING_FACTOR = 6
 """A message takes up to this many times its decompressed size while it is decoded."""
 _SUPERVISOR_BYTES = 128 * MIB
-_CGROUPS = Path("/sys/fs/cgroup")
-_MEMBERSHIP = Path("/proc/self/cgroup")
 _NO_LIMIT = 1 << 60
 """From here on a number stands for no limit."""
 
@@ -57,32 +58,15 @@ def default_memory(workers: int) -> int:
     return DEFAULT_MEMORY if limit is None else min(DEFAULT_MEMORY, (limit - _SUPERVISOR_BYTES) // workers)
 
 
-def container_memory(cgroups: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -> int | None:
+@cache
+def container_memory(root: Path = ROOT) -> int | None:
     """Return the memory limit of this process's cgroup, or the least one of those around it; None without one.
 
-    `cgroups` is where they are mounted; `membership` says which one the process is in (cgroups(7)).
+    `root`: see `cgroup`. The limit is read once.
     """
-    try:
-        lines = membership.read_text().splitlines()
-    except OSError:  # not Linux
-        return None
-    limits = []
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            root, file = cgroups, "memory.max"
-        elif "memory" in controllers.split(","):
-            root, file = cgroups / "memory", "memory.limit_in_bytes"
-        else:
-            continue
-        group = root / path.lstrip("/")
-        limits += [_limit(folder / file) for folder in (group, *group.parents) if folder.is_relative_to(root)]
+    texts = [
+        read_text(folder / "memory.max") or read_text(folder / "memory.limit_in_bytes")
+        for folder in cgroup_folders("memory", root)
+    ]
+    limits = [int(text) for text in map(str.strip, texts) if text.isdecimal()]  # else "max"
     return min((limit for limit in limits if limit < _NO_LIMIT), default=None)
-
-
-def _limit(file: Path) -> int:
-    """Read a limit. The root has no such file, a container does not see what is around it, "max" is not a number."""
-    try:
-        return int(file.read_text())
-    except (OSError, ValueError):
-        return _NO_LIMIT

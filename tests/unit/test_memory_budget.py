@@ -57,11 +57,11 @@ def test_a_lower_limit_of_a_batch_is_kept() -> None:
 
 def limits_in(folder: Path, membership: str, limits: dict[str, str]) -> int | None:
     """Lay out cgroups as the system shows them (path → content), and read the limit of the process they describe."""
-    (folder / "membership").write_text(membership)
-    for path, text in limits.items():
+    files = {"proc/self/cgroup": membership, **{f"sys/fs/cgroup/{path}": text for path, text in limits.items()}}
+    for path, text in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
-    return container_memory(folder, folder / "membership")
+    return container_memory(folder)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_the_limit_of_a_container(membership: str, limits: dict[str, str], found
 
 
 def test_a_system_without_cgroups(tmp_path: Path) -> None:
-    assert container_memory(tmp_path, tmp_path / "missing") is None
+    assert container_memory(tmp_path / "missing") is None
 
 
 @pytest.mark.parametrize(
