@@ -1,7 +1,6 @@
 #include "decoder.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "lines.hpp"
@@ -187,18 +186,13 @@ Reason Decoder::check_ids(const Message& message, Columns& columns, Row& row) {
 
 Reason Decoder::check_times(Columns& columns, Row& row) const {
   const Snapshot& snapshot = reader_.snapshot();
-  const std::vector<EventSlice>& events = snapshot.events;
   if (snapshot.far_items) {
-    columns.far_rows.push_back({columns.rows.size() - 1, snapshot.first_time, snapshot.last_time});
-    if (limits_.far_item_drops_message || events.empty()) return Reason::MESSAGE_TIMESTAMP_DIFF_TOO_LARGE;
+    columns.far_rows.push_back({columns.rows.size() - 1, snapshot.all_times.first, snapshot.all_times.last});
+    if (limits_.far_item_drops_message || snapshot.events.empty()) return Reason::MESSAGE_TIMESTAMP_DIFF_TOO_LARGE;
   }
-  if (events.empty()) return Reason::MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS;
-  row.first_time = row.last_time = std::fabs(events.front().time);
-  for (const EventSlice& event : events) {
-    const double time = std::fabs(event.time);
-    row.first_time = std::min(row.first_time, time);
-    row.last_time = std::max(row.last_time, time);
-  }
+  if (snapshot.events.empty()) return Reason::MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS;
+  row.first_time = snapshot.times.first;
+  row.last_time = snapshot.times.last;
   return Reason::NONE;
 }
 

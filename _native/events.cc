@@ -2,7 +2,6 @@
 
 #include <simdjson.h>
 
-#include <algorithm>
 #include <cmath>
 #include <new>
 #include <stdexcept>
@@ -81,7 +80,7 @@ void Snapshot::clear_items() {
   log_strings.clear();
   counters = {};
   invalid_items = far_items = 0;
-  first_time = last_time = 0;
+  times = all_times = {};
 }
 
 void Snapshot::clear_properties() {
@@ -259,12 +258,13 @@ void SnapshotReader::take_item(const Event& event, uint32_t begin, uint32_t end)
     ++s.invalid_items;
     return;
   }
-  s.first_time = s.first_time == 0 ? event.time : std::min(s.first_time, event.time);
-  s.last_time = std::max(s.last_time, event.time);
-  if (nearness_.is_far(event.time))
+  s.all_times.add(event.time);
+  if (nearness_.is_far(event.time)) {
     ++s.far_items;
-  else
-    keep_event(event, begin, end);
+    return;
+  }
+  s.times.add(event.time);
+  keep_event(event, begin, end);
 }
 
 void SnapshotReader::keep_event(const Event& event, uint32_t begin, uint32_t end) {

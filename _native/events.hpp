@@ -1,6 +1,7 @@
 // Reads the text of `data`: validates it, and in the same pass finds everything that the worker needs.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <vector>
@@ -22,6 +23,17 @@ struct EventSlice {
   uint32_t begin;
   uint32_t end;
   double time;
+};
+
+// The smallest and the largest of some timestamps, in ms. Both are 0 if there is none.
+struct TimeRange {
+  double first = 0;
+  double last = 0;
+
+  void add(double time) {
+    first = first == 0 ? time : std::min(first, time);
+    last = std::max(last, time);
+  }
 };
 
 // Which timestamps are too far from now. All in ms.
@@ -65,9 +77,8 @@ struct Snapshot {
   Counters counters;
   size_t invalid_items = 0;
   size_t far_items = 0;  // items whose timestamp is too far from now; they are not among the events
-  // The smallest and the largest valid timestamp, also of the items that are too far from now. 0 if there is none.
-  double first_time = 0;
-  double last_time = 0;
+  TimeRange times;       // of the events
+  TimeRange all_times;   // of the items that are too far from now, too
 
   // The bytes of an event or string.
   template <class Slice>
