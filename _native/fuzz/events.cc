@@ -23,7 +23,7 @@ void check(const Snapshot& snapshot, Span text) {
     if (!PlainJson::valid(snapshot.bytes_of(event), max_depth)) std::abort();
     const double time = std::fabs(event.time);
     if (!(time > 0) || near.is_far(time)) std::abort();
-    if (time < snapshot.first_time || time > snapshot.last_time) std::abort();
+    if (time < snapshot.times.first || time > snapshot.times.last) std::abort();
   }
   for (const Span& url : snapshot.urls)
     if (url.begin < text.begin || url.end > text.end || url.empty()) std::abort();
