@@ -21,6 +21,7 @@ from recording_worker.storage.s3.retry import RetryPolicy
 from tests.batch_files import block, line, offset_ranges
 from tests.servers.faulty_proxy import Fault, FaultyProxy
 from tests.servers.s3 import KEY, PART_BYTES, UNEQUAL_PARTS, Bucket, PartsOfOneSize, quick_retries, use_credentials
+from tests.waiting import wait_for
 
 NAME = "blocks/30d/file"
 
@@ -173,6 +174,30 @@ def test_close_gives_up_and_aborts(bucket: Bucket, storage_of: Make) -> None:
     assert begun.wait(10)
     storage.close()
     writer.join()
+    assert faults == [f"can't write {bucket.url}/{NAME}: stopped"]
+    assert (bucket.all_keys(), bucket.open_uploads()) == ([], [])
+
+
+def test_close_ends_an_upload_whose_parts_wait_for_others(bucket: Bucket, storage_of: Make) -> None:
+    storage = storage_of(s3_uploads=1)
+    upload_part, faults = storage._client.upload_part, []
+
+    def upload(**arguments: Any) -> Any:
+        assert storage._closing.wait(10)
+        return upload_part(**arguments)
+
+    def write() -> None:
+        try:
+            storage.write(NAME, (os.urandom(PART_BYTES) for _ in range(4)), {})
+        except FlushError as error:
+            faults.append(str(error))
+
+    storage._client.upload_part = upload
+    writer = threading.Thread(target=write)
+    writer.start()
+    wait_for(lambda: storage._pool._work_queue.qsize() == 3, "the parts that wait")
+    storage.close()
+    writer.join(10)
     assert faults == [f"can't write {bucket.url}/{NAME}: stopped"]
     assert (bucket.all_keys(), bucket.open_uploads()) == ([], [])
 

@@ -214,5 +214,10 @@ def test_stop_ends_a_pause() -> None:
     with pytest.raises(StoppedError):
         budget.call(failing(UNANSWERED))
     assert time.monotonic() - began < 20
-    with pytest.raises(ReadTimeoutError):
-        budget.call(failing(UNANSWERED))
+
+
+def test_a_stopped_budget_sends_nothing() -> None:
+    budget = RetryBudget(RetryPolicy(60))
+    budget.stop()
+    with pytest.raises(StoppedError):
+        budget.call(pytest.fail)

@@ -73,7 +73,7 @@ class S3Storage:
         self._closing.set()
         for upload in list(self._uploads):
             upload.stop()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=False)  # the uploads cancel their parts: `wait` never ends for what a pool cancels
         for upload in list(self._uploads):
             upload.ended.wait(_CLOSE_TIMEOUT)
 

@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 class StoppedError(Exception):
-    """The budget was stopped while it waited to send a request again."""
+    """The budget was stopped before a request was sent, or sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +84,12 @@ class RetryBudget:
         return retrying(self._ask, request, expected, arguments)
 
     def stop(self) -> None:
-        """Make all calls that wait, or fail from now on, give up."""
+        """Make all calls that wait, fail or begin from now on give up."""
         self._stopped.set()
 
-    @staticmethod
-    def _ask(request: Callable[..., Any], expected: str | None, arguments: dict[str, Any]) -> Any:
+    def _ask(self, request: Callable[..., Any], expected: str | None, arguments: dict[str, Any]) -> Any:
+        if self._stopped.is_set():
+            raise StoppedError("stopped")
         try:
             answer = request(**arguments)
         except BotoCoreError:  # some of these are ValueErrors as well
