@@ -1,10 +1,12 @@
 """Real limits of the system for running processes, set and lifted by tests."""
 
 import itertools
+import multiprocessing
 import os
 import resource
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -29,6 +31,12 @@ def no_descriptors(pid: int, but: int = 0) -> Iterator[None]:
     finally:
         with suppress(ProcessLookupError):  # it may have ended
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def in_own_process(function: Callable[..., None], *arguments: object) -> None:
+    """Run a function of a module in a fresh process, where nobody else opens or closes files. Raises its error."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        process.submit(function, *arguments).result()
 
 
 def open_descriptors(pid: int) -> set[int]:

@@ -2,6 +2,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from pathlib import Path
 
@@ -22,9 +23,9 @@ from tests.integration import fake_workers
 PoolOf = Callable[..., WorkerPool]
 
 
-@pytest.fixture
-def pool_of() -> Iterator[PoolOf]:
-    pools: list[WorkerPool] = []
+@contextmanager
+def pools() -> Iterator[PoolOf]:
+    made: list[WorkerPool] = []
 
     def make(
         worker_main: WorkerMain,
@@ -36,12 +37,20 @@ def pool_of() -> Iterator[PoolOf]:
     ) -> WorkerPool:
         settings = Settings(workers=workers, progress_deadline=progress_deadline, storage_dir=storage_dir)
         clock = clock or SystemClock()
-        pools.append(WorkerPool(settings, worker_main, clock, "host", memory or PartitionMemory(range(workers), clock)))
-        return pools[-1]
+        made.append(WorkerPool(settings, worker_main, clock, "host", memory or PartitionMemory(range(workers), clock)))
+        return made[-1]
 
-    yield make
-    for pool in pools:
-        pool.kill_all()
+    try:
+        yield make
+    finally:
+        for pool in made:
+            pool.kill_all()
+
+
+@pytest.fixture
+def pool_of() -> Iterator[PoolOf]:
+    with pools() as make:
+        yield make
 
 
 def until(pool: WorkerPool, done: Callable[[], bool], seconds: float = 20) -> None:
@@ -274,37 +283,47 @@ def test_a_slot_shows_the_last_flush_and_what_is_stale(pool_of: PoolOf) -> None:
 
 
 @pytest.mark.parametrize("spare", range(6))
-def test_a_worker_that_cannot_be_spawned_leaves_nothing_open_and_is_tried_again(pool_of: PoolOf, spare: int) -> None:
+def test_a_worker_that_cannot_be_spawned_leaves_nothing_open_and_is_tried_again(spare: int) -> None:
+    limits.in_own_process(spawn_without_descriptors, spare)
+
+
+def spawn_without_descriptors(spare: int) -> None:
     """A worker takes eight descriptors of the supervisor while it is spawned."""
     clock = FakeClock()
-    pool = pool_of(fake_workers.obedient, clock, workers=1)
-    [slot] = pool.slots
-    resource_tracker.ensure_running()  # multiprocessing starts it with the first worker, and keeps it
-    before = limits.open_descriptors(os.getpid())
-    with limits.no_descriptors(os.getpid(), but=spare):
-        for _ in range(20):
-            pool.spawn_missing()
-            assert pool.alive == set()
-            assert "Too many open files" in slot.refusal
-            clock.ms += 60_000
-    assert limits.open_descriptors(os.getpid()) <= before
-    pool.spawn_missing()
-    until(pool, lambda: pool.ready == {0})
-    assert slot.refusal == ""
+    with pools() as pool_of:
+        pool = pool_of(fake_workers.obedient, clock, workers=1)
+        [slot] = pool.slots
+        resource_tracker.ensure_running()  # multiprocessing starts it with the first worker, and keeps it
+        before = limits.open_descriptors(os.getpid())
+        with limits.no_descriptors(os.getpid(), but=spare):
+            for _ in range(20):
+                pool.spawn_missing()
+                assert pool.alive == set()
+                assert "Too many open files" in slot.refusal
+                clock.ms += 60_000
+        assert limits.open_descriptors(os.getpid()) <= before
+        pool.spawn_missing()
+        until(pool, lambda: pool.ready == {0})
+        assert slot.refusal == ""
 
 
-def test_the_pause_after_a_worker_that_cannot_be_spawned_grows(pool_of: PoolOf) -> None:
+def test_the_pause_after_a_worker_that_cannot_be_spawned_grows() -> None:
+    limits.in_own_process(spawn_with_growing_pauses)
+
+
+def spawn_with_growing_pauses() -> None:
     clock = FakeClock()
-    pool = pool_of(fake_workers.obedient, clock, workers=1)
-    [slot] = pool.slots
-    with limits.no_descriptors(os.getpid()):
-        pauses = []
-        for _ in range(12):
-            pool.spawn_missing()
-            pauses.append(slot.start_at - clock.monotonic())
-            clock.ms += 60_000
-    assert 0.25 <= pauses[0] <= 0.75
-    assert 15.0 <= pauses[-1] <= 45.0
+    with pools() as pool_of:
+        pool = pool_of(fake_workers.obedient, clock, workers=1)
+        [slot] = pool.slots
+        with limits.no_descriptors(os.getpid()):
+            pauses = []
+            for _ in range(12):
+                pool.spawn_missing()
+                pauses.append(slot.start_at - clock.monotonic())
+                clock.ms += 60_000
+        assert 0.25 <= pauses[0] <= 0.75
+        assert 15.0 <= pauses[-1] <= 45.0
 
 
 def test_killed_workers_that_do_not_end_are_waited_for_only_a_moment(
