@@ -8,8 +8,9 @@
 namespace recording {
 namespace {
 
-// What a session costs without its lines and texts: an index entry and a metadata record.
-constexpr size_t session_bytes = 2048;
+// What an index entry, and what a metadata record takes, without texts and messages.
+constexpr size_t index_entry_bytes = 1024;
+constexpr size_t metadata_bytes = 1024;
 
 // What a console-log record takes without its texts.
 constexpr size_t console_record_bytes = 216;
@@ -60,8 +61,10 @@ ConsoleRecorded ConsoleLogs::record(const Columns& columns, Range logs, size_t m
   return recorded;
 }
 
+size_t Session::index_bytes() const { return index_entry_bytes + id_bytes + block.described_bytes(); }
+
 size_t Session::bytes() const {
-  return session_bytes + 2 * id_bytes + block.size + block.described_bytes +
+  return index_bytes() + metadata_bytes + id_bytes + block.size + block.times_bytes() +
          console.entries.size() * (console_record_bytes + id_bytes) + console.message_bytes;
 }
 
@@ -104,6 +107,7 @@ Recorded SessionBatch::record(const Columns& columns, const SourceRows& rows) {
       continue;
     }
     const size_t before = session.bytes();
+    const size_t index_before = session.index_bytes();
     session.block.record(columns, row, rows.offsets[i]);
     if (rows.captures_console[team]) {
       const ConsoleRecorded console = session.console.record(columns, row.logs, limits_.max_console_logs);
@@ -111,6 +115,7 @@ Recorded SessionBatch::record(const Columns& columns, const SourceRows& rows) {
       recorded.console.left_out += console.left_out;
     }
     partition->figures.bytes += session.bytes() - before;
+    partition->figures.index_bytes += session.index_bytes() - index_before;
     ++recorded.messages;
     recorded.events += event_count(row);
     recorded.bytes += row.lines.size();
@@ -128,6 +133,7 @@ PartitionFigures SessionBatch::total() const {
   for (const auto& [number, partition] : partitions_) {
     total.sessions += partition.figures.sessions;
     total.bytes += partition.figures.bytes;
+    total.index_bytes += partition.figures.index_bytes;
     total.discarded_messages += partition.figures.discarded_messages;
     total.discarded_events += partition.figures.discarded_events;
   }
@@ -164,18 +170,21 @@ Session& SessionBatch::session_of(Partition& partition, int64_t number, const Ke
   partition.by_key.emplace(Key{key.team_id, span_of(session->id)}, session.get());
   ++partition.figures.sessions;
   partition.figures.bytes += session->bytes();
+  partition.figures.index_bytes += session->index_bytes();
   return *session;
 }
 
 void SessionBatch::take_out(Partition& partition, Session& session) {
   --partition.figures.sessions;
   const size_t before = session.bytes();
+  const size_t index_before = session.index_bytes();
   partition.figures.discarded_messages += session.block.messages.size();
   partition.figures.discarded_events += session.block.event_count;
   session.block = SessionBlock();
   session.console = ConsoleLogs();
   session.over_limit = true;
   partition.figures.bytes -= before - session.bytes();
+  partition.figures.index_bytes -= index_before - session.index_bytes();
 }
 
 }  // namespace recording

@@ -53,6 +53,9 @@ struct Session {
   ConsoleLogs console;
   bool over_limit = false;  // taken out of the batch, and kept out: only the id is left
 
+  // What its entry in the index takes, or less.
+  size_t index_bytes() const;
+
   // Bytes of what it holds and of what is made of it: lines, index entry, metadata record, console-log records.
   size_t bytes() const;
 };
@@ -67,6 +70,7 @@ inline std::shared_ptr<SessionBlock> block_of(const SessionRef& session) { retur
 struct PartitionFigures {
   size_t sessions = 0;
   size_t bytes = 0;
+  size_t index_bytes = 0;
   size_t discarded_messages = 0;
   size_t discarded_events = 0;
 };

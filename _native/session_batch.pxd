@@ -39,6 +39,7 @@ cdef extern from "session_batch.hpp" namespace "recording" nogil:
     cdef struct CppPartitionFigures "recording::PartitionFigures":
         size_t sessions
         size_t bytes
+        size_t index_bytes
         size_t discarded_messages
         size_t discarded_events
 

@@ -3,10 +3,16 @@
 Recorded = namedtuple(
     "Recorded", "messages events bytes discarded_events console_logs_stored console_logs_left_out ended"
 )
-PartitionFigures = namedtuple("PartitionFigures", "sessions bytes discarded_messages discarded_events")
+PartitionFigures = namedtuple("PartitionFigures", "sessions bytes index_bytes discarded_messages discarded_events")
 
 cdef figures_of(CppPartitionFigures figures):
-    return PartitionFigures(figures.sessions, figures.bytes, figures.discarded_messages, figures.discarded_events)
+    return PartitionFigures(
+        figures.sessions,
+        figures.bytes,
+        figures.index_bytes,
+        figures.discarded_messages,
+        figures.discarded_events,
+    )
 
 
 @final

@@ -54,7 +54,6 @@ void SessionBlock::record(const Columns& columns, const Row& row, int64_t offset
   events_.insert(events_.end(), events + static_cast<ptrdiff_t>(row.events.begin),
                  events + static_cast<ptrdiff_t>(row.events.end));
   messages.emplace_back(offset, row.events.end - row.events.begin);
-  described_bytes += message_bytes + event_bytes * (row.events.end - row.events.begin);
 
   counters.full_snapshot.add(row.counters.full_snapshot, event_count);
   size += row.lines.size();
@@ -70,7 +69,7 @@ void SessionBlock::record(const Columns& columns, const Row& row, int64_t offset
 
 void SessionBlock::set_text(std::string& text, Span value, size_t times_written) {
   text.assign(reinterpret_cast<const char*>(value.begin), value.size());
-  if (!text.empty()) described_bytes += times_written * json_string_size(text);
+  if (!text.empty()) text_bytes_ += times_written * json_string_size(text);
 }
 
 void SessionBlock::add_urls(const Columns& columns, const Row& row) {

@@ -48,17 +48,19 @@ class SessionBlock {
   std::vector<std::string> urls;
   std::vector<std::pair<int64_t, size_t>> messages;  // source offset, lines
 
-  // Bytes of what it holds without the lines, and of what an index entry and a metadata record say with it.
-  size_t described_bytes = 0;
+  // Bytes of what an index entry and a metadata record say of the block.
+  size_t described_bytes() const { return text_bytes_ + message_bytes * messages.size(); }
+
+  // Bytes of the events' times, which are kept until the flush.
+  size_t times_bytes() const { return sizeof(double) * event_count; }
 
  private:
-  // As JSON, a message in the index takes less. An event's time is kept until the flush.
-  static constexpr size_t message_bytes = 48;
-  static constexpr size_t event_bytes = sizeof(double);
+  static constexpr size_t message_bytes = 48;  // as JSON, a message in the index takes less
 
   void set_text(std::string& text, Span value, size_t times_written);
   void add_urls(const Columns& columns, const Row& row);
 
+  size_t text_bytes_ = 0;         // of the texts, as JSON, as often as they are written
   std::vector<ChunkRef> chunks_;  // keep the bytes of slices_ alive
   std::vector<Span> slices_;
   std::vector<double> events_;  // as Columns::events

@@ -364,6 +364,8 @@ class PartitionFigures(NamedTuple):
     sessions: int
     bytes: int
     """Bytes of lines, and of what the index, metadata and console-log records will say. About, and rather too many."""
+    index_bytes: int
+    """What the index will take at most."""
     discarded_messages: int
     """Messages that were recorded and taken out again, because their session passed the event limit."""
     discarded_events: int

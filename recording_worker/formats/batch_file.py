@@ -1,8 +1,8 @@
 """The batch file: names, index and trailer, all but the compression of its blocks. See docs/data/batch-files.md.
 
-A batch file of codec zstd is a sequence of zstd frames, one for each block, and one zstd skippable frame with the
-index. The index is JSON, followed by a trailer of 16 bytes. With the trailer a reader finds the index from the end of
-the file. A batch file of codec snappy is its blocks and nothing else.
+A batch file is a sequence of blocks, each a zstd frame or raw snappy, and one zstd skippable frame with the index. The
+index is JSON in a zstd frame of its own, followed by a trailer of 16 bytes. With the trailer a reader finds the index
+from the end of the file.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
 import orjson
+import zstandard
 from pydantic import FailFast, Field, TypeAdapter, ValidationError
 
 from recording_worker.errors import WorkerError
@@ -23,10 +24,12 @@ from recording_worker.formats.ranges import Count, EventTimeMs, Offset, Partitio
 from recording_worker.formats.timestamps import LATEST_MS
 
 INDEX_VERSION = 1
-MAGIC = b"RWBATCH1"
-"""Last bytes of a batch file. The digit changes with the layout of the trailer."""
+MAGIC = b"RWBATCH2"
+"""Last bytes of a batch file. The digit changes with the layout of the trailer, or of what is before it."""
+MAGIC_PLAIN = b"RWBATCH1"
+"""Last bytes of a file of an earlier version, whose index is JSON that is not compressed."""
 TRAILER = struct.Struct("<II8s")
-"""Length of the index JSON, its CRC-32, MAGIC; little endian."""
+"""Length of the index as it is stored, CRC-32 of that, MAGIC; little endian."""
 SKIPPABLE_MAGIC = 0x184D2A57
 FRAME_HEADER = struct.Struct("<II")
 """The header of a zstd skippable frame: magic number, length of what follows; little endian."""
@@ -38,6 +41,7 @@ MOBILE = "mobile"
 """The `snapshot_source` of recordings of mobile apps."""
 MAX_INDEX_BYTES = 64 * 1024 * 1024
 """The longest index that is read, bytes of JSON. In memory it takes some ten times as much."""
+_INDEX_LEVEL = 3
 _RANGE = re.compile(r"(?P<file>[^?]+)\?range=bytes=(?P<first>[0-9]{1,19})-(?P<last>[0-9]{1,19})")
 _LAST_BYTE = 2**63 - 2
 """The last byte that a range may name, so that its length is a number of 63 bits too."""
@@ -45,6 +49,10 @@ _LAST_BYTE = 2**63 - 2
 
 class BatchFileError(WorkerError):
     """A file is not a batch file, or it is damaged. The text names the file."""
+
+
+class NoIndexError(BatchFileError):
+    """The file does not end in an index: it was cut, or written with codec snappy by an earlier version or PostHog."""
 
 
 class FileMissingError(BatchFileError):
@@ -192,9 +200,9 @@ def index_frame(
         "blocks": orjson.Fragment(blocks),
         "dictionary": dictionary,
     }
-    text = orjson.dumps(index)
-    header = FRAME_HEADER.pack(SKIPPABLE_MAGIC, len(text) + TRAILER.size)
-    return header + text + TRAILER.pack(len(text), zlib.crc32(text), MAGIC)
+    stored = zstandard.ZstdCompressor(level=_INDEX_LEVEL).compress(orjson.dumps(index))
+    header = FRAME_HEADER.pack(SKIPPABLE_MAGIC, len(stored) + TRAILER.size)
+    return header + stored + TRAILER.pack(len(stored), zlib.crc32(stored), MAGIC)
 
 
 def index_frame_length(name: str, tail: bytes, size: int) -> int | None:
@@ -203,16 +211,20 @@ def index_frame_length(name: str, tail: bytes, size: int) -> int | None:
     `tail` is the end of the file, `size` bytes in all. Raises BatchFileError, with `name`, if the trailer is wrong.
     """
     length, _checksum, magic = TRAILER.unpack(tail[-TRAILER.size :]) if size >= TRAILER.size else (0, 0, b"")
-    if magic != MAGIC:
+    if magic not in (MAGIC, MAGIC_PLAIN):
         if magic[:-1] == MAGIC[:-1]:
             raise BatchFileError(f"{name}: a batch file of a later layout than this version reads")
         return None
     framed = FRAME_HEADER.size + int(length) + TRAILER.size
     if framed > size:
         raise BatchFileError(f"{name}: the index is damaged: it can't be longer than the file")
+    _check_length(name, length)
+    return framed
+
+
+def _check_length(name: str, length: int) -> None:
     if length > MAX_INDEX_BYTES:
         raise BatchFileError(f"{name}: the index of {length:,} bytes is too long: {MAX_INDEX_BYTES:,} are read")
-    return framed
 
 
 def parse_index_frame(name: str, frame: bytes, blocks_end: int) -> BatchIndex:
@@ -221,12 +233,13 @@ def parse_index_frame(name: str, frame: bytes, blocks_end: int) -> BatchIndex:
     `frame` begins at byte `blocks_end` of the file. Raises BatchFileError, with `name`, if the frame is damaged or
     of another version, or if what it says can't be true. Anyone who can write the file decides what it says.
     """
-    text = frame[FRAME_HEADER.size : -TRAILER.size]
-    length, checksum, _magic = TRAILER.unpack(frame[-TRAILER.size :])
+    stored = frame[FRAME_HEADER.size : -TRAILER.size]
+    length, checksum, magic = TRAILER.unpack(frame[-TRAILER.size :])
     if frame[: FRAME_HEADER.size] != FRAME_HEADER.pack(SKIPPABLE_MAGIC, length + TRAILER.size):
         raise BatchFileError(f"{name}: the index is damaged: it does not begin where its trailer says")
-    if zlib.crc32(text) != checksum:
+    if zlib.crc32(stored) != checksum:
         raise BatchFileError(f"{name}: the index is damaged: its checksum does not match")
+    text = stored if magic == MAGIC_PLAIN else _unpacked(name, stored)
     try:
         index = _INDEX.validate_json(text, strict=True)
     except ValidationError as error:
@@ -249,6 +262,15 @@ def parse_index_frame(name: str, frame: bytes, blocks_end: int) -> BatchIndex:
             raise BatchFileError(f"{name}: the index contradicts itself: two blocks have byte {entry.start}")
         end = entry.start + entry.length
     return index
+
+
+def _unpacked(name: str, stored: bytes) -> bytes:
+    """Return the JSON of an index. Raises BatchFileError, before anybody makes room for too much of it."""
+    try:
+        _check_length(name, zstandard.frame_content_size(stored))
+        return zstandard.ZstdDecompressor().decompress(stored, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise BatchFileError(f"{name}: the index is damaged: it does not decompress: {error}") from error
 
 
 class BlockRange(NamedTuple):

@@ -10,7 +10,7 @@ import cramjam
 import zstandard
 
 from recording_worker.formats.dictionary import Dictionary
-from recording_worker.settings.model import Codec
+from recording_worker.settings.choices import Codec
 
 MAX_BLOCK_BYTES = 1 << 30
 """The most bytes of lines that a block is read with, whatever is said of it."""

@@ -16,7 +16,7 @@ from recording_worker.kafka.topic_snapshot import TopicSnapshot
 from recording_worker.messages import Record
 from recording_worker.progress import ProgressBar
 from recording_worker.reading.batch_files import read_index
-from recording_worker.settings.model import Codec, Settings
+from recording_worker.settings.model import Settings
 from recording_worker.storage.base import RangedFile, StoredFile
 from recording_worker.storage.open import open_inventory
 
@@ -62,13 +62,10 @@ class SweepResult:
         return [*self.orphans, *self.temporary]
 
 
-def judge(
-    files: Iterable[StoredFile], committed: Committed, *, older_than_ms: int, horizon_ms: int, indexed: bool
-) -> SweepResult:
+def judge(files: Iterable[StoredFile], committed: Committed, *, older_than_ms: int, horizon_ms: int) -> SweepResult:
     """Sort the files by kind. Times in milliseconds since 1970.
 
-    `horizon_ms`: the metadata of files created before this time may be gone; 0 if all of it is there. `indexed`:
-    whether workers write files with an index.
+    `horizon_ms`: the metadata of files created before this time may be gone; 0 if all of it is there.
     """
     result = SweepResult()
     for file in files:
@@ -80,19 +77,19 @@ def judge(
             result.temporary.append(file)
         elif horizon_ms and file.created_ms <= horizon_ms + _CLOCK_SKEW_MS:
             result.not_judged.append((file, "older than what the metadata topic still holds"))
-        elif reason := _foreign(file.file, committed.topics, indexed=indexed):
+        elif reason := _foreign(file.file, committed.topics):
             result.not_judged.append((file, reason))
         else:
             result.orphans.append(file)
     return result
 
 
-def _foreign(file: RangedFile, topics: Collection[str], *, indexed: bool) -> str | None:
+def _foreign(file: RangedFile, topics: Collection[str]) -> str | None:
     """Why a file may belong elsewhere: it was recorded from another topic, or by `ingest`. None if it does not."""
     try:
         index = read_index(file)
     except BatchFileError:
-        return "its index can't be read" if indexed else None
+        return "its index can't be read"
     others = {entry.source.rpartition("/")[0] for entry in index.blocks} - set(topics)
     return f"recorded from elsewhere: {', '.join(sorted(others)) or 'a file'}" if others else None
 
@@ -121,7 +118,6 @@ class Sweep:
             committed,
             older_than_ms=self._now_ms - age_ms,
             horizon_ms=horizon_ms,
-            indexed=self._settings.codec is Codec.ZSTD,
         )
         if delete and result.orphans and not result.referred:
             raise ConfigError(

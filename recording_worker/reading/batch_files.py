@@ -10,6 +10,7 @@ from recording_worker.formats.batch_file import (
     BatchFileError,
     BatchIndex,
     BlockEntry,
+    NoIndexError,
     index_frame_length,
     parse_index_frame,
 )
@@ -65,7 +66,7 @@ class IndexFrame(NamedTuple):
 
 
 def read_index(file: RangedFile) -> BatchIndex:
-    """Read the index of a batch file, with at most two reads from its end. Raises BatchFileError."""
+    """Read the index of a batch file, with at most two reads from its end. Raises BatchFileError, and NoIndexError."""
     return _read_frame(file).parse()
 
 
@@ -73,7 +74,7 @@ def _read_frame(file: RangedFile) -> IndexFrame:
     tail, size = file.read_tail(TAIL_BYTES)
     length = index_frame_length(file.name, tail, size)
     if length is None:
-        raise BatchFileError(f"{file.name}: {_without_index(file)}")
+        raise NoIndexError(f"{file.name}: {_without_index(file)}")
     start = size - length
     if length > len(tail):
         tail = file.read(start, length - len(tail)) + tail
@@ -84,7 +85,7 @@ def _without_index(file: RangedFile) -> str:
     """Say what a file without an index may be."""
     if file.read(0, len(zstandard.FRAME_HEADER)) == zstandard.FRAME_HEADER:
         return "zstd data without an index at its end: a batch file that was cut off, or no batch file"
-    return "no index at its end: not a batch file, or one of codec snappy, which has no index"
+    return "no index at its end: not a batch file, or one that was cut off, or snappy blocks of PostHog's consumer"
 
 
 def read_blocks(files: Iterable[RangedFile]) -> Iterator[list[Block] | BatchFileError]:

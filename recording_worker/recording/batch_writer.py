@@ -7,7 +7,7 @@ from recording_worker._native import UUID_RANDOM_BYTES, Compressor, FileBlocks, 
 from recording_worker.formats.batch_file import file_key, file_metadata, index_frame
 from recording_worker.formats.retention import RETENTION_DAYS, RETENTIONS
 from recording_worker.recording.compression import compress_all
-from recording_worker.settings.model import Codec
+from recording_worker.settings.choices import Codec
 from recording_worker.storage.base import Part
 
 
@@ -56,17 +56,16 @@ class BatchWriter:
             self._file.store(part.lengths)
             self.size += len(part)
             yield memoryview(part)
-        if self._codec is Codec.ZSTD:
-            frame = index_frame(
-                batch_id=self._batch_id,
-                codec=self._codec,
-                retention=self._retention,
-                created_ms=self._created_ms,
-                blocks=self._file.index_entries(self._sources),
-                dictionary=self._dictionary_id,
-            )
-            self.size += len(frame)
-            yield frame
+        frame = index_frame(
+            batch_id=self._batch_id,
+            codec=self._codec,
+            retention=self._retention,
+            created_ms=self._created_ms,
+            blocks=self._file.index_entries(self._sources),
+            dictionary=self._dictionary_id,
+        )
+        self.size += len(frame)
+        yield frame
 
     def block_metadata(self, file_url: str) -> dict[int, PackedRecords]:
         """Return partition → the metadata of its blocks, once the file is stored under its URL."""

@@ -11,9 +11,14 @@ import uuid_utils
 from recording_worker._native import SessionBatch
 from recording_worker.clock import Clock
 from recording_worker.formats.accounts import Account
+from recording_worker.formats.batch_file import MAX_INDEX_BYTES
 from recording_worker.messages import OutputRecord
 from recording_worker.outcome import Disposition
 from recording_worker.settings.model import Settings
+
+FULL_INDEX_BYTES = MAX_INDEX_BYTES // 4
+"""A session batch is flushed when its index takes this much, some 15,000 sessions. The rest is for the last poll: an
+index longer than MAX_INDEX_BYTES would not be read."""
 
 
 class FlushReason(StrEnum):
@@ -106,6 +111,11 @@ class SessionBatchRecorder:
         return self.sessions.total().bytes + sum(partition.record_bytes for partition in self.partitions.values())
 
     @property
+    def index_bytes(self) -> int:
+        """What the index of each of its files takes at most, as JSON."""
+        return self.sessions.total().index_bytes
+
+    @property
     def session_count(self) -> int:
         return self.sessions.total().sessions
 
@@ -181,8 +191,10 @@ class SessionBatchManager:
 
     @property
     def is_full(self) -> bool:
-        """Whether the current batch has reached its size limit. Then nothing more may be read into it."""
-        return self.raw_bytes >= self._max_bytes
+        """Whether the current batch has reached its size limit, or the index of its files has. Then nothing more may be
+        read into it."""
+        current = self._current
+        return current is not None and (current.raw_bytes >= self._max_bytes or current.index_bytes >= FULL_INDEX_BYTES)
 
     def due(self) -> FlushReason | None:
         """Return why the current batch is due for a flush now, or None."""

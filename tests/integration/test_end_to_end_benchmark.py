@@ -14,7 +14,7 @@ from benchmarks.end_to_end.storage import LOCAL, Storage
 from benchmarks.end_to_end.turns import Conditions, measure_load
 from benchmarks.parts import PARTS
 from benchmarks.parts import measure as measure_parts
-from recording_worker.settings.model import Codec
+from recording_worker.settings.choices import Codec
 from tests.sample import SAMPLE
 
 QUICK = ("--max-batch-age", "500ms")

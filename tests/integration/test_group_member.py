@@ -10,7 +10,8 @@ from recording_worker.errors import WorkerError
 from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.group_member import GroupMember
 from recording_worker.kafka.offsets import OffsetStore, Position
-from recording_worker.settings.model import GroupProtocol, Settings
+from recording_worker.settings.choices import GroupProtocol
+from recording_worker.settings.model import Settings
 from tests.servers.fixtures import NewTopic
 from tests.servers.kafka import KafkaServer
 from tests.waiting import wait_for

@@ -26,7 +26,8 @@ from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.processes.worker.delivery import AtLeastOnceDelivery
 from recording_worker.recording.flush import FlushedBatch, FlushedPartition
 from recording_worker.recording.session_batch import FlushReason
-from recording_worker.settings.model import GroupProtocol, Settings, StartFrom
+from recording_worker.settings.choices import GroupProtocol, StartFrom
+from recording_worker.settings.model import Settings
 from tests.integration.conftest import PARTITIONS
 from tests.integration.odd_records import send_with_header
 from tests.waiting import wait_for

@@ -14,7 +14,8 @@ from recording_worker.kafka.offsets import OffsetStore, Position
 from recording_worker.kafka.transactions import TransactionalProducer, can_transact
 from recording_worker.messages import OutputRecord
 from recording_worker.metrics import Metrics
-from recording_worker.settings.model import GroupProtocol, Settings
+from recording_worker.settings.choices import GroupProtocol
+from recording_worker.settings.model import Settings
 from tests.servers.fixtures import NewTopic
 from tests.servers.kafka import KafkaServer
 from tests.waiting import wait_for

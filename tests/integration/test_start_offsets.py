@@ -10,7 +10,8 @@ from confluent_kafka import Producer
 
 from recording_worker.kafka.group_member import GroupMember
 from recording_worker.kafka.offsets import OffsetStore, Position
-from recording_worker.settings.model import GroupProtocol, Settings, StartFrom
+from recording_worker.settings.choices import GroupProtocol, StartFrom
+from recording_worker.settings.model import Settings
 from tests.integration.service import Service, Traffic, recorded
 from tests.servers.fixtures import NewTopic
 from tests.servers.kafka import KafkaServer

@@ -9,7 +9,8 @@ from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.metrics import Metrics
 from recording_worker.processes.supervisor.loop import SupervisorLoop
 from recording_worker.processes.supervisor.signals import SecondSignal, StopSignals
-from recording_worker.settings.model import Delivery, Settings
+from recording_worker.settings.choices import Delivery
+from recording_worker.settings.model import Settings
 from tests.builders import FakeClock
 from tests.integration import fake_workers
 from tests.integration.conftest import PARTITIONS

@@ -24,8 +24,8 @@ TEAM_IDS = (3, -1, 2**40)
 CAPTURES_CONSOLE = (1, 0, 1)
 LIMIT = 6
 CONSOLE_LIMIT = 3
-SESSION_BYTES, MESSAGE_BYTES, EVENT_BYTES, CONSOLE_RECORD_BYTES = 2048, 48, 8, 216
-"""What the core counts for a session, a message, an event and a console record, without their texts."""
+INDEX_ENTRY_BYTES, METADATA_BYTES, MESSAGE_BYTES, EVENT_BYTES, CONSOLE_RECORD_BYTES = 1024, 1024, 48, 8, 216
+"""What the core counts for each of these, without their texts."""
 COUNTED = {"info": "log", "warn": "warn", "error": "error"}
 """Console level → its name in the counts of the metadata."""
 
@@ -109,15 +109,24 @@ class Plain:
             if session is not None
         }
 
-    def bytes(self, partition: int) -> int:
+    def index_bytes(self, partition: int) -> int:
         """A session that is kept out counts as one without messages."""
         total = 0
         for (_, session_id), session in self.sessions.get(partition, {}).items():
-            id_bytes = len(json.dumps(session_id)) + len(session_id)
-            total += SESSION_BYTES + 2 * id_bytes
+            total += INDEX_ENTRY_BYTES + len(json.dumps(session_id)) + len(session_id)
             if session is not None:
-                total += len(session.lines) + 2 * len(json.dumps("user-1")) + len('"web""posthog-js"')
-                total += sum(MESSAGE_BYTES + EVENT_BYTES * events for _, events in session.messages)
+                total += 2 * len(json.dumps("user-1")) + len('"web""posthog-js"')
+                total += MESSAGE_BYTES * len(session.messages)
+        return total
+
+    def bytes(self, partition: int) -> int:
+        total = self.index_bytes(partition)
+        for (_, session_id), session in self.sessions.get(partition, {}).items():
+            id_bytes = len(json.dumps(session_id)) + len(session_id)
+            total += METADATA_BYTES + id_bytes
+            if session is not None:
+                total += len(session.lines)
+                total += sum(EVENT_BYTES * events for _, events in session.messages)
                 total += sum(CONSOLE_RECORD_BYTES + id_bytes + len(json.dumps(log[1])) for log in session.entries)
         return total
 
@@ -182,7 +191,7 @@ def test_calls_record_what_plain_python_records(polls: list[list[Row]]) -> None:
     for partition in range(3):
         count = sum(key[0] == partition for key in expected)
         discarded = plain.discarded.get(partition, (0, 0))
-        assert batch.partition(partition) == (count, plain.bytes(partition), *discarded)
+        assert batch.partition(partition) == (count, plain.bytes(partition), plain.index_bytes(partition), *discarded)
     total = batch.total()
     assert total == tuple(map(sum, zip(*map(batch.partition, range(3)), strict=True)))
     sessions = take_sessions(batch)
@@ -198,7 +207,7 @@ def test_calls_record_what_plain_python_records(polls: list[list[Row]]) -> None:
         entries = [(log["level"], log["message"], log["timestamp"]) for log in found.console_logs]
         assert counts == session.counts
         assert entries == [(level, message, utc_text(time)) for level, message, time in session.entries]
-    assert batch.total() == (0, 0, 0, 0)
+    assert batch.total() == (0, 0, 0, 0, 0)
 
 
 def row(session_id: str = "a", partition: int = 0, levels: Sequence[str] = ()) -> Row:
@@ -243,13 +252,14 @@ def test_what_a_batch_counts_is_at_least_what_it_stores_and_sends(
     decoded = call_native(_native.Decoder(), [Input(value) for value in values]).decoded
     batch = _native.SessionBatch()
     batch.record(decoded, **columns([row()] * len(values)))
-    counted = batch.total().bytes
+    counted, index_bytes = batch.total()[1:3]
     (file,) = batch.take()
     file.store([2**40] * len(file))
     sizes = [file.raw_bytes, len(file.index_entries({0: "session_recording_snapshot_item_events/123456"}))]
     facts = metadata_facts(file, "1y", batch_id=str(UUID(int=0)), url="s3://bucket/prefix" + "/name" * 20)
     records = [*values_of(file.metadata(**facts)), *console_logs_of(file)]
     sizes += [len(key) + len(value) for _, key, value in records]
+    assert sizes[1] <= index_bytes
     assert sum(sizes) <= counted
 
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from recording_worker import _native
-from recording_worker.settings.model import Codec, Settings
+from recording_worker.settings.choices import Codec
+from recording_worker.settings.model import Settings
 from tests.builders import NOW_MS
 from tests.decoders import Line, call_native, native_outcome, parse_lines
 from tests.inputs import ENCODED, Input, data_text, envelope_text, gzip_member, input_of, pairs_text, plain_value

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,12 +29,16 @@ from tests.unit.test_reading_index import InMemory
 CONTENT = batch_file([block([(7, [line(1), line(2)]), (9, [line(3)])]), block([(8, [line(3)])], "session-2")])
 INDEX = InMemory(CONTENT)
 BLOCKS_END = sum(entry.length for entry in read_index(INDEX).blocks)
-TEXT = CONTENT[BLOCKS_END + FRAME_HEADER.size : -TRAILER.size].decode()
+TEXT = zstandard.decompress(CONTENT[BLOCKS_END + FRAME_HEADER.size : -TRAILER.size]).decode()
 
 
 def with_index(text: str) -> bytes:
     """The file with this JSON as its index, with a right checksum."""
-    index = text.encode()
+    return with_stored_index(zstandard.compress(text.encode()))
+
+
+def with_stored_index(index: bytes) -> bytes:
+    """The file with these bytes as its index, which should be zstd, with a right checksum."""
     header = FRAME_HEADER.pack(SKIPPABLE_MAGIC, len(index) + TRAILER.size)
     return CONTENT[:BLOCKS_END] + header + index + TRAILER.pack(len(index), zlib.crc32(index), MAGIC)
 
@@ -122,6 +127,19 @@ def test_an_index_that_is_too_long_is_not_read(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(batch_file_module, "MAX_INDEX_BYTES", len(TEXT))
     assert read_index(InMemory(CONTENT)).blocks
     assert MAX_INDEX_BYTES == 1 << 26, "an index takes some ten times as much in memory"
+
+
+def test_an_index_that_says_it_is_long_is_not_unpacked() -> None:
+    unpacked = zstandard.compress(bytes(MAX_INDEX_BYTES + 1))
+    assert len(unpacked) < 10_000
+    assert f"of {MAX_INDEX_BYTES + 1:,} bytes is too long" in problem(with_stored_index(unpacked))
+
+
+def test_an_index_that_is_no_zstd_frame_of_known_size_is_damaged() -> None:
+    whole = zstandard.compress(TEXT.encode())
+    unsized = zstandard.ZstdCompressor(write_content_size=False).compress(TEXT.encode())
+    for stored in (b"", TEXT.encode(), whole[:-1], whole + b"x", whole + whole, unsized):
+        assert "is damaged: it does not decompress" in problem(with_stored_index(stored))
 
 
 def test_the_index_of_a_file_that_is_wrong_does_not_hide_the_others() -> None:

@@ -63,7 +63,7 @@ def test_sweep_and_verify_escape_names_and_reasons(folder: Path, capsys: pytest.
     from recording_worker.cli.sweep import _json, _print
 
     files = LocalInventory(folder).files()
-    result = judge(files, Committed(), older_than_ms=2**60, horizon_ms=0, indexed=True)
+    result = judge(files, Committed(), older_than_ms=2**60, horizon_ms=0)
     assert [reason for _, reason in result.not_judged] == ["recorded from elsewhere: a file"]
     _print(result, [NASTY], deleted=False)
     print(_json(result, [NASTY], deleted=False).decode())

@@ -22,8 +22,9 @@ from recording_worker.metrics import Metrics
 from recording_worker.processes.supervisor.ops_server import OpsPages
 from recording_worker.processes.supervisor.status import PartitionStatus, Status
 from recording_worker.redaction import hide, redact
+from recording_worker.settings.choices import LogLevel
 from recording_worker.settings.load import load_settings
-from recording_worker.settings.model import LogLevel, Settings
+from recording_worker.settings.model import Settings
 from recording_worker.settings.secrets import secrets_of
 from tests.builders import FakeClock
 

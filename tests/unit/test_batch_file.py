@@ -67,9 +67,9 @@ def test_zstd_reads_a_file_and_each_block_of_it(tmp_path: Path) -> None:
 def test_the_index_is_found_from_the_end_as_documented() -> None:
     content = batch_file([block([(7, [line(1)])])], batch_id=BATCH_ID)
     length, _, magic = TRAILER.unpack(content[-16:])
-    assert magic == b"RWBATCH1"
+    assert magic == b"RWBATCH2"
     assert content[-16 - length - 8 : -16 - length] == b"\x57\x2a\x4d\x18" + (length + 16).to_bytes(4, "little")
-    index = json.loads(content[-16 - length : -16])
+    index = json.loads(zstandard.decompress(content[-16 - length : -16]))
     assert list(index) == ["version", "batch_id", "codec", "retention", "created_ms", "blocks", "dictionary"]
     assert index["batch_id"] == BATCH_ID
     assert index["blocks"][0]["messages"] == [[7, 1]]

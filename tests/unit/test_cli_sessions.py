@@ -134,7 +134,7 @@ def test_each_mistake_is_one_line(folder: Path, arguments: str, code: int, error
     assert len(done.err.splitlines()) == 1
 
 
-def test_a_snappy_file_is_named_and_the_others_are_listed(folder: Path) -> None:
+def test_a_snappy_file_of_posthog_is_named_and_the_others_are_listed(folder: Path) -> None:
     snappy = folder / "blocks" / "30d" / "0000-1-01890a5d-ac96-774b-bcce-b302099a8057"
     snappy.write_bytes(bytes(cramjam.snappy.compress_raw(line(1))))
     done = run("sessions", folder, "--json")
@@ -142,7 +142,7 @@ def test_a_snappy_file_is_named_and_the_others_are_listed(folder: Path) -> None:
     assert len(done.out.splitlines()) == 4
     (error,) = done.err.splitlines()
     assert error.startswith(f"recording-worker: error: {snappy}: no index at its end: ")
-    assert "codec snappy, which has no index" in error
+    assert "snappy blocks of PostHog's consumer" in error
 
 
 def test_a_session_of_a_mobile_app_is_not_playable(tmp_path: Path) -> None:

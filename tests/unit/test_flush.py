@@ -20,14 +20,15 @@ from recording_worker.metrics import Metrics
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 from recording_worker.pipeline.steps.parse_session_recording_message import ParseSessionRecordingMessage
 from recording_worker.pipeline.steps.resolve_team import ResolveTeam
-from recording_worker.reading.batch_files import Block, read_blocks
+from recording_worker.reading.batch_files import Block, read_blocks, read_index
 from recording_worker.reading.session_events import session_lines
 from recording_worker.recording.flush import FlushedBatch, Flusher
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder, SessionLimits
-from recording_worker.settings.model import Codec, Settings
+from recording_worker.settings.choices import Codec
+from recording_worker.settings.model import Settings
 from recording_worker.storage.base import Part, Storage
 from recording_worker.storage.local.backend import LocalStorage
-from recording_worker.storage.local.file import find_files
+from recording_worker.storage.local.file import LocalFile, find_files
 from tests.batch_files import make_dictionary, store_dictionary, undamaged
 from tests.builders import NOW_MS, TOPIC, FakeClock, batch, event, session_message
 from tests.reference import snappy
@@ -246,9 +247,7 @@ def test_a_batch_without_sessions_writes_no_file_but_moves_the_offsets(
     assert files(tmp_path) == []
 
 
-def test_snappy_files_are_their_blocks_and_nothing_else(
-    tmp_path: Path, flusher_of: Make, deliveries: Deliveries
-) -> None:
+def test_snappy_files_are_their_blocks_and_an_index(tmp_path: Path, flusher_of: Make, deliveries: Deliveries) -> None:
     batch = session_batch("a", "b")
     rows = decoded(session_message(0, "a"))
     assert rows.decoded is not None
@@ -262,7 +261,10 @@ def test_snappy_files_are_their_blocks_and_nothing_else(
         lines = snappy.decompress(path.read_bytes()[first : last + 1])
         assert lines == rows.decoded.lines(0)
     assert [first for first, _ in ranges] == [0, ranges[0][1] + 1]
-    assert path.stat().st_size == ranges[1][1] + 1
+    index = read_index(LocalFile(path))
+    assert index.codec == "snappy"
+    assert [(entry.start, entry.start + entry.length - 1) for entry in index.blocks] == ranges
+    assert [found.read() for found in blocks(tmp_path)] == [rows.decoded.lines(0)] * 2
 
 
 def test_sources_can_be_named_by_the_caller(tmp_path: Path, flusher_of: Make) -> None:

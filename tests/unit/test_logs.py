@@ -6,7 +6,7 @@ import structlog
 
 from recording_worker.cli.options import settings_from
 from recording_worker.logs import configure_logs
-from recording_worker.settings.model import LogLevel
+from recording_worker.settings.choices import LogLevel
 
 
 def test_json_lines_carry_the_process_and_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,12 +1,21 @@
 import os
+import zlib
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from recording_worker.errors import ConfigError
-from recording_worker.formats.batch_file import BatchFileError, FileMissingError
+from recording_worker.formats.batch_file import (
+    FRAME_HEADER,
+    SKIPPABLE_MAGIC,
+    TRAILER,
+    BatchFileError,
+    FileMissingError,
+    NoIndexError,
+)
 from recording_worker.reading.batch_files import TAIL_BYTES, Block, read_blocks, read_index
 from recording_worker.storage.local.file import LocalFile, find_files
 from tests.batch_files import batch_file, block, frame_of, line, write_batch_file
@@ -49,9 +58,10 @@ def test_a_small_index_takes_one_read_and_a_large_one_two() -> None:
     file = InMemory(CONTENT)
     assert len(read_index(file).blocks) == 2
     assert file.reads == [TAIL_BYTES]
-    large = InMemory(batch_file([block([(n, [line(n + 1)])], session_id=f"session-{n}") for n in range(2000)]))
+    ids = [os.urandom(50).hex() for _ in range(2000)]
+    large = InMemory(batch_file([block([(n, [line(n + 1)])], session_id) for n, session_id in enumerate(ids)]))
     index = read_index(large)
-    assert [entry.session_id for entry in index.blocks] == [f"session-{n}" for n in range(2000)]
+    assert [entry.session_id for entry in index.blocks] == ids
     stored = index.blocks[-1].start + index.blocks[-1].length
     assert large.reads == [TAIL_BYTES, len(large.content) - stored - TAIL_BYTES]
 
@@ -96,15 +106,15 @@ def test_bytes_after_the_frame_of_a_block_are_an_error() -> None:
 
 
 def test_what_is_not_a_batch_file_is_named_by_kind() -> None:
-    assert "not a batch file, or one of codec snappy" in problem(b"")
-    assert "not a batch file, or one of codec snappy" in problem(b"some text that is long enough for a trailer")
+    assert "not a batch file, or one that was cut off" in problem(b"")
+    assert "not a batch file, or one that was cut off" in problem(b"some text that is long enough for a trailer")
     assert "cut off" in problem(CONTENT[:-INDEX_BYTES])
-    assert "later layout" in problem(CONTENT[:-1] + b"2")
+    assert "later layout" in problem(CONTENT[:-1] + b"3")
     assert "index version 2" in problem(batch_file([block([(7, [line(1)])])], version=2))
     assert "can't be longer than the file" in problem(CONTENT[-20:])
     assert "can't be longer than the file" in problem(CONTENT[-INDEX_BYTES + 1 :])
     assert "outside the file" in problem(CONTENT[-INDEX_BYTES:])
-    assert "not a batch file, or one of codec snappy" in problem(CONTENT[-15:])
+    assert "not a batch file, or one that was cut off" in problem(CONTENT[-15:])
     assert "Input should be a valid integer" in problem(batch_file([block([("7", [line(1)])])]))  # type: ignore[list-item]
     assert "codec: Input should be a valid string" in problem(batch_file([block([(7, [line(1)])])], codec=3))
 
@@ -138,6 +148,14 @@ def test_an_index_from_before_order_and_gaps_were_counted_is_read() -> None:
     assert read_index(InMemory(content)) == index
 
 
+def test_an_index_of_an_earlier_version_which_is_not_compressed_is_read() -> None:
+    start = len(CONTENT) - INDEX_BYTES
+    text = zstandard.decompress(CONTENT[start + FRAME_HEADER.size : -TRAILER.size])
+    frame = FRAME_HEADER.pack(SKIPPABLE_MAGIC, len(text) + TRAILER.size) + text
+    content = CONTENT[:start] + frame + TRAILER.pack(len(text), zlib.crc32(text), b"RWBATCH1")
+    assert read_index(InMemory(content)) == read_index(InMemory(CONTENT))
+
+
 def test_files_are_found_in_folders(tmp_path: Path) -> None:
     first = write_batch_file(tmp_path, block([(7, [line(1)])]))
     second = write_batch_file(tmp_path / "other", block([(7, [line(1)])]))
@@ -159,5 +177,5 @@ def test_a_file_that_can_not_be_read_does_not_hide_the_others(tmp_path: Path) ->
     (bad := tmp_path / "bad").write_bytes(b"no")
     gone = LocalFile(tmp_path / "gone")
     results = list(read_blocks([LocalFile(bad), gone, LocalFile(good)]))
-    assert [type(result) for result in results] == [BatchFileError, FileMissingError, list]
+    assert [type(result) for result in results] == [NoIndexError, FileMissingError, list]
     assert str(results[1]) == f"{gone.path}: {os.strerror(2)}"

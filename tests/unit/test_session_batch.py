@@ -1,5 +1,6 @@
 from recording_worker._native import Decoder
 from recording_worker.formats.accounts import Account
+from recording_worker.formats.batch_file import MAX_INDEX_BYTES
 from recording_worker.lookups.teams.service import Team
 from recording_worker.messages import Message, OutputRecord
 from recording_worker.metrics import Metrics
@@ -129,6 +130,22 @@ def test_due_by_size() -> None:
     record_all(sessions.current, decoded(session_message(1, "a", [event()] * 10)))
     assert sessions.due() is FlushReason.SIZE
     assert sessions.is_full
+
+
+def test_due_before_the_index_of_a_file_grows_too_long() -> None:
+    """The longest ids, and small messages: the batch itself is far from its limit."""
+    sessions, _ = manager(max_bytes=1 << 40)
+    offset = 0
+    while sessions.due() is None:
+        ids = [f"{offset + number:0>256}".replace("0", "\x01") for number in range(500)]
+        record_all(sessions.current, decoded(*(session_message(offset, session_id) for session_id in ids)))
+        offset += len(ids)
+    assert (sessions.due(), sessions.is_full) == (FlushReason.SIZE, True)
+    most = sessions.current.index_bytes
+    [file] = sessions.swap().sessions.take()
+    file.store([2**40] * len(file))
+    written = len(file.index_entries({0: "recordings/0"}))
+    assert MAX_INDEX_BYTES // 8 < written <= most <= MAX_INDEX_BYTES // 2
 
 
 def test_due_by_age_of_what_it_holds() -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from recording_worker.errors import ConfigError
+from recording_worker.settings.choices import Codec, LogLevel
 from recording_worker.settings.load import SCALARS, TABLES, flag_of, load_settings, unknown_variables, variable_of
-from recording_worker.settings.model import Codec, LogLevel, Settings
+from recording_worker.settings.model import Settings
 from recording_worker.settings.units import DURATION, SIZE, duration_text, parse_duration, unit_of
 
 NO_DURATION = "must be a duration such as 500ms, 10s, 5m, 24h or 7d"
@@ -29,6 +30,15 @@ def test_flags_beat_the_environment_which_beats_the_file_which_beats_defaults(tm
     settings = load_settings({"topic": "flag"}, config, environ)
     assert (settings.topic, settings.group_id, settings.codec) == ("flag", "environment", Codec.SNAPPY)
     assert settings.metadata_topic == "clickhouse_session_replay_events"
+
+
+def test_compatibility_sets_defaults_which_anything_that_is_set_beats(tmp_path: Path) -> None:
+    config = write(tmp_path, 'require_ids_in_headers = false\ncompatibility = "posthog"\n')
+    settings = load_settings({}, config, {})
+    assert (settings.codec, settings.far_event_drops_message) == (Codec.SNAPPY, True)
+    assert not settings.require_ids_in_headers
+    assert load_settings({"codec": "zstd"}, config, {}).codec is Codec.ZSTD
+    assert problems({"compatibility": "posthorn"})[0].startswith("--compatibility: must be 'posthog'")
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:

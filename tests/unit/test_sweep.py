@@ -40,11 +40,10 @@ def judged(
     *,
     older_than_ms: int = NOW_MS + 1,
     horizon_ms: int = 0,
-    indexed: bool = True,
 ) -> SweepResult:
     """Judge one file; by default nothing refers to it, and its source is known."""
     known = found or Committed(topics={TOPIC})
-    return judge([file], known, older_than_ms=older_than_ms, horizon_ms=horizon_ms, indexed=indexed)
+    return judge([file], known, older_than_ms=older_than_ms, horizon_ms=horizon_ms)
 
 
 def kind(result: SweepResult) -> str:
@@ -102,8 +101,7 @@ def test_a_file_that_was_recorded_from_elsewhere_is_not_judged(history: History)
     assert kind(judged(file, Committed(topics={"b", TOPIC}))) == "orphan"
 
 
-def test_a_file_whose_index_can_not_be_read_is_not_judged_if_workers_write_one(history: History) -> None:
+def test_a_file_whose_index_can_not_be_read_is_not_judged(history: History) -> None:
     history.files[0].write_bytes(b"no index")
     file = file_of(history)
     assert judged(file).not_judged == [(file, "its index can't be read")]
-    assert kind(judged(file, indexed=False)) == "orphan", "codec snappy has none"

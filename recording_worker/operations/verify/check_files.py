@@ -12,6 +12,7 @@ from recording_worker.formats.batch_file import (
     BatchIndex,
     BlockEntry,
     FileMissingError,
+    NoIndexError,
     created_ms_of,
     parse_block_url,
 )
@@ -25,7 +26,7 @@ from recording_worker.operations.verify.ledger import Ledger
 from recording_worker.operations.verify.offset_set import OffsetSet, ranges
 from recording_worker.reading.batch_files import read_index
 from recording_worker.reading.dictionaries import Dictionaries, DictionaryError
-from recording_worker.settings.model import Codec
+from recording_worker.settings.choices import Codec
 from recording_worker.storage.base import RangedFile
 from recording_worker.storage.locate import Locator
 
@@ -50,11 +51,7 @@ class FileCheck:
         """What is wrong with a file and the blocks that metadata says are in it."""
         try:
             file = self._locator.open(file_url)
-            if blocks[0].codec == Codec.SNAPPY:
-                file.read_tail(1)  # is it there?
-                index = None
-            else:
-                index = read_index(file)
+            index = self._index_of(file, blocks[0].codec)
         except FileMissingError:
             if self._is_expired(file_url, blocks):
                 self.expired += 1
@@ -85,6 +82,16 @@ class FileCheck:
                 yield from self._content_findings(file, block, dictionary)
         if index is not None:
             yield from self._unreferenced(file_url, index, entries.values())
+
+    @staticmethod
+    def _index_of(file: RangedFile, codec: str) -> BatchIndex | None:
+        """Read a file's index. PostHog's snappy files, and those of earlier versions, have none."""
+        try:
+            return read_index(file)
+        except NoIndexError:
+            if codec != Codec.SNAPPY:
+                raise
+            return None
 
     def _can_open(self, file_url: str) -> bool:
         try:
