@@ -29,7 +29,8 @@ from recording_worker.messages import MessageColumns
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.build import make_decoder
 from recording_worker.recording.compression import compress_all
-from recording_worker.settings.model import Codec, Settings
+from recording_worker.settings.choices import Codec
+from recording_worker.settings.model import Settings
 from recording_worker.storage.local.backend import LocalStorage
 from tests.sample import SAMPLE
 from tests.servers.child import ServerError

@@ -30,7 +30,8 @@ from recording_worker.recording.session_batch import (
     SessionBatchRecorder,
     SessionLimits,
 )
-from recording_worker.settings.model import Codec, Settings
+from recording_worker.settings.choices import Codec
+from recording_worker.settings.model import Settings
 from recording_worker.storage.blackhole import BlackholeStorage
 
 

@@ -9,7 +9,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from recording_worker.redaction import redact
-from recording_worker.settings.model import LogLevel
+from recording_worker.settings.choices import LogLevel
 
 _TRACEBACKS = ExceptionDictTransformer(show_locals=False)
 """Local variables stay out of the logs: they may hold secrets and recordings."""

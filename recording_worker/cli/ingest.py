@@ -25,6 +25,8 @@ _SETTINGS = (
     "max_session_id_characters",
     "max_distinct_id_characters",
     "compatibility",
+    "require_ids_in_headers",
+    "far_event_drops_message",
     "max_events_per_session_per_batch",
     "max_console_logs_per_session_per_batch",
     "codec",

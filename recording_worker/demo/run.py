@@ -18,7 +18,8 @@ from recording_worker.demo.traffic import OK, Outcome, traffic
 from recording_worker.errors import WorkerError
 from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.feeder import Feeder, GroupFollower
-from recording_worker.settings.model import Delivery, Settings
+from recording_worker.settings.choices import Delivery
+from recording_worker.settings.model import Settings
 
 OnProgress = Callable[[float, int], None]
 """Called with the seconds and the messages sent since the last call."""

@@ -14,7 +14,8 @@ from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, client_config, is_fatal
 from recording_worker.messages import MessageColumns
 from recording_worker.metrics import Metrics
-from recording_worker.settings.model import OnOffsetGap, Settings
+from recording_worker.settings.choices import OnOffsetGap
+from recording_worker.settings.model import Settings
 
 log = structlog.get_logger()
 

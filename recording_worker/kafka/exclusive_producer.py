@@ -11,7 +11,8 @@ from recording_worker.errors import BootError, WorkerError
 from recording_worker.kafka.clients import QUIET_LOGGER, as_config_error
 from recording_worker.kafka.transactions import PURGED, retry_until_decided, transactional_config
 from recording_worker.messages import Headers
-from recording_worker.settings.model import Delivery, Settings
+from recording_worker.settings.choices import Delivery
+from recording_worker.settings.model import Settings
 
 TRANSACTION_SECONDS = 15
 """How long readers of a topic wait behind a transaction that a killed process has left open."""

@@ -14,7 +14,8 @@ from recording_worker.kafka.aside import call_aside
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config, is_fatal
 from recording_worker.kafka.offsets import OffsetStore, Position, position_of, topic_partitions
 from recording_worker.kafka.start_offsets import StartOffsets
-from recording_worker.settings.model import GroupProtocol, Settings
+from recording_worker.settings.choices import GroupProtocol
+from recording_worker.settings.model import Settings
 
 log = structlog.get_logger()
 

@@ -14,7 +14,8 @@ from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, c
 from recording_worker.kafka.refusals import Failure, Refusals, count_redated, is_dated, take_innocent, take_refused
 from recording_worker.messages import OutputRecord
 from recording_worker.metrics import Metrics
-from recording_worker.settings.model import Delivery, Settings
+from recording_worker.settings.choices import Delivery
+from recording_worker.settings.model import Settings
 
 _QUEUE_KIB = 64 * 1024
 _MAX_MESSAGE_BYTES = 100 * 1024 * 1024

@@ -10,7 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaExcepti
 
 from recording_worker.kafka.aside import call_aside
 from recording_worker.kafka.offsets import Position, position_of, topic_partitions
-from recording_worker.settings.model import StartFrom
+from recording_worker.settings.choices import StartFrom
 
 log = structlog.get_logger()
 

@@ -29,7 +29,7 @@ from recording_worker.pipeline.steps.set_poison_messages_aside import PoisonMess
 from recording_worker.pipeline.steps.shed_lag import ShedLag
 from recording_worker.pipeline.steps.track_lib_version import TrackLibVersion
 from recording_worker.recording.session_batch import SessionBatchManager
-from recording_worker.settings.model import Compatibility, Settings
+from recording_worker.settings.model import Settings
 
 _DAY_MS = 86_400_000
 
@@ -73,7 +73,7 @@ def make_decoder(settings: Settings) -> Decoder:
     return Decoder(
         max_decompressed_bytes=settings.max_decompressed_bytes,
         max_timestamp_diff_ms=round(settings.max_timestamp_diff_days * _DAY_MS),
-        far_item_drops_message=settings.compatibility is Compatibility.POSTHOG,
+        far_item_drops_message=settings.far_event_drops_message,
         max_decoded_bytes=settings.budget.poll_bytes,
         max_session_id_characters=settings.max_session_id_characters,
         max_distinct_id_characters=settings.max_distinct_id_characters,
@@ -102,12 +102,11 @@ def build_pipeline(
     `offline`: the Kafka timestamp of each message counts as now, instead of the clock, and no partition halts.
     """
     now = None if offline else clock
-    as_posthog = settings.compatibility is Compatibility.POSTHOG
     poison = SetPoisonMessagesAside()
     return Pipeline(
         [
             CollectBatchMetrics(metrics),
-            ParseHeaders(require_ids=as_posthog),
+            ParseHeaders(require_ids=settings.require_ids_in_headers),
             ApplyRestrictions(restrictions, consumes_overflow=settings.consumes_overflow),
             *_relief_steps(settings, now),
             poison,

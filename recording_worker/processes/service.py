@@ -18,7 +18,8 @@ from recording_worker.processes.metrics_folder import metrics_folder
 from recording_worker.processes.supervisor.main import Supervisor
 from recording_worker.processes.supervisor.ops_server import OpsPages, OpsServer
 from recording_worker.processes.worker import main as worker
-from recording_worker.settings.model import Delivery, Settings
+from recording_worker.settings.choices import Delivery
+from recording_worker.settings.model import Settings
 
 log = structlog.get_logger()
 

@@ -7,10 +7,10 @@ beats the default. An empty environment variable counts as not set.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
@@ -22,69 +22,20 @@ from pydantic import (
     model_validator,
 )
 
+from recording_worker.settings.choices import (
+    Codec,
+    Compatibility,
+    Delivery,
+    GroupProtocol,
+    LogLevel,
+    OnOffsetGap,
+    S3Addressing,
+    StartFrom,
+)
+from recording_worker.settings.compatibility import with_defaults
 from recording_worker.settings.cores import usable_cores
 from recording_worker.settings.memory import MIB, MemoryBudget, default_memory, least_memory, memory_budget
 from recording_worker.settings.units import DURATION, SIZE, size_text
-
-
-class Codec(StrEnum):
-    """How a session's block is compressed."""
-
-    ZSTD = "zstd"
-    SNAPPY = "snappy"
-
-
-class Delivery(StrEnum):
-    """What a crash does to messages that were already read: they are recorded once, or at least once."""
-
-    EXACTLY_ONCE = "exactly_once"
-    AT_LEAST_ONCE = "at_least_once"
-
-
-class StartFrom(StrEnum):
-    """Where a group that has committed nothing begins."""
-
-    EARLIEST = "earliest"
-    LATEST = "latest"
-
-
-class OnOffsetGap(StrEnum):
-    """What to do if a partition's log was cut past the offset that comes next."""
-
-    STOP = "stop"
-    EARLIEST = "earliest"
-    LATEST = "latest"
-
-
-class GroupProtocol(StrEnum):
-    """Kafka's consumer group protocol: the classic one, or the one of KIP-848."""
-
-    CLASSIC = "classic"
-    CONSUMER = "consumer"
-
-
-class Compatibility(StrEnum):
-    """Whose decisions are made where this worker accepts more."""
-
-    POSTHOG = "posthog"
-
-
-class S3Addressing(StrEnum):
-    """Where the URLs of S3 requests name the bucket: in the host name (virtual), or first in the path."""
-
-    AUTO = "auto"
-    PATH = "path"
-    VIRTUAL = "virtual"
-
-
-class LogLevel(StrEnum):
-    """The least serious messages that are logged."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
 
 _S3_URL = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]+[A-Za-z0-9](/[^?#]*)?")
 
@@ -220,8 +171,15 @@ class Settings(BaseModel):
     )
     compatibility: Compatibility | None = Field(
         None,
-        description="posthog: decide as PostHog's consumer does where this worker accepts more: ids must be in the"
-        " headers, and one event too far from now drops its message.",
+        description="posthog: other defaults, for fleets in which PostHog's consumer works too, or whose readers are"
+        " PostHog's: those of codec, require_ids_in_headers and far_event_drops_message.",
+    )
+    require_ids_in_headers: bool = Field(
+        False, description="Send messages to the DLQ that have no session id or distinct id in their headers."
+    )
+    far_event_drops_message: bool = Field(
+        False,
+        description="Drop a message if its first or last event is too far from now, and not the far events alone.",
     )
     max_events_per_session_per_batch: PositiveInt | None = Field(
         None, description="Drop a session's part of a batch if it has more events than this; no limit if not set."
@@ -328,6 +286,11 @@ class Settings(BaseModel):
         LogLevel.INFO, description="Least serious log messages shown."
     )
     log_json: bool = Field(False, description="Log JSON lines instead of text.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_compatible(cls, given: Any) -> Any:
+        return with_defaults(given) if isinstance(given, Mapping) else given
 
     @field_validator("storage")
     @classmethod

@@ -35,7 +35,7 @@ from recording_worker.processes.worker.session_batches import SessionBatches
 from recording_worker.recording.flush import Flusher
 from recording_worker.recording.session_batch import SessionBatchManager, SessionLimits
 from recording_worker.redaction import hide
-from recording_worker.settings.model import Delivery as DeliveryKind
+from recording_worker.settings.choices import Delivery as DeliveryKind
 from recording_worker.settings.model import Settings
 from recording_worker.settings.secrets import secrets_of
 from recording_worker.storage.open import open_storage

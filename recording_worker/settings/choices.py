@@ -1,0 +1,62 @@
+"""What some settings choose from."""
+
+from enum import StrEnum
+
+
+class Codec(StrEnum):
+    """How a session's block is compressed."""
+
+    ZSTD = "zstd"
+    SNAPPY = "snappy"
+
+
+class Delivery(StrEnum):
+    """What a crash does to messages that were already read: they are recorded once, or at least once."""
+
+    EXACTLY_ONCE = "exactly_once"
+    AT_LEAST_ONCE = "at_least_once"
+
+
+class StartFrom(StrEnum):
+    """Where a group that has committed nothing begins."""
+
+    EARLIEST = "earliest"
+    LATEST = "latest"
+
+
+class OnOffsetGap(StrEnum):
+    """What to do if a partition's log was cut past the offset that comes next."""
+
+    STOP = "stop"
+    EARLIEST = "earliest"
+    LATEST = "latest"
+
+
+class GroupProtocol(StrEnum):
+    """Kafka's consumer group protocol: the classic one, or the one of KIP-848."""
+
+    CLASSIC = "classic"
+    CONSUMER = "consumer"
+
+
+class Compatibility(StrEnum):
+    """Whose decisions are made where this worker accepts more."""
+
+    POSTHOG = "posthog"
+
+
+class S3Addressing(StrEnum):
+    """Where the URLs of S3 requests name the bucket: in the host name (virtual), or first in the path."""
+
+    AUTO = "auto"
+    PATH = "path"
+    VIRTUAL = "virtual"
+
+
+class LogLevel(StrEnum):
+    """The least serious messages that are logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
