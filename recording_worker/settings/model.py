@@ -171,8 +171,8 @@ class Settings(BaseModel):
     )
     compatibility: Compatibility | None = Field(
         None,
-        description="posthog: other defaults, for fleets in which PostHog's consumer works too, or whose readers are"
-        " PostHog's: those of codec, require_ids_in_headers and far_event_drops_message.",
+        description="posthog: other defaults of other settings, for fleets in which PostHog's consumer works too, or"
+        " whose readers are PostHog's.",
     )
     require_ids_in_headers: bool = Field(
         False, description="Send messages to the DLQ that have no session id or distinct id in their headers."

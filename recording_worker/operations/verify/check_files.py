@@ -85,7 +85,7 @@ class FileCheck:
 
     @staticmethod
     def _index_of(file: RangedFile, codec: str) -> BatchIndex | None:
-        """Read a file's index. PostHog's snappy files, and those of earlier versions, have none."""
+        """Read a file's index. PostHog and earlier versions wrote snappy files without one."""
         try:
             return read_index(file)
         except NoIndexError:
