@@ -183,9 +183,14 @@ class Traffic:
         asked = [TopicPartition(self._topic, number) for number in range(self._partitions)]
         return {at.partition: at.offset for at in self._client.committed(asked, timeout=10)}
 
-    def wait_until_committed(self, seconds: float = 30) -> None:
+    def wait_until_committed(self, service: Service | None = None) -> None:
+        """Wait while the group commits something now and then, or this service logs something."""
         ends = self.ends()
-        wait_for(lambda: self.committed() == ends, f"the group to commit {ends}", seconds)
+
+        def signs() -> object:
+            return self.committed(), service and service.log_file.stat().st_size
+
+        wait_for(lambda: self.committed() == ends, f"the group to commit {ends}", signs=signs)
 
 
 def recorded(storage: Path) -> Counter[int]:

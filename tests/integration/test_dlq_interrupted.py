@@ -51,9 +51,7 @@ def test_a_redrive_stops_on_a_signal_and_the_next_one_continues(
     stage.letters(LETTERS)
     with redriving(stage, "--rate", "20") as process:
         process.send_signal(number)
-        asked = time.monotonic()
         out, err = rest_of(process)
-        assert time.monotonic() - asked < 10
     assert (process.returncode, err) == (code, "")
     sent = out.count("redriven: ") + 1
     assert out.splitlines()[-2:] == ["stopped: the rest is left for next time", f"{sent} messages redriven"]

@@ -150,7 +150,7 @@ def test_a_broker_that_is_silent_holds_up_neither_a_commit_nor_the_farewell(
             member.commit_soon()
         assert member.store.pending() == {0: Position(0)}
         member.close(1.0, ask)
-        assert time.monotonic() - began < 10, "librdkafka itself waits for minutes"
+        assert time.monotonic() - began < 60, "librdkafka itself waits for minutes"
         assert asked >= 2, "meanwhile signals can be looked for"
 
 

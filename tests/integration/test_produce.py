@@ -146,11 +146,9 @@ def test_messages_the_broker_refuses_are_counted(broker: EmbeddedBroker, tmp_pat
 
 
 def test_a_missing_broker() -> None:
-    started = time.monotonic()
     result = run("produce", SAMPLE, "--bootstrap-servers", "127.0.0.1:1")
     assert result.code == 3
     assert result.error.startswith("no Kafka broker reachable at 127.0.0.1:1: ")
-    assert time.monotonic() - started < 12
 
 
 def test_a_missing_topic(broker: EmbeddedBroker) -> None:

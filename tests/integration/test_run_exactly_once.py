@@ -166,7 +166,7 @@ def test_a_worker_killed_inside_a_transaction(tmp_path: Path, api: Api, side: Si
                 os.kill(service.worker_pids()[0], signal.SIGKILL)
                 caught.cut(0.0)
                 recording.traffic.send(120)
-                recording.traffic.wait_until_committed(60)
+                recording.traffic.wait_until_committed(service)
                 assert service.metric("worker_restarts_total") == {'{reason="killed"}': 1.0}
                 assert service.stop() == 0
                 recording.assert_each_once()

@@ -51,7 +51,7 @@ def test_messages_that_crash_the_core_go_to_the_dlq_and_all_others_are_recorded(
     traffic.send(50)
     poison = {50, 101}
     service = start(environment=with_hooks)
-    traffic.wait_until_committed(60)
+    traffic.wait_until_committed(service)
     letters = dead_letters(broker.bootstrap_servers)
     assert letters.keys() == poison
     for letter in letters.values():
@@ -80,7 +80,7 @@ def test_a_message_that_hangs_the_core_goes_to_the_dlq(
     traffic.send(1, text=hooks.HANG)
     traffic.send(20)
     service = start(environment=with_hooks, workers=1, progress_deadline=3.0)
-    traffic.wait_until_committed(90)
+    traffic.wait_until_committed(service)
     letters = dead_letters(broker.bootstrap_servers)
     assert letters.keys() == {20}
     assert letters[20]["dlq-reason"] == "worker_crashed"
@@ -98,7 +98,7 @@ def test_a_message_that_crashes_the_flush_goes_to_the_dlq_and_all_others_are_rec
     traffic.send(1, text=hooks.FLUSH_CRASH)
     traffic.send(50)
     service = start(environment=with_hooks)
-    traffic.wait_until_committed(60)
+    traffic.wait_until_committed(service)
     letters = dead_letters(broker.bootstrap_servers)
     assert letters.keys() == {50}
     assert letters[50]["dlq-reason"] == "worker_crashed"
@@ -120,7 +120,7 @@ def test_a_message_whose_flush_hangs_goes_to_the_dlq(
     traffic.send(1, text=hooks.FLUSH_HANG)
     traffic.send(20)
     service = start(environment=with_hooks, workers=1, progress_deadline=3.0)
-    traffic.wait_until_committed(90)
+    traffic.wait_until_committed(service)
     letters = dead_letters(broker.bootstrap_servers)
     assert letters.keys() == {20}
     assert letters[20]["dlq-error"] == "a worker that read this message ended by SIGKILL, after it was stuck"
@@ -153,7 +153,7 @@ def test_a_message_that_a_step_raises_at_goes_to_the_dlq(
     traffic.send(50)
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     service = start(environment={"PYTHONPATH": path})
-    traffic.wait_until_committed(60)
+    traffic.wait_until_committed(service)
     letters = dead_letters(broker.bootstrap_servers)
     assert letters.keys() == {50}
     assert letters[50]["dlq-reason"] == "worker_crashed"
@@ -219,7 +219,7 @@ def test_exactly_once_each_message_is_recorded_or_in_the_dlq(
         traffic.send(1, text=hooks.HANG)
         traffic.send(100)
         poison = {100, 201}
-        traffic.wait_until_committed(120)
+        traffic.wait_until_committed(service)
         letters = dead_letters(servers)
         assert {number: letter["dlq-reason"] for number, letter in letters.items()} == dict.fromkeys(
             poison, "worker_crashed"

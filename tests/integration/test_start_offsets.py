@@ -98,7 +98,7 @@ def test_a_partition_added_to_a_running_group_begins_at_its_beginning(members: G
     kafka.add_partitions(members.topic, 3)
     members.send(30, partition=2)
     members.wait_for_owners(3)
-    assert member.start_offsets([2]) == {2: (None, 0)}
+    wait_for(lambda: member.start_offsets([2]) == {2: (None, 0)}, "the new partition to be known everywhere")
     assert member.start_offsets([0, 1]) == {0: (Position(0), 0), 1: (Position(10), 10)}
 
 

@@ -60,7 +60,7 @@ class Stage:
             traffic.sent = self._sent
             traffic.send(messages)
             self._sent = traffic.sent
-            traffic.wait_until_committed(60)
+            traffic.wait_until_committed(self.service)
 
     def assert_each_once(self) -> None:
         found = committed_numbers(self._kafka.bootstrap_servers, self.topics["metadata_topic"])
