@@ -10,7 +10,7 @@ def wait_for(
 ) -> None:
     """Ask until it is done. Fails after this time, and says what was waited for.
 
-    `signs` tells how far it is: if that changes, the time begins anew. On a busy machine, much takes long.
+    `signs` tells how far it is: if that changes, the time begins again. On a busy machine, much takes long.
     """
     seen, deadline = signs(), time.monotonic() + seconds
     while not done():
