@@ -80,6 +80,9 @@ class Admin:
         asked = self._client.list_consumer_group_offsets(request, require_stable=False, request_timeout=_TIMEOUT)
         committed: dict[str, dict[int, Position]] = {}
         for at in self._answer(asked[group], f"offsets of group {group}").topic_partitions:
+            if at.error is not None:
+                where = f"group {group}, partition {at.partition} of {at.topic}"
+                raise BootError(f"offset of {where} can't be asked for: {at.error.str()}")
             if at.offset >= 0:
                 committed.setdefault(at.topic, {})[at.partition] = position_of(at)
         return committed

@@ -91,7 +91,7 @@ class Progress:
     partitions: dict[int, PartitionState]
     flushing: bool
     """Whether a flush is in flight."""
-    stale: str = ""
+    trouble: str = ""
     """Why the worker is not ready: which teams or restrictions are older than they may be, or a delivery that is tried
     again and again. Empty if it is ready."""
 

@@ -132,9 +132,9 @@ def only_the_first_is_ready(
 
 
 def tells(_settings: Settings, _host: str, _number: int, connection: Connection, _supervisor: int) -> None:
-    """Ready; flushes once, and says what is stale."""
+    """Ready; flushes once, and says what is wrong."""
     channel: WorkerChannel = Channel(connection)
     channel.send(Ready())
     channel.send(Flushed((), committed=True, sessions=3, events=9, bytes_written=1234))
-    channel.send(Progress({}, flushing=False, stale="teams are old"))
+    channel.send(Progress({}, flushing=False, trouble="teams are old"))
     threading.Event().wait()

@@ -273,12 +273,12 @@ def test_workers_that_are_still_starting_can_be_killed_alone(pool_of: PoolOf) ->
     assert pool.alive == {0}
 
 
-def test_a_slot_shows_the_last_flush_and_what_is_stale(pool_of: PoolOf) -> None:
+def test_a_slot_shows_the_last_flush_and_the_trouble(pool_of: PoolOf) -> None:
     pool = pool_of(fake_workers.tells, FakeClock(), workers=1)
     pool.spawn_missing()
     [slot] = pool.slots
-    until(pool, lambda: bool(slot.stale))
-    assert slot.stale == "teams are old"
+    until(pool, lambda: bool(slot.trouble))
+    assert slot.trouble == "teams are old"
     assert slot.last_flush == "11:06:40 UTC: 3 sessions, 1,234 bytes"
 
 

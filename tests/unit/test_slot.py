@@ -95,11 +95,11 @@ def test_failures_in_a_row_count_until_a_worker_lasts_or_delivers() -> None:
 
 
 def test_boots_fail_in_a_row_only_while_none_has_succeeded() -> None:
-    slot = Slot(0, stale="teams are old")
+    slot = Slot(0, trouble="teams are old")
     for expected in (1, 2):
         end_after(slot, 1)
         assert slot.failed_boots == expected
     slot.proven = True
     end_after(slot, 1)
     assert slot.failed_boots == 0
-    assert slot.stale == "", "the next worker reads them again"
+    assert slot.trouble == "", "the next worker reads them again"

@@ -173,7 +173,7 @@ class Bench:
             channel=self.theirs,
             batches=SessionBatches(self.manager, flusher, decoder, budget, self.metrics),
             assignment=self.assignment,
-            stale=lambda: "",
+            trouble=lambda: "",
             clock=self.clock,
             pauses=self.pauses,
             **fakes,

@@ -264,7 +264,7 @@ class SupervisorLoop:
         halted = sorted(at.number for at in self._table if at.halted)
         if halted:
             return f"partitions halted, too many of their messages are for the DLQ: {halted}"
-        return next((f"worker {slot.worker}: {slot.stale}" for slot in self._pool.slots if slot.stale), "")
+        return next((f"worker {slot.worker}: {slot.trouble}" for slot in self._pool.slots if slot.trouble), "")
 
 
 @contextmanager

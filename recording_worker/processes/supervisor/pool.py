@@ -221,9 +221,9 @@ class WorkerPool:
                 if not slot.proven:
                     raise error
                 log.error("worker can't start now", worker=slot.worker, error=str(error))
-            case Progress(states, flushing, stale):
+            case Progress(states, flushing, trouble):
                 process.report_flush(flushing)
-                slot.stale = stale
+                slot.trouble = trouble
                 self._listener.on_progress(slot.worker, states)
             case Flushing(placements):
                 process.report_flush(True)

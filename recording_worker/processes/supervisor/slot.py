@@ -150,7 +150,7 @@ class Slot:
     """Why the system refused to spawn the next process the last time; empty if it did not."""
     last_flush: str = ""
     """When the last flush was, and how much; empty if there was none."""
-    stale: str = ""
+    trouble: str = ""
     """Which teams or restrictions of the worker are too old, and why; empty if none are."""
 
     @property
@@ -178,7 +178,7 @@ class Slot:
         self.failed_boots = 0 if self.proven else self.failed_boots + 1
         delay = _RESPAWN_BACKOFF.pause(self.failures)
         self.start_at = now + delay
-        self.stale = ""
+        self.trouble = ""
         end = WorkerExit(
             worker=self.worker,
             pid=process.pid,

@@ -54,18 +54,18 @@ class Worker:
         pipeline: Pipeline,
         batches: SessionBatches,
         assignment: Assignment,
-        stale: Callable[[], str],
+        trouble: Callable[[], str],
         clock: Clock,
         pauses: LoopPauses,
     ) -> None:
-        """`stale`: see Progress."""
+        """`trouble`: see Progress."""
         self._settings = settings
         self._channel = channel
         self._consumer = consumer
         self._pipeline = pipeline
         self._batches = batches
         self._assignment = assignment
-        self._stale = stale
+        self._trouble = trouble
         self._clock = clock
         self._pauses = pauses
         self._orders: deque[ToWorker] = deque()
@@ -267,5 +267,5 @@ class Worker:
     def _report_progress(self) -> None:
         now = self._clock.monotonic()
         if now - self._reported >= _PROGRESS_SECONDS:
-            self._channel.send(Progress(self._consumer.states(), self._batches.flushing, self._stale()))
+            self._channel.send(Progress(self._consumer.states(), self._batches.flushing, self._trouble()))
             self._reported = now

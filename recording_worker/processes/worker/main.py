@@ -157,7 +157,7 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
         pipeline=pipeline,
         batches=SessionBatches(manager, flusher, decoder, settings.budget, metrics),
         assignment=assignment,
-        stale=lambda: delivery.trouble or stores.stale(),
+        trouble=lambda: delivery.trouble or stores.stale(),
         clock=clock,
         pauses=pauses,
     )
