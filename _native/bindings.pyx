@@ -74,12 +74,15 @@ from rows cimport (
     Groups,
     OffsetRange,
     Outcome,
+    SecondCount,
     cpp_count_outcomes,
+    cpp_count_seconds,
     cpp_end_rows,
     cpp_group_rows,
     cpp_offset_ranges,
     cpp_set_rows,
     is_plain_text,
+    parse_time,
 )
 from session_batch cimport CppPartitionFigures, CppRecorded, CppSessionBatch, SessionLimits, SourceRows, block_of
 

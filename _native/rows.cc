@@ -1,11 +1,14 @@
 #include "rows.hpp"
 
+#include <map>
 #include <string_view>
 
 namespace recording {
 namespace {
 
 constexpr uint64_t ones = 0x0101010101010101, high_bits = 0x8080808080808080;
+
+constexpr int64_t last_second = 253402300799;  // of the year 9999
 
 size_t hash_of(Span text) {
   return std::hash<std::string_view>{}({reinterpret_cast<const char*>(text.begin), text.size()});
@@ -147,6 +150,19 @@ std::vector<OffsetRange> offset_ranges(const int64_t* partitions, const int64_t*
     ++ranges[number].rows;
   }
   return ranges;
+}
+
+std::vector<SecondCount> count_seconds(const int64_t* partitions, const int64_t* times_ms, size_t rows) {
+  std::vector<SecondCount> counts;
+  std::map<std::pair<int64_t, int64_t>, size_t> places;
+  for (size_t row = 0; row < rows; ++row) {
+    const int64_t second = times_ms[row] / 1000;
+    if (times_ms[row] < 0 || second > last_second) continue;
+    const auto [at, inserted] = places.emplace(std::make_pair(partitions[row], second), counts.size());
+    if (inserted) counts.push_back({partitions[row], second, 0});
+    ++counts[at->second].rows;
+  }
+  return counts;
 }
 
 }  // namespace recording

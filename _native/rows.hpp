@@ -85,4 +85,14 @@ struct OffsetRange {
 
 std::vector<OffsetRange> offset_ranges(const int64_t* partitions, const int64_t* offsets, size_t rows);
 
+// How many rows of a partition have a time within one second, which is counted from 1970.
+struct SecondCount {
+  int64_t partition;
+  int64_t second;
+  size_t rows;
+};
+
+// Counts rows by partition and second. Leaves out rows whose time, ms since 1970, is below zero or after the year 9999.
+std::vector<SecondCount> count_seconds(const int64_t* partitions, const int64_t* times_ms, size_t rows);
+
 }  // namespace recording

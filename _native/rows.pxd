@@ -60,3 +60,16 @@ cdef extern from "rows.hpp" namespace "recording" nogil:
     vector[OffsetRange] cpp_offset_ranges "recording::offset_ranges"(
         const int64_t* partitions, const int64_t* offsets, size_t rows
     ) except +
+
+    cdef struct SecondCount:
+        int64_t partition
+        int64_t second
+        size_t rows
+
+    vector[SecondCount] cpp_count_seconds "recording::count_seconds"(
+        const int64_t* partitions, const int64_t* times_ms, size_t rows
+    ) except +
+
+
+cdef extern from "text/time.hpp" namespace "recording" nogil:
+    int64_t parse_time(Span text)

@@ -54,6 +54,13 @@ cdef class TextColumn:
             self.made_distinct = [text_or_none(distinct[0][i]) for i in range(distinct.size())]
         return self.made_distinct
 
+    def times(self):
+        cdef array.array times = array.clone(INT64, self.column.texts.size(), zero=False)
+        cdef size_t row
+        for row in range(self.column.texts.size()):
+            times.data.as_longlongs[row] = parse_time(self.column.texts[row])
+        return times
+
     def truncate(self, size_t rows):
         if rows < self.column.texts.size():
             self.column.texts.resize(rows)
@@ -143,3 +150,12 @@ def offset_ranges(const int64_t[::1] partitions, const int64_t[::1] offsets):
     if rows:
         ranges = cpp_offset_ranges(&partitions[0], &offsets[0], rows)
     return {ranges[i].partition: (ranges[i].first, ranges[i].last + 1, ranges[i].rows) for i in range(ranges.size())}
+
+
+def count_seconds(const int64_t[::1] partitions, const int64_t[::1] times_ms):
+    cdef size_t rows = len(partitions), i
+    cdef vector[SecondCount] counts
+    check_rows(rows, (times_ms,))
+    if rows:
+        counts = cpp_count_seconds(&partitions[0], &times_ms[0], rows)
+    return {(counts[i].partition, counts[i].second): counts[i].rows for i in range(counts.size())}

@@ -64,6 +64,11 @@ class TextColumn:
     @property
     def distinct(self) -> list[str | None]:
         """Each text of the column once, and None if a row has none, in the order of their first rows."""
+    def times(self) -> array[int]:
+        """Return the times that the texts stand for, ms since 1970, of type q; -1 for None and texts that are no times.
+
+        A time is in the form of RFC 3339: `2026-11-27T01:02:03.456Z`. What is below a millisecond is cut off.
+        """
     def truncate(self, rows: int) -> None:
         """Keep the first `rows` rows."""
 
@@ -183,6 +188,12 @@ def offset_ranges(partitions: array[int], offsets: array[int]) -> dict[int, tupl
     """Return partition → (its first offset, the offset after its last one, its rows). Both columns are of type q.
 
     The rows of a partition are in order of their offsets. Raises ValueError if lengths differ.
+    """
+
+def count_seconds(partitions: array[int], times_ms: array[int]) -> dict[tuple[int, int], int]:
+    """Return (partition, second since 1970) → number of rows with such a time. Both columns are of type q.
+
+    Leaves out rows whose time is below zero, which stands for none. Raises ValueError if lengths differ.
     """
 
 @final

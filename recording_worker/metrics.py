@@ -16,6 +16,7 @@ PREFIX = "recording_worker"
 
 # The supervisor serves these from the workers' progress (supervisor/ops_server.py).
 LAG = f"{PREFIX}_lag_messages"
+RECORDED_UNTIL = f"{PREFIX}_recorded_until_timestamp_seconds"
 PARTITIONS_STOPPED = f"{PREFIX}_partitions_stopped"
 PARTITIONS_CAREFUL = f"{PREFIX}_partitions_careful"
 
@@ -27,6 +28,16 @@ class BatchSummary(Summary):
         """Observe `count` sizes, which add up to `total`."""
         self._count.inc(count)
         self._sum.inc(total)
+
+
+class BatchHistogram(Histogram):
+    """A Histogram that takes equal observations in one call."""
+
+    def observe_many(self, amount: float, count: int) -> None:
+        """Observe the same amount `count` times."""
+        self._sum.inc(amount * count)
+        place = next(place for place, bound in enumerate(self._upper_bounds) if amount <= bound)
+        self._buckets[place].inc(count)
 
 
 class Metrics:
@@ -125,6 +136,14 @@ class Metrics:
         self.flushed_sessions = counter("flushed_sessions", "Sessions (blocks) written.")
         self.flushed_events = counter("flushed_events", "Events written.")
         self.flushed_bytes = counter("flushed_bytes", "Bytes of batch files written.")
+        self.latency_seconds = BatchHistogram(
+            f"{PREFIX}_latency_seconds",
+            "Time of each message until its offset was delivered, recorded or not, seconds; since the capture service"
+            " took it (captured: header now), or since its Kafka timestamp (received).",
+            ("since",),
+            registry=self.registry,
+            buckets=(1, 2, 3, 5, 7.5, 10, 15, 20, 30, 45, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400),
+        )
         self.flush_failures = counter("flush_failures", "Flushes that failed.")
         self.storage_retries = counter(
             "storage_retries", "Requests to S3 that failed and were made again, by why.", "error"

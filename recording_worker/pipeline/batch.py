@@ -10,11 +10,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from recording_worker._native import DecodedBatch, TextColumn, count_outcomes, end_rows, group_rows, offset_ranges
+from recording_worker._native import (
+    DecodedBatch,
+    TextColumn,
+    count_outcomes,
+    count_seconds,
+    end_rows,
+    group_rows,
+    offset_ranges,
+)
 from recording_worker.lookups.teams.service import Team
 from recording_worker.messages import NO_MESSAGES, Message, MessageColumns, OutputRecord
 from recording_worker.outcome import Disposition, Reason
-from recording_worker.recording.session_batch import Advance, SessionBatchRecorder
+from recording_worker.recording.session_batch import Advance, SessionBatchRecorder, Since
 
 NO_PERIOD = 255
 """The code of a row whose retention period is not known."""
@@ -75,6 +83,8 @@ class MessageBatch:
         self.event_uuids = nothing
         self.lib_versions = nothing
         self.content_encodings = nothing
+        self.captured_ms = nothing.times()
+        """When the capture service took each message, ms since 1970; -1 if it does not say."""
         # parse_session_recording_message
         self.decoded: DecodedBatch | None = None
         self.rest = NO_MESSAGES
@@ -181,8 +191,12 @@ class MessageBatch:
         for (number, disposition, _), rows in self.outcomes().items():
             if number not in advances:
                 first, end, _ = ranges[number]
-                advances[number] = Advance(first, end, Counter())
+                advances[number] = Advance(first, end, Counter(), Counter())
             advances[number].ended[disposition] += rows
+        for times_ms, since in ((self.captured_ms, Since.CAPTURED), (self.timestamps_ms, Since.RECEIVED)):
+            for (number, second), rows in count_seconds(self.partitions, times_ms).items():
+                if number in advances:
+                    advances[number].seconds[since, second] += rows
         return advances
 
     def cut(self, rows: int) -> None:
@@ -192,7 +206,7 @@ class MessageBatch:
         """
         self.rest = self.messages[rows:]
         self.messages = self.messages[:rows]
-        for column in (self.dispositions, self.reasons, self._causes, self.retentions):
+        for column in (self.dispositions, self.reasons, self._causes, self.retentions, self.captured_ms):
             del column[rows:]
         for texts in (
             self.tokens,

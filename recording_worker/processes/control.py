@@ -113,6 +113,8 @@ class Flushed:
     sessions: int
     events: int
     bytes_written: int
+    until: dict[int, int] = field(default_factory=dict)
+    """Partition → the second since 1970 in which Kafka got its latest message, if any message says it."""
 
 
 @dataclass(frozen=True, slots=True)

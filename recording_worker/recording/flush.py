@@ -1,6 +1,7 @@
 """Flusher: writes a session batch to storage, then delivers its records and offsets, while the worker consumes."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
@@ -15,7 +16,7 @@ from recording_worker.messages import OutputRecord, RecordChain
 from recording_worker.metrics import Metrics
 from recording_worker.recording.batch_writer import BatchWriter
 from recording_worker.recording.dictionary import configured_dictionary
-from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder
+from recording_worker.recording.session_batch import FlushReason, Seconds, SessionBatchRecorder, Since
 from recording_worker.settings.model import Settings
 from recording_worker.storage.base import Storage
 
@@ -32,6 +33,13 @@ class FlushedPartition:
     """The metadata records of its blocks."""
     console_logs: "list[ConsoleLogs]" = field(default_factory=list)
     """The console logs of its sessions, by file."""
+    seconds: Seconds = field(default_factory=Counter)
+    """The messages that were read into this batch, by when they came."""
+
+    @property
+    def until(self) -> int | None:
+        """The second since 1970 in which Kafka got the latest of these messages; None if none says it."""
+        return max((second for since, second in self.seconds if since is Since.RECEIVED), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +225,7 @@ class Flusher:
         accounts = batch.accounts()
         files = batch.sessions.take()
         partitions = {
-            number: FlushedPartition(accounts[number], partition.records)
+            number: FlushedPartition(accounts[number], partition.records, seconds=partition.seconds)
             for number, partition in batch.partitions.items()
         }
         for file in files:

@@ -33,6 +33,19 @@ class FlushReason(StrEnum):
     """A partition is isolated, so that few messages are flushed together."""
 
 
+class Since(StrEnum):
+    """From when the way of a message is measured."""
+
+    CAPTURED = "captured"
+    """The capture service took it: header `now`."""
+    RECEIVED = "received"
+    """Kafka has it, or its producer sent it: the record's timestamp."""
+
+
+Seconds = Counter[tuple[Since, int]]
+"""(since when, that second since 1970) → messages. Messages that don't say it are left out."""
+
+
 class Advance(NamedTuple):
     """How far one poll moves a partition: past its messages from `first` up to, not including, `end`."""
 
@@ -40,6 +53,8 @@ class Advance(NamedTuple):
     end: int
     ended: Counter[int]
     """Its messages by disposition."""
+    seconds: Seconds
+    """Its messages by when they came."""
 
 
 @dataclass(slots=True)
@@ -53,6 +68,8 @@ class PartitionBatch:
     """The next offset to read once this batch is delivered."""
     ended: Counter[int] = field(default_factory=Counter)
     """Messages read, by disposition."""
+    seconds: Seconds = field(default_factory=Counter)
+    """Messages read, by when they came."""
     skipped: int = 0
     """Offsets that were gone from the log before they were read (`on_offset_gap`)."""
     record_bytes: int = 0
@@ -151,6 +168,7 @@ class SessionBatchRecorder:
             partition = self.partition(number)
             partition.advance(advance.first, advance.end)
             partition.ended.update(advance.ended)
+            partition.seconds.update(advance.seconds)
 
     def partition(self, number: int) -> PartitionBatch:
         partition = self.partitions.get(number)

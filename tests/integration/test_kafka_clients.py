@@ -299,7 +299,7 @@ def test_delivery_reports_offsets_once_all_is_acknowledged(
     supervisor, worker = ends
     assignment = Assignment()
     assignment.take([Placement(0, 11, 0), Placement(1, 12, 0)])
-    delivery = AtLeastOnceDelivery(RecordProducer(settings_of(), Metrics()), assignment, worker, "recorders")
+    delivery = AtLeastOnceDelivery(RecordProducer(settings_of(), Metrics()), assignment, worker, "recorders", Metrics())
     delivery.deliver(flushed_batch(topic, {0: 40, 1: 50, 2: 60}, 20))
     placements = (Placement(0, 11, 40, Account(0, 40)), Placement(1, 12, 50, Account(0, 50)))
     assert list(supervisor.receive()) == [Flushed(placements, False, 2, 7, 50)]
@@ -316,7 +316,7 @@ def test_delivery_that_fails_reports_nothing(
     supervisor, worker = ends
     assignment = Assignment()
     assignment.take([Placement(0, 11, 0)])
-    delivery = AtLeastOnceDelivery(RecordProducer(settings_of(), Metrics()), assignment, worker, "recorders")
+    delivery = AtLeastOnceDelivery(RecordProducer(settings_of(), Metrics()), assignment, worker, "recorders", Metrics())
     broker.push_request_errors(PRODUCE, [TOPIC_AUTHORIZATION_FAILED])
     with pytest.raises(FlushError):
         delivery.deliver(flushed_batch(topic, {0: 40}, 1))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from recording_worker.kafka.embedded import EmbeddedBroker
@@ -25,6 +26,10 @@ def test_a_worker_killed_in_the_middle_loses_nothing(
     traffic.send(600)
     traffic.wait_until_committed()
     wait_for(lambda: set(service.metric("lag_messages").values()) == {0.0}, "no lag")
+    until = service.metric("recorded_until_timestamp_seconds").values()
+    assert len(until) == PARTITIONS
+    assert time.time() - 300 < min(until) <= max(until) <= time.time()
+    assert service.metric("latency_seconds_count")['{since="received"}'] >= 1200, "those after the kill, at the least"
     assert service.stop() == 0
     assert recorded(service.storage).keys() == set(range(traffic.sent))
     metadata = read_topic(broker.bootstrap_servers, "clickhouse_session_replay_events")

@@ -1,8 +1,10 @@
 """Columns of a poll's messages, and what is done with all rows at once: compared with plain Python."""
 
+import re
 import sys
 from array import array
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -164,6 +166,54 @@ def test_ranges_have_the_first_offset_and_the_one_after_the_last(partitions: lis
     assert _native.offset_ranges(array("q", partitions), array("q", offsets)) == expected
 
 
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(-2000, 4000) | st.integers(-(2**63), 2**63 - 1)), max_size=60))
+def test_rows_are_counted_by_second(rows: list[tuple[int, int]]) -> None:
+    partitions, times = array("q", [row[0] for row in rows]), array("q", [row[1] for row in rows])
+    known = [(partition, ms // 1000) for partition, ms in rows if 0 <= ms < 253_402_300_800_000]
+    assert _native.count_seconds(partitions, times) == Counter(known)
+
+
+MIDNIGHT = datetime(1970, 1, 1, tzinfo=UTC)
+moments = st.datetimes(min_value=datetime(1970, 1, 2), timezones=st.timezones() | st.just(UTC))  # noqa: DTZ001
+
+
+def of_whole_minutes(moment: datetime) -> bool:
+    offset = moment.utcoffset()
+    return offset is not None and offset.total_seconds() % 60 == 0
+
+
+@given(moments.filter(of_whole_minutes), st.sampled_from("T "), st.sampled_from(["auto", "milliseconds", "seconds"]))
+def test_times_are_read_as_python_reads_them(moment: datetime, separator: str, precision: str) -> None:
+    text = moment.isoformat(separator, precision)
+    expected = (datetime.fromisoformat(text) - MIDNIGHT) // timedelta(milliseconds=1)
+    assert list(_native.TextColumn([text]).times()) == [expected]
+    if moment.tzinfo is UTC:
+        assert list(_native.TextColumn([text.replace("+00:00", "Z")]).times()) == [expected]
+
+
+@given(st.lists(st.none() | st.text("0123456789-:.TZ+ ", max_size=30) | st.text(max_size=5), max_size=5))
+def test_other_texts_are_no_times(texts: list[str | None]) -> None:
+    def is_time(text: str | None) -> bool:
+        return text is not None and re.fullmatch(r"\d{4}(-\d\d){2}[T ](\d\d:){2}\d\d.*", text) is not None
+
+    column = _native.TextColumn(texts)
+    assert all(ms == -1 for text, ms in zip(texts, column.times(), strict=True) if not is_time(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("1969-12-31T23:59:59Z", "1970-01-01T00:30:00+01:00", "2026-02-29T00:00:00Z", "2100-02-29T00:00:00Z"),
+        *("2026-00-01T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-00T00:00:00Z", "2026-04-31T00:00:00Z"),
+        *("2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z", "2026-01-01T00:00:61Z", "2026-01-01T00:00:00"),
+        *("2026-01-01T00:00:00.Z", "2026-01-01T00:00:00Z ", "2026-01-01T00:00:00+0100", "2026-01-01T00:00:00+24:00"),
+        *("2026-01-01T00:00Z", "2026-1-01T00:00:00Z", "", "1795000000000"),
+    ],
+)
+def test_what_is_no_time_since_1970(text: str) -> None:
+    assert list(_native.TextColumn([text, "2024-02-29t23:59:60.1239z", None]).times()) == [-1, 1709251200123, -1]
+
+
 def test_columns_of_different_lengths_and_codes_of_no_row_are_refused() -> None:
     one, two = array("i", [0]), array("i", [0, 0])
     with pytest.raises(ValueError, match="one entry a row"):
@@ -176,6 +226,8 @@ def test_columns_of_different_lengths_and_codes_of_no_row_are_refused() -> None:
         _native.count_outcomes(array("q", [0]), bytearray(1), bytearray(2))
     with pytest.raises(ValueError, match="one entry a row"):
         _native.offset_ranges(array("q", [0]), array("q"))
+    with pytest.raises(ValueError, match="one entry a row"):
+        _native.count_seconds(array("q", [0]), array("q"))
     for code in (-1, 1):
         with pytest.raises(ValueError, match="code"):
             _native.end_rows(bytearray(1), bytearray(1), array("I", [0]), one, {code: (1, 1, 1)})

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import Pipe
 from typing import Any
@@ -18,7 +19,7 @@ from recording_worker.processes.control import Channel, Flushed, FromWorker, Pla
 from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.processes.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
 from recording_worker.recording.flush import FlushedBatch, FlushedPartition
-from recording_worker.recording.session_batch import FlushReason
+from recording_worker.recording.session_batch import FlushReason, Since
 from tests.builders import counted
 
 STALE = Aborted("ILLEGAL_GENERATION", "the group has moved on", membership_is_stale=True)
@@ -227,7 +228,9 @@ def test_at_least_once_reports_offsets_to_be_committed(bench: Bench) -> None:
 
     sender: Any = Sender()
     bench.assignment.take([Placement(0, 11, 40)])
-    AtLeastOnceDelivery(sender, bench.assignment, bench.channel, "recorders").deliver(flushed(p0=43, p1=53))
+    AtLeastOnceDelivery(sender, bench.assignment, bench.channel, "recorders", bench.metrics).deliver(
+        flushed(p0=43, p1=53)
+    )
     assert [(at.topic, at.value) for at in sent] == [("dlq", b"0"), ("metadata", b"0")]
     assert told(sent)["0"]["next"] == 43
     assert bench.said() == [Flushed((Placement(0, 11, 43),), False, 2, 7, 50)]
@@ -240,3 +243,23 @@ def test_a_delivery_is_noted_only_under_the_epoch_it_belongs_to() -> None:
     assert assignment.placements([0, 1]) == (Placement(0, 11, 40),)
     assignment.carry([Placement(0, 11, 50)])
     assert assignment.placements([0, 1]) == (Placement(0, 11, 50),)
+
+
+def test_the_latency_of_what_was_delivered_is_measured_and_the_latest_time_reported(bench: Bench) -> None:
+    now = int(time.time())
+    bench.assignment.take([Placement(0, 11, 40), Placement(1, 12, 50)])
+    batch = flushed(p0=43, p1=53, p2=63)
+    for number, at in ((0, now - 100), (1, now - 50), (2, now)):
+        batch.partitions[number].seconds.update({(Since.CAPTURED, at - 3000): 2, (Since.RECEIVED, at): 2})
+    batch.partitions[1].seconds[Since.RECEIVED, now - 10] = 2
+    bench.delivery.deliver(batch)
+    [said] = bench.said()
+    assert isinstance(said, Flushed)
+    assert said.until == {0: now - 100, 1: now - 10}, "partition 2 is not ours"
+
+    def within(seconds: str, since: str) -> float | None:
+        return counted(bench.metrics, "latency_seconds_bucket", le=seconds, since=since)
+
+    assert [within(le, "received") for le in ("7.5", "15.0", "60.0", "120.0")] == [0, 2, 4, 6]
+    assert [within(le, "captured") for le in ("1800.0", "3600.0")] == [0, 4]
+    assert 6 * 50 < (counted(bench.metrics, "latency_seconds_sum", since="received") or 0) < 6 * 60

@@ -14,9 +14,9 @@ WORKERS = (
     WorkerStatus(1, None, WorkerState.WAITING, 0, ""),
 )
 PARTITIONS = (
-    PartitionStatus(0, 0, 10, 15, 20, "", True),
+    PartitionStatus(0, 0, 10, 15, 20, "", True, 1_795_000_000),
     PartitionStatus(1, None, None, None, None, "", False),
-    PartitionStatus(2, 0, 5, 6, 5, "a hole at <5>", True),
+    PartitionStatus(2, 0, 5, 6, 5, "a hole at <5>", True, 1_700_000_000),
 )
 
 
@@ -36,6 +36,18 @@ class Pages:
 @pytest.fixture
 def pages() -> Pages:
     return Pages(Status(FakeClock().monotonic(), "", WORKERS, PARTITIONS))
+
+
+def test_all_is_recorded_until_the_time_of_the_partition_that_is_furthest_behind(pages: Pages) -> None:
+    """A partition that was read to its end does not count as behind, however long ago its last message came."""
+    assert "Recorded until: 2026-11-18 " in pages.get("/")[1]
+    behind = PartitionStatus(3, 0, 10, 15, 20, "", False, 1_700_000_000)
+    pages.status = Status(0, "", WORKERS, (*PARTITIONS, behind))
+    assert "Recorded until: 2023-11-14 22:13:20 UTC" in pages.get("/")[1]
+    pages.status = Status(0, "", WORKERS, PARTITIONS[2:])
+    assert "Recorded until: 2023-11-14 22:13:20 UTC" in pages.get("/")[1]
+    pages.status = Status(0, "", WORKERS, PARTITIONS[1:2])
+    assert "Recorded until: nothing yet" in pages.get("/")[1]
 
 
 def test_healthy_while_the_loop_turns(pages: Pages) -> None:
@@ -58,6 +70,8 @@ def test_lag_and_what_is_special_of_partitions_are_metrics(pages: Pages) -> None
     lines = text.splitlines()
     assert 'recording_worker_lag_messages{partition="0"} 10.0' in lines
     assert 'recording_worker_lag_messages{partition="2"} 0.0' in lines
+    until = [line for line in lines if line.startswith("recording_worker_recorded_until_timestamp_seconds{")]
+    assert [line.rpartition("{")[2] for line in until] == ['partition="0"} 1.795e+09', 'partition="2"} 1.7e+09']
     assert not any('lag_messages{partition="1"}' in line for line in lines), "not known yet"
     assert "recording_worker_partitions_stopped 1.0" in lines
     assert "recording_worker_partitions_careful 2.0" in lines

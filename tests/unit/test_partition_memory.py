@@ -37,16 +37,16 @@ def test_a_flush_moves_offsets_of_current_epochs_only(memory: PartitionMemory) -
     memory.worker_ended(end(0), blame=False)
     new = place(memory, p0=5)[0]
     account = Account(5, 9, dropped=4)
-    memory.on_flushed(0, [old._replace(offset=7)], committed=True)
+    memory.on_flushed(0, [old._replace(offset=7)], {}, committed=True)
     assert memory.offsets.newest(0) == Position(5)
-    memory.on_flushed(0, [new._replace(offset=9, account=account)], committed=True)
+    memory.on_flushed(0, [new._replace(offset=9, account=account)], {}, committed=True)
     assert memory.offsets.newest(0) == Position(9, account)
     assert memory.offsets.pending() == {}
 
 
 def test_offsets_of_a_flush_without_a_transaction_are_pending(memory: PartitionMemory) -> None:
     at = place(memory, p0=5)[0]
-    memory.on_flushed(0, [at._replace(offset=9)], committed=False)
+    memory.on_flushed(0, [at._replace(offset=9)], {}, committed=False)
     assert memory.offsets.pending() == {0: Position(9)}
 
 
@@ -131,7 +131,7 @@ def test_a_flush_that_ended_is_not_blamed(memory: PartitionMemory) -> None:
         memory.worker_ended(end(0), blame=True)
     at = place(memory, p0=5)[0]
     memory.on_flushing(0, [at._replace(offset=30)])
-    memory.on_flushed(0, [at._replace(offset=30)], committed=True)
+    memory.on_flushed(0, [at._replace(offset=30)], {}, committed=True)
     memory.worker_ended(end(0), blame=True)
     assert memory.place({0: (Position(30), 30)})[0].alone_before == {}
 
@@ -166,7 +166,7 @@ def test_isolation_ends_with_the_poison_message(memory: PartitionMemory) -> None
     memory.worker_ended(end(0), blame=True)
     at = place(memory, p0=5)[0]
     assert memory.take_recovered() == []
-    memory.on_flushed(0, [at._replace(offset=6)], committed=True)
+    memory.on_flushed(0, [at._replace(offset=6)], {}, committed=True)
     assert memory.take_recovered() == [0]
     assert memory.take_recovered() == []
 

@@ -5,7 +5,7 @@ from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import Ending, MessageBatch
 from recording_worker.pipeline.step import Step
 
-_NAMES = ("token", "session_id", "distinct_id", "event", "uuid", "lib_version", "content-encoding")
+_NAMES = ("token", "session_id", "distinct_id", "event", "uuid", "lib_version", "content-encoding", "now")
 
 
 class ParseHeaders(Step):
@@ -32,7 +32,9 @@ class ParseHeaders(Step):
             batch.event_uuids,
             batch.lib_versions,
             batch.content_encodings,
+            captured,
         ) = batch.messages.headers.texts(_NAMES)
+        batch.captured_ms = captured.times()
         self._end_without(batch, batch.tokens, "token", Reason.NO_TOKEN_IN_HEADER)
         if self._require_ids:
             self._end_without(batch, batch.session_id_headers, "session_id", Reason.NO_SESSION_ID_IN_HEADER)

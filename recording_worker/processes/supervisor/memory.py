@@ -67,10 +67,13 @@ class PartitionMemory:
     def on_flushing(self, worker: int, placements: Iterable[Placement]) -> None:
         self._flushing[worker] = {at.partition: at.offset for at in placements if self.table.is_current(worker, at)}
 
-    def on_flushed(self, worker: int, placements: Iterable[Placement], *, committed: bool) -> None:
+    def on_flushed(
+        self, worker: int, placements: Iterable[Placement], until: Mapping[int, int], *, committed: bool
+    ) -> None:
         self._flushing.pop(worker, None)
         for at in placements:
             if self.table.is_current(worker, at):
+                self.table.recorded(at.partition, until.get(at.partition, 0))
                 position = Position(at.offset, at.account, at.topic_id)
                 if committed:
                     self.offsets.committed({at.partition: position})
@@ -114,6 +117,7 @@ class PartitionMemory:
                 high=at.state.high if at.state and at.state.high >= 0 else None,
                 stopped=at.stopped,
                 isolated=self._crashes.is_isolated(at.number),
+                recorded_until=at.recorded_until,
             )
             for at in sorted(self.table, key=lambda at: at.number)
         )

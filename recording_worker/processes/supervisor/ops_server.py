@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from recording_worker import metrics
 from recording_worker.clock import Clock
 from recording_worker.errors import BootError
+from recording_worker.formats.timestamps import utc_text
 from recording_worker.http_server import HTML, LIMITS, Answer, HttpServer, Limits, Page
 from recording_worker.processes.supervisor.status import PartitionStatus, Status, WorkerStatus
 from recording_worker.redaction import redact
@@ -35,6 +36,11 @@ class PartitionCollector(Collector):
         lag = GaugeMetricFamily(
             metrics.LAG, "Messages between the committed offset and the log's end.", labels=["partition"]
         )
+        recorded_until = GaugeMetricFamily(
+            metrics.RECORDED_UNTIL,
+            "Kafka timestamp of the latest message that was delivered, seconds since 1970.",
+            labels=["partition"],
+        )
         stopped = GaugeMetricFamily(
             metrics.PARTITIONS_STOPPED,
             "Partitions that are not read any more: messages would be left out, or too many go to the DLQ.",
@@ -47,9 +53,12 @@ class PartitionCollector(Collector):
         for partition in partitions:
             if partition.lag is not None:
                 lag.add_metric([str(partition.number)], partition.lag)
+            if partition.recorded_until:
+                recorded_until.add_metric([str(partition.number)], partition.recorded_until)
         stopped.add_metric([], sum(1 for partition in partitions if partition.stopped))
         isolated.add_metric([], sum(1 for partition in partitions if partition.isolated))
         yield lag
+        yield recorded_until
         yield isolated
         yield stopped
 
@@ -134,9 +143,14 @@ def render_page(status: Status) -> str:
     state = f"not ready: {status.not_ready}" if status.not_ready else "ready"
     return _PAGE.format(
         state=escape(state),
+        until=_until_text(status.recorded_until),
         workers="".join(_worker_row(worker, status.partitions) for worker in status.workers),
         partitions="".join(_partition_row(partition) for partition in status.partitions),
     )
+
+
+def _until_text(second: int | None) -> str:
+    return "nothing yet" if second is None else f"{utc_text(second * 1000)[:19]} UTC"
 
 
 def _worker_row(worker: WorkerStatus, partitions: Iterable[PartitionStatus]) -> str:
@@ -167,6 +181,7 @@ td {{ font-variant-numeric: tabular-nums; }}
 </head>
 <body>
 <h1>recording-worker: {state}</h1>
+<p>Recorded until: {until}</p>
 <table>
 <caption>Workers</caption>
 <tr><th>worker</th><th>pid</th><th>state</th><th>partitions</th><th>last flush</th><th>restarts</th></tr>

@@ -29,6 +29,8 @@ class OwnedPartition:
     """Whether it stopped because too many of its messages go to the DLQ."""
     state: PartitionState | None = None
     """What the holder reported last."""
+    recorded_until: int = 0
+    """The second since 1970 in which Kafka got the latest message that was delivered; 0 if that is not known."""
 
     def put_down(self) -> None:
         """Note that nobody holds it."""
@@ -131,6 +133,11 @@ class PartitionTable:
         for partition in self._some(states):
             if partition.holder == worker:
                 partition.state = states[partition.number]
+
+    def recorded(self, number: int, until: int) -> None:
+        """Note the second since 1970 in which Kafka got the latest message that is delivered."""
+        partition = self._owned[number]
+        partition.recorded_until = max(until, partition.recorded_until)
 
     def worker_gone(self, worker: int) -> None:
         """Note that this worker holds nothing any more."""

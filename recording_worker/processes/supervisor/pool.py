@@ -48,7 +48,9 @@ WorkerMain = Callable[[Settings, str, int, Connection, int], None]
 class Listener(Protocol):
     """Learns what the workers say about partitions."""
 
-    def on_flushed(self, worker: int, placements: Iterable[Placement], *, committed: bool) -> None:
+    def on_flushed(
+        self, worker: int, placements: Iterable[Placement], until: Mapping[int, int], *, committed: bool
+    ) -> None:
         """Everything before these offsets is delivered. `committed`: in a transaction, with its offsets."""
 
     def on_flushing(self, worker: int, placements: Iterable[Placement]) -> None:
@@ -232,7 +234,7 @@ class WorkerPool:
                 process.delivered = True
                 process.report_flush(False)
                 slot.last_flush = self._describe(message)
-                self._listener.on_flushed(slot.worker, placements, committed=committed)
+                self._listener.on_flushed(slot.worker, placements, message.until, committed=committed)
             case Released(placements):
                 self._listener.on_released(slot.worker, placements)
             case Decoding(placement):

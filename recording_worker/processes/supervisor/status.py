@@ -21,6 +21,8 @@ class PartitionStatus:
     """Why it is not read any more; empty while it is."""
     isolated: bool
     """Whether it is read message by message."""
+    recorded_until: int = 0
+    """The second since 1970 in which Kafka got the latest message that was delivered; 0 if that is not known."""
 
     @property
     def note(self) -> str:
@@ -57,3 +59,13 @@ class Status:
     """Why this host does not record now; empty if it does."""
     workers: tuple[WorkerStatus, ...] = ()
     partitions: tuple[PartitionStatus, ...] = ()
+
+    @property
+    def recorded_until(self) -> int | None:
+        """The second since 1970 up to which all partitions are recorded, as far as is known; None if nothing is known.
+
+        Partitions that were read to their end don't hold it up.
+        """
+        behind = [at.recorded_until for at in self.partitions if at.lag != 0 and at.recorded_until]
+        known = [at.recorded_until for at in self.partitions if at.recorded_until]
+        return min(behind, default=None) or max(known, default=None)

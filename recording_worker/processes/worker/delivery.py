@@ -1,7 +1,7 @@
 """The two ways to make a flushed session batch count: exactly once, and at least once."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -82,6 +82,7 @@ class ExactlyOnceDelivery:
             else:
                 time.sleep(_BACKOFF.pause(attempt))
         self._assignment.carry(outgoing.placements)
+        _measure(flushed, held, self._metrics)
         self._channel.send(_report(flushed, outgoing, committed=True))
 
 
@@ -94,11 +95,14 @@ class AtLeastOnceDelivery:
     trouble = ""
     """Always empty: a delivery that fails is not tried again, but ends the worker."""
 
-    def __init__(self, producer: RecordProducer, assignment: Assignment, channel: WorkerChannel, group: str) -> None:
+    def __init__(
+        self, producer: RecordProducer, assignment: Assignment, channel: WorkerChannel, group: str, metrics: Metrics
+    ) -> None:
         self._producer = producer
         self._assignment = assignment
         self._channel = channel
         self._group = group
+        self._metrics = metrics
 
     def deliver(self, flushed: FlushedBatch) -> None:
         """Deliver a batch; called on the flush thread. Raises FlushError."""
@@ -106,6 +110,7 @@ class AtLeastOnceDelivery:
         outgoing = _outgoing(flushed, held, self._group)
         self._producer.send(outgoing.records)
         self._assignment.carry(outgoing.placements)
+        _measure(flushed, held, self._metrics)
         self._channel.send(_report(flushed, outgoing, committed=False))
 
 
@@ -143,5 +148,15 @@ def _outgoing(flushed: FlushedBatch, held: Mapping[int, Assigned], group: str) -
     return _Outgoing(records_of(parts.values()), placements)
 
 
+def _measure(flushed: FlushedBatch, held: Iterable[int], metrics: Metrics) -> None:
+    """Observe how long the messages of these partitions took until now. Their times are known to the second."""
+    now = time.time()
+    for number in held:
+        for (since, second), messages in flushed.partitions[number].seconds.items():
+            metrics.latency_seconds.labels(since).observe_many(max(0.0, now - second - 0.5), messages)
+
+
 def _report(flushed: FlushedBatch, outgoing: _Outgoing, *, committed: bool) -> Flushed:
-    return Flushed(outgoing.placements, committed, flushed.sessions, flushed.events, flushed.bytes_written)
+    latest = {at.partition: flushed.partitions[at.partition].until for at in outgoing.placements}
+    until = {number: second for number, second in latest.items() if second is not None}
+    return Flushed(outgoing.placements, committed, flushed.sessions, flushed.events, flushed.bytes_written, until)

@@ -168,7 +168,7 @@ def _delivery(
 ) -> ExactlyOnceDelivery | AtLeastOnceDelivery:
     """Make the delivery that the settings name. If it uses transactions, wait until open ones are aborted."""
     if settings.delivery is DeliveryKind.AT_LEAST_ONCE:
-        return AtLeastOnceDelivery(RecordProducer(settings, metrics), assignment, channel, settings.group_id)
+        return AtLeastOnceDelivery(RecordProducer(settings, metrics), assignment, channel, settings.group_id, metrics)
     producer = TransactionalProducer(settings, name, metrics)
     # a broker that is away is no failure to start, so report to the supervisor that this process is alive
     producer.begin(waiting=lambda: channel.send(Progress({}, flushing=False)))
