@@ -273,24 +273,24 @@ def test_windows_console_and_addresses_are_bounded(monkeypatch: pytest.MonkeyPat
 def test_a_hostile_recording_is_played_within_its_memory() -> None:
     """Thirteen events, which unpack to 200 MB each."""
     script = """
-import gzip, json, resource, sys
+import gzip, json
 from pathlib import Path
 from recording_worker.formats.batch_file import BatchIndex
 from recording_worker.playing.session import recording_of
 from recording_worker.reading.batch_files import Block
 from recording_worker.storage.local.file import LocalFile
 from tests.batch_files import block
+from tests.contract.memory_probe import peak
 
 def bomb(at):
     data = gzip.compress(b'{"node":[' + b'{},' * 20_000_000 + b'0]}').decode("latin-1")
     return json.dumps(["w", {"type": 2, "timestamp": at, "cv": "2024-10", "data": data}]).encode()
 
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 lines = [bomb(1)] * 13
 entry, _ = block([(1, [b'["w",{"timestamp":1}]'])])
 recording = recording_of([Block(LocalFile(Path("a")), BatchIndex(1, "b", "zstd", "30d", 1, []), entry)], lines)
 assert recording.notes == ["13 events that the client packed can't be unpacked."], recording.notes
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(int(peak()))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 600, "MiB; making the bombs takes some 200"
