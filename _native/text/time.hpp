@@ -32,8 +32,8 @@ inline int64_t days_until(int64_t year, int64_t month, int64_t day) {
 }  // namespace time_text
 
 // The time in a text like `2026-11-27T01:02:03.456Z`, ms since 1970; -1 if the text has another form, or the time is
-// earlier. RFC 3339 describes the form: T or a blank, any fraction of a second, Z or an offset. What is below a ms is cut
-// off.
+// earlier. RFC 3339 describes the form: T or a blank, any fraction of a second, Z or an offset. What is below a ms is
+// cut off.
 inline int64_t parse_time(Span text) {
   using time_text::take_number;
   Cursor at{text.begin, text.end};
