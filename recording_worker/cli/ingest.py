@@ -37,6 +37,7 @@ _SETTINGS = (
     "memory",
     "workers",
     "storage_file_mode",
+    "file_names",
 )
 
 

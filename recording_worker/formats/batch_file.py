@@ -22,6 +22,7 @@ from recording_worker.formats.block import could_hold
 from recording_worker.formats.dictionary import DICTIONARY_ID
 from recording_worker.formats.ranges import Count, EventTimeMs, Offset, Partition, TeamId
 from recording_worker.formats.timestamps import LATEST_MS
+from recording_worker.settings.choices import FileNames
 
 INDEX_VERSION = 1
 MAGIC = b"RWBATCH2"
@@ -35,8 +36,11 @@ FRAME_HEADER = struct.Struct("<II")
 """The header of a zstd skippable frame: magic number, length of what follows; little endian."""
 _MAX_OFFSETS_LENGTH = 1500
 """Characters. S3 takes 2,048 bytes of metadata in all."""
-FILE_NAME = re.compile(r"[0-9a-f]{4}-[0-9]{1,16}-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""What the last part of a batch file's key looks like."""
+FILE_NAME = re.compile(
+    r"([0-9a-f]{4}-(?P<created_ms>[0-9]{1,16})-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|(?P<posthog_created_ms>[0-9]{1,16})-[0-9a-f]{16})"
+)
+"""What the last part of a batch file's key looks like: see FileNames. PostHog's own files are named like the latter."""
 MOBILE = "mobile"
 """The `snapshot_source` of recordings of mobile apps."""
 MAX_INDEX_BYTES = 64 * 1024 * 1024
@@ -143,24 +147,35 @@ class BatchIndex:
 _INDEX = TypeAdapter(BatchIndex)
 
 
-def file_key(prefix: str, retention: str, created_ms: int, batch_id: str) -> str:
+def file_key(prefix: str, retention: str, created_ms: int, batch_id: str, names: FileNames = FileNames.BATCH_ID) -> str:
     """Return the key of a batch file: `{prefix}/{retention}/{4 hex of a hash}-{utc ms}-{batch_id}`.
 
     The retention period comes first, so that a life-cycle rule can expire the file. The hash spreads names over an
-    object store's partitions.
+    object store's partitions. With `names` of PostHog: `{prefix}/{retention}/{utc ms}-{16 hex of a hash}`; its reader
+    refuses other keys (validateS3Key in nodejs/src/session-replay/recording-api/recording-service.ts).
     """
-    spread = hashlib.blake2b(batch_id.encode(), digest_size=2).hexdigest()
-    return "/".join(filter(None, (prefix.strip("/"), retention, f"{spread}-{created_ms}-{batch_id}")))
+    if names is FileNames.POSTHOG:
+        name = f"{created_ms}-{_hash(batch_id, 8)}"
+    else:
+        name = f"{_hash(batch_id, 2)}-{created_ms}-{batch_id}"
+    return "/".join(filter(None, (prefix.strip("/"), retention, name)))
+
+
+def _hash(batch_id: str, size: int) -> str:
+    return hashlib.blake2b(batch_id.encode(), digest_size=size).hexdigest()
 
 
 def file_key_of(url: str) -> str:
-    """Return what a file's URL and its path have in common: retention and name. The name holds the batch's UUID."""
+    """Return what a file's URL and its path have in common: retention and name. No two batches share a name."""
     return "/".join(url.rsplit("/", 2)[-2:])
 
 
 def created_ms_of(name: str) -> int:
-    """Read from a batch file's name when it was flushed, in milliseconds since 1970."""
-    return int(name.split("-")[1])
+    """Read from a batch file's name when it was flushed, in milliseconds since 1970. Raises ValueError."""
+    found = FILE_NAME.fullmatch(name)
+    if found is None:
+        raise ValueError(f"not the name of a batch file: {name}")
+    return int(found["created_ms"] or found["posthog_created_ms"])
 
 
 def file_metadata(batch_id: str, codec: str, topic: str, ranges: Mapping[int, tuple[int, int]]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from recording_worker._native import UUID_RANDOM_BYTES, Compressor, FileBlocks, 
 from recording_worker.formats.batch_file import file_key, file_metadata, index_frame
 from recording_worker.formats.retention import RETENTION_DAYS, RETENTIONS
 from recording_worker.recording.compression import compress_all
-from recording_worker.settings.choices import Codec
+from recording_worker.settings.choices import Codec, FileNames
 from recording_worker.storage.base import Part
 
 
@@ -21,6 +21,7 @@ class BatchWriter:
         batch_id: str,
         created_ms: int,
         codec: Codec,
+        names: FileNames,
         dictionary_id: str | None,
         source_of: Callable[[int], str],
     ) -> None:
@@ -33,6 +34,7 @@ class BatchWriter:
         self._retention = RETENTIONS[file.retention]
         self._created_ms = created_ms
         self._codec = codec
+        self._names = names
         self._dictionary_id = dictionary_id
         self._offsets = file.offsets()
         self._sources = {partition: source_of(partition) for partition in self._offsets}
@@ -41,7 +43,7 @@ class BatchWriter:
 
     def key(self, prefix: str) -> str:
         """Return the file's key below a prefix."""
-        return file_key(prefix, self._retention, self._created_ms, self._batch_id)
+        return file_key(prefix, self._retention, self._created_ms, self._batch_id, self._names)
 
     def file_metadata(self, topic: str) -> dict[str, str]:
         """Return what a store can say about the file without reading it."""

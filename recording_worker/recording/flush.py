@@ -238,6 +238,7 @@ class Flusher:
                 batch_id=batch.batch_id,
                 created_ms=created_ms,
                 codec=self._settings.codec,
+                names=self._settings.file_names,
                 dictionary_id=None if self._dictionary is None else self._dictionary.id,
                 source_of=self._source_of or (lambda partition: f"{batch.topic}/{partition}"),
             )

@@ -10,6 +10,13 @@ class Codec(StrEnum):
     SNAPPY = "snappy"
 
 
+class FileNames(StrEnum):
+    """How batch files are named: by the id of their batch, or as PostHog's consumer names its files."""
+
+    BATCH_ID = "batch_id"
+    POSTHOG = "posthog"
+
+
 class Delivery(StrEnum):
     """What a crash does to messages that were already read: they are recorded once, or at least once."""
 

@@ -3,16 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
-from recording_worker.settings.choices import Codec, Compatibility
+from recording_worker.settings.choices import Codec, Compatibility, FileNames
 
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     Compatibility.POSTHOG: {
+        "group_id": "session-recordings-blob-v2",
         "codec": Codec.SNAPPY,
+        "file_names": FileNames.POSTHOG,
         "require_ids_in_headers": True,
         "far_event_drops_message": True,
     },
 }
-"""Setting → its default under each kind of compatibility. What is set by itself counts all the same."""
+"""Setting → its default under each kind of compatibility. What is set by itself counts all the same.
+
+The group is KAFKA_CONSUMER_GROUP_ID of PostHog's nodejs/src/session-replay/recording-ingestion/constants.ts.
+"""
 
 
 def with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:

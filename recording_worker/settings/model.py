@@ -26,6 +26,7 @@ from recording_worker.settings.choices import (
     Codec,
     Compatibility,
     Delivery,
+    FileNames,
     GroupProtocol,
     LogLevel,
     OnOffsetGap,
@@ -234,6 +235,10 @@ class Settings(BaseModel):
     s3_uploads: PositiveInt = Field(4, description="Parts of a file that each worker uploads at a time.")
     s3_retry_for: Seconds = Field(60.0, description="How long the upload of a file is retried after its first failure.")
     storage_prefix: str = Field("blocks", description="First part of every batch file's key.")
+    file_names: FileNames = Field(
+        FileNames.BATCH_ID,
+        description="Names of batch files: with the id of their batch, or as PostHog's reader wants them.",
+    )
     storage_file_mode: str = Field(
         "0640",
         pattern="^0?6[046][046]$",

@@ -271,6 +271,24 @@ def test_codec_snappy(tmp_path: Path) -> None:
     assert [len(block) for block in lines] == [block["size"] for block in blocks]
 
 
+def test_compatible_with_posthog(tmp_path: Path) -> None:
+    """The keys are what PostHog's reader takes, and all commands read these files as well."""
+    summary = ingest(tmp_path / "out", SAMPLE, "--compatibility", "posthog")
+    blocks = [record["value"] for record in topic(tmp_path / "out", METADATA)]
+    assert {block["codec"] for block in blocks} == {"snappy"}
+    for block in blocks:
+        key = urlparse(block["block_url"]).path.partition("/out/")[2]
+        assert re.fullmatch(r"blocks/(30d|90d|1y|5y)/\d+-[0-9a-f]{16}", key)
+        _as_posthog_reads(block["block_url"])
+    ingest(tmp_path / "usual", SAMPLE, "--no-unpack-client-compression")
+    session = max(blocks, key=lambda block: block["event_count"])["session_id"]
+    for command in (("sessions", "--json"), ("export", "--session", session)):
+        listed, usual = (run(command[0], tmp_path / folder / "blocks", *command[1:]) for folder in ("out", "usual"))
+        assert (listed.code, listed.err) == (usual.code, usual.err) == (0, "")
+        assert sorted(listed.out.splitlines()) == sorted(usual.out.splitlines())
+    assert len(run("blocks", tmp_path / "out" / "blocks", "--json").out.splitlines()) == summary["sessions"]
+
+
 def _as_posthog_reads(block_url: str) -> bytes:
     """A block by the way PostHog's readers go: from the query of its URL to the text of its lines."""
     url = urlparse(block_url)

@@ -21,6 +21,8 @@ from recording_worker.formats.batch_file import (
     parse_block_url,
 )
 from recording_worker.reading.batch_files import Block, read_index
+from recording_worker.settings.choices import FileNames
+from recording_worker.storage.local.backend import TEMPORARY_NAME
 from recording_worker.storage.local.file import LocalFile
 from tests.batch_files import Messages, batch_file, block, block_url, line, offset_ranges, write_batch_file
 
@@ -80,7 +82,23 @@ def test_a_key_is_retention_hash_time_and_batch() -> None:
     assert file_key("/a/b/", "30d", 1, BATCH_ID) == f"a/b/30d/ec0b-1-{BATCH_ID}"
     assert file_key("", "30d", 1, BATCH_ID) == f"30d/ec0b-1-{BATCH_ID}"
     assert FILE_NAME.fullmatch(f"ec0b-1700000000000-{BATCH_ID}")
+    assert created_ms_of(f"ec0b-1700000000000-{BATCH_ID}") == 1_700_000_000_000
     assert not FILE_NAME.fullmatch(f".ec0b-1700000000000-{BATCH_ID}.0a1b2c3d.tmp")
+
+
+def test_a_key_that_posthog_reads_is_retention_time_and_hash() -> None:
+    key = file_key("/a/b/", "1y", 1_700_000_000_000, BATCH_ID, FileNames.POSTHOG)
+    assert re.fullmatch(r"a/b/(30d|90d|1y|5y)/\d+-[0-9a-f]{16}", key), "validateS3Key of PostHog's recording-service.ts"
+    assert key == file_key("a/b", "1y", 1_700_000_000_000, BATCH_ID, FileNames.POSTHOG), "of one batch, always the same"
+    assert key != file_key("a/b", "1y", 1_700_000_000_000, BATCH_ID[:-1] + "0", FileNames.POSTHOG)
+    name = key.rpartition("/")[2]
+    assert FILE_NAME.fullmatch(name)
+    assert created_ms_of(name) == 1_700_000_000_000
+    assert TEMPORARY_NAME.fullmatch(f".{name}.0a1b2c3d.tmp")
+    for other in ("x", name[:-1], f"{name}0", f".{name}.0a1b2c3d.tmp", f"-{name}"):
+        assert not FILE_NAME.fullmatch(other)
+        with pytest.raises(ValueError, match="not the name of a batch file"):
+            created_ms_of(other)
 
 
 def test_a_block_url_names_the_range_inclusively() -> None:

@@ -135,7 +135,7 @@ def test_each_mistake_is_one_line(folder: Path, arguments: str, code: int, error
 
 
 def test_a_snappy_file_of_posthog_is_named_and_the_others_are_listed(folder: Path) -> None:
-    snappy = folder / "blocks" / "30d" / "0000-1-01890a5d-ac96-774b-bcce-b302099a8057"
+    snappy = folder / "blocks" / "30d" / "1795000000000-01890a5dac96774b"
     snappy.write_bytes(bytes(cramjam.snappy.compress_raw(line(1))))
     done = run("sessions", folder, "--json")
     assert done.code == 1

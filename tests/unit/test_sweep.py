@@ -102,6 +102,8 @@ def test_a_file_that_was_recorded_from_elsewhere_is_not_judged(history: History)
 
 
 def test_a_file_whose_index_can_not_be_read_is_not_judged(history: History) -> None:
-    history.files[0].write_bytes(b"no index")
+    history.files[0].rename(posthogs := history.files[0].with_name("1795000000000-01890a5dac96774b"))
+    assert kind(judged(file_of(history))) == "orphan"
+    posthogs.write_bytes(b"blocks of PostHog's consumer, without an index")
     file = file_of(history)
     assert judged(file).not_judged == [(file, "its index can't be read")]
