@@ -25,6 +25,7 @@ _SETTINGS = (
     "max_session_id_characters",
     "max_distinct_id_characters",
     "compatibility",
+    "dlq_headers",
     "require_ids_in_headers",
     "far_event_drops_message",
     "max_events_per_session_per_batch",

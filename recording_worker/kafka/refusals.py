@@ -12,7 +12,7 @@ import structlog
 from confluent_kafka import KafkaError
 
 from recording_worker.errors import FlushError
-from recording_worker.formats.dlq_headers import PREFIX
+from recording_worker.formats.dlq_headers import is_dlq_header
 from recording_worker.messages import OutputRecord
 from recording_worker.metrics import Metrics
 
@@ -106,7 +106,7 @@ class Refusals:
             topic=record.topic,
             key=_shortened(record.key),
             bytes=len(record.value or b""),
-            headers={key: _shortened(value) for key, value in record.headers if key.startswith(PREFIX)},
+            headers={key: _shortened(value) for key, value in record.headers if is_dlq_header(key)},
         )
 
 

@@ -17,6 +17,13 @@ class FileNames(StrEnum):
     POSTHOG = "posthog"
 
 
+class DlqHeaders(StrEnum):
+    """How the headers of messages on the DLQ are spelled: as this worker does, or as PostHog's consumer does."""
+
+    DASHES = "dashes"
+    POSTHOG = "posthog"
+
+
 class Delivery(StrEnum):
     """What a crash does to messages that were already read: they are recorded once, or at least once."""
 

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from recording_worker.settings.choices import Codec, Compatibility, FileNames
+from recording_worker.settings.choices import Codec, Compatibility, DlqHeaders, FileNames
 
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     Compatibility.POSTHOG: {
         "group_id": "session-recordings-blob-v2",
         "codec": Codec.SNAPPY,
         "file_names": FileNames.POSTHOG,
+        "dlq_headers": DlqHeaders.POSTHOG,
+        "posthog_retention_keys": True,
         "require_ids_in_headers": True,
         "far_event_drops_message": True,
     },

@@ -26,6 +26,7 @@ from recording_worker.settings.choices import (
     Codec,
     Compatibility,
     Delivery,
+    DlqHeaders,
     FileNames,
     GroupProtocol,
     LogLevel,
@@ -108,6 +109,10 @@ class Settings(BaseModel):
     console_logs_topic: str = Field("log_entries", description="Topic for console logs.")
     warnings_topic: str = Field("clickhouse_ingestion_warnings", description="Topic for ingestion warnings.")
     dlq_topic: str = Field("session_recording_snapshot_item_dlq", description="Topic for messages that can't be read.")
+    dlq_headers: DlqHeaders = Field(
+        DlqHeaders.DASHES,
+        description="Headers on the DLQ: dlq-reason and others, or dlq_reason, as PostHog spells them.",
+    )
     overflow_topic: str = Field(
         "session_recording_snapshot_item_overflow",
         description="Topic for messages that restrictions redirect, and for messages of hot sessions.",

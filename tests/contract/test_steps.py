@@ -133,7 +133,7 @@ STEPS: dict[str, tuple[Callable[[SessionBatchManager], Step], set[Disposition]]]
     "obtain_batch": (ObtainBatch, set()),
     "track_lib_version": (lambda _: TrackLibVersion(), set()),
     "record_session_event": (lambda _: RecordSessionEvent(METRICS), {Disposition.DROP}),
-    "handle_results": (lambda _: HandleResults("dlq", "overflow", "backfill", METRICS), set()),
+    "handle_results": (lambda _: HandleResults("dlq", "overflow", "backfill", CLOCK, METRICS), set()),
     "handle_ingestion_warnings": (lambda _: HandleIngestionWarnings("warnings", TEAMS, 3600, CLOCK, METRICS), set()),
     "flush_batch": (lambda manager: FlushBatch(manager, KeepingFlusher(), METRICS), set()),
 }

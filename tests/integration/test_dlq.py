@@ -263,6 +263,17 @@ def answered(stage: DlqStage, answer: str) -> int:
     return process.returncode
 
 
+def test_what_posthogs_consumer_put_there_is_sent_back_as_it_came(stage: DlqStage) -> None:
+    why = {"dlq_reason": "no_team", "dlq_step": "s", "dlq_topic": stage.source, "dlq_partition": "1", "dlq_offset": "9"}
+    stage.letter(b"5", [*headers(), *((name, text.encode()) for name, text in why.items())])
+    stage.letters(1)
+    assert "no_team" in stage.done("list")
+    assert "1 message redriven" in stage.done("redrive", "--reason", "no_team")
+    assert stage.sent_back() == {5: 1}
+    [sent] = stage.read(stage.source)
+    assert [name for name, _ in sent.headers() if name.startswith("dlq")] == []
+
+
 def test_a_message_that_can_not_be_sent_back_stays(stage: DlqStage, new_topic: NewTopic) -> None:
     small = new_topic(1, max_message_bytes=1000)
     stage.letters(2)

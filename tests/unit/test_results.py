@@ -1,9 +1,10 @@
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.steps.handle_results import HandleResults
-from tests.builders import TOPIC, batch, counted, headers, message
+from recording_worker.settings.choices import DlqHeaders
+from tests.builders import TOPIC, FakeClock, batch, counted, headers, message
 
-STEP = HandleResults("the-dlq", "the-overflow", "the-backfill", Metrics())
+STEP = HandleResults("the-dlq", "the-overflow", "the-backfill", FakeClock(), Metrics())
 
 
 def test_a_dlq_record_is_the_unchanged_message_with_its_reason_and_source() -> None:
@@ -21,6 +22,24 @@ def test_a_dlq_record_is_the_unchanged_message_with_its_reason_and_source() -> N
         "dlq-topic": TOPIC.encode(),
         "dlq-partition": b"3",
         "dlq-offset": b"7",
+        "dlq-timestamp": b"123",
+        "dlq-error": b"the value is not JSON",
+    }
+
+
+def test_a_dlq_record_with_the_headers_of_posthog() -> None:
+    """As sendMessageToDLQ of PostHog's nodejs/src/worker/ingestion/pipeline-helpers.ts spells them."""
+    rows = batch(message(7, 3, timestamp_ms=123))
+    rows.end(0, Disposition.DLQ, Reason.INVALID_JSON, "parse_session_recording_message", "the value is not JSON")
+    HandleResults("dlq", "overflow", "backfill", FakeClock(), Metrics(), DlqHeaders.POSTHOG).run(rows)
+    ((_, record),) = rows.records
+    assert dict(record.headers[len(headers()) :]) == {
+        "dlq_reason": b"invalid_json",
+        "dlq_step": b"parse_session_recording_message",
+        "dlq_topic": TOPIC.encode(),
+        "dlq_partition": b"3",
+        "dlq_offset": b"7",
+        "dlq_timestamp": b"2026-11-18T11:06:40.000Z",
         "dlq-timestamp": b"123",
         "dlq-error": b"the value is not JSON",
     }
@@ -60,7 +79,7 @@ def test_rows_are_counted_by_how_they_ended_and_by_partition() -> None:
     rows.end(1, Disposition.DROP, Reason.SESSION_BLOCKED, "limit_new_sessions")
     rows.end(3, Disposition.DROP, Reason.SESSION_BLOCKED, "limit_new_sessions")
     rows.halt(2, "why")
-    HandleResults("the-dlq", "the-overflow", "the-backfill", metrics).run(rows)
+    HandleResults("the-dlq", "the-overflow", "the-backfill", FakeClock(), metrics).run(rows)
     assert counted(metrics, "messages_total", disposition="ok", reason="") == 2
     assert counted(metrics, "messages_total", disposition="drop", reason="session_blocked") == 2
     assert [counted(metrics, "partition_messages_total", partition=number) for number in "012"] == [3, 1, None]

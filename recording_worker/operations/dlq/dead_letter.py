@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from recording_worker.formats.dlq_headers import ERROR, PREFIX, REASON, STEP, Source, source_of
+from recording_worker.formats.dlq_headers import ERROR, REASON, STEP, Source, is_dlq_header, our_name, source_of
 from recording_worker.formats.source import source_topic
 from recording_worker.messages import Headers, Record
 
@@ -64,7 +64,7 @@ class DeadLetter:
 
 def read_dead_letter(record: Record) -> DeadLetter:
     """Read a record of the DLQ topic."""
-    texts = _texts(record.headers)
+    texts = _texts([(our_name(name), value) for name, value in record.headers])
     return DeadLetter(
         place=Place(record.partition, record.offset),
         timestamp_ms=record.timestamp_ms,
@@ -74,7 +74,7 @@ def read_dead_letter(record: Record) -> DeadLetter:
         error=texts.get(ERROR, ""),
         key=record.key,
         value=record.value,
-        headers=[(name, value) for name, value in record.headers if not name.startswith(PREFIX)],
+        headers=[(name, value) for name, value in record.headers if not is_dlq_header(name)],
     )
 
 

@@ -1,11 +1,13 @@
 """handle_results: counts each message by its disposition, and sends it on if it has to go elsewhere."""
 
-from recording_worker.formats.dlq_headers import Source, dlq_headers
+from recording_worker.clock import Clock
+from recording_worker.formats.dlq_headers import Source, as_posthog, dlq_headers
 from recording_worker.messages import OutputRecord
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.step import Step
+from recording_worker.settings.choices import DlqHeaders
 
 
 class HandleResults(Step):
@@ -16,8 +18,18 @@ class HandleResults(Step):
 
     name = "handle_results"
 
-    def __init__(self, dlq_topic: str, overflow_topic: str, backfill_topic: str, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        dlq_topic: str,
+        overflow_topic: str,
+        backfill_topic: str,
+        clock: Clock,
+        metrics: Metrics,
+        headers: DlqHeaders = DlqHeaders.DASHES,
+    ) -> None:
         self._dlq_topic = dlq_topic
+        self._clock = clock
+        self._headers = headers
         self._overflow_topic = overflow_topic
         self._backfill_topic = backfill_topic
         self._metrics = metrics
@@ -38,6 +50,8 @@ class HandleResults(Step):
         message = batch.message(row)
         source = Source(batch.topic, message.partition, message.offset, message.timestamp_ms, batch.topic_id)
         why = dlq_headers(source, reason=Reason(batch.reasons[row]).label, step=step, error=error)
+        if self._headers is DlqHeaders.POSTHOG:
+            why = as_posthog(why, self._clock.now_ms())
         headers = [*message.headers, *why]
         return OutputRecord(self._dlq_topic, message.key, message.value, headers, 0, as_it_came=True)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recording_worker.formats.dlq_headers import Source, dlq_headers, source_of
+from recording_worker.formats.dlq_headers import Source, as_posthog, dlq_headers, source_of
 from recording_worker.messages import Headers, Record
 from recording_worker.operations.dlq.dead_letter import DeadLetter, Place, Selection, read_dead_letter
 from recording_worker.outcome import Reason
@@ -46,10 +46,30 @@ def test_the_own_headers_of_a_message_survive_the_dlq(
     source = Source(topic, partition, offset, timestamp_ms)
     once = [*own, *dlq_headers(source, reason="r", step="s", error="e")]
     assert source_of(once) == source
-    twice = [*own, *dlq_headers(Source("before", 1, 2, 3), reason="before", step="", error=""), *once[len(own) :]]
-    for sent in (once, twice):
+    before = dlq_headers(Source("before", 1, 2, 3), reason="before", step="", error="")
+    twice = [*own, *before, *once[len(own) :]]
+    posthogs = [*own, *before, *as_posthog(once[len(own) :], NOW_MS)]
+    after_posthogs = [*own, *as_posthog(before, NOW_MS), *once[len(own) :]]
+    for sent in (once, twice, posthogs, after_posthogs):
         found = read_dead_letter(Record("dlq", 0, 0, 0, sent, None))
         assert (found.headers, found.source, found.reason, found.step, found.error) == (own, source, "r", "s", "e")
+
+
+def test_a_letter_of_posthogs_consumer() -> None:
+    """It does not say when Kafka got the message."""
+    why = {
+        "dlq_reason": "no_session_id_in_header",
+        "dlq_step": "validateHeadersStep",
+        "dlq_timestamp": "2026-11-27T01:02:03.456Z",
+        "dlq_topic": TOPIC,
+        "dlq_partition": "3",
+        "dlq_offset": "7",
+    }
+    own = [*headers(), ("dlq_of_the_client", b"1")]
+    sent = [*own, *((name, text.encode()) for name, text in why.items())]
+    found = read_dead_letter(Record("dlq", 0, 12, NOW_MS, sent, b"value", b"key"))
+    assert (found.reason, found.step, found.error) == ("no_session_id_in_header", "validateHeadersStep", "")
+    assert (found.source, found.headers) == (Source(TOPIC, 3, 7), own)
 
 
 @pytest.mark.parametrize(

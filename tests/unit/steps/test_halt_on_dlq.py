@@ -123,7 +123,7 @@ def test_no_message_of_a_halted_partition_counts_and_all_others_do(limit: str) -
         " by a_step: an error. Nothing from the committed offset on counts"
     }
     ObtainBatch(manager).run(rows)
-    HandleResults("dlq", "overflow", "backfill", metrics).run(rows)
+    HandleResults("dlq", "overflow", "backfill", FakeClock(), metrics).run(rows)
     manager.current.take(rows.records, rows.advances())
     assert [partition for partition, _ in rows.records] == [1]
     assert metrics.partition_messages.labels(0)._value.get() == 0
