@@ -64,8 +64,8 @@ def test_sessions_over_the_limit_are_blocked_whole_and_for_every_worker(
     assert passing(worker(breaker, burst=2), "c", "a", "d") == ["a", "d"]
     with redis_server.client() as client:
         assert client.keys("*blocked*") == ["@posthog/replay/session-blocked:1:c"]
-        assert 86_300 < int(client.ttl("@posthog/replay/session-blocked:1:c")) <= 86_400
-        assert 86_300 < int(client.ttl("@posthog/replay/session-seen:1:a")) <= 86_400
+        assert 172_700 < int(client.ttl("@posthog/replay/session-blocked:1:c")) <= 172_800
+        assert 172_700 < int(client.ttl("@posthog/replay/session-seen:1:a")) <= 172_800
 
 
 def test_a_batch_that_is_read_again_ends_as_before_and_takes_no_tokens(breaker: RedisCircuitBreaker) -> None:

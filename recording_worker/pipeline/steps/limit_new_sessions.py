@@ -14,8 +14,9 @@ log = structlog.get_logger()
 
 SEEN_PREFIX = "@posthog/replay/session-seen:"
 BLOCKED_PREFIX = "@posthog/replay/session-blocked:"
-_SECONDS = 86_400
-"""How long a session is remembered in Redis."""
+_SECONDS = 172_800
+"""How long a session is remembered in Redis: twice as long as the longest session, as PostHog's consumer does
+(SESSION_TRACKER_REDIS_TTL_SECONDS in nodejs/src/session-replay/recording-ingestion/constants.ts)."""
 _CAPACITY = 100_000
 """Sessions remembered in this process: about 20 MB."""
 _TELL_SECONDS = 60.0

@@ -58,11 +58,11 @@ def test_a_new_session_without_a_token_is_blocked_in_redis_and_then_dropped() ->
             command
             for session in "abc"
             for command in (
-                ("SET", f"{seen}{TEAM}:{session}", 1, "NX", "EX", 86_400),
+                ("SET", f"{seen}{TEAM}:{session}", 1, "NX", "EX", 172_800),
                 ("EXISTS", f"{block}{TEAM}:{session}"),
             )
         ],
-        [("SET", f"{block}{TEAM}:{session}", 1, "EX", 86_400) for session in "bc"],
+        [("SET", f"{block}{TEAM}:{session}", 1, "EX", 172_800) for session in "bc"],
     ]
     assert stage.blocked("c", "a") == ["c"], "it is remembered, and Redis is not asked again"
 
