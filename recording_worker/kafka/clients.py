@@ -9,7 +9,8 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from recording_worker.errors import BootError, ConfigError
-from recording_worker.settings.model import Properties, Settings
+from recording_worker.settings.model import Settings
+from recording_worker.settings.types import Properties
 
 log = structlog.get_logger()
 

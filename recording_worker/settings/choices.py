@@ -67,6 +67,13 @@ class S3Addressing(StrEnum):
     VIRTUAL = "virtual"
 
 
+class S3Encryption(StrEnum):
+    """How S3 encrypts a file, by the name that S3 has for it."""
+
+    AES256 = "AES256"
+    KMS = "aws:kms"
+
+
 class LogLevel(StrEnum):
     """The least serious messages that are logged."""
 

@@ -6,7 +6,6 @@ variable (`RECORDING_WORKER_MAX_BATCH_BYTES`) and a key of the TOML file
 beats the default. An empty environment variable counts as not set.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +13,8 @@ from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    SecretStr,
-    field_validator,
     model_validator,
 )
 
@@ -32,46 +28,27 @@ from recording_worker.settings.choices import (
     LogLevel,
     OnOffsetGap,
     S3Addressing,
+    S3Encryption,
     StartFrom,
 )
 from recording_worker.settings.compatibility import with_defaults
 from recording_worker.settings.cores import usable_cores
 from recording_worker.settings.memory import MIB, MemoryBudget, default_memory, least_memory, memory_budget
-from recording_worker.settings.units import DURATION, SIZE, size_text
-
-_S3_URL = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]+[A-Za-z0-9](/[^?#]*)?")
-
-
-def _dotted_keys(value: object) -> dict[str, str | int | float | bool]:
-    """Take a TOML table of librdkafka properties, its keys quoted ("security.protocol") or not (security.protocol)."""
-    if not isinstance(value, dict):
-        raise ValueError("must be a table of librdkafka properties")
-    flat: dict[str, str | int | float | bool] = {}
-    for key, entry in value.items():
-        if isinstance(entry, dict):
-            flat.update(_dotted_keys({f"{key}.{rest}": deeper for rest, deeper in entry.items()}))
-        elif isinstance(entry, str | int | float):
-            flat[key] = entry
-        else:
-            raise ValueError(f"{key} must be a text, a number, true or false")
-    return flat
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _refuse_ambiguous(is_ambiguous: bool) -> None:
-    """Refuse a URL whose password the client would partly take for the host, and show in its errors."""
-    if is_ambiguous:
-        raise ValueError("is ambiguous: in a password, write %40 for @, %2F for /, %3F for ?, %23 for #")
-
-
-PositiveInt = Annotated[int, Field(gt=0)]
-PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Seconds = Annotated[float, DURATION, Field(gt=0, allow_inf_nan=False)]
-Bytes = Annotated[int, SIZE, Field(gt=0)]
-Properties = Annotated[dict[str, str | int | float | bool], BeforeValidator(_dotted_keys)]
+from recording_worker.settings.types import (
+    LOWERED,
+    Bytes,
+    HostPorts,
+    HttpUrl,
+    KeyPrefix,
+    PositiveInt,
+    PositiveNumber,
+    PostgresUrl,
+    Properties,
+    RedisUrl,
+    Seconds,
+    StorageUrl,
+)
+from recording_worker.settings.units import size_text
 
 
 class Settings(BaseModel):
@@ -80,7 +57,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     # Kafka
-    bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers: host:port, separated by commas.")
+    bootstrap_servers: HostPorts = Field("127.0.0.1:9092", description="Kafka brokers: host:port, separated by commas.")
     topic: str = Field("session_recording_snapshot_item_events", description="Topic of the recordings.")
     group_id: str = Field("session-recordings", description="Kafka consumer group.")
     group_protocol: GroupProtocol = Field(
@@ -130,7 +107,7 @@ class Settings(BaseModel):
 
     # teams and restrictions
     teams: Path | None = Field(None, description="TOML file of teams: [[team]] tables with id, token, retention, ….")
-    teams_postgres: SecretStr | None = Field(
+    teams_postgres: PostgresUrl | None = Field(
         None,
         description="PostgreSQL database with PostHog's table posthog_team: postgresql://USER:PASSWORD@HOST/DATABASE.",
     )
@@ -138,11 +115,11 @@ class Settings(BaseModel):
         False, description="Accept every token as a team, with retention 30d and console capture on."
     )
     restrictions: Path | None = Field(None, description="TOML file of restrictions: [[restriction]] tables.")
-    restrictions_redis: SecretStr | None = Field(
+    restrictions_redis: RedisUrl | None = Field(
         None,
         description="Redis with PostHog's event restrictions; they apply in addition to the file's. Read every 30 s.",
     )
-    sessions_redis: SecretStr | None = Field(
+    sessions_redis: RedisUrl | None = Field(
         None, description="Redis that knows the sessions and their retention periods: redis://:PASSWORD@HOST:6379/0."
     )
     posthog_retention_keys: bool = Field(
@@ -221,25 +198,29 @@ class Settings(BaseModel):
 
     # session batches
     storage_dir: Path | None = Field(None, description="Local folder for batch files.")
-    storage: str | None = Field(
+    storage: StorageUrl | None = Field(
         None,
         description="Storage for batch files instead of a local folder: s3://BUCKET[/PREFIX]; or blackhole:,"
         " which writes nothing, for benchmarks.",
     )
-    s3_endpoint: str | None = Field(
-        None, pattern=r"^https?://[^/?#]+/?$", description="URL of an S3-compatible server; Amazon's if not set."
-    )
+    s3_endpoint: HttpUrl | None = Field(None, description="URL of an S3-compatible server; Amazon's if not set.")
     s3_region: str | None = Field(None, min_length=1, description="Region of the bucket; found by boto3 if not set.")
     s3_addressing: S3Addressing = Field(
         S3Addressing.AUTO,
         description="Where URLs name the bucket: in the path, or in the host name (virtual). auto is path with"
         " s3_endpoint, and virtual without.",
     )
+    s3_encryption: S3Encryption | None = Field(
+        None, description="How S3 encrypts the files: AES256, or aws:kms; as the bucket says if not set."
+    )
+    s3_kms_key: str | None = Field(
+        None, min_length=1, description="Id or ARN of the key for aws:kms; the account's own for S3 if not set."
+    )
     s3_connect_timeout: Seconds = Field(5.0, description="Longest wait for a connection to S3.")
     s3_read_timeout: Seconds = Field(30.0, description="Longest wait for an answer of S3.")
     s3_uploads: PositiveInt = Field(4, description="Parts of a file that each worker uploads at a time.")
     s3_retry_for: Seconds = Field(60.0, description="How long the upload of a file is retried after its first failure.")
-    storage_prefix: str = Field("blocks", description="First part of every batch file's key.")
+    storage_prefix: KeyPrefix = Field("blocks", description="First part of every batch file's key.")
     file_names: FileNames = Field(
         FileNames.BATCH_ID,
         description="Names of batch files: with the id of their batch, or as PostHog's reader wants them.",
@@ -250,7 +231,7 @@ class Settings(BaseModel):
         description="Rights of the files in a local folder, in octal, unless the umask takes away more. Folders can be"
         " entered by those who can read files.",
     )
-    codec: Codec = Field(Codec.ZSTD, description="Compression of blocks: zstd (files with an index) or snappy.")
+    codec: Codec = Field(Codec.ZSTD, description="Compression of blocks: zstd or snappy.")
     zstd_level: Annotated[int, Field(ge=-7, le=19)] = Field(1, description="zstd compression level, from -7 to 19.")
     zstd_dictionary: Path | None = Field(
         None, description="zstd dictionary to compress blocks with, made by `dictionary train`; none if not set."
@@ -292,59 +273,13 @@ class Settings(BaseModel):
         description="Names by which requests may call the ops server, separated by commas. Its addresses, localhost,"
         " ops_host and the host's own name are always allowed.",
     )
-    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
-        LogLevel.INFO, description="Least serious log messages shown."
-    )
+    log_level: Annotated[LogLevel, LOWERED] = Field(LogLevel.INFO, description="Least serious log messages shown.")
     log_json: bool = Field(False, description="Log JSON lines instead of text.")
 
     @model_validator(mode="before")
     @classmethod
     def _as_compatible(cls, given: Any) -> Any:
         return with_defaults(given) if isinstance(given, Mapping) else given
-
-    @field_validator("storage")
-    @classmethod
-    def _known_storage(cls, value: str | None) -> str | None:
-        if value is None or value == "blackhole:" or _S3_URL.fullmatch(value):
-            return value
-        raise ValueError("must be s3://BUCKET, s3://BUCKET/PREFIX or blackhole: (use storage_dir for a local folder)")
-
-    @field_validator("teams_postgres")
-    @classmethod
-    def _postgres_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is None:
-            return None
-        url = value.get_secret_value()
-        if not url.startswith(("postgresql://", "postgres://")):
-            raise ValueError("must begin with postgresql://")
-        servers, _, database = url.partition("://")[2].partition("/")
-        _refuse_ambiguous(servers.count("@") > 1 or "@" in database.partition("?")[0])
-        return value
-
-    @field_validator("sessions_redis", "restrictions_redis")
-    @classmethod
-    def _redis_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must begin with redis://, rediss:// or unix://")
-        if value is not None and not value.get_secret_value().startswith("unix://"):
-            given = value.get_secret_value().partition("://")[2]
-            _refuse_ambiguous("@" in given.removeprefix(re.split("[/?#]", given, maxsplit=1)[0]))
-        return value
-
-    @field_validator("bootstrap_servers", "s3_endpoint")
-    @classmethod
-    def _no_user(cls, value: str | None) -> str | None:
-        """Refuse user and password: they are no part of this address, and would be shown in errors."""
-        if value is not None and "@" in value:
-            raise ValueError("must not hold a user or a password")
-        return value
-
-    @field_validator("storage_prefix")
-    @classmethod
-    def _stays_below(cls, value: str) -> str:
-        if ".." in value.split("/"):
-            raise ValueError("must not leave the storage with ..")
-        return value
 
     @model_validator(mode="after")
     def _one_of_each(self) -> "Settings":
@@ -355,6 +290,8 @@ class Settings(BaseModel):
             raise ValueError("block_new_sessions needs sessions_redis")
         if self.zstd_dictionary is not None and self.codec is not Codec.ZSTD:
             raise ValueError("zstd_dictionary needs codec zstd")
+        if self.s3_kms_key is not None and self.s3_encryption is not S3Encryption.KMS:
+            raise ValueError("s3_kms_key needs s3_encryption aws:kms")
         if self.storage is not None and self.storage_dir is not None:
             raise ValueError("storage and storage_dir exclude each other")
         return self

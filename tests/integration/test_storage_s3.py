@@ -202,6 +202,36 @@ def test_close_ends_an_upload_whose_parts_wait_for_others(bucket: Bucket, storag
     assert (bucket.all_keys(), bucket.open_uploads()) == ([], [])
 
 
+@pytest.mark.parametrize("s3", ["moto"], indirect=True)
+@pytest.mark.parametrize("size", [10, 3 * PART_BYTES])
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"s3_encryption": "AES256"}, ("AES256", None)),
+        ({"s3_encryption": "aws:kms", "s3_kms_key": "alias/recordings"}, ("aws:kms", "alias/recordings")),
+    ],
+)
+def test_objects_are_encrypted_as_the_settings_say(
+    bucket: Bucket, storage_of: Make, size: int, asked: dict[str, str], expected: tuple[str, str | None]
+) -> None:
+    storage = storage_of(**asked)
+    storage.check()
+    storage.write(NAME, [b"x" * size], {})
+    head = storage._client.head_object(Bucket=bucket.name, Key=NAME)
+    assert (head["ServerSideEncryption"], head.get("SSEKMSKeyId")) == expected
+
+
+@pytest.mark.parametrize("s3", ["rclone"], indirect=True)
+@pytest.mark.parametrize("size", [10, 3 * PART_BYTES])
+def test_a_server_that_does_not_encrypt_is_refused(bucket: Bucket, storage_of: Make, size: int) -> None:
+    storage = storage_of(s3_encryption="AES256")
+    with pytest.raises(ConfigError, match="the server does not encrypt it as s3_encryption says"):
+        storage.check()
+    with pytest.raises(FlushError, match="the server does not encrypt it as s3_encryption says"):
+        storage.write(NAME, [b"x" * size], {})
+    assert bucket.open_uploads() == []
+
+
 @pytest.mark.parametrize("refused", ["IfNoneMatch", "ChecksumCRC32", "ChecksumAlgorithm"])
 @pytest.mark.parametrize("size", [10, 3 * PART_BYTES])
 def test_a_server_that_refuses_a_header_is_asked_without(

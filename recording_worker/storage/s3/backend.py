@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from recording_worker.errors import BootError, ConfigError
+from recording_worker.errors import BootError, ConfigError, FlushError
 from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
 from recording_worker.storage.base import Part
@@ -41,6 +41,7 @@ class S3Storage:
         self._client = connect(settings, connections=settings.s3_uploads + 1)
         self._pool = ThreadPoolExecutor(settings.s3_uploads, thread_name_prefix="upload")
         self._dialect = Dialect()
+        self._encryption = _encryption(settings)
         self._uploads: set[Upload] = set()
         self._closing = threading.Event()
 
@@ -52,6 +53,8 @@ class S3Storage:
         except S3_ERRORS as error:
             kind = BootError if is_transient(error) else ConfigError
             raise kind(f"can't write to {self._location}: {describe(error)}") from error
+        except FlushError as error:
+            raise ConfigError(str(error)) from error
 
     def write(self, key: str, parts: Iterable[Part], metadata: Mapping[str, str]) -> str:
         """Store the parts as one object and return its s3:// URL. Raises FlushError, and what `parts` raises.
@@ -80,4 +83,18 @@ class S3Storage:
     def _upload(self, key: str, metadata: Mapping[str, str], policy: RetryPolicy) -> Upload:
         budget = RetryBudget(policy, lambda error: self._metrics.storage_retries.labels(code_of(error)).inc())
         location = self._location.below(key)
-        return Upload(self._client, self._pool, location, metadata, budget=budget, dialect=self._dialect)
+        return Upload(
+            self._client,
+            self._pool,
+            location,
+            metadata,
+            budget=budget,
+            dialect=self._dialect,
+            encryption=self._encryption,
+        )
+
+
+def _encryption(settings: Settings) -> dict[str, str]:
+    """Return how S3 is asked to encrypt objects, by boto3's names."""
+    asked = {"ServerSideEncryption": settings.s3_encryption, "SSEKMSKeyId": settings.s3_kms_key}
+    return {name: str(value) for name, value in asked.items() if value is not None}

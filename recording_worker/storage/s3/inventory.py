@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from recording_worker.errors import ConfigError, WorkerError
-from recording_worker.formats.batch_file import created_ms_of
+from recording_worker.formats.batch_file import created_ms_of, is_surely_ours
 from recording_worker.settings.model import Settings
 from recording_worker.storage.base import StoredFile
 from recording_worker.storage.s3.backend import CHECK_PREFIX
@@ -28,7 +28,10 @@ class S3Inventory:
         return str(self._location)
 
     def files(self) -> Iterator[StoredFile]:
-        """Yield batch files, and uploads that a storage began for a batch file or for its check. Raises ConfigError."""
+        """Yield batch files, and uploads that a storage began for a batch file or for its check. Raises ConfigError.
+
+        Uploads with names that PostHog's consumer may have given are left out: nothing else says whose they are.
+        """
         prefix = self._location.key
         try:
             for found in list_objects(self._client, self._location, self._policy):
@@ -37,7 +40,8 @@ class S3Inventory:
                     yield StoredFile(self._open(found.location), found.size, created_ms, temporary=False)
             for upload in list_uploads(self._client, self._location, self._policy):
                 at = upload.location
-                if is_batch_file(at.key, prefix) or at.name.startswith(CHECK_PREFIX):
+                ours = is_batch_file(at.key, prefix) and is_surely_ours(at.name)
+                if ours or at.name.startswith(CHECK_PREFIX):
                     yield StoredFile(self._open(at), 0, upload.begun_ms, temporary=True, upload_id=upload.upload_id)
         except S3_ERRORS as error:
             raise ConfigError(f"{self._location}: {describe(error)}") from error

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -27,6 +28,8 @@ _MAX_BEGINNINGS = 3
 """How often a multipart upload is begun if the server says that it, or a part of it, is gone."""
 
 _CONDITION = "IfNoneMatch"
+_ANSWERED = frozenset({"ServerSideEncryption"})
+"""What the answer has to repeat. The key of aws:kms may come back in another form, as an ARN."""
 
 log = structlog.get_logger()
 
@@ -88,12 +91,15 @@ class Upload:
         *,
         budget: RetryBudget,
         dialect: Dialect,
+        encryption: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        """`encryption`: how S3 shall encrypt the object, by boto3's names; as the bucket says if there is nothing."""
         self._client = client
         self._pool = pool
         self.location = location
         self._object = {"Bucket": location.bucket, "Key": location.key}
         self._metadata = dict(metadata)
+        self._encryption = dict(encryption)
         self._budget = budget
         self._abort_policy = budget.policy.within(budget.policy.abort_for)
         self._dialect = dialect
@@ -118,7 +124,10 @@ class Upload:
             self.ended.set()
 
     def probe(self) -> None:
-        """Begin an upload and abort it: that needs the right to write, and leaves nothing behind. Raises S3_ERRORS."""
+        """Begin an upload and abort it: that needs the right to write, and leaves nothing behind.
+
+        Raises S3_ERRORS, and FlushError if the server would not encrypt.
+        """
         upload_id = self._create()
         self._budget.call(self._client.abort_multipart_upload, **self._object, UploadId=upload_id)
 
@@ -129,9 +138,9 @@ class Upload:
     def _put(self, body: bytes) -> None:
         checksum = _checksum(body)
         try:
-            self._send(
+            answer = self._send(
                 self._client.put_object,
-                arguments={"Body": body, "Metadata": self._metadata},
+                arguments={"Body": body, "Metadata": self._metadata, **self._encryption},
                 headers={"ChecksumCRC32": checksum, _CONDITION: "*"},
             )
         except ClientError as error:
@@ -139,6 +148,8 @@ class Upload:
                 raise
             if not self._is_stored(len(body), checksum):
                 raise self._exists_already() from error
+        else:
+            self._check_encryption(answer)
 
     def _put_in_parts(self, pieces: Iterable[bytes]) -> None:
         for _ in range(_MAX_BEGINNINGS):
@@ -164,16 +175,22 @@ class Upload:
         unanswered = self._budget.unanswered
         created = None
         try:
-            created = self._send(
+            answer = self._send(
                 self._client.create_multipart_upload,
                 expected="UploadId",
-                arguments={"Metadata": self._metadata},
+                arguments={"Metadata": self._metadata, **self._encryption},
                 headers={"ChecksumAlgorithm": "CRC32"},
-            )["UploadId"]
-            return str(created)
+            )
+            created = str(answer["UploadId"])
         finally:
             if self._budget.unanswered > unanswered:  # one may have been created whose answer was lost
                 self._abort_lost(created)
+        try:
+            self._check_encryption(answer)
+        except FlushError:
+            self._abort(created)
+            raise
+        return created
 
     def _put_parts(self, upload_id: str, pieces: Iterable[bytes]) -> list[dict[str, Any]]:
         """Upload the pieces while they are made; return what completing needs to know about each."""
@@ -231,6 +248,11 @@ class Upload:
             if self._is_stored(sum(map(len, pieces)), _checksum_of_parts(pieces)):
                 return
             raise (_UploadGoneError(error) if gone else self._exists_already()) from error
+
+    def _check_encryption(self, answer: Mapping[str, Any]) -> None:
+        """Raise FlushError if S3 did not do as it was asked. A server that knows no encryption ignores the request."""
+        if any(answer.get(name) != value for name, value in self._encryption.items() if name in _ANSWERED):
+            raise FlushError(f"can't write {self.location}: the server does not encrypt it as s3_encryption says")
 
     def _send(
         self,
