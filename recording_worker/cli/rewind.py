@@ -22,7 +22,7 @@ Examples:
 \b
 Exit codes: 0 done, 2 wrong settings, or the group has members, 3 the brokers can't be asked."""
 )
-@settings_options(("bootstrap_servers", "topic", "group_id"))
+@settings_options(("bootstrap_servers", "topic", "group_id", "compatibility"))
 @click.option(
     "--to",
     required=True,

@@ -27,7 +27,16 @@ Exit codes: 0 done, 1 a file can't be removed, 2 wrong settings, or removing is 
 3 the brokers can't be asked."""
 )
 @settings_options(
-    ("bootstrap_servers", "topic", "group_id", "metadata_topic", "storage_dir", "storage", *S3_SETTINGS, "codec")
+    (
+        "bootstrap_servers",
+        "topic",
+        "group_id",
+        "compatibility",
+        "metadata_topic",
+        "storage_dir",
+        "storage",
+        *S3_SETTINGS,
+    )
 )
 @click.option(
     "--older-than",

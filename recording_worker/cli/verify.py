@@ -29,7 +29,16 @@ Exit codes: 0 nothing is wrong, 1 something is wrong, 2 wrong settings, or there
 3 the brokers can't be asked."""
 )
 @settings_options(
-    ("bootstrap_servers", "group_id", "metadata_topic", "dlq_topic", "storage_dir", "storage", *S3_SETTINGS)
+    (
+        "bootstrap_servers",
+        "group_id",
+        "compatibility",
+        "metadata_topic",
+        "dlq_topic",
+        "storage_dir",
+        "storage",
+        *S3_SETTINGS,
+    )
 )
 @click.option("--since", metavar="TIME", help="Check what was committed since this time: ISO 8601, UTC by default.")
 @click.option(

@@ -170,6 +170,12 @@ def file_key_of(url: str) -> str:
     return "/".join(url.rsplit("/", 2)[-2:])
 
 
+def is_surely_ours(name: str) -> bool:
+    """Return whether a file has a name that PostHog's consumer does not give: see FileNames."""
+    found = FILE_NAME.fullmatch(name)
+    return found is not None and found["created_ms"] is not None
+
+
 def created_ms_of(name: str) -> int:
     """Read from a batch file's name when it was flushed, in milliseconds since 1970. Raises ValueError."""
     found = FILE_NAME.fullmatch(name)

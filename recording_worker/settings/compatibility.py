@@ -8,6 +8,7 @@ from recording_worker.settings.choices import Codec, Compatibility, DlqHeaders, 
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     Compatibility.POSTHOG: {
         "group_id": "session-recordings-blob-v2",
+        "storage_prefix": "session_recordings",
         "codec": Codec.SNAPPY,
         "file_names": FileNames.POSTHOG,
         "dlq_headers": DlqHeaders.POSTHOG,
@@ -18,7 +19,8 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 """Setting → its default under each kind of compatibility. What is set by itself counts all the same.
 
-The group is KAFKA_CONSUMER_GROUP_ID of PostHog's nodejs/src/session-replay/recording-ingestion/constants.ts.
+The group is KAFKA_CONSUMER_GROUP_ID of PostHog's nodejs/src/session-replay/recording-ingestion/constants.ts, and the
+prefix its default of SESSION_RECORDING_V2_S3_PREFIX, which its reader wants in front of each key.
 """
 
 

@@ -171,6 +171,7 @@ def test_each_problem_is_a_line_that_names_its_source(tmp_path: Path) -> None:
         ({"any_token": True, "teams": "t"}, "teams and any_token exclude each other (given: --teams, --any-token)"),
         ({"any_token": True, "teams_postgres": "postgres://h"}, "teams_postgres and any_token exclude each other"),
         ({"block_new_sessions": True}, "block_new_sessions needs sessions_redis (given: --block-new-sessions)"),
+        ({"s3_kms_key": "k"}, "s3_kms_key needs s3_encryption aws:kms (given: "),
         ({"codec": "snappy", "zstd_dictionary": "d"}, "zstd_dictionary needs codec zstd (given: "),
         ({"storage": "blackhole:", "storage_dir": "d"}, "storage and storage_dir exclude each other"),
     ],
