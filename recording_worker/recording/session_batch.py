@@ -21,6 +21,10 @@ FULL_INDEX_BYTES = MAX_INDEX_BYTES // 4
 index longer than MAX_INDEX_BYTES would not be read."""
 
 
+_MAX_SECONDS = 4096
+"""Different times of a partition's messages that a batch remembers: an hour of backlog. Senders choose the times."""
+
+
 class FlushReason(StrEnum):
     """Why a session batch is flushed."""
 
@@ -91,6 +95,15 @@ class PartitionBatch:
         if self.first_offset is None:
             self.first_offset = first
         self.next_offset = end
+
+    def came(self, seconds: Seconds) -> None:
+        """Count messages of a poll by when they came. If these are too many times, all count as the latest of them."""
+        if len(self.seconds) + len(seconds) <= _MAX_SECONDS:
+            self.seconds.update(seconds)
+            return
+        for since in {since for since, _ in seconds}:
+            own = {second: messages for (each, second), messages in seconds.items() if each is since}
+            self.seconds[since, max(own)] += sum(own.values())
 
     def skip(self, first: int, end: int) -> None:
         """Move the offset past messages that are gone from the log."""
@@ -168,7 +181,7 @@ class SessionBatchRecorder:
             partition = self.partition(number)
             partition.advance(advance.first, advance.end)
             partition.ended.update(advance.ended)
-            partition.seconds.update(advance.seconds)
+            partition.came(advance.seconds)
 
     def partition(self, number: int) -> PartitionBatch:
         partition = self.partitions.get(number)

@@ -1,3 +1,5 @@
+from collections import Counter
+
 from recording_worker._native import Decoder
 from recording_worker.formats.accounts import Account
 from recording_worker.formats.batch_file import MAX_INDEX_BYTES
@@ -15,6 +17,7 @@ from recording_worker.recording.session_batch import (
     SessionBatchManager,
     SessionBatchRecorder,
     SessionLimits,
+    Since,
 )
 from tests.builders import NOW_MS, TOPIC, FakeClock, batch, event, session_message
 from tests.session_files import HeldSession, take_sessions
@@ -115,6 +118,16 @@ def test_a_session_over_its_event_limit_is_taken_out_and_stays_out() -> None:
     (session,) = take_sessions(session_batch.sessions)
     assert session.key == (0, 1, "b")
     assert held.bytes > len(session.lines)
+
+
+def test_messages_of_too_many_times_count_as_the_latest_of_their_poll() -> None:
+    partition = recorder().partition(0)
+    partition.came(Counter({(Since.RECEIVED, second): 1 for second in range(4000)}))
+    poll = {(Since.CAPTURED, second): 2 for second in range(60)} | {(Since.RECEIVED, 5000 + n): 1 for n in range(60)}
+    partition.came(Counter(poll))
+    assert partition.seconds.total() == 4000 + 120 + 60
+    assert len(partition.seconds) == 4002
+    assert (partition.seconds[Since.CAPTURED, 59], partition.seconds[Since.RECEIVED, 5059]) == (120, 60)
 
 
 def manager(max_bytes: int = 1_000_000, max_age: float = 10.0) -> tuple[SessionBatchManager, FakeClock]:
