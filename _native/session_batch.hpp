@@ -53,7 +53,7 @@ struct Session {
   ConsoleLogs console;
   bool over_limit = false;  // taken out of the batch, and kept out: only the id is left
 
-  // What its entry in the index takes, or less.
+  // What its entry in the index takes at most.
   size_t index_bytes() const;
 
   // Bytes of what it holds and of what is made of it: lines, index entry, metadata record, console-log records.
