@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tests.faults.proxy import Proxy
-from tests.integration.service import is_alive, toml_text
+from tests.integration.service import toml_text
 
 _ROOT = Path(__file__).parent.parent.parent
 _HOST = "tests.faults.host"
@@ -113,9 +113,12 @@ class Host:
         temporary.rename(self._control)
 
     def hanging(self) -> list[int]:
-        """The workers that hang in a write."""
+        """The workers that hang in a write.
+
+        The system gives the ids of those that were killed to other processes and threads, even to the tests' own.
+        """
         found = [int(path.suffix[1:]) for path in self._control.parent.glob(f"{self._control.name}.hanging.*")]
-        return [pid for pid in found if is_alive(pid)]
+        return [pid for pid in self.workers() if pid in found]
 
 
 def signal_to(pid: int, number: int) -> None:
