@@ -155,12 +155,19 @@ std::vector<OffsetRange> offset_ranges(const int64_t* partitions, const int64_t*
 std::vector<SecondCount> count_seconds(const int64_t* partitions, const int64_t* times_ms, size_t rows) {
   std::vector<SecondCount> counts;
   std::map<std::pair<int64_t, int64_t>, size_t> places;
+  std::pair<int64_t, int64_t> last;  // equal ones often follow each other
+  size_t place = 0;
   for (size_t row = 0; row < rows; ++row) {
     const int64_t second = times_ms[row] / 1000;
     if (times_ms[row] < 0 || second > last_second) continue;
-    const auto [at, inserted] = places.emplace(std::make_pair(partitions[row], second), counts.size());
-    if (inserted) counts.push_back({partitions[row], second, 0});
-    ++counts[at->second].rows;
+    const std::pair key(partitions[row], second);
+    if (counts.empty() || key != last) {
+      last = key;
+      const auto [at, inserted] = places.try_emplace(key, counts.size());
+      if (inserted) counts.push_back({partitions[row], second, 0});
+      place = at->second;
+    }
+    ++counts[place].rows;
   }
   return counts;
 }
