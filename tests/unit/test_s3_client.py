@@ -46,6 +46,8 @@ def asked(**settings: Any) -> str:
         ({"s3_endpoint": ENDPOINT, "s3_addressing": "path"}, f"{ENDPOINT}/bucket/a/key"),
         ({"s3_endpoint": ENDPOINT, "s3_addressing": "virtual"}, "http://bucket.storage.test:9000/a/key"),
         ({"s3_endpoint": f"{ENDPOINT}/"}, f"{ENDPOINT}/bucket/a/key"),
+        ({"s3_endpoint": f"{ENDPOINT}/s3"}, f"{ENDPOINT}/s3/bucket/a/key"),
+        ({"s3_endpoint": f"{ENDPOINT}/s3/", "s3_addressing": "virtual"}, "http://bucket.storage.test:9000/s3/a/key"),
     ],
 )
 def test_endpoint_region_and_addressing_decide_the_url(settings: dict[str, Any], url: str) -> None:
