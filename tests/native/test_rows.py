@@ -174,7 +174,7 @@ def test_rows_are_counted_by_second(rows: list[tuple[int, int]]) -> None:
 
 
 MIDNIGHT = datetime(1970, 1, 1, tzinfo=UTC)
-moments = st.datetimes(min_value=datetime(1970, 1, 2), timezones=st.timezones() | st.just(UTC))  # noqa: DTZ001
+moments = st.datetimes(min_value=datetime(1970, 1, 2), timezones=st.timezones() | st.just(UTC))  # noqa: DTZ001 - a bound, which has no zone
 
 
 def of_whole_minutes(moment: datetime) -> bool:
