@@ -115,7 +115,8 @@ soak: setup
 	@tools/system-packages $(PYTHON) kafka
 	@$(BIN)/python -m tests.faults.soak --publish --minutes $(MINUTES)
 
-fuzz: setup
+# Beside the tests with servers, it takes its turn on the one core after the sanitized tests.
+fuzz: setup $(filter sanitize,$(MAKECMDGOALS))
 	@tools/system-packages $(PYTHON) clang
 	@$(BIN)/python _native/fuzz/run.py $(SECONDS)
 
