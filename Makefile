@@ -115,7 +115,7 @@ soak: setup
 	@tools/system-packages $(PYTHON) kafka
 	@$(BIN)/python -m tests.faults.soak --publish --minutes $(MINUTES)
 
-# Beside the tests with servers, it takes its turn on the one core after the sanitized tests.
+# While the tests with servers run, it begins on the other core when the sanitized tests are done.
 fuzz: setup $(filter sanitize,$(MAKECMDGOALS))
 	@tools/system-packages $(PYTHON) clang
 	@$(BIN)/python _native/fuzz/run.py $(SECONDS)
