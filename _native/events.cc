@@ -281,7 +281,8 @@ void SnapshotReader::keep_event(const Event& event, uint32_t begin, uint32_t end
     s.counters.mouse_activities += is_in(data.source, mouse_sources);
   }
 
-  const Span url = data.href.text.empty() ? data.payload_href.text : data.href.text;
+  const Span href = trimmed(data.href.text);
+  const Span url = href.empty() ? trimmed(data.payload_href.text) : href;
   const bool json_ld = event.type == event_type::custom && Name(data.tag.text).is("$json_ld");
   if (!url.empty() && !json_ld && (s.urls.empty() || !equal(url, s.urls.back()))) s.urls.push_back(url);
 

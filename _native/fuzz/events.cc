@@ -25,8 +25,15 @@ void check(const Snapshot& snapshot, Span text) {
     if (!(time > 0) || near.is_far(time)) std::abort();
     if (time < snapshot.times.first || time > snapshot.times.last) std::abort();
   }
-  for (const Span& url : snapshot.urls)
+  for (const Span& url : snapshot.urls) {
     if (url.begin < text.begin || url.end > text.end || url.empty()) std::abort();
+    if (trimmed(url).size() != url.size()) std::abort();
+    std::string value;
+    append_value(url, value);
+    if (!is_valid_utf8({reinterpret_cast<const uint8_t*>(value.data()),
+                        reinterpret_cast<const uint8_t*>(value.data()) + value.size()}))
+      std::abort();
+  }
   for (const RawLog& log : snapshot.logs)
     if (log.strings_begin > log.strings_end || log.strings_end > snapshot.log_strings.size()) std::abort();
   for (const StringSlice& string : snapshot.log_strings) {

@@ -77,7 +77,11 @@ int32_t take_escape(Cursor& in);
 
 inline constexpr size_t no_limit = static_cast<size_t>(-1);
 
-// Appends the value of a valid string, cut to `most` code points. The closing quote must follow `raw`.
+// Leaves the white space out that a valid string begins and ends with: what JavaScript's trim() takes off.
+Span trimmed(Span raw);
+
+// Appends the value of a valid string, cut to `most` code points. The closing quote must follow `raw`, or the white
+// space that `trimmed` left out.
 void append_value(Span raw, std::string& out, size_t most = no_limit);
 
 // Whether the value of a valid string in valid UTF-8 has more than `most` code points. The closing quote must follow

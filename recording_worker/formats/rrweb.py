@@ -18,6 +18,8 @@ MAX_URL_LENGTH = 4_096
 """Characters; longer urls are cut."""
 MAX_CONSOLE_STRING_LENGTH = 2_999
 """Characters; longer strings of a console event are cut."""
+_SPACES = "\t\n\v\f\r \xa0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200B)))
+"""The white space that JavaScript's trim() takes off."""
 
 
 class EventType(IntEnum):
@@ -93,13 +95,16 @@ def is_click(event: Event) -> bool:
 
 
 def url_of(event: Event) -> str | None:
-    """Return the url of the page that the event names, at most MAX_URL_LENGTH characters; None if it names none."""
+    """Return the url of the page that the event names; None if it names none.
+
+    It has no white space at its ends, and at most MAX_URL_LENGTH characters.
+    """
     data = data_of(event)
     if type_of(event) == EventType.CUSTOM and data.get("tag") == "$json_ld":
         return None
     for url in (data.get("href"), _object(data.get("payload")).get("href")):
-        if isinstance(url, str) and url:
-            return _without_surrogates(url)[:MAX_URL_LENGTH]
+        if isinstance(url, str) and (trimmed := url.strip(_SPACES)):
+            return _without_surrogates(trimmed)[:MAX_URL_LENGTH]
     return None
 
 

@@ -1,12 +1,15 @@
 """The rules the counters follow, each by examples."""
 
+import json
+
 import pytest
 
 from recording_worker.outcome import Disposition
 from tests.builders import NOW_MS
 from tests.decoders import Decode
 from tests.inputs import Input, event_text, plain_value
-from tests.reference.counters import BlockCounters, ConsoleLog
+from tests.reference.counters import SPACES, BlockCounters, ConsoleLog
+from tests.reference.jsontext import replace_surrogates
 
 
 def block_of(decode: Decode, *events: str) -> BlockCounters:
@@ -149,12 +152,51 @@ def test_url_of_any_type(decode: Decode, event_type: str | None) -> None:
         ('{"\\u0068ref":"a"}', "a"),
         ('{"href":"\\u00e9\\ud83d\\ude00\\n\\u0000"}', "é😀\n\0"),
         ('{"href":"\\ud83d"}', "\ufffd"),
-        ('{"href":" "}', " "),
+        ('{"href":"a b\\u0020\\n c"}', "a b \n c"),
     ],
 )
 def test_url_is_data_href_else_payload_href(decode: Decode, data: str | None, url: str | None) -> None:
     block = block_of(decode, event_text(data, type="4"))
     assert (block.first_url, block.urls) == (url, [] if url is None else [url])
+
+
+def spellings(character: str) -> list[str]:
+    """Return how a JSON string may have the character."""
+    plain = [character] if character >= " " else []
+    named = {"\t": ["\\t"], "\n": ["\\n"], "\f": ["\\f"], "\r": ["\\r"]}.get(character, [])
+    return [*plain, *named, f"\\u{ord(character):04x}", f"\\u{ord(character):04X}"]
+
+
+@pytest.mark.parametrize("space", SPACES, ids=ascii)
+def test_url_has_no_white_space_at_its_ends(decode: Decode, space: str) -> None:
+    """As `hrefFrom` in PostHog's nodejs/src/ingestion/pipelines/sessionreplay/rrweb-types.ts."""
+    for text in spellings(space):
+        for url in ("a", "é\\u00e9", "\\\\", "t", "x\\\\t", "\\\\u0020", "0000020", "\\ud83d", f"a{text}b"):
+            block = block_of(
+                decode,
+                event_text(f'{{"href":"{text}{url}"}}'),
+                event_text(f'{{"href":"{url}{text}{text}"}}'),
+                event_text(f'{{"href":"{text} {url} {text}","payload":{{"href":"b"}}}}'),
+                event_text(f'{{"href":"{text}","payload":{{"href":"{text}{url}{text}"}}}}'),
+                event_text(f'{{"href":"{text}{text}","payload":{{"href":"{text}"}}}}'),
+            )
+            assert block.urls == [replace_surrogates(json.loads(f'"{url}"', strict=False))]
+
+
+@pytest.mark.parametrize(
+    "character", ["\x1f", "\0", "\b", "\x7f", "\x85", "\u180e", "\u200b", "\u2060", "\ufffe", "\u3001"]
+)
+def test_what_is_no_white_space_of_javascript_stays(decode: Decode, character: str) -> None:
+    for text in spellings(character):
+        block = block_of(decode, event_text(f'{{"href":" {text}a{text} "}}'), event_text(f'{{"href":"{text}"}}'))
+        assert block.urls == [f"{character}a{character}", character]
+
+
+@pytest.mark.parametrize("space", [" ", "\\n", "\\u2003", "\u3000"], ids=ascii)
+def test_url_is_trimmed_before_the_cut(decode: Decode, space: str) -> None:
+    text = f'{{"href":"{space * 5_000}{"x" * 4_095}\\u0079z{space * 5_000}"}}'
+    assert block_of(decode, event_text(text)).urls == ["x" * 4_095 + "y"]
+    assert block_of(decode, event_text(f'{{"href":"{space * 50_000}"}}')).urls == []
 
 
 @pytest.mark.parametrize(

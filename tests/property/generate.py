@@ -159,7 +159,14 @@ class Generator:
     def _url(self) -> str:
         if self._rarely(20):
             return '"' + self._one("a", "é", "😀") * self._chance.choice([4_095, 4_096, 4_097]) + '"'
-        return self.string() if self._rarely(4) else f'"https://a.test/{self._chance.randrange(40)}"'
+        if self._rarely(4):
+            return self.string()
+        return f'"{self._spaces()}https://a.test/{self._chance.randrange(40)}{self._spaces()}"'
+
+    def _spaces(self) -> str:
+        """Draw white space as a string may have it."""
+        count = self._chance.randrange(3) if self._rarely(8) else 0
+        return "".join(self._one(" ", "\\n", "\\u0020", "\\u2003", "\u3000", "\ufeff", "\\uFEFF") for _ in range(count))
 
     def _meta(self) -> str:
         return self.known(("href", lambda: self._mostly(self._url)), ("width", self.number))

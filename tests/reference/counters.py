@@ -2,6 +2,7 @@
 
 Where the rules leave room, this takes them by the letter:
 - A number is compared as a double, so `3.0` and `3e0` are type 3; `true` is no number.
+- White space at the ends of a url is what JavaScript's trim() takes off.
 - Characters are code points, counted after a lone surrogate became U+FFFD; urls are distinct after the cut.
 - Every string of a console payload counts, the empty one too; a payload that is no array has none.
 - The last active event of a segment is the last before the event looked at, so an active event after more than
@@ -26,6 +27,8 @@ MAX_URL_LENGTH = 4_096
 MAX_URLS = 25
 MAX_CONSOLE_STRING_LENGTH = 2_999
 MAX_SOURCE_LENGTH = 1_000
+SPACES = "\t\n\v\f\r \xa0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200B)))
+"""What JavaScript's trim() takes off (ECMA-262, 12.2 and 12.3)."""
 
 
 class ConsoleLog(NamedTuple):
@@ -144,8 +147,8 @@ def url_of(event: JsonObject) -> str | None:
     if _is(event.get("type"), CUSTOM) and data.get("tag") == "$json_ld":
         return None
     for url in (data.get("href"), _payload(event).get("href")):
-        if isinstance(url, str) and url:
-            return replace_surrogates(url)[:MAX_URL_LENGTH]
+        if isinstance(url, str) and url.strip(SPACES):
+            return replace_surrogates(url.strip(SPACES))[:MAX_URL_LENGTH]
     return None
 
 

@@ -146,7 +146,8 @@ def test_urls_in_order_and_not_repeated() -> None:
         line(event(5, 1, tag="$pageview", payload={"href": "/a"}), "one"),
         line(event(4, 2, href="/a"), "two"),
         line(event(5, 2, tag="$pageview", payload={"href": "/a"}), "one"),
-        line(event(4, 3, href="/b" * 5_000), "two"),
+        line(event(4, 2.5, href=" /a\n\u3000"), "two"),
+        line(event(4, 3, href="\ufeff" + "/b" * 5_000), "two"),
         line(event(5, 4, tag="$json_ld", payload={"href": "/c"}), "two"),
         line(event(4, 5, href=["/d"]), "two"),
     )
