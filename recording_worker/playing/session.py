@@ -1,7 +1,6 @@
 """Works out what to show of a session: windows and what can be played of each, console, urls and counts."""
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +37,8 @@ _MAX_EVENT_MEMORY = 512 * 1024 * 1024
 """What Python may take for the values of one event, while it is looked at."""
 _EVENT_BYTES = 100
 """What an event takes in addition to its line."""
+_MAX_TIME = 8.64e15
+"""The farthest time from 1970 that browsers have dates for, milliseconds."""
 MAX_WINDOWS = 1_000
 MAX_LISTED = 10_000
 """The most console messages, and the most addresses, that the page lists."""
@@ -273,7 +274,7 @@ def _parsed(line: bytes) -> tuple[str, Event, float]:
     if not (isinstance(window_id, str) and isinstance(event, dict)):
         raise ValueError("not a pair of window id and event")
     at = event.get("timestamp")
-    if not (isinstance(at, int | float) and math.isfinite(at)):
+    if not (isinstance(at, int | float) and abs(at) <= _MAX_TIME):  # not NaN, and no integer that no float holds
         raise ValueError("no timestamp")
     return window_id, event, float(at)
 

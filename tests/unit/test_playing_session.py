@@ -162,9 +162,10 @@ def test_urls_in_order_and_not_repeated() -> None:
 def test_what_can_not_be_read_is_left_out_and_noted() -> None:
     deep = b'["w1",{"type":3,"timestamp":1,"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}]"
     bad = [b"", b"[]", b'["w1",{}]', b'["w1",{"timestamp":1e999}]', b'[1,{"timestamp":1}]', b'["w1",7]', deep]
+    bad += [b'["w1",{"timestamp":%s}]' % at for at in (b"NaN", b"9" * 400, b"-1e16")]
     recording = shown(*bad, line(event(3, 1)))
     assert recording.events == 1
-    assert recording.notes == ["7 events can't be read: left out."]
+    assert recording.notes == ["10 events can't be read: left out."]
     assert shown(b"").windows == []
     assert json.loads(shown(b"").as_json())["start"] == 0
 
