@@ -84,7 +84,15 @@ from rows cimport (
     is_plain_text,
     parse_time,
 )
-from session_batch cimport CppPartitionFigures, CppRecorded, CppSessionBatch, SessionLimits, SourceRows, block_of
+from session_batch cimport (
+    CppPartitionFigures,
+    CppRecorded,
+    CppSessionBatch,
+    Session,
+    SessionLimits,
+    SourceRows,
+    block_of,
+)
 
 REASONS = {named_reasons[i].name.decode(): named_reasons[i].code for i in range(reason_count)}
 cdef tuple ENCODINGS = tuple([encoding_names[i].decode() for i in range(encoding_count)])

@@ -76,6 +76,15 @@ cdef class FileBlocks:
             found.append(block)
         return found
 
+    def sessions(self, int64_t partition):
+        cdef const Session* session
+        cdef list found = []
+        for i in range(self.file.get().blocks().size()):
+            session = self.file.get().blocks()[i].session.get()
+            if session.partition == partition:
+                found.append((session.team_id, cpp_str(session.id)))
+        return found
+
     def offsets(self):
         cdef cpp_map[int64_t, SourceOffsets] found = self.file.get().offsets()
         return {at.first: (at.second.first, at.second.last) for at in found}

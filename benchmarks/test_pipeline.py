@@ -1,6 +1,6 @@
 """The pipeline over the sample of real recordings as one batch: each step alone, and all of it with the flush."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import inf
 
 import pytest
@@ -38,8 +38,8 @@ from recording_worker.storage.blackhole import BlackholeStorage
 class NoDelivery:
     """A delivery that does nothing."""
 
-    def deliver(self, flushed: FlushedBatch) -> None:
-        """Forget it."""
+    def deliver(self, flushed: FlushedBatch) -> Collection[int]:
+        return flushed.partitions
 
 
 class NoFlush:

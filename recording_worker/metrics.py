@@ -224,6 +224,9 @@ class Metrics:
         self.unlimited_sessions = counter(
             "unlimited_sessions", "Sessions that passed the limit on new ones because Redis could not be asked."
         )
+        self.sessions_unmarked = counter(
+            "sessions_unmarked", "Stored sessions that could not be marked as seen in Redis for PostHog's consumer."
+        )
         self.retention_unpinned = counter(
             "retention_unpinned_sessions",
             "Sessions of a poll that got their team's retention period because Redis could not be asked for their own.",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recording_worker._native import Decoder
+from recording_worker.formats.session_keys import SessionKeys
 from recording_worker.lookups.restrictions.service import Rule, TokenRules, rules_by_token
 from recording_worker.lookups.teams.any_token import AnyTokenTeams
 from recording_worker.messages import Headers, Message, MessageColumns
@@ -115,6 +116,10 @@ class FixedRestrictions:
 
     def current(self) -> Mapping[str, TokenRules]:
         return self._rules
+
+
+KEYS = SessionKeys("@posthog/replay/")
+"""Of sessions in Redis, as they are without settings."""
 
 
 class FakeClock:

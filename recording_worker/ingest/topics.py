@@ -1,6 +1,7 @@
 """TopicFiles: writes the records that would go to Kafka to files of JSON lines."""
 
 import base64
+from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,12 +28,13 @@ class TopicFiles:
         """(team id, session id) from all block metadata."""
         folder.mkdir()
 
-    def deliver(self, flushed: FlushedBatch) -> None:
+    def deliver(self, flushed: FlushedBatch) -> Collection[int]:
         for record in flushed.records:
             self._append(record.topic, _line(record))
             if record.topic == self._metadata_topic and record.value is not None and not record.as_it_came:
                 metadata = orjson.loads(record.value)
                 self.sessions.add((metadata["team_id"], metadata["session_id"]))
+        return flushed.partitions
 
     def close(self) -> None:
         """Write the buffered lines and close the files."""

@@ -20,8 +20,6 @@ log = structlog.get_logger()
 
 Command = tuple[str | int, ...]
 
-MAX_SESSION_ID_LENGTH = 256
-"""Characters. The clients' ids have 36. Longer ones are not remembered, and not sent to Redis."""
 PROBE_BACKOFF = Backoff(first=1.0, longest=30.0)
 """The pauses before Redis is probed."""
 _TIMEOUT = 0.5
@@ -68,7 +66,8 @@ class Circuit(Enum):
 class RedisCircuitBreaker:
     """Asks Redis, but not while it is away, so that this costs the pipeline no time.
 
-    See `Circuit` for the states. The pauses between probes double until the circuit is closed again.
+    See `Circuit` for the states. The pauses between probes double until the circuit is closed again. Several threads
+    may ask.
     """
 
     def __init__(self, url: SecretStr, clock: Clock, metrics: Metrics, *, backoff: Backoff = PROBE_BACKOFF) -> None:
@@ -78,7 +77,8 @@ class RedisCircuitBreaker:
         self._metrics = metrics
         self._backoff = backoff
         self.circuit = Circuit.CLOSED
-        """Set by the thread that asks, and while the circuit is open by the one that probes."""
+        """Set by a thread that asks, and while the circuit is open by the one that probes."""
+        self._opening = threading.Lock()
         self._failures = 0
         """How many requests and probes have failed in a row."""
         self._closing = threading.Event()
@@ -115,12 +115,15 @@ class RedisCircuitBreaker:
         self._client.close()
 
     def _open_circuit(self, error: Exception) -> None:
-        self._count_failure()
-        if self.circuit is Circuit.CLOSED:
-            log.warning("Redis can't be asked: recording goes on without it", error=str(error))
-        self.circuit = Circuit.OPEN
-        self._probing = threading.Thread(target=self._probe, name="probe Redis", daemon=True)
-        self._probing.start()
+        with self._opening:
+            if self.circuit is Circuit.OPEN:  # for another thread, whose request failed too
+                return
+            self._count_failure()
+            if self.circuit is Circuit.CLOSED:
+                log.warning("Redis can't be asked: recording goes on without it", error=str(error))
+            self.circuit = Circuit.OPEN
+            self._probing = threading.Thread(target=self._probe, name="probe Redis", daemon=True)
+            self._probing.start()
 
     def _probe(self) -> None:
         """Ping Redis until it answers, and half-open the circuit."""

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 
 from recording_worker._native import Decoder
 from recording_worker.clock import Clock
+from recording_worker.formats.session_keys import SessionKeys
 from recording_worker.lookups.redis import Redis
 from recording_worker.lookups.restrictions.service import RestrictionService
 from recording_worker.lookups.teams.service import TeamService
@@ -163,9 +164,10 @@ def _limit_steps(settings: Settings, manager: SessionBatchManager, metrics: Metr
 
 
 def _session_steps(settings: Settings, redis: Redis, clock: Clock, metrics: Metrics) -> list[Step]:
-    """The steps that need to know which sessions other workers have seen."""
+    """The steps that need to know which sessions have begun on other workers."""
+    keys = SessionKeys(settings.sessions_redis_prefix, posthog_retention=settings.posthog_retention_keys)
     buckets = TeamBuckets(settings.new_sessions_burst, settings.new_sessions_per_second, clock)
     return [
-        LimitNewSessions(redis, buckets, clock, metrics, block=settings.block_new_sessions),
-        PinRetention(redis, metrics, posthog_keys=settings.posthog_retention_keys),
+        LimitNewSessions(redis, keys, buckets, clock, metrics, block=settings.block_new_sessions),
+        PinRetention(redis, keys, metrics),
     ]

@@ -29,7 +29,7 @@ class BatchWriter:
 
         `dictionary_id`: the dictionary of the compressor that `parts` will get.
         """
-        self._file = file
+        self.file = file
         self._batch_id = batch_id
         self._retention = RETENTIONS[file.retention]
         self._created_ms = created_ms
@@ -54,8 +54,8 @@ class BatchWriter:
 
         The lines of blocks are freed once they are compressed.
         """
-        for part in compress_all(compressor, self._file.session_blocks()):
-            self._file.store(part.lengths)
+        for part in compress_all(compressor, self.file.session_blocks()):
+            self.file.store(part.lengths)
             self.size += len(part)
             yield memoryview(part)
         frame = index_frame(
@@ -63,7 +63,7 @@ class BatchWriter:
             codec=self._codec,
             retention=self._retention,
             created_ms=self._created_ms,
-            blocks=self._file.index_entries(self._sources),
+            blocks=self.file.index_entries(self._sources),
             dictionary=self._dictionary_id,
         )
         self.size += len(frame)
@@ -71,11 +71,11 @@ class BatchWriter:
 
     def block_metadata(self, file_url: str) -> dict[int, PackedRecords]:
         """Return partition → the metadata of its blocks, once the file is stored under its URL."""
-        return self._file.metadata(
+        return self.file.metadata(
             batch_id=self._batch_id,
             codec=self._codec.value,
             url=file_url,
             retention_days=RETENTION_DAYS[self._retention],
             now_ms=self._created_ms,
-            random=os.urandom(len(self._file) * UUID_RANDOM_BYTES),
+            random=os.urandom(len(self.file) * UUID_RANDOM_BYTES),
         )

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Protocol
@@ -12,6 +12,7 @@ from recording_worker.clock import Clock
 from recording_worker.errors import StepError, WorkerError
 from recording_worker.formats.accounts import Account
 from recording_worker.formats.dictionary import dictionary_key
+from recording_worker.formats.session_keys import Session
 from recording_worker.messages import OutputRecord, RecordChain
 from recording_worker.metrics import Metrics
 from recording_worker.recording.batch_writer import BatchWriter
@@ -97,10 +98,11 @@ def records_of(parts: Iterable[FlushedPartition]) -> RecordChain:
 class Delivery(Protocol):
     """Makes a flushed batch count: its records reach Kafka, and its offsets move."""
 
-    def deliver(self, flushed: FlushedBatch) -> None:
+    def deliver(self, flushed: FlushedBatch) -> Collection[int]:
         """Produce the records and have the offsets committed. Blocks until Kafka has acknowledged them.
 
-        Runs on the flush thread. Leaves out partitions that this worker no longer has. Raises FlushError.
+        Runs on the flush thread. Leaves out partitions that this worker no longer has; returns the others.
+        Raises FlushError.
         """
 
 
@@ -123,6 +125,7 @@ class Flusher:
         on_flushed: Callable[[FlushedBatch], None] | None = None,
         source_of: Callable[[int], str] | None = None,
         check_source: Callable[[], None] = lambda: None,
+        mark_seen: Callable[[Iterable[Session]], None] | None = None,
     ) -> None:
         """`on_started` is called on the flush thread before anything else is done with a batch, with its offsets:
         partition → the next one to read. `on_flushed` is called there once the batch is delivered.
@@ -130,7 +133,7 @@ class Flusher:
         `source_of` names the source of a partition in the index. Equal (source, offset) must mean the same message for
         ever. Without it the source is `{topic}/{partition}`, which is right for a Kafka topic that is never created
         again. `check_source` is called before anything of a batch is stored. It raises FlushError if the batch may hold
-        messages of another source.
+        messages of another source. `mark_seen` takes the sessions of which a part has been delivered.
         """
         self._storage = storage
         self._delivery = delivery
@@ -141,6 +144,7 @@ class Flusher:
         self._on_flushed = on_flushed
         self._source_of = source_of
         self._check_source = check_source
+        self._mark_seen = mark_seen
         self._dictionary = configured_dictionary(settings)
         self._dictionary_is_stored = False
         content = None if self._dictionary is None else self._dictionary.content
@@ -208,7 +212,10 @@ class Flusher:
         for writer in writers:
             self._store(writer, flushed)
         flushed = replace(flushed, bytes_written=sum(writer.size for writer in writers))
-        self._delivery.deliver(flushed)
+        delivered = self._delivery.deliver(flushed)
+        if self._mark_seen is not None:
+            for writer in writers:
+                self._mark_seen(session for number in delivered for session in writer.file.sessions(number))
         flushed = replace(flushed, seconds=self._clock.monotonic() - started)
         self._metrics.flushes.labels(reason).inc()
         self._metrics.flush_seconds.observe(flushed.seconds)

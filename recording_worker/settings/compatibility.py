@@ -12,6 +12,7 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "codec": Codec.SNAPPY,
         "file_names": FileNames.POSTHOG,
         "dlq_headers": DlqHeaders.POSTHOG,
+        "mark_sessions_seen": True,
         "posthog_retention_keys": True,
         "require_ids_in_headers": True,
         "far_event_drops_message": True,

@@ -122,6 +122,12 @@ class Settings(BaseModel):
     sessions_redis: RedisUrl | None = Field(
         None, description="Redis that knows the sessions and their retention periods: redis://:PASSWORD@HOST:6379/0."
     )
+    sessions_redis_prefix: str = Field(
+        "@posthog/replay/", description="First part of every key there. Fleets with different ones share no session."
+    )
+    mark_sessions_seen: bool = Field(
+        False, description="Tell PostHog's consumer, through sessions_redis, of which sessions a part is stored."
+    )
     posthog_retention_keys: bool = Field(
         False, description="Keep periods under PostHog's Redis keys, for a Redis shared with it; they name no team."
     )

@@ -40,6 +40,7 @@ from recording_worker.recording.session_batch import (
 )
 from recording_worker.settings.model import Settings
 from tests.builders import (
+    KEYS,
     NOW_MS,
     FakeClock,
     FixedRestrictions,
@@ -126,10 +127,10 @@ STEPS: dict[str, tuple[Callable[[SessionBatchManager], Step], set[Disposition]]]
     ),
     "resolve_team": (lambda _: ResolveTeam(TEAMS), {Disposition.DROP}),
     "limit_new_sessions": (
-        lambda _: LimitNewSessions(REDIS, TeamBuckets(9, 1, CLOCK), CLOCK, METRICS, block=True),
+        lambda _: LimitNewSessions(REDIS, KEYS, TeamBuckets(9, 1, CLOCK), CLOCK, METRICS, block=True),
         {Disposition.DROP},
     ),
-    "pin_retention": (lambda _: PinRetention(REDIS, METRICS), {Disposition.DROP}),
+    "pin_retention": (lambda _: PinRetention(REDIS, KEYS, METRICS), {Disposition.DROP}),
     "obtain_batch": (ObtainBatch, set()),
     "track_lib_version": (lambda _: TrackLibVersion(), set()),
     "record_session_event": (lambda _: RecordSessionEvent(METRICS), {Disposition.DROP}),

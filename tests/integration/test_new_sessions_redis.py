@@ -5,7 +5,7 @@ from recording_worker.metrics import Metrics
 from recording_worker.outcome import Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.limit_new_sessions import LimitNewSessions, TeamBuckets
-from tests.builders import FakeClock
+from tests.builders import KEYS, FakeClock
 from tests.integration.conftest import StartService
 from tests.integration.service import Traffic, recorded
 from tests.integration.sessions import CLOCK, Watched, sessions, wait_until_closed_again
@@ -16,7 +16,7 @@ METRICS = Metrics()
 
 def worker(redis: Redis, burst: int, per_second: float = 1, *, block: bool = True) -> LimitNewSessions:
     """Make the step of a worker process that has seen no messages yet."""
-    return LimitNewSessions(redis, TeamBuckets(burst, per_second, CLOCK), CLOCK, METRICS, block=block)
+    return LimitNewSessions(redis, KEYS, TeamBuckets(burst, per_second, CLOCK), CLOCK, METRICS, block=block)
 
 
 def passing(step: LimitNewSessions, *ids: str) -> list[str]:
@@ -65,7 +65,7 @@ def test_sessions_over_the_limit_are_blocked_whole_and_for_every_worker(
     with redis_server.client() as client:
         assert client.keys("*blocked*") == ["@posthog/replay/session-blocked:1:c"]
         assert 172_700 < int(client.ttl("@posthog/replay/session-blocked:1:c")) <= 172_800
-        assert 172_700 < int(client.ttl("@posthog/replay/session-seen:1:a")) <= 172_800
+        assert 172_700 < int(client.ttl("@posthog/replay/session-begun:1:a")) <= 172_800
 
 
 def test_a_batch_that_is_read_again_ends_as_before_and_takes_no_tokens(breaker: RedisCircuitBreaker) -> None:
@@ -96,11 +96,11 @@ def test_it_asks_once_per_batch_and_only_about_unknown_sessions(
     step = worker(watched, burst=2)
     passing(step, "a", "b", "a")
     passing(step, "b", "a")
-    assert watched.asked == [4]
+    assert watched.asked == [6]
     passing(step, "c", "b")
-    assert watched.asked == [4, 2, 1]
+    assert watched.asked == [6, 3, 1]
     passing(step, "c")
-    assert watched.asked == [4, 2, 1]
+    assert watched.asked == [6, 3, 1]
 
 
 def test_sessions_that_begin_while_redis_is_away_pass_and_go_on_passing(

@@ -7,6 +7,7 @@ import secrets
 import threading
 import time
 from collections import Counter
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import chain, repeat
@@ -73,8 +74,9 @@ class Delivered:
 
     batches: list[FlushedBatch] = field(default_factory=list)
 
-    def deliver(self, flushed: FlushedBatch) -> None:
+    def deliver(self, flushed: FlushedBatch) -> Collection[int]:
         self.batches.append(flushed)
+        return flushed.partitions
 
     def urls(self, flushed: FlushedBatch) -> list[str]:
         values = [json.loads(record.value or b"") for part in flushed.partitions.values() for record in part.metadata]

@@ -41,7 +41,8 @@ def kill_workers_with_marks_set_and_nothing_committed(
     """Send messages of every session, and kill the workers once Redis knows the sessions, long before a flush."""
     host.traffic.send(AGAIN)
     with redis_server.client() as client:
-        wait_for(lambda: len(client.keys("*session-seen*")) == SESSIONS, "Redis to know all sessions")
+        wait_for(lambda: len(client.keys("*session-begun*")) == SESSIONS, "Redis to know all sessions")
+        assert client.keys("*session-seen*") == []
     wait_until_read(service, host.traffic.sent)
     assert set(host.traffic.committed().values()) == {0}
     killed = set(service.worker_pids().values())
@@ -66,6 +67,7 @@ def test_sessions_are_whole_or_not_there_whatever_is_read_again(
 ) -> None:
     service = host.start(
         sessions_redis=redis_server.patient_url,
+        mark_sessions_seen=True,
         block_new_sessions=True,
         new_sessions_burst=10,
         new_sessions_per_second=0.001,
@@ -77,10 +79,13 @@ def test_sessions_are_whole_or_not_there_whatever_is_read_again(
     wait_until_read(service, AGAIN + host.traffic.sent)
     assert service.stop() == 0
     with redis_server.client() as client:
-        blocked = {int(key.rpartition("-")[2]) for key in client.keys("*session-blocked*")}
+        blocked, seen = (
+            {int(key.rpartition("-")[2]) for key in client.keys(f"*session-{what}*")} for what in ("blocked", "seen")
+        )
     assert 0 < len(blocked) < SESSIONS
     stored = committed_numbers(kafka.bootstrap_servers, host.topics["metadata_topic"])
     assert stored == {number: 1 for number in range(host.traffic.sent) if number % SESSIONS not in blocked}
+    assert seen == {number % SESSIONS for number in stored}
 
 
 def test_a_period_that_changes_in_between_changes_no_session_that_began_before(

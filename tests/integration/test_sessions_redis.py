@@ -18,6 +18,7 @@ from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.pin_retention import PinRetention
+from tests.builders import KEYS
 from tests.integration.conftest import StartService
 from tests.integration.service import Traffic, recorded
 from tests.integration.sessions import CLOCK, Watched, sessions, wait_until_closed_again
@@ -31,21 +32,21 @@ def pinned(step: PinRetention, rows: MessageBatch) -> list[str]:
 
 
 def test_a_session_keeps_the_period_it_began_with(redis_server: RedisServer, breaker: RedisCircuitBreaker) -> None:
-    assert pinned(PinRetention(breaker, Metrics()), sessions("a", "a", "b")) == ["30d"] * 3
+    assert pinned(PinRetention(breaker, KEYS, Metrics()), sessions("a", "a", "b")) == ["30d"] * 3
     with redis_server.client() as client:
         assert client.get("@posthog/replay/session-retention:1:a") == "30d"
         assert 86_300 < int(client.ttl("@posthog/replay/session-retention:1:a")) <= 86_400
-    another_worker = PinRetention(breaker, Metrics())
+    another_worker = PinRetention(breaker, KEYS, Metrics())
     assert pinned(another_worker, sessions("c", "a", retention="1y")) == ["1y", "30d"]
     # the batch is discarded and read again elsewhere
-    assert pinned(PinRetention(breaker, Metrics()), sessions("c", "a", retention="5y")) == ["1y", "30d"]
+    assert pinned(PinRetention(breaker, KEYS, Metrics()), sessions("c", "a", retention="5y")) == ["1y", "30d"]
 
 
 def test_redis_is_asked_once_per_batch_and_only_about_unknown_sessions(
     breaker: RedisCircuitBreaker,
 ) -> None:
     watched = Watched(breaker)
-    step = PinRetention(watched, Metrics())
+    step = PinRetention(watched, KEYS, Metrics())
     step.run(sessions("a", "b", "a"))
     step.run(sessions("b", "a"))
     step.run(sessions("b", "c"))
@@ -55,7 +56,7 @@ def test_redis_is_asked_once_per_batch_and_only_about_unknown_sessions(
 def test_a_session_with_an_invalid_pin_is_dropped_until_the_pin_is_repaired(
     redis_server: RedisServer, breaker: RedisCircuitBreaker
 ) -> None:
-    step = PinRetention(breaker, Metrics())
+    step = PinRetention(breaker, KEYS, Metrics())
     with redis_server.client() as client:
         client.set("@posthog/replay/session-retention:1:a", b"\xff7 days")
         rows = sessions("a", "b")
@@ -71,12 +72,12 @@ def test_a_key_of_another_type_leaves_the_period_of_the_team(
 ) -> None:
     with redis_server.client() as client:
         client.rpush("@posthog/replay/session-retention:1:a", "x")
-    assert pinned(PinRetention(breaker, metrics), sessions("a", "b")) == ["30d"] * 2
+    assert pinned(PinRetention(breaker, KEYS, metrics), sessions("a", "b")) == ["30d"] * 2
     assert metrics.retention_unpinned._value.get() == 1
 
 
 def test_a_very_long_session_id_is_not_sent(redis_server: RedisServer, breaker: RedisCircuitBreaker) -> None:
-    assert pinned(PinRetention(breaker, Metrics()), sessions("x" * 1000, "a")) == ["30d"] * 2
+    assert pinned(PinRetention(breaker, KEYS, Metrics()), sessions("x" * 1000, "a")) == ["30d"] * 2
     with redis_server.client() as client:
         assert client.keys() == ["@posthog/replay/session-retention:1:a"]
 
@@ -84,7 +85,7 @@ def test_a_very_long_session_id_is_not_sent(redis_server: RedisServer, breaker: 
 def test_without_redis_the_teams_period_is_used_and_pinned_once_redis_is_back(
     redis_server: RedisServer, breaker: RedisCircuitBreaker, metrics: Metrics
 ) -> None:
-    step = PinRetention(breaker, metrics)
+    step = PinRetention(breaker, KEYS, metrics)
     step.run(sessions("old"))
     redis_server.stop()
     assert pinned(step, sessions("old", "new", retention="1y")) == ["30d", "1y"]
@@ -190,7 +191,7 @@ def test_refused_commands_are_counted_and_logged_once_a_minute(
         client.config_set("maxmemory-policy", "noeviction")
         client.config_set("maxmemory", 1)
         try:
-            step = PinRetention(breaker, Metrics())
+            step = PinRetention(breaker, KEYS, Metrics())
             for _ in range(3):
                 assert pinned(step, sessions("a", retention="1y")) == ["1y"]
             CLOCK.ms += 60_000

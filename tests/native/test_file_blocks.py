@@ -81,6 +81,8 @@ def test_what_is_written_of_a_block_is_what_plain_python_writes(data: st.DataObj
         1, summary.message_count, summary.event_count, summary.size,
     )  # fmt: skip
     assert file.offsets() == {partition: (min(offsets), max(offsets))}
+    assert file.sessions(partition) == [(TEAM, decoded.session_id(0))]
+    assert file.sessions(partition + 1) == []
     logs = [log for row in range(decoded.rows) for log in decoded.console_logs(row)]
     length = data.draw(st.integers(1, 2**60))
     file.store([length])

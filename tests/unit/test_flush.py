@@ -2,7 +2,7 @@ import json
 import subprocess
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,17 @@ class Deliveries:
         self.let = threading.Event()
         self.let.set()
         self.fault: Exception | None = None
+        self.lost: set[int] = set()
+        """Partitions that this worker no longer has."""
+        self.on_delivery: Callable[[], None] = lambda: None
 
-    def deliver(self, flushed: FlushedBatch) -> None:
+    def deliver(self, flushed: FlushedBatch) -> Collection[int]:
         assert self.let.wait(10)
         if self.fault is not None:
             raise self.fault
         self.delivered.append(flushed)
+        self.on_delivery()
+        return flushed.partitions.keys() - self.lost
 
     def values(self, topic: str) -> list[dict[str, Any]]:
         return [
@@ -293,6 +298,28 @@ def test_the_caller_learns_of_a_flush_before_anything_else_is_done(flusher_of: M
     flush(flusher_of(on_started=lambda offsets: seen.append((dict(offsets), files(tmp_path)))), session_batch("a", "b"))
     assert seen == [({0: 2}, [])]
     assert files(tmp_path)
+
+
+def test_sessions_are_marked_as_seen_once_a_part_of_them_is_delivered(flusher_of: Make, deliveries: Deliveries) -> None:
+    marked: list[tuple[int, str]] = []
+    batch = SessionBatchRecorder(TOPIC, SessionLimits(), started=0.0)
+    for partition, session_id, retention in ((0, "a", "30d"), (1, "b", "30d"), (0, "c", "5y"), (0, "a", "30d")):
+        team = Team(partition + 7, console_logs=True, retention=retention)
+        record_all(batch, decoded(session_message(1, session_id, partition=partition), team=team))
+    deliveries.lost, deliveries.on_delivery = {1}, lambda: marked.append((0, "delivered"))
+    flush(flusher_of(mark_seen=marked.extend), batch)
+    assert marked == [(0, "delivered"), (7, "a"), (7, "c")]
+
+
+def test_no_session_is_marked_as_seen_if_its_delivery_fails(flusher_of: Make, deliveries: Deliveries) -> None:
+    marked: list[object] = []
+    deliveries.fault = FlushError("no")
+    flusher = flusher_of(mark_seen=marked.extend)
+    flusher.submit(session_batch("a"), FlushReason.AGE)
+    assert flusher.wait(10)
+    with pytest.raises(FlushError):
+        flusher.raise_if_failed()
+    assert marked == []
 
 
 def test_an_exception_that_no_storage_explains_may_be_the_fault_of_a_message(flusher_of: Make) -> None:

@@ -3,8 +3,9 @@
 import structlog
 
 from recording_worker.clock import Clock
+from recording_worker.formats.session_keys import MAX_SESSION_ID_LENGTH, REMEMBERED_SECONDS, Session, SessionKeys
 from recording_worker.lookups.lru import LruCache
-from recording_worker.lookups.redis import MAX_SESSION_ID_LENGTH, Command, Redis
+from recording_worker.lookups.redis import Command, Redis
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import Ending, MessageBatch
@@ -12,19 +13,11 @@ from recording_worker.pipeline.step import Step
 
 log = structlog.get_logger()
 
-SEEN_PREFIX = "@posthog/replay/session-seen:"
-BLOCKED_PREFIX = "@posthog/replay/session-blocked:"
-_SECONDS = 172_800
-"""How long a session is remembered in Redis: twice as long as the longest session, as PostHog's consumer does
-(SESSION_TRACKER_REDIS_TTL_SECONDS in nodejs/src/session-replay/recording-ingestion/constants.ts)."""
 _CAPACITY = 100_000
 """Sessions remembered in this process: about 20 MB."""
 _TELL_SECONDS = 60.0
 """How often the log names a team that is over its limit."""
 _NO_ANSWER = object()
-
-Session = tuple[int, str]
-"""Team id, session id."""
 
 
 class TeamBuckets:
@@ -50,10 +43,10 @@ class TeamBuckets:
 class LimitNewSessions(Step):
     """Reads `teams`, `decoded`. Ends rows of blocked sessions: drop.
 
-    A session that no worker has seen takes a token of its team's bucket. If there is none, it is counted and, with
+    A session that no worker has let begin takes a token of its team's bucket. If there is none, it is counted and, with
     `block`, blocked. It is blocked in Redis first, and only messages of sessions blocked there are dropped: so a worker
-    that reads later messages of the session, or the same ones again, drops them too. A session that was seen before is
-    never dropped for that.
+    that reads later messages of the session, or the same ones again, drops them too. A session that has begun, or that
+    PostHog's consumer has seen, is never dropped for that.
 
     Asks Redis in one round trip about the sessions it does not know, and in another to block some. If Redis can't be
     asked, every session passes, and keeps passing in this process, so that it is not cut in two when Redis is back.
@@ -61,8 +54,11 @@ class LimitNewSessions(Step):
 
     name = "limit_new_sessions"
 
-    def __init__(self, redis: Redis, buckets: TeamBuckets, clock: Clock, metrics: Metrics, *, block: bool) -> None:
+    def __init__(
+        self, redis: Redis, keys: SessionKeys, buckets: TeamBuckets, clock: Clock, metrics: Metrics, *, block: bool
+    ) -> None:
         self._redis = redis
+        self._keys = keys
         self._buckets = buckets
         self._clock = clock
         self._metrics = metrics
@@ -92,18 +88,20 @@ class LimitNewSessions(Step):
         """Return whether each of these passes, as Redis says or as is decided now. Remember it."""
         commands: list[Command] = []
         for session in unknown:
-            commands += [("SET", _key(SEEN_PREFIX, session), 1, "NX", "EX", _SECONDS)]
-            commands += [("EXISTS", _key(BLOCKED_PREFIX, session))]
+            commands += [("SET", self._keys.begun(session), 1, "NX", "EX", REMEMBERED_SECONDS)]
+            commands += [("EXISTS", self._keys.seen(session)), ("EXISTS", self._keys.blocked(session))]
         passes = dict.fromkeys(unknown, True)
         new: list[Session] = []
         unlimited = 0
         replies = self._redis.ask(commands) or [_NO_ANSWER] * len(commands)
-        for session, was_new, is_blocked in zip(unknown, replies[::2], replies[1::2], strict=True):
+        for session, begins, is_seen, is_blocked in zip(unknown, *(replies[n::3] for n in range(3)), strict=True):
             if is_blocked == 1:
                 passes[session] = not self._block
-            elif was_new is True:
+            elif is_seen == 1 or begins is None:
+                continue
+            elif begins is True:
                 new.append(session)
-            elif was_new is not None:  # there was no answer, or an error for one
+            else:  # there was no answer, or an error for one
                 unlimited += 1
         self._metrics.unlimited_sessions.inc(unlimited)
         self._metrics.new_sessions.inc(len(new))
@@ -121,7 +119,8 @@ class LimitNewSessions(Step):
         self._tell({team_id for team_id, _ in over})
         if not self._block:
             return []
-        replies = self._redis.ask([("SET", _key(BLOCKED_PREFIX, session), 1, "EX", _SECONDS) for session in over])
+        commands = [("SET", self._keys.blocked(session), 1, "EX", REMEMBERED_SECONDS) for session in over]
+        replies = self._redis.ask(commands)
         blocked = [session for session, reply in zip(over, replies or [], strict=False) if reply is True]
         self._metrics.sessions_blocked.inc(len(blocked))
         return blocked
@@ -132,7 +131,3 @@ class LimitNewSessions(Step):
             if now - self._told.get(team_id, -_TELL_SECONDS) >= _TELL_SECONDS:
                 self._told[team_id] = now
                 log.warning("team begins more sessions than its limit", team=team_id, blocking=self._block)
-
-
-def _key(prefix: str, session: Session) -> str:
-    return f"{prefix}{session[0]}:{session[1]}"

@@ -2,24 +2,16 @@
 
 from recording_worker._native import set_rows
 from recording_worker.formats.retention import RETENTIONS
+from recording_worker.formats.session_keys import MAX_SESSION_ID_LENGTH, PINNED_SECONDS, Session, SessionKeys
 from recording_worker.lookups.lru import LruCache
-from recording_worker.lookups.redis import MAX_SESSION_ID_LENGTH, Command, Redis
+from recording_worker.lookups.redis import Command, Redis
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import Ending, MessageBatch
 from recording_worker.pipeline.step import Step
 
-KEY_PREFIX = "@posthog/replay/session-retention:"
-"""What follows is `{team id}:{session id}`: a client chooses its session ids, and may choose another team's."""
-POSTHOG_KEY_PREFIX = "@posthog/replay/session-retention-"
-"""Of PostHog's keys, which do not name the team: the session id follows."""
-_SECONDS = 86_400
-"""How long a pin lasts."""
 _CAPACITY = 100_000
 """Sessions whose pins this process remembers: about 20 MB."""
-
-Session = tuple[int, str]
-"""Team id, session id."""
 
 
 class PinRetention(Step):
@@ -30,15 +22,15 @@ class PinRetention(Step):
     Ends rows of sessions that are pinned to something that is not a period: drop.
 
     Asks Redis in one round trip about the sessions it has not seen. If Redis can't be asked, the rows keep the team's
-    period, and the session does not count as pinned. `posthog_keys` shares the pins with PostHog's consumer.
+    period, and the session does not count as pinned.
     """
 
     name = "pin_retention"
 
-    def __init__(self, redis: Redis, metrics: Metrics, *, posthog_keys: bool = False) -> None:
+    def __init__(self, redis: Redis, keys: SessionKeys, metrics: Metrics) -> None:
         self._redis = redis
+        self._keys = keys
         self._metrics = metrics
-        self._posthog_keys = posthog_keys
         self._pins: LruCache[Session, str] = LruCache(_CAPACITY)
 
     def run(self, batch: MessageBatch) -> None:
@@ -72,16 +64,12 @@ class PinRetention(Step):
         text = f"the session is pinned to {pin[:20]!r}, which is not a retention period"
         return Ending(Disposition.DROP, Reason.TEAM_MISSING_RETENTION_PERIOD, self.name, text)
 
-    def _key(self, session: Session) -> str:
-        team_id, session_id = session
-        return POSTHOG_KEY_PREFIX + session_id if self._posthog_keys else f"{KEY_PREFIX}{team_id}:{session_id}"
-
     def _pin(self, new: dict[Session, str]) -> dict[Session, str]:
         """Pin the sessions of `new`. Return session → the period it was pinned to first, as far as Redis answers."""
         commands: list[Command] = []
         for session, period in new.items():
-            key = self._key(session)
-            commands += [("SET", key, period, "NX", "EX", _SECONDS), ("GET", key)]
+            key = self._keys.retention(session)
+            commands += [("SET", key, period, "NX", "EX", PINNED_SECONDS), ("GET", key)]
         pins: dict[Session, str] = {}
         replies = self._redis.ask(commands) or []
         for session, reply in zip(new, replies[1::2], strict=False):

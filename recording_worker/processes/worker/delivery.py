@@ -1,7 +1,7 @@
 """The two ways to make a flushed session batch count: exactly once, and at least once."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -51,10 +51,10 @@ class ExactlyOnceDelivery:
         self.trouble = ""
         """Why the delivery in flight is tried again and again; empty if it is not."""
 
-    def deliver(self, flushed: FlushedBatch) -> None:
-        """Deliver a batch; called on the flush thread. Raises FlushError."""
+    def deliver(self, flushed: FlushedBatch) -> Collection[int]:
+        """Deliver a batch; called on the flush thread. Return the partitions that are delivered. Raises FlushError."""
         try:
-            self._deliver(flushed)
+            return self._deliver(flushed)
         finally:
             self._retried(0, "")
 
@@ -62,13 +62,13 @@ class ExactlyOnceDelivery:
         self._metrics.delivery_retries.set(times)
         self.trouble = f"delivery tried again {times} times: {why}" if times >= _TROUBLE_AFTER else ""
 
-    def _deliver(self, flushed: FlushedBatch) -> None:
+    def _deliver(self, flushed: FlushedBatch) -> Collection[int]:
         attempt = 0
         while True:
             membership, held = self._assignment.look(flushed.partitions)
             if not held:
                 log.warning("session batch discarded: other hosts own all its partitions", batch=flushed.batch_id)
-                return
+                return ()
             outgoing = _outgoing(flushed, held, self._group)
             aborted = self._producer.transact(outgoing.records, outgoing.positions, membership)
             if aborted is None:
@@ -84,6 +84,7 @@ class ExactlyOnceDelivery:
         self._assignment.carry(outgoing.placements)
         _measure(flushed, held, self._metrics)
         self._channel.send(_report(flushed, outgoing, committed=True))
+        return held
 
 
 class AtLeastOnceDelivery:
@@ -104,14 +105,15 @@ class AtLeastOnceDelivery:
         self._group = group
         self._metrics = metrics
 
-    def deliver(self, flushed: FlushedBatch) -> None:
-        """Deliver a batch; called on the flush thread. Raises FlushError."""
+    def deliver(self, flushed: FlushedBatch) -> Collection[int]:
+        """Deliver a batch; called on the flush thread. Return the partitions that are delivered. Raises FlushError."""
         _, held = self._assignment.look(flushed.partitions)
         outgoing = _outgoing(flushed, held, self._group)
         self._producer.send(outgoing.records)
         self._assignment.carry(outgoing.placements)
         _measure(flushed, held, self._metrics)
         self._channel.send(_report(flushed, outgoing, committed=False))
+        return held
 
 
 class _Outgoing(NamedTuple):

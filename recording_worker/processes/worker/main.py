@@ -14,6 +14,7 @@ import structlog
 
 from recording_worker.clock import SystemClock
 from recording_worker.errors import BootError, ConfigError, StepError, WorkerError
+from recording_worker.formats.session_keys import SessionKeys
 from recording_worker.kafka.consumer import PartitionConsumer
 from recording_worker.kafka.producer import RecordProducer
 from recording_worker.kafka.topic_id import TopicGuard
@@ -22,6 +23,7 @@ from recording_worker.logs import configure_logs
 from recording_worker.lookups.redis import RedisCircuitBreaker
 from recording_worker.lookups.refreshed import Stores
 from recording_worker.lookups.restrictions.open import open_restrictions
+from recording_worker.lookups.seen_sessions import SeenSessions
 from recording_worker.lookups.teams.open import open_teams
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.build import build_pipeline, make_decoder
@@ -112,6 +114,12 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
         held = assignment.placements(offsets)
         channel.send(Flushing(tuple(at._replace(offset=offsets[at.partition]) for at in held)))
 
+    redis, mark_seen = None, None
+    if settings.sessions_redis is not None:
+        redis = RedisCircuitBreaker(settings.sessions_redis, clock, metrics)
+        at_exit.callback(redis.close)
+        if settings.mark_sessions_seen:
+            mark_seen = SeenSessions(redis, SessionKeys(settings.sessions_redis_prefix), metrics).mark
     flusher = Flusher(
         storage,
         delivery,
@@ -121,6 +129,7 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
         on_started=report_flush,
         source_of=partial(assignment.source_of, settings.topic),
         check_source=lambda: guard.check(assignment.topic_id),
+        mark_seen=mark_seen,
     )
     decoder = make_decoder(settings)
     manager = SessionBatchManager(
@@ -132,10 +141,6 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
     )
     stores = Stores(clock, metrics, interval=settings.refresh_interval, stale_after=settings.stale_after)
     at_exit.callback(stores.close)
-    redis = None
-    if settings.sessions_redis is not None:
-        redis = RedisCircuitBreaker(settings.sessions_redis, clock, metrics)
-        at_exit.callback(redis.close)
     pipeline = build_pipeline(
         settings,
         decoder=decoder,

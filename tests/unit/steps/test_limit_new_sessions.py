@@ -9,11 +9,12 @@ from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.steps.limit_new_sessions import LimitNewSessions, TeamBuckets
-from tests.builders import FakeClock, counted, decoded, session_message
+from tests.builders import KEYS, FakeClock, counted, decoded, session_message
 from tests.unit.steps.scripted_redis import ScriptedRedis
 
-NEW, SEEN = True, None
-"""What Redis answers to SET NX."""
+NEW, OLD, BLOCKED = [True, 0, 0], [None, 0, 0], [None, 0, 1]
+"""What Redis answers about a session: whether it begins now, PostHog's consumer has seen it, it is blocked."""
+SEEN = [True, 1, 0]
 TEAM = int.from_bytes(hashlib.sha256(b"token-1").digest(), "big") >> (256 - 53)
 """The id of the team of the builders' token."""
 REFUSED = redis.ResponseError("OOM")
@@ -29,7 +30,7 @@ class Stage:
     def __init__(self, redis: ScriptedRedis, *, tokens: int, block: bool = True) -> None:
         self.clock, self.metrics = FakeClock(), Metrics()
         buckets = TeamBuckets(tokens, 1, self.clock)
-        self._step = LimitNewSessions(redis, buckets, self.clock, self.metrics, block=block)
+        self._step = LimitNewSessions(redis, KEYS, buckets, self.clock, self.metrics, block=block)
 
     def blocked(self, *ids: str) -> list[str]:
         """Run the step over a message of each session. Return the sessions whose messages were dropped."""
@@ -48,17 +49,18 @@ class Stage:
 
 
 def test_a_new_session_without_a_token_is_blocked_in_redis_and_then_dropped() -> None:
-    link = ScriptedRedis([NEW, 0, NEW, 0, NEW, 0], [True, True])
+    link = ScriptedRedis(NEW * 3, [True, True])
     stage = Stage(link, tokens=1)
     assert stage.blocked("a", "b", "a", "c") == ["b", "c"]
     assert stage.counts() == (3, 2, 2, 0)
-    seen, block = "@posthog/replay/session-seen:", "@posthog/replay/session-blocked:"
+    begun, seen, block = (f"@posthog/replay/session-{what}:" for what in ("begun", "seen", "blocked"))
     assert link.asked == [
         [
             command
             for session in "abc"
             for command in (
-                ("SET", f"{seen}{TEAM}:{session}", 1, "NX", "EX", 172_800),
+                ("SET", f"{begun}{TEAM}:{session}", 1, "NX", "EX", 172_800),
+                ("EXISTS", f"{seen}{TEAM}:{session}"),
                 ("EXISTS", f"{block}{TEAM}:{session}"),
             )
         ],
@@ -68,26 +70,26 @@ def test_a_new_session_without_a_token_is_blocked_in_redis_and_then_dropped() ->
 
 
 def test_a_session_that_could_not_be_blocked_in_redis_passes() -> None:
-    assert Stage(ScriptedRedis([NEW, 0], None), tokens=0).blocked("a") == []
-    stage = Stage(ScriptedRedis([NEW, 0, NEW, 0], [REFUSED, True]), tokens=0)
+    assert Stage(ScriptedRedis(NEW, None), tokens=0).blocked("a") == []
+    stage = Stage(ScriptedRedis(NEW * 2, [REFUSED, True]), tokens=0)
     assert stage.blocked("a", "b") == ["b"]
     assert stage.counts() == (2, 2, 1, 0)
 
 
 def test_a_session_that_is_blocked_in_redis_is_dropped_without_a_token() -> None:
-    stage = Stage(ScriptedRedis([SEEN, 1, NEW, 1, NEW, 0]), tokens=1)
+    stage = Stage(ScriptedRedis([*BLOCKED, True, 0, 1, *NEW]), tokens=1)
     assert stage.blocked("a", "b", "c") == ["a", "b"]
     assert stage.counts() == (1, 0, 0, 0)
 
 
-def test_a_session_that_was_seen_passes_without_a_token() -> None:
-    stage = Stage(ScriptedRedis([SEEN, 0]), tokens=0)
-    assert stage.blocked("a") == []
+def test_a_session_that_has_begun_or_was_seen_passes_without_a_token() -> None:
+    stage = Stage(ScriptedRedis([*OLD, *SEEN]), tokens=0)
+    assert stage.blocked("a", "b") == []
     assert stage.counts() == (0, 0, 0, 0)
 
 
 def test_without_an_answer_every_session_passes_and_keeps_passing() -> None:
-    stage = Stage(ScriptedRedis(None, [REFUSED, 0, SEEN, 1]), tokens=0)
+    stage = Stage(ScriptedRedis(None, [REFUSED, 0, 0, *BLOCKED]), tokens=0)
     assert stage.blocked("a", "b") == []
     assert stage.counts() == (0, 0, 0, 2)
     assert stage.blocked("a", "c", "d") == ["d"]
@@ -95,13 +97,13 @@ def test_without_an_answer_every_session_passes_and_keeps_passing() -> None:
 
 
 def test_without_block_sessions_over_the_limit_are_only_counted() -> None:
-    stage = Stage(ScriptedRedis([NEW, 0, SEEN, 1]), tokens=0, block=False)
+    stage = Stage(ScriptedRedis([*NEW, *BLOCKED]), tokens=0, block=False)
     assert stage.blocked("a", "b") == []
     assert stage.counts() == (1, 1, 0, 0)
 
 
 def test_the_log_names_a_team_over_its_limit_once_a_minute() -> None:
-    new_and_blocked: list[list[object]] = [[NEW, 0], [True]]
+    new_and_blocked: list[list[object]] = [[*NEW], [True]]
     stage = Stage(ScriptedRedis(*new_and_blocked * 3), tokens=0)
     with capture_logs() as logs:
         for session, passed_ms in (("a", 0), ("b", 59_999), ("c", 1)):
@@ -111,7 +113,7 @@ def test_the_log_names_a_team_over_its_limit_once_a_minute() -> None:
 
 
 def test_a_session_id_that_is_too_long_is_not_limited() -> None:
-    stage = Stage(ScriptedRedis([NEW, 0], [True]), tokens=0)
+    stage = Stage(ScriptedRedis(NEW, [True]), tokens=0)
     assert stage.blocked("x" * 257) == []
     assert stage.blocked("x" * 256) == ["x" * 256]
 

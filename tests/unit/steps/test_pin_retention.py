@@ -1,6 +1,7 @@
 """The pins of sessions, for each answer that Redis may give. tests/integration has the same with a real one."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import redis
@@ -16,7 +17,7 @@ from recording_worker.pipeline.steps.parse_headers import ParseHeaders
 from recording_worker.pipeline.steps.parse_session_recording_message import ParseSessionRecordingMessage
 from recording_worker.pipeline.steps.pin_retention import PinRetention
 from recording_worker.pipeline.steps.resolve_team import ResolveTeam
-from tests.builders import FakeClock, batch, counted, decoded, headers, message, session_message, value
+from tests.builders import KEYS, FakeClock, batch, counted, decoded, headers, message, session_message, value
 from tests.unit.steps.scripted_redis import ScriptedRedis
 
 TEAM = AnyTokenTeams().get("token-1")
@@ -38,7 +39,7 @@ def pinned(step: PinRetention, *ids: str) -> list[str | None]:
 
 def test_a_session_gets_the_period_it_is_pinned_to_and_keeps_it() -> None:
     link, metrics = ScriptedRedis([None, b"1y", True, b"30d"]), Metrics()
-    step = PinRetention(link, metrics)
+    step = PinRetention(link, KEYS, metrics)
     assert pinned(step, "a", "b", "a") == ["1y", "30d", "1y"]
     key = f"@posthog/replay/session-retention:{TEAM_ID}:"
     assert link.asked == [
@@ -68,7 +69,7 @@ class SharedRedis:
 @pytest.mark.parametrize("posthog_keys", [False, True])
 def test_a_team_can_set_the_period_of_another_teams_session_only_with_posthogs_keys(posthog_keys: bool) -> None:
     shared = SharedRedis()
-    step = PinRetention(shared, Metrics(), posthog_keys=posthog_keys)
+    step = PinRetention(shared, replace(KEYS, posthog_retention=posthog_keys), Metrics())
     rows = batch(
         message(0, headers=headers(token="one", session_id="s"), value=value(session_id="s")),
         message(1, headers=headers(token="two", session_id="s"), value=value(session_id="s")),
@@ -87,7 +88,7 @@ def test_a_team_can_set_the_period_of_another_teams_session_only_with_posthogs_k
 
 def test_without_an_answer_the_teams_period_stays_and_is_asked_for_again() -> None:
     metrics = Metrics()
-    step = PinRetention(ScriptedRedis(None, [REFUSED, REFUSED, None, b"5y"]), metrics)
+    step = PinRetention(ScriptedRedis(None, [REFUSED, REFUSED, None, b"5y"]), KEYS, metrics)
     assert pinned(step, "a", "b") == ["30d", "30d"]
     assert counted(metrics, "retention_unpinned_sessions_total") == 2
     assert pinned(step, "a", "b") == ["30d", "5y"]
@@ -95,12 +96,12 @@ def test_without_an_answer_the_teams_period_stays_and_is_asked_for_again() -> No
 
 
 def test_a_session_pinned_to_something_else_is_dropped_until_the_pin_is_right() -> None:
-    step = PinRetention(ScriptedRedis([None, b"\xff7 days"], [None, b"90d"]), Metrics())
+    step = PinRetention(ScriptedRedis([None, b"\xff7 days"], [None, b"90d"]), KEYS, Metrics())
     assert pinned(step, "a", "a") == [None, None]
     assert pinned(step, "a") == ["90d"]
 
 
 def test_a_session_id_that_is_too_long_keeps_the_teams_period() -> None:
-    step = PinRetention(ScriptedRedis([None, b"1y"]), Metrics())
+    step = PinRetention(ScriptedRedis([None, b"1y"]), KEYS, Metrics())
     assert pinned(step, "x" * 257) == ["30d"]
     assert pinned(step, "x" * 256) == ["1y"]
