@@ -412,7 +412,7 @@ class FileBlocks:
         """Return the number of blocks."""
     def offsets(self) -> dict[int, tuple[int, int]]:
         """Return partition → its first and last source offset."""
-    def sessions(self, partition: int, /) -> list[tuple[int, str]]:
+    def sessions(self, partition: int) -> list[tuple[int, str]]:
         """Return (team id, session id) of each block of a partition."""
     def session_blocks(self) -> list[SessionBlock]:
         """Return the blocks, to compress them."""

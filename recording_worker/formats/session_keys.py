@@ -11,7 +11,7 @@ REMEMBERED_SECONDS = 172_800
 PINNED_SECONDS = 86_400
 """How long a session's retention period is kept."""
 MAX_SESSION_ID_LENGTH = 256
-"""Characters. The clients' ids have 36. Redis is not told of sessions with longer ones."""
+"""Characters. The clients' ids have 36. Redis knows nothing of sessions with longer ones."""
 
 
 @dataclass(frozen=True, slots=True)

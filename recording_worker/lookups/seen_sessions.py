@@ -1,4 +1,4 @@
-"""SeenSessions: tells PostHog's consumer, through Redis, of which sessions a part is stored."""
+"""SeenSessions: tells PostHog's consumer, through Redis, which sessions are stored."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ class SeenSessions:
     """Marks sessions as seen once a part of them is committed. For one thread.
 
     To PostHog's consumer the mark means that the session goes on, so it looks for the session's encryption key, and
-    makes none. If the mark came sooner, a session could be marked of which nothing is stored.
+    makes none. If the mark came sooner, it could be on a session that nobody has stored.
     """
 
     def __init__(self, redis: Redis, keys: SessionKeys, metrics: Metrics) -> None:

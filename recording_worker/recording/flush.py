@@ -133,7 +133,7 @@ class Flusher:
         `source_of` names the source of a partition in the index. Equal (source, offset) must mean the same message for
         ever. Without it the source is `{topic}/{partition}`, which is right for a Kafka topic that is never created
         again. `check_source` is called before anything of a batch is stored. It raises FlushError if the batch may hold
-        messages of another source. `mark_seen` takes the sessions of which a part has been delivered.
+        messages of another source. `mark_seen` takes the sessions whose blocks are delivered.
         """
         self._storage = storage
         self._delivery = delivery

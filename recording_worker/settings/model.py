@@ -126,7 +126,7 @@ class Settings(BaseModel):
         "@posthog/replay/", description="First part of every key there. Fleets with different ones share no session."
     )
     mark_sessions_seen: bool = Field(
-        False, description="Tell PostHog's consumer, through sessions_redis, of which sessions a part is stored."
+        False, description="Tell PostHog's consumer, through sessions_redis, which sessions are stored."
     )
     posthog_retention_keys: bool = Field(
         False, description="Keep periods under PostHog's Redis keys, for a Redis shared with it; they name no team."

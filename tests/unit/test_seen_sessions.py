@@ -1,4 +1,4 @@
-"""Sessions of which a part is committed are marked for PostHog's consumer."""
+"""Stored sessions are marked for PostHog's consumer."""
 
 import redis
 
