@@ -164,6 +164,7 @@ cdef class Decoder:
         size_t large_bytes=8_388_608,
         size_t max_session_id_characters=256,
         size_t max_distinct_id_characters=1024,
+        bint normalize_session_ids=False,
         bint unpack_client_compression=False,
         size_t kept_chunk_bytes=134_217_728,
     ):
@@ -177,6 +178,7 @@ cdef class Decoder:
         limits.large_bytes = large_bytes
         limits.max_session_id_characters = max_session_id_characters
         limits.max_distinct_id_characters = max_distinct_id_characters
+        limits.small_uuids = normalize_session_ids
         limits.unpack_client_compression = unpack_client_compression
         limits.kept_chunk_bytes = kept_chunk_bytes
         self.decoder.reset(new CppDecoder(limits))

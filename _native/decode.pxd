@@ -124,6 +124,7 @@ cdef extern from "decoder.hpp" namespace "recording" nogil:
         size_t large_bytes
         size_t max_session_id_characters
         size_t max_distinct_id_characters
+        cpp_bool small_uuids
         cpp_bool unpack_client_compression
         size_t kept_chunk_bytes
 

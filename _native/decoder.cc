@@ -6,6 +6,7 @@
 #include "lines.hpp"
 #include "test_hooks.hpp"
 #include "text/utf8.hpp"
+#include "text/uuid.hpp"
 
 namespace recording {
 namespace {
@@ -171,9 +172,19 @@ Reason Decoder::check_ids(const Message& message, Columns& columns, Row& row) {
   const size_t before = columns.texts.size();
   row.session_id = append_text(columns, snapshot.session_id.text);
   row.distinct_id = append_text(columns, envelope_.distinct_id.text);
+  std::array<uint8_t, uuid_size> small;
+  Span session_id_header = message.session_id;
+  if (limits_.small_uuids && is_uuid(columns.text(row.session_id))) {
+    small = small_uuid(columns.text(row.session_id));
+    std::copy(small.begin(), small.end(), columns.texts.begin() + static_cast<ptrdiff_t>(row.session_id.offset));
+    if (is_uuid(session_id_header)) {
+      small = small_uuid(session_id_header);
+      session_id_header = {small.data(), small.data() + small.size()};
+    }
+  }
   const auto unlike = [&](Span header, TextSlice body) { return header.begin && !equal(header, columns.text(body)); };
   Reason reason = Reason::NONE;
-  if (unlike(message.session_id, row.session_id))
+  if (unlike(session_id_header, row.session_id))
     reason = Reason::SESSION_ID_HEADER_BODY_MISMATCH;
   else if (unlike(message.distinct_id, row.distinct_id))
     reason = Reason::DISTINCT_ID_HEADER_BODY_MISMATCH;

@@ -21,6 +21,7 @@ struct Limits {
   size_t large_bytes;  // a message is large if its text, what it unpacks to, or half of its lines takes more
   size_t max_session_id_characters;  // also of a window id
   size_t max_distinct_id_characters;
+  bool small_uuids;  // session ids that are UUIDs get small letters, as PostHog's consumer gives them
   bool unpack_client_compression;
   size_t kept_chunk_bytes;  // of chunks that nothing refers to any more, kept for the next rows
 };

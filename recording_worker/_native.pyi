@@ -220,6 +220,7 @@ class Decoder:
         large_bytes: int = 8_388_608,
         max_session_id_characters: int = 256,
         max_distinct_id_characters: int = 1024,
+        normalize_session_ids: bool = False,
         unpack_client_compression: bool = False,
         kept_chunk_bytes: int = 134_217_728,
     ) -> Self:
@@ -230,6 +231,7 @@ class Decoder:
         the message. `decode` stops when the lines of a batch take more than `max_decoded_bytes`. A message is large if
         its text, its unpacked events, or half of its lines take more than `large_bytes`. Session and window ids may
         have `max_session_id_characters`, distinct ids `max_distinct_id_characters`. With
+        `normalize_session_ids`, session ids that are UUIDs get small letters, in headers too. With
         `unpack_client_compression`, lines hold events of `"cv": "2024-10"` unpacked, if that is possible. Raises
         ValueError or OverflowError for limits out of range. Memory of lines that nothing needs any more is kept for
         the next ones, up to `kept_chunk_bytes`.

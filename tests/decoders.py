@@ -77,6 +77,7 @@ class Decode(Protocol):
         max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES,
         max_timestamp_diff_ms: int = MAX_TIMESTAMP_DIFF_MS,
         far_item_drops_message: bool = False,
+        normalize_session_ids: bool = False,
         unpack: bool = False,
     ) -> BatchOutcome: ...
 
@@ -88,6 +89,7 @@ def decode_reference(
     max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES,
     max_timestamp_diff_ms: int = MAX_TIMESTAMP_DIFF_MS,
     far_item_drops_message: bool = False,
+    normalize_session_ids: bool = False,
     unpack: bool = False,
 ) -> BatchOutcome:
     """Decode with the reference, row by row."""
@@ -99,6 +101,7 @@ def decode_reference(
             max_decompressed_bytes=max_decompressed_bytes,
             max_timestamp_diff_ms=max_timestamp_diff_ms,
             far_item_drops_message=far_item_drops_message,
+            normalize_session_ids=normalize_session_ids,
         )
         for row in inputs
     ]
@@ -171,6 +174,7 @@ def decode_native(
     max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES,
     max_timestamp_diff_ms: int = MAX_TIMESTAMP_DIFF_MS,
     far_item_drops_message: bool = False,
+    normalize_session_ids: bool = False,
     unpack: bool = False,
 ) -> BatchOutcome:
     """Decode with a native decoder of its own, in one call."""
@@ -178,6 +182,7 @@ def decode_native(
         max_decompressed_bytes=max_decompressed_bytes,
         max_timestamp_diff_ms=max_timestamp_diff_ms,
         far_item_drops_message=far_item_drops_message,
+        normalize_session_ids=normalize_session_ids,
         unpack_client_compression=unpack,
     )
     return native_outcome(*call_native(decoder, inputs, now_ms))

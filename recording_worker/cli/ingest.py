@@ -27,6 +27,7 @@ _SETTINGS = (
     "compatibility",
     "dlq_headers",
     "require_ids_in_headers",
+    "normalize_session_ids",
     "far_event_drops_message",
     "max_events_per_session_per_batch",
     "max_console_logs_per_session_per_batch",

@@ -78,6 +78,7 @@ def make_decoder(settings: Settings) -> Decoder:
         max_decoded_bytes=settings.budget.poll_bytes,
         max_session_id_characters=settings.max_session_id_characters,
         max_distinct_id_characters=settings.max_distinct_id_characters,
+        normalize_session_ids=settings.normalize_session_ids,
         large_bytes=settings.budget.large_bytes,
         unpack_client_compression=settings.unpacks_client_compression,
         kept_chunk_bytes=settings.budget.held_bytes,

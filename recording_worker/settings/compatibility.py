@@ -15,6 +15,7 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "mark_sessions_seen": True,
         "posthog_retention_keys": True,
         "require_ids_in_headers": True,
+        "normalize_session_ids": True,
         "far_event_drops_message": True,
     },
 }

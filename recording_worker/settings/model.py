@@ -166,6 +166,7 @@ class Settings(BaseModel):
     require_ids_in_headers: bool = Field(
         False, description="Send messages to the DLQ that have no session id or distinct id in their headers."
     )
+    normalize_session_ids: bool = Field(False, description="Write session ids that are UUIDs with small letters.")
     far_event_drops_message: bool = Field(
         False,
         description="Drop a message if its first or last event is too far from now, and not the far events alone.",

@@ -1,5 +1,6 @@
 """The native decoder gives what the reference gives, for any input."""
 
+import json
 import random
 from collections import Counter
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from recording_worker.outcome import Reason
 from tests.builders import NOW_MS
 from tests.decoders import assert_same, decode_native, decode_reference
-from tests.inputs import Input
+from tests.inputs import Input, plain_value
 from tests.property import generate
 from tests.property.mutate import damage, damage_value
 
@@ -21,6 +22,25 @@ def test_messages(rows: list[Input], now_ms: int | None, rule: bool) -> None:
     """Messages valid or nearly so, in a batch."""
     native = decode_native(rows, now_ms, far_item_drops_message=rule)
     assert_same(native, decode_reference(rows, now_ms, far_item_drops_message=rule))
+
+
+@st.composite
+def uuids_or_nearly_so(draw: st.DrawFn) -> str:
+    text = [draw(st.sampled_from((str.upper, str.lower)))(letter) for letter in str(draw(st.uuids()))]
+    for place in draw(st.lists(st.integers(0, 35), max_size=2)):
+        text[place] = draw(st.sampled_from(["A", "f", "G", "@", "`", "-", "_", "0", ":", "", "aa", "é", "\r"]))
+    return "".join(text)
+
+
+@given(st.lists(st.tuples(uuids_or_nearly_so(), st.sampled_from(["none", "same", "upper", "other"])), min_size=1))
+def test_session_ids_that_are_uuids(ids: list[tuple[str, str]]) -> None:
+    rows = []
+    for session_id, header in ids:
+        value = plain_value(properties={"$session_id": json.dumps(session_id)})
+        headers = {"none": None, "same": session_id, "upper": session_id.upper(), "other": session_id[1:]}
+        rows.append(Input(value, session_id_header=headers[header]))
+    assert_same(decode_native(rows, normalize_session_ids=True), decode_reference(rows, normalize_session_ids=True))
+    assert_same(decode_native(rows), decode_reference(rows))
 
 
 @given(st.lists(generate.rows, min_size=1, max_size=5))

@@ -13,6 +13,7 @@ Where the contract leaves room, this takes it by the letter:
 - The first and last timestamp are the smallest and the largest.
 """
 
+import re
 from dataclasses import dataclass, field
 
 from recording_worker.outcome import Disposition, Reason
@@ -26,6 +27,7 @@ MAX_TIMESTAMP = 8.64e15
 MAX_SESSION_ID_CHARACTERS = 256
 """Also of a window id."""
 MAX_DISTINCT_ID_CHARACTERS = 1024
+_UUID = re.compile("[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,12 @@ def decode_message(
     max_decompressed_bytes: int = MAX_DECOMPRESSED_BYTES,
     max_timestamp_diff_ms: int = MAX_TIMESTAMP_DIFF_MS,
     far_item_drops_message: bool = False,
+    normalize_session_ids: bool = False,
 ) -> Decoded:
     """Decode one message. If `now_ms` is None, the message's own timestamp counts as now.
 
-    `far_item_drops_message` is PostHog's rule: one item too far from now ends the message.
+    `far_item_drops_message` is PostHog's rule: one item too far from now ends the message. So is
+    `normalize_session_ids`: of session ids that are UUIDs, letters are small ones.
     """
     decoded = Decoded()
     try:
@@ -99,6 +103,10 @@ def decode_message(
         ):
             if identifier is not None and len(identifier) > most:
                 raise _dlq(Reason.ID_TOO_LONG)
+        if normalize_session_ids:
+            assert decoded.session_id is not None
+            decoded.session_id = _normalized(decoded.session_id)
+            session_id_header = None if session_id_header is None else _normalized(session_id_header)
         if session_id_header is not None and session_id_header != decoded.session_id:
             raise _dlq(Reason.SESSION_ID_HEADER_BODY_MISMATCH)
         if distinct_id_header is not None and distinct_id_header != decoded.distinct_id:
@@ -114,6 +122,10 @@ def decode_message(
     except _EndError as end:
         decoded.disposition, decoded.reason = end.disposition, end.reason
     return decoded
+
+
+def _normalized(session_id: str) -> str:
+    return session_id.lower() if _UUID.fullmatch(session_id) else session_id
 
 
 def _dlq(reason: Reason) -> _EndError:
