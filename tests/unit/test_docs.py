@@ -55,6 +55,23 @@ def test_a_metric_means_the_same_in_the_docs_and_in_its_help() -> None:
         assert family.documentation == documented[name][2].replace("`", "")
 
 
+def test_metrics_under_posthogs_names_are_metrics_that_exist() -> None:
+    documented = rows(DOCS / "operate" / "metrics.md")
+    rules = (ROOT / "deploy" / "prometheus" / "posthog-metric-names.yml").read_text()
+    parts = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
+    series = {name + part for name, row in documented.items() for part in parts.get((row or [""])[0], ("",))}
+    given = dict(re.findall(r"- record: recording_blob_ingestion_v2_(\w+)\n +expr: (.+)\n", rules))
+    assert len(given) == rules.count("- record:") > 20
+    for old, expression in given.items():
+        used = set(re.findall(r"recording_worker_\w+", expression))
+        assert len(used) == 1, old
+        assert used <= series, old
+    reasons = set(re.findall('reason="([^"]+)"', rules))
+    assert reasons <= {reason.label for reason in Reason}
+    page = rows(DOCS / "run" / "migrating-from-posthog.md")
+    assert [name for name in given if name not in page and name.rpartition("_")[0] not in page] == []
+
+
 def test_every_setting_is_documented_with_its_default() -> None:
     documented = rows(DOCS / "run" / "settings.md")
     assert [name for name in Settings.model_fields if name not in documented] == []
@@ -71,6 +88,19 @@ def documented_default(field: FieldInfo) -> str:
         return ""
     text = value_text(field, field.default)
     return f"`{text.lower() if isinstance(field.default, bool) else text}`"
+
+
+def test_the_page_on_moving_over_names_settings_that_exist() -> None:
+    """In the second cell of the table of variables, before any explanation."""
+    text = (DOCS / "run" / "migrating-from-posthog.md").read_text()
+    variables = text.partition("## Settings")[2].partition("## Topics")[0]
+    named = {
+        name
+        for line in variables.splitlines()[4:]
+        for name in re.findall(r"`([a-z][a-z0-9_]+)`", line.split("|")[2] if "|" in line else "")
+    }
+    assert len(named) > 20
+    assert named <= Settings.model_fields.keys()
 
 
 def test_every_reason_is_documented() -> None:
