@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import uuid_utils
@@ -16,6 +17,7 @@ from recording_worker.kafka.offsets import Position
 from recording_worker.messages import Record
 from recording_worker.operations.verify.check_accounts import Horizon
 from recording_worker.operations.verify.check_all import VerifyReport, check_all
+from recording_worker.operations.verify.check_posthog import add_for_posthog
 from recording_worker.operations.verify.finding import Finding, FindingKind
 from recording_worker.operations.verify.ledger import Ledger
 from recording_worker.settings.model import Settings
@@ -111,17 +113,24 @@ class History:
         return records
 
     def verify(
-        self, *, metadata_ms: int = 0, now_ms: int = LATER_MS, moved: Mapping[str, str] | None = None
+        self,
+        *,
+        metadata_ms: int = 0,
+        now_ms: int = LATER_MS,
+        moved: Mapping[str, str] | None = None,
+        posthog_prefix: str | None = None,
     ) -> VerifyReport:
-        """What is found wrong with it."""
+        """What is found wrong with it; with PostHog's rules if there is a prefix."""
         ledger = Ledger()
         try:
-            alone = [finding for record in self.metadata if (finding := ledger.add_metadata(record))]
+            add = ledger.add_metadata if posthog_prefix is None else partial(add_for_posthog, ledger)
+            alone = [finding for record in self.metadata if (finding := add(record))]
             for record in self.dlq:
                 ledger.add_dlq(record)
             committed = {(self.group, self.source): self.committed}
             horizon = Horizon(now_ms, metadata_ms, before=committed)
-            report = check_all(ledger, Locator(Settings(storage_dir=self.folder), moved), horizon, committed)
+            locator = Locator(Settings(storage_dir=self.folder), moved)
+            report = check_all(ledger, locator, horizon, committed, posthog_prefix=posthog_prefix)
         finally:
             ledger.close()
         report.findings[:0] = alone

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Examples:
   recording-worker verify --bootstrap-servers kafka:9092 --storage-dir /var/lib/recordings
   recording-worker verify --config /etc/recording-worker.toml --json
+  recording-worker verify --compatibility posthog --storage s3://recordings --posthog
   recording-worker verify --at file:///var/lib/recordings=/mnt/backup/recordings
 
 \b
@@ -37,6 +38,7 @@ Exit codes: 0 nothing is wrong, 1 something is wrong, 2 wrong settings, or there
         "dlq_topic",
         "storage_dir",
         "storage",
+        "storage_prefix",
         *S3_SETTINGS,
     )
 )
@@ -48,8 +50,15 @@ Exit codes: 0 nothing is wrong, 1 something is wrong, 2 wrong settings, or there
     metavar="URL_PREFIX=PLACE",
     help="Read files whose URL begins with URL_PREFIX from this folder or s3:// URL instead, to check a copy.",
 )
+@click.option(
+    "--posthog",
+    is_flag=True,
+    help="Check also whether PostHog's reader finds and plays it: URLs, keys, codec, and its list of each session.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
-def verify(since: str | None, moved: tuple[str, ...], as_json: bool, config: Path | None, **flags: Any) -> int:
+def verify(
+    since: str | None, moved: tuple[str, ...], posthog: bool, as_json: bool, config: Path | None, **flags: Any
+) -> int:
     """Check what was recorded: every block can be read and matches its metadata, and every message
     up to the committed offsets is in exactly one block, or was dropped, redirected or sent to the DLQ, once.
 
@@ -70,7 +79,7 @@ def verify(since: str | None, moved: tuple[str, ...], as_json: bool, config: Pat
         raise ConfigError(f"{NO_STORAGE}, or --at URL_PREFIX=PLACE")
     run = VerifyRun(settings, locator, progress_bar, SystemClock().now_ms())
     with signals_end():
-        report = run.run(since_ms)
+        report = run.run(since_ms, posthog=posthog)
     with standard_output():
         if as_json:
             sys.stdout.buffer.write(json_text(report.to_dict(), indent=True))
@@ -92,6 +101,8 @@ def _print(report: "VerifyReport") -> None:
         f" {report.dropped:,} dropped, {report.redirected:,} redirected, {report.dlq:,} sent to the DLQ,"
         f" {report.skipped:,} offsets skipped"
     )
+    if report.written_by_others:
+        say(f"{report.written_by_others:,} records of other programs: only PostHog's rules were checked on them")
     if report.findings:
         say(counted(len(report.findings), "damage"))
     elif not report.nothing_verified:

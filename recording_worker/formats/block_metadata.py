@@ -4,11 +4,14 @@ The core writes it, from a session that it holds (`_native.FileBlocks.metadata`)
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from recording_worker.formats.ranges import Count, Offset, Partition, TeamId
 from recording_worker.messages import Record
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +37,38 @@ class BlockRecord:
     has_full_snapshot: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ListedRecord:
+    """What PostHog lists a session's blocks by. Its own consumer writes these fields too."""
+
+    session_id: str
+    team_id: TeamId
+    first_timestamp: str
+    last_timestamp: str
+    block_url: str | None = None
+    """None if the record is of no block: it says something else about the session."""
+    is_deleted: bool = False
+    codec: str | None = None
+    """None if another program than this worker wrote the record."""
+
+
 _BLOCK = TypeAdapter(BlockRecord)
+_LISTED = TypeAdapter(ListedRecord)
 
 
 def read_block(record: Record) -> BlockRecord:
     """Read a metadata record. Raises ValueError, which says what is wrong, if it is not one."""
+    return _read(_BLOCK, record)
+
+
+def read_listed(record: Record) -> ListedRecord:
+    """Read a metadata record, of this worker or of another program. Raises ValueError, which says what is wrong."""
+    return _read(_LISTED, record)
+
+
+def _read(adapter: TypeAdapter[Read], record: Record) -> Read:
     try:
-        return _BLOCK.validate_json(record.value or b"")
+        return adapter.validate_json(record.value or b"")
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}") from error

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 from recording_worker.operations.verify.check_accounts import Committed, Horizon, account_findings, add_carried
 from recording_worker.operations.verify.check_files import FileCheck
+from recording_worker.operations.verify.check_posthog import posthog_findings
 from recording_worker.operations.verify.finding import Finding
 from recording_worker.operations.verify.ledger import Ledger
 from recording_worker.storage.locate import Locator
@@ -30,6 +31,8 @@ class VerifyReport:
     redirected: int = 0
     dlq: int = 0
     skipped: int = 0
+    written_by_others: int = 0
+    """Metadata records of other programs, on which only PostHog's rules were checked."""
     groups: list[str] = field(default_factory=list)
     """The consumer groups with accounts."""
     notes: list[str] = field(default_factory=list)
@@ -51,11 +54,14 @@ def check_all(
     horizon: Horizon,
     after: Committed,
     report: Callable[[float, int], None] = lambda _blocks, _messages: None,
+    *,
+    posthog_prefix: str | None = None,
 ) -> VerifyReport:
     """Check all that was read into the ledger, and every block it names.
 
     `after` is what was committed after the metadata was read. `report` is called with how many blocks and messages
-    were checked since its last call.
+    were checked since its last call. If there is a `posthog_prefix`, what was added for PostHog's rules is checked too:
+    keys have to begin with it.
     """
     add_carried(ledger, horizon)
     found = _counted(ledger)
@@ -64,6 +70,9 @@ def check_all(
         found.findings += check.findings(file, blocks)
         report(len(blocks), sum(block.message_count for block in blocks))
     found.findings += account_findings(ledger, horizon, after, check.unreferenced)
+    if posthog_prefix is not None:
+        found.findings += posthog_findings(ledger, posthog_prefix, horizon.metadata_ms)
+        found.written_by_others = ledger.written_by_others()
     if batches := ledger.batches_without_account():
         found.notes.append(f"{batches} batches have no account: it was lost, or an earlier version wrote them")
     else:

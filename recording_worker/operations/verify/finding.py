@@ -39,6 +39,14 @@ class FindingKind(StrEnum):
     """A message is on the DLQ twice, or the DLQ has more than the account says."""
     OFFSETS_BEHIND = "offsets_behind"
     """The group's committed offset is before what it has recorded: it will record that again."""
+    POSTHOG_URL = "posthog_url"
+    """PostHog's reader can't take the block's URL apart."""
+    POSTHOG_KEY = "posthog_key"
+    """PostHog's recording API refuses the key of the block's file."""
+    POSTHOG_CODEC = "posthog_codec"
+    """PostHog's reader can't decompress the block."""
+    POSTHOG_LIST = "posthog_list"
+    """PostHog lists no block of the session, and so shows nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import orjson
 
 from recording_worker.formats.accounts import Account, AccountRecord, read_accounts
 from recording_worker.formats.batch_file import parse_block_url
-from recording_worker.formats.block_metadata import BlockRecord, read_block
+from recording_worker.formats.block_metadata import BlockRecord, ListedRecord, read_block
 from recording_worker.formats.dlq_headers import source_of
 from recording_worker.formats.source import source_topic
 from recording_worker.messages import Record
@@ -32,6 +32,21 @@ class BlockTotals(NamedTuple):
     size: int
 
 
+class BrokenList(NamedTuple):
+    """A session whose blocks PostHog does not list."""
+
+    team_id: int
+    session_id: str
+    empty_url_place: str | None
+    """Where a record with an empty URL is; None if there is none."""
+    first: str
+    """When the session begins by all its records, to a millionth of a second."""
+    first_of_block: str | None
+    """When its first block begins; None if it has no block."""
+    url: str | None
+    """The URL of that block."""
+
+
 _SCHEMA = """
 CREATE TABLE block (file TEXT, start INT, length INT, place TEXT, uuid TEXT UNIQUE, batch TEXT, partition INT,
                     session TEXT, messages INT, events INT, size INT, value BLOB, UNIQUE (file, start, length));
@@ -42,6 +57,7 @@ CREATE INDEX account_batch ON account (batch, partition);
 CREATE INDEX account_chain ON account (grp, topic, partition, start, next);
 CREATE TABLE dlq (topic TEXT, partition INT, offset INT);
 CREATE INDEX dlq_offset ON dlq (topic, partition, offset);
+CREATE TABLE listed (team INT, session TEXT, first TEXT, url TEXT, deleted INT, codec TEXT, place TEXT);
 """
 _ACCOUNT = "grp, topic, partition, start, next, recorded, dropped, redirected, dlq, skipped, batch, timestamp_ms"
 
@@ -93,6 +109,39 @@ class Ledger:
         if source is not None:
             topic = source_topic(source.topic, source.topic_id)
             self._sql.execute("INSERT INTO dlq VALUES (?, ?, ?)", (topic, source.partition, source.offset))
+
+    def add_listed(self, record: ListedRecord, place: str) -> None:
+        """Add what PostHog lists a session's blocks by, with the place of the record."""
+        values = (record.team_id, record.session_id, _to_microseconds(record.first_timestamp), record.block_url)
+        self._sql.execute(
+            "INSERT INTO listed VALUES (?, ?, ?, ?, ?, ?, ?)", (*values, record.is_deleted, record.codec, place)
+        )
+
+    def listed_blocks(self) -> Iterable[tuple[int, str, str, str | None]]:
+        """(team, session, URL, codec) of each block that was added for PostHog's rules."""
+        return self._sql.execute("SELECT team, session, url, codec FROM listed WHERE url > '' ORDER BY url")
+
+    def written_by_others(self) -> int:
+        """How many of the records that were added for PostHog's rules this worker did not write."""
+        return int(self._sql.execute("SELECT count(*) FROM listed WHERE codec IS NULL").fetchone()[0])
+
+    def broken_lists(self, since: str) -> Iterator[BrokenList]:
+        """The sessions whose blocks PostHog does not list, though they are not deleted.
+
+        A session that began before `since` may have had earlier blocks. So nothing is said of its first one.
+        """
+        # as ClickHouse aggregates: a null URL is in no array, and an empty one is in the array of URLs alone
+        query = """
+            SELECT team, session, max(place) FILTER (WHERE url = ''), min(first), min(first) FILTER (WHERE url > ''),
+                   (SELECT url FROM listed WHERE team = a.team AND session = a.session AND url > ''
+                    ORDER BY first LIMIT 1)
+            FROM listed AS a GROUP BY team, session
+            HAVING max(deleted) = 0 AND count(url) > 0
+                AND (sum(url = '') > 0 OR min(first) < min(first) FILTER (WHERE url > '') AND min(first) >= ?)
+            ORDER BY team, session
+        """
+        self._sql.execute("CREATE INDEX IF NOT EXISTS listed_session ON listed (team, session, first)")
+        return map(BrokenList._make, self._sql.execute(query, (_to_microseconds(since),)))
 
     def totals(self) -> BlockTotals:
         query = "SELECT count(*), count(DISTINCT file), total(messages), total(events), total(size) FROM block"
@@ -180,6 +229,12 @@ class Ledger:
             session_id=block.session_id,
             team_id=block.team_id,
         )
+
+
+def _to_microseconds(timestamp: str) -> str:
+    """A timestamp as text with six digits of a second, so that texts compare as ClickHouse's DateTime64(6) does."""
+    second, _, fraction = timestamp.partition(".")
+    return f"{second}.{fraction[:6]:0<6}"
 
 
 def _account(row: tuple[str, str, int, int, int, int, int, int, int, int, str | None, int]) -> AccountRecord:

@@ -1,6 +1,7 @@
 """VerifyRun: reads what was committed, and compares it with the files and with itself. Verify's entry."""
 
 import time
+from functools import partial
 
 from recording_worker.errors import ConfigError
 from recording_worker.formats.source import source_topic
@@ -10,6 +11,7 @@ from recording_worker.kafka.offsets import Position
 from recording_worker.kafka.topic_snapshot import TopicSnapshot
 from recording_worker.operations.verify.check_accounts import Committed, Horizon
 from recording_worker.operations.verify.check_all import VerifyReport, check_all
+from recording_worker.operations.verify.check_posthog import add_for_posthog
 from recording_worker.operations.verify.finding import Finding
 from recording_worker.operations.verify.ledger import Ledger
 from recording_worker.progress import ProgressBar
@@ -31,23 +33,27 @@ class VerifyRun:
         self._admin = Admin(settings)
         self._notes: list[str] = []
 
-    def run(self, since_ms: int | None) -> VerifyReport:
-        """Check what was committed since a time, in milliseconds since 1970; everything if that is None."""
+    def run(self, since_ms: int | None, *, posthog: bool = False) -> VerifyReport:
+        """Check what was committed since a time, in milliseconds since 1970; everything if that is None.
+
+        If `posthog`, check also whether PostHog's reader can show it.
+        """
         if not self._admin.partitions(self._settings.metadata_topic):
             raise ConfigError(f"there is no topic {self._settings.metadata_topic} (metadata_topic)")
         ledger = Ledger()
         try:
             before = self._committed()
-            findings, metadata_ms = self._read_metadata(ledger, since_ms)
+            findings, metadata_ms = self._read_metadata(ledger, since_ms, posthog)
             after = self._caught_up(ledger)
             horizon = Horizon(self._now_ms, metadata_ms, self._read_dlq(ledger), before)
             with self._progress("checking blocks", ledger.totals().blocks) as report:
-                found = check_all(ledger, self._locator, horizon, after, report)
+                prefix = self._settings.storage_prefix if posthog else None
+                found = check_all(ledger, self._locator, horizon, after, report, posthog_prefix=prefix)
         finally:
             ledger.close()
         if not any(before.values()):
             found.nothing_verified = f"group {self._settings.group_id} has committed nothing"
-        elif not found.blocks and not found.accounts:
+        elif not (found.blocks or found.accounts or found.written_by_others):
             found.nothing_verified = f"topic {self._settings.metadata_topic} holds no metadata"
             found.nothing_verified += "" if since_ms is None else f" since {utc_text(since_ms)} UTC"
         if found.nothing_verified:
@@ -78,7 +84,7 @@ class VerifyRun:
                 return committed
             time.sleep(0.2)
 
-    def _read_metadata(self, ledger: Ledger, since_ms: int | None) -> tuple[list[Finding], int]:
+    def _read_metadata(self, ledger: Ledger, since_ms: int | None, posthog: bool) -> tuple[list[Finding], int]:
         """Fill the ledger. Return what is wrong with single records, and the time since which all of them are there."""
         snapshot = TopicSnapshot.take(self._settings, self._admin, self._settings.metadata_topic)
         self._notes += snapshot.unread_notes()
@@ -86,7 +92,8 @@ class VerifyRun:
         if since_ms is not None:
             snapshot, horizon_ms = snapshot.since(since_ms), max(horizon_ms, since_ms)
         records = snapshot.records("reading metadata", self._progress)
-        return list(filter(None, map(ledger.add_metadata, records))), horizon_ms
+        add = partial(add_for_posthog, ledger) if posthog else ledger.add_metadata
+        return list(filter(None, map(add, records))), horizon_ms
 
     def _read_dlq(self, ledger: Ledger) -> int:
         """Fill the ledger; return the time since which all DLQ records are there."""
