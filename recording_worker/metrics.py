@@ -177,6 +177,13 @@ class Metrics:
             "Kafka transactions that were aborted and made again, by why. ILLEGAL_GENERATION is normal in a rebalance.",
             "error",
         )
+        self.kafka_answered = gauge(
+            "kafka_answered_timestamp_seconds",
+            "When Kafka last answered the supervisor, which asks every second, seconds since 1970.",
+        )
+        self.kafka_round_trip = gauge(
+            "kafka_round_trip_seconds", "How long Kafka took for its last answer to the supervisor, seconds."
+        )
         self.delivery_retries = gauge(
             "delivery_retries",
             "How often the delivery in flight was tried again; 0 once it is delivered; the most of all workers.",

@@ -1,6 +1,7 @@
 """The id of a topic. A topic that is deleted and created again has another one, though its name is the same."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoAnswerError
 
@@ -11,7 +12,9 @@ from confluent_kafka.admin import AdminClient, TopicDescription  # type: ignore[
 from recording_worker.backoff import Backoff
 from recording_worker.clock import Clock
 from recording_worker.errors import BootError, FlushError
+from recording_worker.kafka.answers import KafkaAnswers
 from recording_worker.kafka.clients import BROKER_TIMEOUT, QUIET_LOGGER, as_config_error, client_config
+from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
 
 log = structlog.get_logger()
@@ -25,12 +28,14 @@ _BACKOFF = Backoff(first=0.2, longest=5.0)
 
 
 class TopicWatch:
-    """Knows the id of a topic, as of a second or two ago. For one thread."""
+    """Knows the id of a topic, and whether the brokers answer, as of a second or two ago. For one thread."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, metrics: Metrics) -> None:
         self._topic = settings.topic
         self._clock = clock
-        self._client = _client(settings)
+        self.answers = KafkaAnswers(clock, metrics)
+        self._client = _client(settings, self.answers.client_error)
+        self._can_ask = True
         self.topic_id = ""
         """The topic's id, as text; empty if the brokers keep no ids."""
         self._former: set[str] = set()
@@ -42,7 +47,8 @@ class TopicWatch:
         """Ask for the id, and wait for it. Raises BootError."""
         try:
             found = self._client.list_topics(self._topic, timeout=BROKER_TIMEOUT)
-            if found.controller_id not in found.brokers:  # the embedded broker: it can't describe topics
+            self._can_ask = found.controller_id in found.brokers
+            if not self._can_ask:  # the embedded broker: it can't describe topics
                 return
             self.topic_id = _id_of(_ask(self._client, self._topic, BROKER_TIMEOUT).result())
         except KafkaException as problem:
@@ -53,15 +59,17 @@ class TopicWatch:
     def turn(self) -> bool:
         """Ask now and then, without waiting. Return whether the topic has got another id."""
         if self._asked is not None and self._asked.done():
+            self.answers.take(self._asked)
             found = _answer(self._asked, 0)
             self._asked = None
-            if found not in ("", self.topic_id, *self._former):
+            if self.topic_id and found not in ("", self.topic_id, *self._former):
                 self._former.add(self.topic_id)
                 self.topic_id = found
                 return True
-        elif self._asked is None and self.topic_id and self._clock.monotonic() >= self._ask_after:
+        elif self._asked is None and self._can_ask and self._clock.monotonic() >= self._ask_after:
             self._ask_after = self._clock.monotonic() + _ASK_SECONDS
             self._asked = _ask(self._client, self._topic, _TIMEOUT)
+            self.answers.follow(self._asked)
         return False
 
     def is_still_the_same(self) -> bool:
@@ -105,9 +113,10 @@ class TopicGuard:
             return
 
 
-def _client(settings: Settings) -> AdminClient:
+def _client(settings: Settings, on_error: Callable[[KafkaError], None] | None = None) -> AdminClient:
+    ours = {} if on_error is None else {"error_cb": on_error}
     try:
-        return AdminClient(client_config(settings, None, defaults={}, ours={}), logger=QUIET_LOGGER)
+        return AdminClient(client_config(settings, None, defaults={}, ours=ours), logger=QUIET_LOGGER)
     except KafkaException as problem:
         raise as_config_error(problem) from problem
 

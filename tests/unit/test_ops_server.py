@@ -87,6 +87,7 @@ def test_the_page_shows_everything_and_escapes_it(pages: Pages) -> None:
     assert "a hole at &lt;5&gt;" in page
     assert "<5>" not in page
     assert "not ready: waiting for &lt;x&gt;" in render_page(Status(0, "waiting for <x>"))
+    assert "Kafka: no answer: &lt;y&gt;" in render_page(Status(0, "", kafka="no answer: <y>"))
 
 
 def test_port_0_takes_any(pages: Pages) -> None:

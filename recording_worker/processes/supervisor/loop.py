@@ -45,7 +45,7 @@ class SupervisorLoop:
         self._memory = PartitionMemory(workers, clock)
         self._table, self._offsets = self._memory.table, self._memory.offsets
         self._member = GroupMember(settings, self, self._offsets)
-        self._topic = TopicWatch(settings, clock)
+        self._topic = TopicWatch(settings, clock, metrics)
         host = settings.group_instance_id or uuid4().hex
         self._pool = WorkerPool(settings, worker_main, clock, host, self._memory)
         self._balancer = Balancer(clock)
@@ -238,6 +238,7 @@ class SupervisorLoop:
         self.status = Status(
             at=self._clock.monotonic(),
             not_ready=self._not_ready(),
+            kafka=str(self._topic.answers),
             workers=tuple(
                 WorkerStatus(
                     number=slot.worker,
@@ -259,6 +260,8 @@ class SupervisorLoop:
         if missing:
             refusals = {slot.worker: slot.refusal for slot in self._pool.slots if slot.refusal}
             return f"workers not up: {missing}" + (f", can't be spawned: {refusals}" if refusals else "")
+        if self._topic.answers.silent_for() >= self._settings.kafka_silent_after:
+            return f"Kafka: {self._topic.answers}"
         if not self._assigned:
             return "waiting for the consumer group"
         halted = sorted(at.number for at in self._table if at.halted)

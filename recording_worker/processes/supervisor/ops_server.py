@@ -144,6 +144,7 @@ def render_page(status: Status) -> str:
     return _PAGE.format(
         state=escape(state),
         until=_until_text(status.recorded_until),
+        kafka=escape(status.kafka),
         workers="".join(_worker_row(worker, status.partitions) for worker in status.workers),
         partitions="".join(_partition_row(partition) for partition in status.partitions),
     )
@@ -181,7 +182,7 @@ td {{ font-variant-numeric: tabular-nums; }}
 </head>
 <body>
 <h1>recording-worker: {state}</h1>
-<p>Recorded until: {until}</p>
+<p>Recorded until: {until}<br>Kafka: {kafka}</p>
 <table>
 <caption>Workers</caption>
 <tr><th>worker</th><th>pid</th><th>state</th><th>partitions</th><th>last flush</th><th>restarts</th></tr>

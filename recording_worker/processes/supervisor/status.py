@@ -59,6 +59,8 @@ class Status:
     """Why this host does not record now; empty if it does."""
     workers: tuple[WorkerStatus, ...] = ()
     partitions: tuple[PartitionStatus, ...] = ()
+    kafka: str = ""
+    """Whether the brokers answer, and how fast."""
 
     @property
     def recorded_until(self) -> int | None:
