@@ -7,6 +7,7 @@
 | 2 | what the user asked for is wrong: a flag, a setting, a file, a folder |
 | 3 | the supervisor or a worker can't start: broker, topic, storage, port, PostgreSQL, Redis |
 | 4 | only for a worker process, which its supervisor reads: a step of the pipeline or a flush raised |
+| 5 | only for a worker process: the transaction of a flush took longer than its time |
 | 14 | the supervisor hung, and its watchdog ended it |
 """
 
@@ -31,6 +32,12 @@ class BootError(WorkerError):
 
 class FlushError(WorkerError):
     """A session batch could not be stored or delivered. Its messages are read again from the committed offsets."""
+
+
+class TransactionTimeoutError(FlushError):
+    """The broker ended the transaction of a flush, because it took too long. One message may have caused that."""
+
+    exit_code = 5
 
 
 class StepError(WorkerError):

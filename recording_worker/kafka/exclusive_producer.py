@@ -9,7 +9,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from recording_worker.errors import BootError, WorkerError
 from recording_worker.kafka.clients import QUIET_LOGGER, as_config_error
-from recording_worker.kafka.transactions import PURGED, retry_until_decided, transactional_config
+from recording_worker.kafka.transactions import FENCED, PURGED, retry_until_decided, transactional_config
 from recording_worker.messages import Headers
 from recording_worker.settings.choices import Delivery
 from recording_worker.settings.model import Settings
@@ -17,15 +17,6 @@ from recording_worker.settings.model import Settings
 TRANSACTION_SECONDS = 15
 """How long readers of a topic wait behind a transaction that a killed process has left open."""
 _POLL_SECONDS = 0.1
-
-_FENCED = frozenset(
-    {
-        KafkaError._FENCED,  # noqa: SLF001 - public, though named so
-        KafkaError.PRODUCER_FENCED,
-        KafkaError.INVALID_PRODUCER_EPOCH,
-    }
-)
-"""Another process has begun with the same transactional id."""
 
 
 class NewRecord(NamedTuple):
@@ -115,7 +106,7 @@ class ExclusiveProducer:
         except KafkaException as problem:
             error = problem.args[0]
             codes = {error.code()} if cause is None else {error.code(), cause.code()}
-            kind = FencedError if codes & _FENCED else WorkerError
+            kind = FencedError if codes & FENCED else WorkerError
             raise kind(f"Kafka transaction failed: {error.str()}") from problem
 
 

@@ -5,6 +5,7 @@ requires an abort ends the transaction, and after a retriable one the same call 
 """
 
 import random
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, stop_never
 
-from recording_worker.errors import BootError, FlushError
+from recording_worker.errors import BootError, FlushError, TransactionTimeoutError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, is_fatal
 from recording_worker.kafka.offsets import Position, topic_partitions
 from recording_worker.kafka.producer import REPORT_ERRORS, produce_all, producer_config
@@ -32,6 +33,7 @@ _DEFAULTS = {
     # after its last connection is lost, librdkafka would forget its brokers and begin from bootstrap.servers again;
     # offsets on their way into a transaction then wait for a forgotten broker, for ever (2.16; issues 5456 and 5511)
     "metadata.recovery.strategy": "none",
+    "transaction.timeout.ms": 60_000,
 }
 
 _STALE_MEMBERSHIP = frozenset(
@@ -57,6 +59,15 @@ _PERMANENT = frozenset(
     }
 )
 """Errors that another transaction would meet too."""
+
+FENCED = frozenset(
+    {
+        KafkaError._FENCED,  # noqa: SLF001 - public, though named so
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+    }
+)
+"""Another process has the transactional id now, or the broker has ended a transaction that took too long."""
 
 PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001
 """The errors that the other records of an aborted transaction end with."""
@@ -96,6 +107,9 @@ class TransactionalProducer:
             self._producer = Producer(config, logger=LIBRDKAFKA_LOGGER)
         except KafkaException as problem:
             raise as_config_error(problem) from problem
+        self._timeout = int(config["transaction.timeout.ms"]) / 1000
+        self._began = 0.0
+        """When the last transaction began, monotonic seconds."""
 
     def begin(self, waiting: Callable[[], None] = lambda: None) -> None:
         """Fence the producer that had the transactional id before, and abort its open transaction.
@@ -114,7 +128,7 @@ class TransactionalProducer:
 
         `records` are iterated at least once for each transaction that it takes. `positions`: partition of the source
         topic → what to commit. What becomes of a record that its topic refuses: see `refusals`. Raises FlushError if
-        another try is of no use.
+        another try is of no use: TransactionTimeoutError if the broker has ended a transaction that took too long.
         """
         offsets = topic_partitions(self._topic, positions)
         outgoing = Outgoing(records, self._metrics)
@@ -140,6 +154,7 @@ class TransactionalProducer:
         failures: list[Failure],
     ) -> KafkaError | None:
         """Make one transaction, and return why it was aborted, or None. Suspects go one by one, small ones first."""
+        self._began = time.monotonic()
         try:
             self._producer.begin_transaction()
             for record in sorted(outgoing.suspects, key=attrgetter("size")):
@@ -154,10 +169,10 @@ class TransactionalProducer:
             )
             # a commit whose answer is lost is asked for again, never aborted: it may have happened
             retry_until_decided(self._producer.commit_transaction)
-        except KafkaException as problem:
-            error = problem.args[0]
+        except (KafkaException, SystemError) as problem:
+            error = _error_of(problem)
             if is_fatal(error):
-                raise FlushError(f"Kafka transaction failed: {error.str()}") from problem
+                raise self._fault("Kafka transaction failed", error) from problem
             return self._abort(error, failures)
         return None
 
@@ -165,8 +180,8 @@ class TransactionalProducer:
         """Abort the transaction. Return why: the error of the record at fault, or else the call's error."""
         try:
             retry_until_decided(self._producer.abort_transaction)
-        except KafkaException as problem:
-            raise FlushError(f"Kafka transaction can't be aborted: {problem.args[0].str()}") from problem
+        except (KafkaException, SystemError) as problem:
+            raise self._fault("Kafka transaction can't be aborted", _error_of(problem)) from problem
         self._producer.poll(0)  # for the reports that are not in `failures` yet
         failure = next((failure for failure in failures if failure.error.code() not in PURGED), None)
         where = "" if failure is None else f"topic {failure.record.topic}: "
@@ -174,6 +189,16 @@ class TransactionalProducer:
         if is_fatal(cause) or cause.code() in _PERMANENT:
             raise FlushError(f"Kafka transaction failed: {where}{cause.str()}")
         return cause
+
+    def _fault(self, what: str, error: KafkaError) -> FlushError:
+        """Return the exception for an error after which this producer is of no more use.
+
+        The broker gives the same error to a producer whose transaction took too long and to one that another process
+        has fenced. Only the time that the transaction took tells the two apart.
+        """
+        if error.code() in FENCED and time.monotonic() - self._began >= self._timeout:
+            return TransactionTimeoutError(f"{what}, it took longer than {self._timeout:g} seconds: {error.str()}")
+        return FlushError(f"{what}: {error.str()}")
 
 
 def can_transact(settings: Settings, timeout: float) -> bool:
@@ -217,6 +242,19 @@ def retry_until_decided(
         reraise=True,
     )
     retrying(call, _CALL_TIMEOUT if timeout is None else min(_CALL_TIMEOUT, timeout))
+
+
+def _error_of(problem: KafkaException | SystemError) -> KafkaError:
+    """Return the error that a call raised. Raises `problem` if no such error is its cause.
+
+    confluent-kafka (2.16) raises a fatal error in the middle of a poll. The next report in that poll then raises a
+    SystemError over it.
+    """
+    found = problem.__cause__ if isinstance(problem, SystemError) else problem
+    if not isinstance(found, KafkaException):
+        raise problem
+    error: KafkaError = found.args[0]
+    return error
 
 
 def _is_retriable(problem: BaseException) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from recording_worker.errors import BootError, FlushError
+from recording_worker.errors import BootError, FlushError, TransactionTimeoutError
 from recording_worker.formats.accounts import Account
 from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.group_member import GroupMember
@@ -181,10 +181,52 @@ def test_a_later_producer_with_the_same_id_fences_the_earlier_one(
     assert producer.transact(records(output, b"before"), position, member.membership()) is None
     later = TransactionalProducer(settings, f"{group}-host-0", Metrics())
     later.begin()
-    with pytest.raises(FlushError, match="fenced"):
+    with pytest.raises(FlushError, match="fenced") as raised:
         producer.transact(records(output, b"zombie"), position, member.membership())
+    assert raised.type is FlushError, "no message is to blame"
     assert later.transact(records(output, b"after"), position, member.membership()) is None
     assert read_committed(kafka, output) == [b"before", b"after"]
+
+
+def test_a_producer_that_is_fenced_between_two_records_blames_no_message(
+    settings: Settings, group: str, output: str, join: Callable[[], Member], producer: TransactionalProducer
+) -> None:
+    member = join()
+    wait_for(lambda: len(member.poll()) == PARTITIONS, "the assignment")
+
+    def fenced_on_the_way() -> Iterator[OutputRecord]:
+        yield from records(output, b"a")
+        TransactionalProducer(settings, f"{group}-host-0", Metrics()).begin()
+        yield from records(output, b"b", b"c")
+
+    with pytest.raises(FlushError, match="fenced") as raised:
+        producer.transact(fenced_on_the_way(), {0: Position(7)}, member.membership())
+    assert raised.type is FlushError
+
+
+@pytest.mark.parametrize("later", [[], [b"b", b"c"]], ids=["before the offsets", "between two records"])
+def test_a_transaction_that_takes_longer_than_its_time_has_an_error_of_its_own(
+    kafka: KafkaServer, settings: Settings, group: str, output: str, join: Callable[[], Member], later: list[bytes]
+) -> None:
+    producer = TransactionalProducer(
+        settings.model_copy(update={"kafka_producer": {"transaction.timeout.ms": 1000}}), f"{group}-host-0", Metrics()
+    )
+    producer.begin()
+    member = join()
+    wait_for(lambda: len(member.poll()) == PARTITIONS, "the assignment")
+    reader = Consumer({"bootstrap.servers": kafka.bootstrap_servers, "group.id": "readers", "log_level": 0})
+
+    def slow() -> Iterator[OutputRecord]:
+        yield from records(output, b"a")
+        at = TopicPartition(output, 0)
+        wait_for(lambda: reader.get_watermark_offsets(at, timeout=10)[1] == 2, "the record and the broker's abort")
+        yield from records(output, *later)
+
+    with pytest.raises(TransactionTimeoutError, match=r"took longer than 1 seconds: .*fenced"):
+        producer.transact(slow(), {0: Position(7)}, member.membership())
+    reader.close()
+    assert read_committed(kafka, output) == []
+    assert member.start_offsets()[0] == (None, 0)
 
 
 def test_records_too_large_for_their_topic_are_left_out_and_the_rest_is_committed_once(

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
 from recording_worker.kafka.embedded import EmbeddedBroker
 from tests import hooks
 from tests.integration.committed import committed_numbers, committed_records
 from tests.integration.conftest import OUTPUT_TOPICS, PARTITIONS, StartService
-from tests.integration.service import TOPIC, Service, Traffic, recorded
+from tests.integration.service import GROUP, TOPIC, Service, Traffic, recorded
 from tests.servers.kafka import KafkaServer
 from tests.waiting import wait_for
 
@@ -194,6 +195,22 @@ def test_workers_that_are_killed_time_after_time_leave_no_message_out(
     assert dead_letters(broker.bootstrap_servers) == {}
 
 
+SLOW_RECORDS = """
+import os
+if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # a worker
+    from recording_worker.kafka import transactions
+    produce_all = transactions.produce_all
+    def slow(producer, records, failures):
+        records = list(records)
+        produce_all(producer, records, failures)
+        while any(b'"session-20"' in record.value for record in records) and not failures:
+            produce_all(producer, records[:1], failures)
+            producer.flush()
+    transactions.produce_all = slow
+"""
+"""What Python runs at its start: a worker that never has done with the records of a certain session."""
+
+
 @pytest.fixture
 def real_broker(tmp_path: Path) -> Iterator[KafkaServer]:
     with KafkaServer(tmp_path / "kafka") as server:
@@ -227,6 +244,55 @@ def test_exactly_once_each_message_is_recorded_or_in_the_dlq(
         assert restarts(service) <= 6
         assert service.stop() == 0
         assert committed_numbers(servers) == dict.fromkeys(set(range(traffic.sent)) - poison, 1)
+    finally:
+        service.kill()
+        traffic.close()
+
+
+def test_a_message_whose_transaction_takes_too_long_goes_to_the_dlq(real_broker: KafkaServer, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SLOW_RECORDS)
+    servers = real_broker.bootstrap_servers
+    traffic = Traffic(servers, PARTITIONS)
+    traffic.send(40)
+    service = Service(
+        tmp_path,
+        servers,
+        environment={"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])},
+        delivery="exactly_once",
+        workers=1,
+        kafka_producer={"transaction.timeout.ms": 2000},
+    )
+    try:
+        traffic.wait_until_committed(service)
+        letters = dead_letters(servers)
+        assert letters.keys() == {20}
+        how = "a worker that read this message ended by a flush whose transaction took too long"
+        assert letters[20]["dlq-error"] == how
+        assert service.metric("worker_restarts_total") == {'{reason="failed"}': 5.0}
+        assert service.stop() == 0
+        assert committed_numbers(servers) == dict.fromkeys(set(range(traffic.sent)) - {20}, 1)
+    finally:
+        service.kill()
+        traffic.close()
+
+
+def test_a_worker_that_another_process_fences_again_and_again_blames_no_message(
+    real_broker: KafkaServer, tmp_path: Path
+) -> None:
+    servers = real_broker.bootstrap_servers
+    traffic = Traffic(servers, PARTITIONS)
+    traffic.send(40)
+    service = Service(tmp_path, servers, delivery="exactly_once", workers=1, group_instance_id="host")
+    try:
+        while restarts(service) < 4:
+            other = Producer({"bootstrap.servers": servers, "transactional.id": f"{GROUP}/host/0", "log_level": 0})
+            other.init_transactions(10)
+        assert not service.logged("partition is isolated")
+        traffic.wait_until_committed(service)
+        assert {line["how"] for line in service.logged("worker ended")} == {"exit code 1"}
+        assert not service.logged("partition is isolated")
+        assert service.stop() == 0
+        assert committed_numbers(servers) == dict.fromkeys(range(traffic.sent), 1)
     finally:
         service.kill()
         traffic.close()

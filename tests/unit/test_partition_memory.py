@@ -2,6 +2,7 @@
 
 import pytest
 
+from recording_worker.errors import TransactionTimeoutError
 from recording_worker.formats.accounts import Account
 from recording_worker.kafka.consumer import PartitionState
 from recording_worker.kafka.offsets import Position
@@ -136,7 +137,16 @@ def test_a_flush_that_ended_is_not_blamed(memory: PartitionMemory) -> None:
     assert memory.place({0: (Position(30), 30)})[0].alone_before == {}
 
 
-def test_a_message_whose_flush_hangs_is_blamed_the_second_time(memory: PartitionMemory) -> None:
+@pytest.mark.parametrize(
+    ("last", "how"),
+    [
+        (end(0, -9, stuck=True), "SIGKILL, after it was stuck"),
+        (end(0, TransactionTimeoutError.exit_code), "a flush whose transaction took too long"),
+    ],
+)
+def test_a_message_whose_flush_lasts_is_blamed_the_second_time(
+    memory: PartitionMemory, last: WorkerExit, how: str
+) -> None:
     """The first time the storage or a broker may have hung. The next worker is ready only once both answer."""
     for _ in range(2):
         place(memory, p0=5)
@@ -147,9 +157,9 @@ def test_a_message_whose_flush_hangs_is_blamed_the_second_time(memory: Partition
         memory.on_flushing(0, [at._replace(offset=6)])
         if said_alone:
             memory.on_decoding(0, at)
-        memory.worker_ended(end(0, -9, stuck=True), blame=True)
+        memory.worker_ended(last, blame=True)
         poison.append(memory.place({0: (Position(5), 5)})[0].poison)
-    assert poison == [{}, {}, {(0, 5): "SIGKILL, after it was stuck"}]
+    assert poison == [{}, {}, {(0, 5): how}]
 
 
 def test_partitions_that_stopped_or_are_read_to_their_end_are_not_isolated(memory: PartitionMemory) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from recording_worker.processes.control import Channel
-from recording_worker.processes.supervisor.slot import Slot, WorkerProcess, WorkerState
+from recording_worker.processes.supervisor.slot import Slot, WorkerExit, WorkerProcess, WorkerState
 
 STARTING, RUNNING, ENDING, STUCK = (
     WorkerState.STARTING,
@@ -77,6 +77,20 @@ def test_a_flush_that_lasts_holds_up_the_progress() -> None:
     made.report_flush(False)
     assert made.last_progress == 30.0
     made.channel.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "is_suspicious", "text"),
+    [
+        (-11, True, "SIGSEGV"),
+        (1, False, "exit code 1"),
+        (4, True, "an exception in a step or a flush"),
+        (5, True, "a flush whose transaction took too long"),
+    ],
+)
+def test_which_ends_a_message_may_have_caused(code: int, is_suspicious: bool, text: str) -> None:
+    end = WorkerExit(0, 4711, code, booted=True, was_stuck=False, was_frozen=False, restart_delay=0.5)
+    assert (end.is_suspicious, str(end)) == (is_suspicious, text)
 
 
 def end_after(slot: Slot, seconds: float, *, delivered: bool = False) -> int:

@@ -29,13 +29,15 @@ CRASH_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A worker that ended by a signal, such as a stuck one that was killed, or by an exception in the pipeline."""
+    """A worker that ended in a way that a message may have caused: by a signal, such as a stuck one that was killed,
+    by an exception in the pipeline, or because the transaction of a flush took too long."""
 
     how: str
     """For people, such as "SIGSEGV"."""
     by_itself: bool
     """Whether it crashed or was stuck. Otherwise it may be chance: somebody killed or stopped it, the kernel did so
-    because memory ran out, it was stuck in a flush, or an exception was raised that another cause can have too."""
+    because memory ran out, it was stuck in a flush, its transaction took too long, or an exception was raised that
+    another cause can have too."""
     held: Mapping[int, int]
     """Partition it held → the offset to go on from."""
     idle: Set[int] = frozenset()

@@ -157,7 +157,7 @@ class SupervisorLoop:
 
     def _note_end(self, end: WorkerExit) -> None:
         stopping = self._signals.stopping
-        self._memory.worker_ended(end, blame=(end.code < 0 or end.step_failed) and not stopping)
+        self._memory.worker_ended(end, blame=end.is_suspicious and not stopping)
         self._memberships.pop(end.worker, None)
         self._metrics.worker_ended(end.worker)
         if not stopping:

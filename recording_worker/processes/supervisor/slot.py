@@ -10,7 +10,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from recording_worker.backoff import Backoff
-from recording_worker.errors import StepError
+from recording_worker.errors import StepError, TransactionTimeoutError
 from recording_worker.processes.control import SupervisorChannel
 
 _RESPAWN_BACKOFF = Backoff(first=0.5, longest=30.0)
@@ -40,6 +40,12 @@ _TRANSITIONS: Mapping[WorkerState, Set[WorkerState]] = {
     WorkerState.STUCK: set(),
 }
 """Which states may follow a state of a process. WAITING follows each of them once the process is reaped."""
+
+_SUSPICIOUS_CODES: Mapping[int, str] = {
+    StepError.exit_code: "an exception in a step or a flush",
+    TransactionTimeoutError.exit_code: "a flush whose transaction took too long",
+}
+"""Exit code that a message may have caused → what it says, for people."""
 
 
 @dataclass(slots=True)
@@ -112,9 +118,9 @@ class WorkerExit:
     """Seconds until the next one is started in its place."""
 
     @property
-    def step_failed(self) -> bool:
-        """Whether it ended by an exception in the pipeline or a flush, which a message may have caused."""
-        return self.code == StepError.exit_code
+    def is_suspicious(self) -> bool:
+        """Whether a message may have caused it. Faults of storage and of Kafka are no message's."""
+        return self.code < 0 or self.code in _SUSPICIOUS_CODES
 
     @property
     def reason(self) -> str:
@@ -124,8 +130,8 @@ class WorkerExit:
         return "killed" if self.code < 0 else "failed"
 
     def __str__(self) -> str:
-        if self.step_failed:
-            return "an exception in a step or a flush"
+        if self.code in _SUSPICIOUS_CODES:
+            return _SUSPICIOUS_CODES[self.code]
         how = signal.Signals(-self.code).name if self.code < 0 else f"exit code {self.code}"
         if self.was_stuck:
             return f"{how}, after it was {'stopped from outside' if self.was_frozen else 'stuck'}"
