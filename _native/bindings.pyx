@@ -165,6 +165,7 @@ cdef class Decoder:
         size_t max_session_id_characters=256,
         size_t max_distinct_id_characters=1024,
         bint normalize_session_ids=False,
+        bint correct_clock_skew=False,
         bint unpack_client_compression=False,
         size_t kept_chunk_bytes=134_217_728,
     ):
@@ -179,6 +180,7 @@ cdef class Decoder:
         limits.max_session_id_characters = max_session_id_characters
         limits.max_distinct_id_characters = max_distinct_id_characters
         limits.small_uuids = normalize_session_ids
+        limits.correct_clock_skew = correct_clock_skew
         limits.unpack_client_compression = unpack_client_compression
         limits.kept_chunk_bytes = kept_chunk_bytes
         self.decoder.reset(new CppDecoder(limits))

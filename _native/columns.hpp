@@ -149,6 +149,7 @@ struct Columns : Totals {
   std::vector<Log> logs;
   std::string texts;
   std::vector<FarRow> far_rows;
+  std::vector<double> clock_shifts;  // of the rows whose times were shifted, in ms
   size_t line_bytes = 0;
   bool stopped_at_large = false;  // the message after the last row is a large one, and may not be decoded now
 

@@ -104,6 +104,7 @@ cdef extern from "columns.hpp" namespace "recording" nogil:
         vector[Row] rows
         vector[Log] logs
         vector[FarRow] far_rows
+        vector[double] clock_shifts
         uint64_t encodings[4]
         uint64_t uncompressed_bytes
         uint64_t invalid_items
@@ -125,6 +126,7 @@ cdef extern from "decoder.hpp" namespace "recording" nogil:
         size_t max_session_id_characters
         size_t max_distinct_id_characters
         cpp_bool small_uuids
+        cpp_bool correct_clock_skew
         cpp_bool unpack_client_compression
         size_t kept_chunk_bytes
 

@@ -62,6 +62,10 @@ cdef class DecodedBatch:
         return [(far[0][i].row, far[0][i].first_time, far[0][i].last_time) for i in range(far.size())]
 
     @property
+    def clock_shifts(self):
+        return self.columns.clock_shifts
+
+    @property
     def invalid_utf8(self):
         return self.columns.invalid_utf8
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "lines.hpp"
 #include "test_hooks.hpp"
 #include "text/utf8.hpp"
 #include "text/uuid.hpp"
@@ -143,12 +142,15 @@ Reason Decoder::take_data(Span text) {
   envelope_ = {};
   const Reason reason = read_envelope(text, data_, envelope_);
   if (reason != Reason::NONE) return reason;
+  shift_ = limits_.correct_clock_skew ? clock_shift(envelope_.now, envelope_.sent_at) : 0;
   return envelope_.unescaped.escapes_valid ? Reason::NONE : Reason::RECEIVED_NON_SNAPSHOT_MESSAGE;
 }
 
 Reason Decoder::read_data(const Message& message, bool& valid_utf8) {
   const Span data{data_.data(), data_.data() + envelope_.unescaped.size};
-  const Nearness nearness{static_cast<double>(message.now_ms), static_cast<double>(limits_.max_timestamp_diff_ms)};
+  // an item is far from now if its time is once it is shifted
+  const double now = static_cast<double>(message.now_ms) - shift_;
+  const Nearness nearness{now, static_cast<double>(limits_.max_timestamp_diff_ms)};
   return reader_.read(data, nearness, valid_utf8);
 }
 
@@ -198,12 +200,13 @@ Reason Decoder::check_ids(const Message& message, Columns& columns, Row& row) {
 Reason Decoder::check_times(Columns& columns, Row& row) const {
   const Snapshot& snapshot = reader_.snapshot();
   if (snapshot.far_items) {
-    columns.far_rows.push_back({columns.rows.size() - 1, snapshot.all_times.first, snapshot.all_times.last});
+    const TimeRange& all = snapshot.all_times;
+    columns.far_rows.push_back({columns.rows.size() - 1, shifted_time(all.first), shifted_time(all.last)});
     if (limits_.far_item_drops_message || snapshot.events.empty()) return Reason::MESSAGE_TIMESTAMP_DIFF_TOO_LARGE;
   }
   if (snapshot.events.empty()) return Reason::MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS;
-  row.first_time = snapshot.times.first;
-  row.last_time = snapshot.times.last;
+  row.first_time = shifted_time(snapshot.times.first);
+  row.last_time = shifted_time(snapshot.times.last);
   return Reason::NONE;
 }
 
@@ -235,6 +238,7 @@ Reason Decoder::write_lines(Columns& columns, Row& row) {
   const size_t events = snapshot.events.size();
   size_t most = 0;
   for (size_t i = 0; i < events; ++i) most += writer.line_bytes(bytes_of(i).size());
+  if (shift_) most += events * TimeText::most;
   if (most > line_expansion * limits_.max_decompressed_bytes) return Reason::PAYLOAD_TOO_LARGE;
   if (stops_at_large(most / 2)) return Reason::NONE;
 
@@ -243,11 +247,8 @@ Reason Decoder::write_lines(Columns& columns, Row& row) {
   uint8_t* const begin = chunk_->bytes + chunk_->used;
   uint8_t* out = begin;
   if (unpacker_) unpacker_->rewind();
-  for (size_t i = 0; i < events; ++i) {
-    const Span bytes = bytes_of(i);
-    const bool compact = envelope_.unescaped.line_breaks && holds_line_break(bytes);
-    out = compact ? writer.write_compacted(bytes, out) : writer.write(bytes, out);
-  }
+  for (size_t i = 0; i < events; ++i) out = write_line(writer, bytes_of(i), out);
+  if (shift_) columns.clock_shifts.push_back(shift_);
   row.chunk = static_cast<uint32_t>(columns.chunks.size() - 1);
   row.lines = {begin, out};
   chunk_->used += row.lines.size();
@@ -255,6 +256,15 @@ Reason Decoder::write_lines(Columns& columns, Row& row) {
   // A chunk that was made for one large row takes no other rows: they would keep that row's memory alive.
   if (chunk_->capacity > ChunkPool::chunk_bytes) chunk_.reset();
   return Reason::NONE;
+}
+
+uint8_t* Decoder::write_line(const LineWriter& writer, Span event, uint8_t* out) const {
+  const bool compact = envelope_.unescaped.line_breaks && holds_line_break(event);
+  if (shift_) {
+    const Span time = time_value(event);
+    return writer.write_replaced(event, time, TimeText(shifted_time(number_value(time))).span(), compact, out);
+  }
+  return compact ? writer.write_compacted(event, out) : writer.write(event, out);
 }
 
 void Decoder::write_features(Columns& columns, Row& row) const {
@@ -265,7 +275,8 @@ void Decoder::write_features(Columns& columns, Row& row) const {
 
   row.events.begin = columns.events.size();
   if (snapshot.events.size() > many_events) columns.events.reserve(columns.events.size() + snapshot.events.size());
-  for (const EventSlice& event : snapshot.events) columns.events.push_back(event.time);
+  for (const EventSlice& event : snapshot.events)
+    columns.events.push_back(std::copysign(shifted_time(std::abs(event.time)), event.time));
   row.events.end = columns.events.size();
 
   row.urls.begin = columns.urls.size();
@@ -292,7 +303,7 @@ void Decoder::write_log(const RawLog& log, Columns& columns) const {
     if (i != log.strings_begin) columns.texts.push_back(' ');
     append_value(snapshot.bytes_of(snapshot.log_strings[i]), columns.texts, max_log_characters);
   }
-  columns.logs.push_back({log.time, {offset, columns.texts.size() - offset}, log.level});
+  columns.logs.push_back({shifted_time(log.time), {offset, columns.texts.size() - offset}, log.level});
 }
 
 }  // namespace recording

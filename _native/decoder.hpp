@@ -4,10 +4,12 @@
 #include <memory>
 #include <vector>
 
+#include "clock_shift.hpp"
 #include "columns.hpp"
 #include "decompress.hpp"
 #include "envelope.hpp"
 #include "events.hpp"
+#include "lines.hpp"
 #include "reason.hpp"
 #include "unpack.hpp"
 
@@ -21,7 +23,8 @@ struct Limits {
   size_t large_bytes;  // a message is large if its text, what it unpacks to, or half of its lines takes more
   size_t max_session_id_characters;  // also of a window id
   size_t max_distinct_id_characters;
-  bool small_uuids;  // session ids that are UUIDs get small letters, as PostHog's consumer gives them
+  bool small_uuids;         // session ids that are UUIDs get small letters, as PostHog's consumer gives them
+  bool correct_clock_skew;  // shift times to the clock of the capture service
   bool unpack_client_compression;
   size_t kept_chunk_bytes;  // of chunks that nothing refers to any more, kept for the next rows
 };
@@ -64,6 +67,8 @@ class Decoder {
   Reason write_lines(Columns& columns, Row& row);
   bool unpack(size_t text_bytes, Columns& columns);
   bool stops_at_large(size_t bytes);
+  double shifted_time(double time) const { return shift_ ? shifted(time, shift_) : time; }
+  uint8_t* write_line(const LineWriter& writer, Span event, uint8_t* out) const;
   void write_features(Columns& columns, Row& row) const;
   void write_log(const RawLog& log, Columns& columns) const;
   void give_back_inputs();
@@ -77,6 +82,7 @@ class Decoder {
   PaddedBuffer data_;      // the unescaped `data`
   Envelope envelope_;
   std::vector<uint8_t> distinct_id_;  // of a large text
+  double shift_ = 0;                  // of the times of this message, in ms
   SnapshotReader reader_;
   std::unique_ptr<Unpacker> unpacker_;  // null unless unpack_client_compression is set
   std::shared_ptr<ChunkPool> pool_;

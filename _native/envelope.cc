@@ -15,15 +15,24 @@ bool read_data(Cursor& in, PaddedBuffer& scratch, Envelope& envelope) {
   return true;
 }
 
-// Moves past one member of the outer object, and keeps `data` and `distinct_id`.
+// Moves past a value. Keeps it if it is a string.
+bool read_string(Cursor& in, Nesting& nesting, RawString& found) {
+  const bool string = in.take_if('"');
+  found.kind = string ? RawString::string : RawString::other;
+  return string ? skip_string(in, found.text) : skip_value(in, nesting);
+}
+
+// Moves past one member of the outer object, and keeps those that an envelope has.
 bool read_member(const Name& key, Cursor& in, Nesting& nesting, PaddedBuffer& scratch, Envelope& envelope) {
   if (key.is("data")) {
     if (in.take_if('"')) return read_data(in, scratch, envelope);
     envelope.data.kind = RawString::other;
   } else if (key.is("distinct_id")) {
-    const bool string = in.take_if('"');
-    envelope.distinct_id.kind = string ? RawString::string : RawString::other;
-    if (string) return skip_string(in, envelope.distinct_id.text);
+    return read_string(in, nesting, envelope.distinct_id);
+  } else if (key.is("now")) {
+    return read_string(in, nesting, envelope.now);
+  } else if (key.is("sent_at")) {
+    return read_string(in, nesting, envelope.sent_at);
   }
   return skip_value(in, nesting);
 }

@@ -1,4 +1,4 @@
-// Reads the outer object of a message: its distinct_id, and the unescaped text of its `data`.
+// Reads the outer object of a message: its distinct_id, its times, and the unescaped text of its `data`.
 #pragma once
 
 #include "reason.hpp"
@@ -11,6 +11,8 @@ namespace recording {
 struct Envelope {
   RawString distinct_id;  // in the text
   RawString data;         // in the text
+  RawString now;          // in the text
+  RawString sent_at;      // in the text
   Unescaped unescaped{};  // of `data`; the bytes are in the buffer that was passed in
 };
 

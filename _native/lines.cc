@@ -31,6 +31,19 @@ bool read_event(Cursor& in, Nesting& nesting, Line& line) {
 
 }  // namespace
 
+Span time_value(Span event) {
+  Span found;
+  Cursor in{event.begin + 1, event.end};
+  Nesting nesting(std::numeric_limits<uint32_t>::max());
+  skip_members(in, nesting, [&](const Name& key) {
+    const uint8_t* const begin = in.at;
+    if (!skip_value(in, nesting)) return false;
+    if (key.is("timestamp")) found = {begin, in.at};
+    return true;
+  });
+  return found;
+}
+
 bool read_line(Span text, Line& line) {
   line = {};
   Cursor in{text.begin, text.end};

@@ -221,6 +221,7 @@ class Decoder:
         max_session_id_characters: int = 256,
         max_distinct_id_characters: int = 1024,
         normalize_session_ids: bool = False,
+        correct_clock_skew: bool = False,
         unpack_client_compression: bool = False,
         kept_chunk_bytes: int = 134_217_728,
     ) -> Self:
@@ -232,6 +233,8 @@ class Decoder:
         its text, its unpacked events, or half of its lines take more than `large_bytes`. Session and window ids may
         have `max_session_id_characters`, distinct ids `max_distinct_id_characters`. With
         `normalize_session_ids`, session ids that are UUIDs get small letters, in headers too. With
+        `correct_clock_skew`, times of a message are shifted by how late the device's clock was when it sent it
+        (`now` minus `sent_at`, rounded to 5 minutes), in lines and everywhere, before they are compared with now. With
         `unpack_client_compression`, lines hold events of `"cv": "2024-10"` unpacked, if that is possible. Raises
         ValueError or OverflowError for limits out of range. Memory of lines that nothing needs any more is kept for
         the next ones, up to `kept_chunk_bytes`.
@@ -275,6 +278,8 @@ class DecodedBatch:
     """Bytes of all values after decompression."""
     invalid_items: int
     """Items left out because they are not events: they are not objects, or have no valid timestamp."""
+    clock_shifts: list[float]
+    """Of the ok rows whose times were shifted: how far, milliseconds; negative if the device's clock was fast."""
     far_items: int
     """Items whose timestamp is too far from now: left out, unless their message was dropped as a whole."""
     far_rows: list[tuple[int, float, float]]

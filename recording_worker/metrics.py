@@ -97,6 +97,14 @@ class Metrics:
         self.invalid_items = counter(
             "invalid_items", "Snapshot items left out, by why: no_event, too_far_from_now.", "reason"
         )
+        self.clock_shift_seconds = Histogram(
+            f"{PREFIX}_clock_shift_seconds",
+            "How far the times of a message were shifted (correct_clock_skew), by whether its device's clock was slow"
+            " or fast, seconds.",
+            ("clock",),
+            registry=self.registry,
+            buckets=(300, 600, 1800, 3600, 7200, 14_400, 43_200, 86_400, 604_800, 2_592_000, 31_536_000),
+        )
         self.invalid_utf8 = counter("invalid_utf8_messages", "Messages in which invalid UTF-8 was replaced.")
         self.events_unpacked = counter(
             "events_unpacked",

@@ -78,6 +78,7 @@ class Decode(Protocol):
         max_timestamp_diff_ms: int = MAX_TIMESTAMP_DIFF_MS,
         far_item_drops_message: bool = False,
         normalize_session_ids: bool = False,
+        correct_clock_skew: bool = False,
         unpack: bool = False,
     ) -> BatchOutcome: ...
 
@@ -90,6 +91,7 @@ def decode_reference(
     max_timestamp_diff_ms: int = MAX_TIMESTAMP_DIFF_MS,
     far_item_drops_message: bool = False,
     normalize_session_ids: bool = False,
+    correct_clock_skew: bool = False,
     unpack: bool = False,
 ) -> BatchOutcome:
     """Decode with the reference, row by row."""
@@ -102,6 +104,7 @@ def decode_reference(
             max_timestamp_diff_ms=max_timestamp_diff_ms,
             far_item_drops_message=far_item_drops_message,
             normalize_session_ids=normalize_session_ids,
+            correct_clock_skew=correct_clock_skew,
         )
         for row in inputs
     ]
@@ -175,6 +178,7 @@ def decode_native(
     max_timestamp_diff_ms: int = MAX_TIMESTAMP_DIFF_MS,
     far_item_drops_message: bool = False,
     normalize_session_ids: bool = False,
+    correct_clock_skew: bool = False,
     unpack: bool = False,
 ) -> BatchOutcome:
     """Decode with a native decoder of its own, in one call."""
@@ -183,6 +187,7 @@ def decode_native(
         max_timestamp_diff_ms=max_timestamp_diff_ms,
         far_item_drops_message=far_item_drops_message,
         normalize_session_ids=normalize_session_ids,
+        correct_clock_skew=correct_clock_skew,
         unpack_client_compression=unpack,
     )
     return native_outcome(*call_native(decoder, inputs, now_ms))

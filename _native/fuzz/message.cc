@@ -73,8 +73,8 @@ void flush(const Columns& columns) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   static Decoder decoders[] = {
-      Decoder({1 << 20, int64_t{1} << 53, false, 1 << 22, 1 << 10, 256, 1024, false, false, 1 << 22}),
-      Decoder({1 << 20, int64_t{1} << 53, false, 1 << 22, 1 << 10, 256, 1024, true, true, 1 << 22})};
+      Decoder({1 << 20, int64_t{1} << 53, false, 1 << 22, 1 << 10, 256, 1024, false, false, false, 1 << 22}),
+      Decoder({1 << 20, int64_t{1} << 53, false, 1 << 22, 1 << 10, 256, 1024, true, true, true, 1 << 22})};
   for (Decoder& decoder : decoders) {
     std::vector<Message> messages(1);
     messages[0].value = {bytes, bytes + size};

@@ -28,6 +28,7 @@ _SETTINGS = (
     "dlq_headers",
     "require_ids_in_headers",
     "normalize_session_ids",
+    "correct_clock_skew",
     "far_event_drops_message",
     "max_events_per_session_per_batch",
     "max_console_logs_per_session_per_batch",

@@ -79,6 +79,7 @@ def make_decoder(settings: Settings) -> Decoder:
         max_session_id_characters=settings.max_session_id_characters,
         max_distinct_id_characters=settings.max_distinct_id_characters,
         normalize_session_ids=settings.normalize_session_ids,
+        correct_clock_skew=settings.correct_clock_skew,
         large_bytes=settings.budget.large_bytes,
         unpack_client_compression=settings.unpacks_client_compression,
         kept_chunk_bytes=settings.budget.held_bytes,

@@ -167,6 +167,9 @@ class Settings(BaseModel):
     require_ids_in_headers: bool = Field(
         False, description="Send messages to the DLQ that have no session id or distinct id in their headers."
     )
+    correct_clock_skew: bool = Field(
+        False, description="Shift the times of a message by how wrong its device's clock was, in steps of 5 minutes."
+    )
     normalize_session_ids: bool = Field(False, description="Write session ids that are UUIDs with small letters.")
     far_event_drops_message: bool = Field(
         False,

@@ -3,6 +3,8 @@
 import json
 import random
 from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,6 +43,35 @@ def test_session_ids_that_are_uuids(ids: list[tuple[str, str]]) -> None:
         rows.append(Input(value, session_id_header=headers[header]))
     assert_same(decode_native(rows, normalize_session_ids=True), decode_reference(rows, normalize_session_ids=True))
     assert_same(decode_native(rows), decode_reference(rows))
+
+
+near = NOW_MS - 30 * 86_400_000, NOW_MS + 30 * 86_400_000
+moments = st.integers(*near).map(lambda ms: datetime.fromtimestamp(ms / 1000, UTC).replace(tzinfo=None))
+times = st.one_of(
+    st.builds(lambda moment, zone: f"{moment.isoformat()}{zone}", moments, st.sampled_from(["Z", "+00:00", "-05:30"])),
+    st.sampled_from(
+        ["", "now", "1969-12-31T23:59:59Z", "2026-11-23", "2026-11-23T19:21:60.5z", "9999-12-31T00:00:00Z"]
+    ),
+)
+
+
+@given(st.lists(generate.rows, min_size=1, max_size=3), times, times, st.sampled_from([None, NOW_MS]), st.booleans())
+def test_messages_of_devices_with_wrong_clocks(
+    rows: list[Input], now: str, sent_at: str, now_ms: int | None, far: bool
+) -> None:
+    """Messages whose times are shifted. With `far`, no item is too far from now, so that any time is shifted."""
+    options: dict[str, Any] = {"max_timestamp_diff_ms": 2**53} if far else {}
+    said = {"now": json.dumps(now), "sent_at": json.dumps(sent_at)}
+    events = [
+        f'{{"timestamp":{text},"type":3,"x":[1, 2]\n}}' for text in ("1", "2.5", str(NOW_MS), f"{NOW_MS}.25e0", "8e15")
+    ]
+    rows = [*rows, Input(plain_value(events, envelope=said)), Input(plain_value(envelope=said))]
+    native = decode_native(rows, now_ms, correct_clock_skew=True, **options)
+    assert_same(native, decode_reference(rows, now_ms, correct_clock_skew=True, **options))
+    assert_same(
+        decode_native(rows, now_ms, correct_clock_skew=True, unpack=True),
+        decode_reference(rows, now_ms, correct_clock_skew=True, unpack=True),
+    )
 
 
 @given(st.lists(generate.rows, min_size=1, max_size=5))

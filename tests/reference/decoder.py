@@ -15,6 +15,8 @@ Where the contract leaves room, this takes it by the letter:
 
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
+from math import floor
 
 from recording_worker.outcome import Disposition, Reason
 from tests.reference import jsontext
@@ -24,9 +26,13 @@ from tests.reference.jsontext import JsonObject, JsonValue, Number, replace_surr
 MAX_DECOMPRESSED_BYTES = 64 * 1024 * 1024
 MAX_TIMESTAMP_DIFF_MS = 7 * 24 * 60 * 60 * 1000
 MAX_TIMESTAMP = 8.64e15
+SHIFT_MS = 5 * 60 * 1000
 MAX_SESSION_ID_CHARACTERS = 256
 """Also of a window id."""
 MAX_DISTINCT_ID_CHARACTERS = 1024
+_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}):([0-9]{2})(?:\.([0-9]+))?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 _UUID = re.compile("[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
@@ -51,6 +57,8 @@ class Decoded:
     invalid_utf8: bool = False
     invalid_items: int = 0
     far_items: int = 0
+    clock_shift: int = 0
+    """How late the clock of the device was, milliseconds, rounded to 5 minutes."""
     distinct_id: str | None = None
     session_id: str | None = None
     window_id: str | None = None
@@ -83,11 +91,13 @@ def decode_message(
     max_timestamp_diff_ms: int = MAX_TIMESTAMP_DIFF_MS,
     far_item_drops_message: bool = False,
     normalize_session_ids: bool = False,
+    correct_clock_skew: bool = False,
 ) -> Decoded:
     """Decode one message. If `now_ms` is None, the message's own timestamp counts as now.
 
     `far_item_drops_message` is PostHog's rule: one item too far from now ends the message. So is
-    `normalize_session_ids`: of session ids that are UUIDs, letters are small ones.
+    `normalize_session_ids`: of session ids that are UUIDs, letters are small ones. With `correct_clock_skew`, times
+    follow the capture service's clock.
     """
     decoded = Decoded()
     try:
@@ -112,6 +122,8 @@ def decode_message(
         if distinct_id_header is not None and distinct_id_header != decoded.distinct_id:
             raise _dlq(Reason.DISTINCT_ID_HEADER_BODY_MISMATCH)
         _take_events(decoded, items, data, at)
+        if correct_clock_skew and decoded.clock_shift:
+            decoded.events = [shifted(event, decoded.clock_shift) for event in decoded.events]
         _leave_out_far_events(decoded, timestamp_ms if now_ms is None else now_ms, max_timestamp_diff_ms)
         if decoded.far_items and (far_item_drops_message or not decoded.events):
             raise _EndError(Disposition.DROP, Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE)
@@ -126,6 +138,35 @@ def decode_message(
 
 def _normalized(session_id: str) -> str:
     return session_id.lower() if _UUID.fullmatch(session_id) else session_id
+
+
+def _clock_shift(now: JsonValue, sent_at: JsonValue) -> int:
+    if not isinstance(now, str) or not isinstance(sent_at, str):
+        return 0
+    server, device = time_ms(now), time_ms(sent_at)
+    return 0 if server is None or device is None else floor((server - device) / SHIFT_MS + 0.5) * SHIFT_MS
+
+
+def time_ms(text: str) -> int | None:
+    """Return a time as RFC 3339 writes it, milliseconds since 1970; None for other texts and for earlier times."""
+    found = _TIME.fullmatch(text)
+    if found is None:
+        return None
+    day, time, second, fraction, zone = found.groups()
+    try:
+        moment = datetime.fromisoformat(f"{day}T{time}:00{zone.upper().replace('Z', '+00:00')}")
+    except ValueError:
+        return None
+    whole = round(moment.timestamp()) + int(second)
+    return None if int(second) > 60 or whole < 0 else 1000 * whole + int(f"{fraction or ''}000"[:3])
+
+
+def shifted(event: Event, shift: int) -> Event:
+    """Return the event at another time, which is written where the last of its timestamps was."""
+    time = min(max(event.timestamp + shift, 1.0), MAX_TIMESTAMP)
+    [*_, (begin, end)] = [(b, e) for key, b, e in jsontext.members(event.text, 0) if key == "timestamp"]
+    number = str(int(time)) if time.is_integer() else repr(time)
+    return Event(event.text[:begin] + number + event.text[end:], event.value, time)
 
 
 def _dlq(reason: Reason) -> _EndError:
@@ -162,6 +203,7 @@ def _data_of_envelope(decoded: Decoded, text: str) -> str:
     if not isinstance(distinct_id, str) or not isinstance(data, str):
         raise _dlq(Reason.INVALID_MESSAGE_PAYLOAD)
     decoded.distinct_id = replace_surrogates(distinct_id)
+    decoded.clock_shift = _clock_shift(envelope.get("now"), envelope.get("sent_at"))
     return replace_surrogates(data).removeprefix("\ufeff")
 
 

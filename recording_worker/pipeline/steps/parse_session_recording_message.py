@@ -80,6 +80,9 @@ class ParseSessionRecordingMessage(Step):
         self._metrics.uncompressed_bytes.inc(decoded.uncompressed_bytes)
         self._metrics.invalid_items.labels("no_event").inc(decoded.invalid_items)
         self._metrics.invalid_items.labels("too_far_from_now").inc(decoded.far_items)
+        for shift_ms in decoded.clock_shifts:
+            clock = "slow" if shift_ms > 0 else "fast"
+            self._metrics.clock_shift_seconds.labels(clock).observe(abs(shift_ms) / 1000)
         self._metrics.invalid_utf8.inc(decoded.invalid_utf8)
         self._metrics.events_unpacked.inc(decoded.unpacked_events)
         self._metrics.unpack_failures.inc(decoded.unpack_failures)

@@ -1,4 +1,5 @@
 import gzip
+import json
 
 import pytest
 
@@ -114,3 +115,20 @@ def test_the_decoders_figures_are_counted() -> None:
     assert counted(metrics, "invalid_utf8_messages_total") == 1
     assert counted(metrics, "events_unpacked_total") == 1
     assert counted(metrics, "unpack_failures_total") == 1
+
+
+def test_shifted_messages_are_counted_by_how_wrong_their_clocks_were() -> None:
+    metrics = Metrics()
+    now = "2026-11-23T19:21:55Z"
+    texts = []
+    for sent_at in ("2026-11-23T18:21:50Z", "2026-11-23T19:21:54Z", "2026-11-24T19:21:55Z", "2026-11-24T19:21:55Z"):
+        said = {"now": now, "sent_at": sent_at}
+        texts.append(json.dumps({**json.loads(value()), **said}).encode())
+    rows = batch(*(message(offset, value=text) for offset, text in enumerate(texts)))
+    ParseHeaders().run(rows)
+    ParseSessionRecordingMessage(Decoder(correct_clock_skew=True), FakeClock(), 7.0, metrics).run(rows)
+    assert list(rows.dispositions) == [0, 0, 0, 0]
+    assert counted(metrics, "clock_shift_seconds_count", clock="slow") == 1
+    assert counted(metrics, "clock_shift_seconds_sum", clock="slow") == 3600
+    assert counted(metrics, "clock_shift_seconds_count", clock="fast") == 2
+    assert counted(metrics, "clock_shift_seconds_sum", clock="fast") == 2 * 86_400
