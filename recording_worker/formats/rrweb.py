@@ -47,6 +47,15 @@ class Source(IntEnum):
     DRAG = 12
 
 
+class NodeType(IntEnum):
+    """What a node is: its `type`."""
+
+    DOCUMENT = 0
+    DOCTYPE = 1
+    ELEMENT = 2
+    TEXT = 3
+
+
 class Interaction(IntEnum):
     """What a mouse interaction is: its `data.type`."""
 

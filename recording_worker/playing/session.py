@@ -22,6 +22,8 @@ from recording_worker.formats.rrweb import (
     type_of,
     url_of,
 )
+from recording_worker.playing.boxes import Missing
+from recording_worker.playing.wireframes import Screen, has_wireframes
 from recording_worker.reading.batch_files import Block
 from recording_worker.reading.session_events import MAX_RECORDING_BYTES
 from recording_worker.settings.units import size_text
@@ -37,6 +39,8 @@ _MAX_EVENT_MEMORY = 512 * 1024 * 1024
 """What Python may take for the values of one event, while it is looked at."""
 _EVENT_BYTES = 100
 """What an event takes in addition to its line."""
+_PART_BYTES = 500
+"""What a wireframe on a mobile app's screen takes."""
 _MAX_TIME = 8.64e15
 """The farthest time from 1970 that browsers have dates for, milliseconds."""
 MAX_WINDOWS = 1_000
@@ -54,30 +58,28 @@ class Window:
     events: int = 0
     playable_from: float | None = None
     """When its first full snapshot was taken. There is nothing to show before."""
-    wireframes: bool = False
-    """Whether a mobile client took its snapshots. rrweb's player can't show them."""
     active: list[tuple[float, float]] = field(default_factory=list)
     """Spans in which the user did something. They include pauses of up to ACTIVITY_GAP_MS."""
     lines: list[bytes] = field(default_factory=list)
     """The lines for the player, `[window id, event]` each: the page's size, and all from the first full snapshot on."""
     url: str | None = None
     """The page's address after the last event."""
-    _size_line: bytes | None = None
+    size_line: bytes | None = None
+    """The last line before its first full snapshot that gives the page's size."""
 
     def add(self, line: bytes, event: Event, at: float) -> None:
         """Add the window's next event."""
         self.end = at
         self.events += 1
         kind, data = type_of(event), data_of(event)
-        if kind == EventType.FULL_SNAPSHOT and self.playable_from is None:
-            if isinstance(data.get("node"), dict):
-                self.playable_from = at
-                self.lines = [self._size_line] if self._size_line else []
-            self.wireframes = self.wireframes or "wireframes" in data
+        is_page = kind == EventType.FULL_SNAPSHOT and isinstance(data.get("node"), dict)
+        if is_page and self.playable_from is None:
+            self.playable_from = at
+            self.lines = [self.size_line] if self.size_line else []
         if self.playable_from is not None:
             self.lines.append(line)
         elif kind == EventType.META:
-            self._size_line = line
+            self.size_line = line
         if source_of(event) in ACTIVE_SOURCES:
             if self.active and at - self.active[-1][1] <= ACTIVITY_GAP_MS:
                 self.active[-1] = (self.active[-1][0], at)
@@ -89,10 +91,6 @@ class Window:
         """Why nothing of the window can be played; None if it can be played."""
         if self.playable_from is not None:
             return None
-        if self.wireframes:
-            return (
-                "This window can't be played: a mobile app recorded it as wireframes, which rrweb's player can't show."
-            )
         return "This window can't be played: it has no full snapshot, so only the page's changes are known."
 
 
@@ -200,6 +198,9 @@ class _Reading:
         self._room = max_bytes
         self._unpacking_room = max_bytes
         self._unread = self._not_unpacked = self._too_many = self._too_late = 0
+        self._screens: dict[int, Screen] = {}
+        """The screens of mobile apps, by the number of the window."""
+        self._missing: Counter[Missing] = Counter()
 
     def add(self, line: bytes) -> None:
         """Add the next event."""
@@ -220,15 +221,40 @@ class _Reading:
         if window_id not in self._numbers and len(self._numbers) == MAX_WINDOWS:
             self._too_many += 1
             return
-        self._room -= len(line) + _EVENT_BYTES
-        if self._room < 0:  # also for all later ones: no change of the page is missing in between
-            self._too_late += 1
+        number = self._numbers.get(window_id, len(self._numbers))
+        if not self._has_room(len(line) + _EVENT_BYTES):
             return
-        number = self._numbers.setdefault(window_id, len(self._numbers))
+        screen = self._screen(number, event)
+        shown = screen.as_rrweb(event) if screen else event
+        if screen and shown is not event:
+            recorded, line = line, _line(window_id, shown)
+            if not self._has_room(len(line) - len(recorded) + screen.changed * _PART_BYTES):
+                return
         if number == len(recording.windows):
+            self._numbers[window_id] = number
             recording.windows.append(Window(window_id, at, at))
-        recording.windows[number].add(line, event, at)
+        window = recording.windows[number]
+        if screen and window.size_line is None and all(screen.size):
+            window.size_line = _line(window_id, _size_event(event, *screen.size))
+        window.add(line, shown, at)
         _note(recording, event, at, number)
+
+    def _has_room(self, size: int) -> bool:
+        """Take room from what is left. If it is too little, the event and all later ones are left out.
+
+        So no change of a page is missing between two others.
+        """
+        self._room -= size
+        self._too_late += self._room < 0
+        return self._room >= 0
+
+    def _screen(self, number: int, event: Event) -> Screen | None:
+        """Return the screen of a mobile app that the window shows; None if it shows a page, or nothing yet."""
+        if has_wireframes(event):
+            return self._screens.setdefault(number, Screen(self._missing))
+        if type_of(event) == EventType.FULL_SNAPSHOT:
+            self._screens.pop(number, None)
+        return self._screens.get(number)
 
     def _unpacked(self, line: bytes) -> bytes:
         """Return the line unpacked. Raises ValueError if it can't be unpacked, or not in the room that is left."""
@@ -248,6 +274,7 @@ class _Reading:
             notes.append(f"{counted(self._unread, 'event')} can't be read: left out.")
         if self._not_unpacked:
             notes.append(f"{counted(self._not_unpacked, 'event')} that the client packed can't be unpacked.")
+        notes += [missing.note(self._missing[missing]) for missing in Missing if self._missing[missing]]
         if self._too_late:
             size = size_text(self._max_bytes)
             notes.append(f"{counted(self._too_late, 'event')} after the first {size} of the recording: left out.")
@@ -277,6 +304,16 @@ def _parsed(line: bytes) -> tuple[str, Event, float]:
     if not (isinstance(at, int | float) and abs(at) <= _MAX_TIME):  # not NaN, and no integer that no float holds
         raise ValueError("no timestamp")
     return window_id, event, float(at)
+
+
+def _line(window_id: str, event: Event) -> bytes:
+    return json.dumps([window_id, event], separators=(",", ":")).encode()
+
+
+def _size_event(event: Event, width: float, height: float) -> Event:
+    """Return the event that tells the player the size of a mobile app's screen, if the app has not told it."""
+    data = {"href": "", "width": width, "height": height}
+    return {"type": EventType.META, "timestamp": event["timestamp"], "data": data}
 
 
 def _memory_of(line: bytes) -> int:

@@ -68,7 +68,7 @@ def test_a_window_plays_from_its_first_full_snapshot_and_the_size_before_it() ->
     ("snapshot", "why"),
     [
         (event(3, 1), "no full snapshot"),
-        (event(2, 1, wireframes=[]), "mobile"),
+        (event(2, 1, wireframes={}), "no full snapshot"),
         (event(2, 1), "no full snapshot"),
         ({"type": 2, "timestamp": NOW_MS, "data": "packed, and broken"}, "no full snapshot"),
     ],
