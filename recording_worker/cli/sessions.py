@@ -76,7 +76,7 @@ def sessions(
         return (
             earliest <= session.first_timestamp < latest
             and session.duration_ms >= shortest
-            and playable in (None, session.is_playable)
+            and playable in (None, session.has_full_snapshot)
         )
 
     scan = Scan(paths)
@@ -108,7 +108,7 @@ def _json(session: SessionSummary) -> bytes:
         "events": session.events,
         "size": session.size,
         "has_full_snapshot": session.has_full_snapshot,
-        "playable": session.is_playable,
+        "playable": session.has_full_snapshot,
         "first_full_snapshot_timestamp": session.first_full_snapshot_timestamp,
         "out_of_order_count": session.out_of_order_count,
         "gap_count": session.gap_count,
@@ -159,8 +159,8 @@ def _distinct_id(session: SessionSummary) -> Text:
 
 def _playable(session: SessionSummary) -> str:
     """Say how long after its start the session can be played."""
-    if not session.is_playable:
-        return "no (mobile)" if session.has_full_snapshot else "no"
+    if not session.has_full_snapshot:
+        return "no"
     if session.first_full_snapshot_timestamp is None:
         return "yes"
     waiting = session.first_full_snapshot_timestamp - session.first_timestamp

@@ -41,8 +41,6 @@ FILE_NAME = re.compile(
     r"|(?P<posthog_created_ms>[0-9]{1,16})-[0-9a-f]{16})"
 )
 """What the last part of a batch file's key looks like: see FileNames. PostHog's own files are named like the latter."""
-MOBILE = "mobile"
-"""The `snapshot_source` of recordings of mobile apps."""
 MAX_INDEX_BYTES = 64 * 1024 * 1024
 """The longest index that is read, bytes of JSON. In memory it takes some ten times as much."""
 _INDEX_LEVEL = 3
@@ -100,12 +98,7 @@ class BlockEntry:
     gap_count: Count | None = None
     """Silences of more than 10 s between events in order of their time."""
     snapshot_source: str | None = None
-    """What recorded the session: `web`, or `mobile`, whose snapshots are wireframes that can't be played."""
-
-    @property
-    def is_playable(self) -> bool:
-        """Whether the block has a full snapshot that rrweb's player can show."""
-        return self.has_full_snapshot and self.snapshot_source != MOBILE
+    """What recorded the session: `web`, or `mobile`, whose snapshots are wireframes or screenshots."""
 
     def contradiction(self) -> str | None:
         """Return what can't be true of a block; None if its figures agree with each other."""

@@ -26,7 +26,6 @@ class SessionSummary:
         "first_full_snapshot_timestamp",
         "first_timestamp",
         "has_full_snapshot",
-        "is_playable",
         "last_timestamp",
         "messages",
         "session_id",
@@ -48,8 +47,7 @@ class SessionSummary:
         self.first_timestamp = float("inf")
         self.last_timestamp = 0.0
         self.has_full_snapshot = False
-        self.is_playable = False
-        """Whether one of its full snapshots can be shown. A mobile app's can't."""
+        """Whether it can be played: pages of browsers and screens of mobile apps alike."""
         self.first_full_snapshot_timestamp: float | None = None
         """When the session can be played from; None if it can't be played, or if older files don't say."""
         self._has_counts = True
@@ -74,12 +72,8 @@ class SessionSummary:
             self.first_timestamp, self.distinct_id = entry.first_timestamp, entry.distinct_id
         self.last_timestamp = max(self.last_timestamp, entry.last_timestamp)
         self._spans.extend((entry.first_timestamp, entry.last_timestamp))
-        self._add_playability(entry)
-
-    def _add_playability(self, entry: BlockEntry) -> None:
-        self.has_full_snapshot |= entry.has_full_snapshot
-        if entry.is_playable:
-            self.is_playable = True
+        if entry.has_full_snapshot:
+            self.has_full_snapshot = True
             known = [self.first_full_snapshot_timestamp, entry.first_full_snapshot_timestamp]
             self.first_full_snapshot_timestamp = min((time for time in known if time is not None), default=None)
         if entry.out_of_order_count is None or entry.gap_count is None:

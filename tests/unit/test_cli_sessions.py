@@ -145,20 +145,22 @@ def test_a_snappy_file_of_posthog_is_named_and_the_others_are_listed(folder: Pat
     assert "snappy blocks of PostHog's consumer" in error
 
 
-def test_a_session_of_a_mobile_app_is_not_playable(tmp_path: Path) -> None:
+def test_a_session_of_a_mobile_app_is_playable_if_it_has_a_full_snapshot(tmp_path: Path) -> None:
     snapshot: dict[str, Any] = {"has_full_snapshot": True, "first_full_snapshot_timestamp": float(NOW_MS)}
     write_batch_file(
         tmp_path,
-        session("mobile", 1, 0, 0, **snapshot, snapshot_source="mobile"),
-        session("web", 2, 0, 0, **snapshot, snapshot_source="web"),
-        session("old", 3, 0, 0, **snapshot),
-        session("both", 4, 0, 0, **snapshot, snapshot_source="mobile"),
-        session("both", 5, 0.01, 0, has_full_snapshot=True, snapshot_source="web"),
+        session("mobile", 1, 0, 1, **snapshot, snapshot_source="mobile"),
+        session("web", 2, 0, 1, **snapshot, snapshot_source="web"),
+        session("changes", 3, 0, 1, snapshot_source="mobile"),
     )
-    assert sorted(listed(tmp_path, "--playable").split()) == ["both", "old", "web"]
-    assert listed(tmp_path, "--not-playable") == "mobile"
-    [row] = (text.split() for text in run("sessions", tmp_path).out.splitlines() if "(mobile)" in text)
-    assert row[-4:] == ["no", "(mobile)", "0", "0"]
+    assert sorted(listed(tmp_path, "--playable").split()) == ["mobile", "web"]
+    assert listed(tmp_path, "--not-playable") == "changes"
+    rows = [text.split() for text in run("sessions", tmp_path).out.splitlines()]
+    assert {row[0]: row[-3:] for row in rows if len(row) > 3 and row[0] in ("mobile", "web", "changes")} == {
+        "mobile": ["yes", "0", "0"],
+        "web": ["yes", "0", "0"],
+        "changes": ["no", "0", "0"],
+    }
 
 
 def test_text_from_outside_can_not_control_the_terminal(tmp_path: Path) -> None:
