@@ -192,13 +192,55 @@ def hostile_events(canary: Canary) -> list[Event]:
     ]
 
 
+def hostile_app_events(canary: Canary) -> list[Event]:
+    """A recording of a mobile app that tries scripts and addresses in each field of its wireframes."""
+
+    def run(way: str) -> str:
+        return BREAKOUT.format(run=attack(canary, f"app-{way}"))
+
+    def load(way: str) -> str:
+        return canary.url(f"loaded-app-{way}")
+
+    def style(way: str) -> dict[str, str]:
+        names = ("color", "backgroundColor", "borderColor", "borderWidth", "fontFamily", "fontSize", "verticalAlign")
+        looks = {name: f"red;background:url({load(f'{way}-{name}')})" for name in names}
+        return {**looks, "backgroundImage": f'AAAA"),url({load(way)}', "backgroundSize": f"url({load(way)})"}
+
+    def wireframes(way: str) -> list[Node]:
+        xmlns = "http://www.w3.org/2000/svg"
+        svg = f"<svg xmlns='{xmlns}' onload=\"{attack(canary, way)}\"><image href='{load(way)}'/></svg>"
+        pictures = [load(way), f"//{load(way)[5:]}", f"javascript:{attack(canary, way)}", f"data:image/svg+xml,{svg}"]
+        kinds = ["text", "image", "screenshot", "placeholder", "web_view", "script", "iframe", run(way)]
+        inputs = ["text", "button", "select", "checkbox", "toggle", "progress", "image", "submit", run(way)]
+        field = {"x": 1, "y": 2, "width": run(way), "height": load(way), "style": style(way), "options": [run(way)]}
+        said = {name: run(f"{way}-{name}") for name in ("text", "label", "value", "url", "max")}
+        return [
+            *[{**field, **said, "id": load(way), "type": kind, "base64": load(way)} for kind in kinds],
+            *[{**field, **said, "type": "input", "inputType": kind} for kind in inputs],
+            *[{**field, "type": "image", "base64": picture} for picture in pictures],
+        ]
+
+    keyboard = {"open": True, "height": load("keyboard"), "styles": style("keyboard"), "label": run("keyboard")}
+    end = {"type": "text", "x": 0, "y": 0, "width": 200, "height": 40, "text": "all was tried"}
+    return [
+        meta(0, href=f"javascript:{attack(canary, 'app-url')}"),
+        event(2, 1, wireframes=wireframes("snapshot"), initialOffset=run("offset")),
+        console(50, "error", run("console")),
+        event(3, 100, source=2, type=7, id=run("finger"), x=1, y=1, pointerType=2),
+        event(3, 200, source=0, adds=[{"wireframe": one, "parentId": run("parent")} for one in wireframes("adds")]),
+        event(3, 300, source=0, updates=[{"wireframe": one} for one in wireframes("updates")]),
+        event(5, 400, tag="keyboard", payload=keyboard),
+        event(3, 1000, source=0, adds=[{"wireframe": end}]),
+    ]
+
+
 def _ids(node: Node) -> list[int]:
     return [node["id"], *[number for child in node.get("childNodes", []) for number in _ids(child)]]
 
 
-def hostile_recording(canary: Canary) -> Recording:
+def hostile_recording(canary: Canary, events: list[Event] | None = None) -> Recording:
     name = BREAKOUT.format(run=attack(canary, "name"))
-    of_events = lines(hostile_events(canary), window=name)
+    of_events = lines(events or hostile_events(canary), window=name)
     entry, _ = block([(1, of_events)], session_id=name)
     entry.distinct_id = name
     index = BatchIndex(1, "batch", "zstd", "30d", NOW_MS, [entry])
@@ -252,6 +294,13 @@ def play_it(page: Page, url: str, alarms: list[str], canary: Canary) -> None:
 
 def test_a_hostile_recording_runs_nothing(page: Page, serve: Serve, canary: Canary, alarms: list[str]) -> None:
     play_it(page, serve(hostile_recording(canary)), alarms, canary)
+
+
+def test_a_hostile_recording_of_a_mobile_app_runs_nothing(
+    page: Page, serve: Serve, canary: Canary, alarms: list[str]
+) -> None:
+    play_it(page, serve(hostile_recording(canary, hostile_app_events(canary))), alarms, canary)
+    expect(page.locator("#notes")).to_contain_text("images of the app can't be shown")
 
 
 def test_a_hostile_recording_in_a_file_runs_nothing(

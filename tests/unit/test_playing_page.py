@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from recording_worker.errors import BootError, WorkerError
-from recording_worker.formats.rrweb import EventType, Source
+from recording_worker.formats.rrweb import EventType, NodeType, Source
 from recording_worker.playing import player
 from recording_worker.playing.page import in_html, served_page, whole_page
 from recording_worker.playing.player import Player
@@ -54,9 +54,9 @@ def test_text_put_into_the_page_is_not_searched_for_places(recording: Recording)
 
 def test_the_stage_has_the_numbers_of_rrweb() -> None:
     script = resources.files("recording_worker.playing").joinpath("assets", "stage.js").read_text("utf-8")
-    for numbers, names in ((EventType, "META"), (Source, "MUTATION")):
+    for numbers, names in ((EventType, "META"), (Source, "MUTATION"), (NodeType, "ELEMENT")):
         [line] = re.findall(rf"const (.*\b{names} = .*);", script)
-        assert len(assigned := dict(re.findall(r"(\w+) = (\d+)", line))) > 2
+        assert len(assigned := dict(re.findall(r"(\w+) = (\d+)", line))) > 1
         assert {name: int(number) for name, number in assigned.items()} == {name: numbers[name] for name in assigned}
 
 
