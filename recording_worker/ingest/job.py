@@ -64,7 +64,7 @@ def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
         clock=clock,
         metrics=metrics,
         on_flushed=counts.flushed,
-        source_of=sources.__getitem__,
+        name_sources=lambda partitions: {partition: sources[partition] for partition in partitions},
     )
     # not refreshed: the same rules apply to the whole file
     stores = Stores(clock, metrics, interval=settings.refresh_interval, stale_after=settings.stale_after)

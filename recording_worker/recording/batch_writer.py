@@ -1,7 +1,7 @@
 """BatchWriter: makes one batch file out of the sessions of one retention period."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 
 from recording_worker._native import UUID_RANDOM_BYTES, Compressor, FileBlocks, PackedRecords
 from recording_worker.formats.batch_file import file_key, file_metadata, index_frame
@@ -23,9 +23,9 @@ class BatchWriter:
         codec: Codec,
         names: FileNames,
         dictionary_id: str | None,
-        source_of: Callable[[int], str],
+        sources: Mapping[int, str],
     ) -> None:
-        """`created_ms`: when the flush began, milliseconds since 1970. `source_of` names the source of a partition.
+        """`created_ms`: when the flush began, milliseconds since 1970. `sources`: partition → its source.
 
         `dictionary_id`: the dictionary of the compressor that `parts` will get.
         """
@@ -37,7 +37,7 @@ class BatchWriter:
         self._names = names
         self._dictionary_id = dictionary_id
         self._offsets = file.offsets()
-        self._sources = {partition: source_of(partition) for partition in self._offsets}
+        self._sources = {partition: sources[partition] for partition in self._offsets}
         self.size = 0
         """Bytes of the parts given so far."""
 

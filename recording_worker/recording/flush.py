@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Protocol
 
+import structlog
+
 from recording_worker._native import Compressor, FileBlocks, PackedRecords
 from recording_worker.clock import Clock
 from recording_worker.errors import StepError, WorkerError
@@ -20,6 +22,8 @@ from recording_worker.recording.dictionary import configured_dictionary
 from recording_worker.recording.session_batch import FlushReason, Seconds, SessionBatchRecorder, Since
 from recording_worker.settings.model import Settings
 from recording_worker.storage.base import Storage
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +127,17 @@ class Flusher:
         metrics: Metrics,
         on_started: Callable[[Mapping[int, int]], None] | None = None,
         on_flushed: Callable[[FlushedBatch], None] | None = None,
-        source_of: Callable[[int], str] | None = None,
-        check_source: Callable[[], None] = lambda: None,
+        name_sources: Callable[[Collection[int]], Mapping[int, str]] | None = None,
         mark_seen: Callable[[Iterable[Session]], None] | None = None,
     ) -> None:
         """`on_started` is called on the flush thread before anything else is done with a batch, with its offsets:
         partition → the next one to read. `on_flushed` is called there once the batch is delivered.
 
-        `source_of` names the source of a partition in the index. Equal (source, offset) must mean the same message for
-        ever. Without it the source is `{topic}/{partition}`, which is right for a Kafka topic that is never created
-        again. `check_source` is called before anything of a batch is stored. It raises FlushError if the batch may hold
-        messages of another source. `mark_seen` takes the sessions whose blocks are delivered.
+        `name_sources` gives the names that the partitions have in the index. Equal (source, offset) must mean the same
+        message for ever. It is called before anything of a batch is stored. Partitions that it leaves out are not this
+        worker's any more, and are dropped from the batch. It raises FlushError if the batch may hold messages of
+        another source. Without it the source is `{topic}/{partition}`, which is right for a Kafka topic that is never
+        created again. `mark_seen` takes the sessions whose blocks are delivered.
         """
         self._storage = storage
         self._delivery = delivery
@@ -142,8 +146,7 @@ class Flusher:
         self._metrics = metrics
         self._on_started = on_started
         self._on_flushed = on_flushed
-        self._source_of = source_of
-        self._check_source = check_source
+        self._name_sources = name_sources
         self._mark_seen = mark_seen
         self._dictionary = configured_dictionary(settings)
         self._dictionary_is_stored = False
@@ -205,8 +208,8 @@ class Flusher:
         if self._on_started is not None:
             self._on_started(session_batch.offsets)
         started, created_ms = self._clock.monotonic(), self._clock.now_ms()
-        self._check_source()
-        flushed, writers = self._take(session_batch, reason, created_ms)
+        sources = self._sources(session_batch)
+        flushed, writers = self._take(session_batch, reason, created_ms, sources)
         if writers:
             self._store_dictionary()
         for writer in writers:
@@ -225,8 +228,20 @@ class Flusher:
         if self._on_flushed is not None:
             self._on_flushed(flushed)
 
+    def _sources(self, batch: SessionBatchRecorder) -> Mapping[int, str]:
+        """Name the sources of the batch, and drop partitions that have none any more. Raises FlushError."""
+        if self._name_sources is None:
+            return {number: f"{batch.topic}/{number}" for number in batch.partitions}
+        sources = self._name_sources(batch.partitions.keys())
+        lost = sorted(batch.partitions.keys() - sources.keys())
+        if lost:
+            log.warning("partitions are not held any more: what was read of them is discarded", partitions=lost)
+        for number in lost:
+            batch.discard(number)
+        return sources
+
     def _take(
-        self, batch: SessionBatchRecorder, reason: FlushReason, created_ms: int
+        self, batch: SessionBatchRecorder, reason: FlushReason, created_ms: int, sources: Mapping[int, str]
     ) -> tuple[FlushedBatch, list[BatchWriter]]:
         """Take everything out of the batch, so that only the writers hold its blocks."""
         accounts = batch.accounts()
@@ -247,7 +262,7 @@ class Flusher:
                 codec=self._settings.codec,
                 names=self._settings.file_names,
                 dictionary_id=None if self._dictionary is None else self._dictionary.id,
-                source_of=self._source_of or (lambda partition: f"{batch.topic}/{partition}"),
+                sources=sources,
             )
             for file in files
         ]

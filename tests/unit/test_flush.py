@@ -273,8 +273,36 @@ def test_snappy_files_are_their_blocks_and_an_index(tmp_path: Path, flusher_of: 
 
 
 def test_sources_can_be_named_by_the_caller(tmp_path: Path, flusher_of: Make) -> None:
-    flush(flusher_of(source_of="file:{}:1234".format), session_batch("a"))
+    flush(flusher_of(name_sources=lambda numbers: {n: f"file:{n}:1234" for n in numbers}), session_batch("a"))
     assert [block.entry.source for block in blocks(tmp_path)] == ["file:0:1234"]
+
+
+def test_partitions_that_are_lost_before_the_flush_are_not_stored(
+    tmp_path: Path, flusher_of: Make, deliveries: Deliveries
+) -> None:
+    batch = SessionBatchRecorder(TOPIC, SessionLimits(), started=0.0)
+    for partition, session_id in ((0, "a"), (1, "b")):
+        record_all(batch, decoded(session_message(3, session_id, partition=partition)))
+    flush(flusher_of(name_sources=lambda _: {1: "held/1"}), batch)
+    assert [(block.entry.session_id, block.entry.source) for block in blocks(tmp_path)] == [("b", "held/1")]
+    assert offsets_of(deliveries.delivered[0]) == {1: 4}
+
+
+def test_nothing_is_stored_if_all_partitions_are_lost_before_the_flush(tmp_path: Path, flusher_of: Make) -> None:
+    flush(flusher_of(name_sources=lambda _: {}), session_batch("a"))
+    assert files(tmp_path) == []
+
+
+def test_nothing_is_stored_if_the_source_may_be_another(tmp_path: Path, flusher_of: Make) -> None:
+    def refuse(_: object) -> dict[int, str]:
+        raise FlushError("created again")
+
+    flusher = flusher_of(name_sources=refuse)
+    flusher.submit(session_batch("a"), FlushReason.AGE)
+    assert flusher.wait(10)
+    with pytest.raises(FlushError, match="created again"):
+        flusher.raise_if_failed()
+    assert files(tmp_path) == []
 
 
 def test_one_flush_at_a_time(flusher_of: Make, deliveries: Deliveries) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from recording_worker.formats.accounts import Account
-from recording_worker.formats.source import source_topic
 from recording_worker.processes.control import Placement
 
 
@@ -81,11 +80,10 @@ class Assignment:
                 if at.partition in self._held and self._held[at.partition].epoch == at.epoch:
                     self._held[at.partition] = _assigned(at)
 
-    def source_of(self, topic: str, partition: int) -> str:
-        """Return the source of a held partition's messages; see `formats.source`."""
-        with self._changed:
-            held = self._held.get(partition)
-        return f"{source_topic(topic, held.topic_id if held is not None else '')}/{partition}"
+    def topic_ids(self, partitions: Iterable[int]) -> dict[int, str]:
+        """Return the topic id of each of these partitions that is held; empty if it is not known."""
+        _, held = self.look(partitions)
+        return {number: at.topic_id for number, at in held.items()}
 
     def placements(self, partitions: Iterable[int]) -> tuple[Placement, ...]:
         """Return these partitions with their epochs; without those that are not held any more."""

@@ -5,9 +5,8 @@ import faulthandler
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from functools import partial
 from multiprocessing.connection import Connection
 
 import structlog
@@ -15,6 +14,7 @@ import structlog
 from recording_worker.clock import SystemClock
 from recording_worker.errors import BootError, ConfigError, StepError, WorkerError
 from recording_worker.formats.session_keys import SessionKeys
+from recording_worker.formats.source import source_topic
 from recording_worker.kafka.consumer import PartitionConsumer
 from recording_worker.kafka.producer import RecordProducer
 from recording_worker.kafka.topic_id import TopicGuard
@@ -120,6 +120,13 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
         at_exit.callback(redis.close)
         if settings.mark_sessions_seen:
             mark_seen = SeenSessions(redis, SessionKeys(settings.sessions_redis_prefix), metrics).mark
+
+    def name_sources(partitions: Iterable[int]) -> dict[int, str]:
+        topic_ids = assignment.topic_ids(partitions)  # known before the check, for a partition may be lost meanwhile
+        for topic_id in set(topic_ids.values()):
+            guard.check(topic_id)
+        return {number: f"{source_topic(settings.topic, of)}/{number}" for number, of in topic_ids.items()}
+
     flusher = Flusher(
         storage,
         delivery,
@@ -127,8 +134,7 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
         clock=clock,
         metrics=metrics,
         on_started=report_flush,
-        source_of=partial(assignment.source_of, settings.topic),
-        check_source=lambda: guard.check(assignment.topic_id),
+        name_sources=name_sources,
         mark_seen=mark_seen,
     )
     decoder = make_decoder(settings)
