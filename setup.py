@@ -12,10 +12,12 @@ import os
 import platform
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.modified import newer_group
 
 FLAGS = {
     "release": ["-O3", "-g0", "-DNDEBUG"],
@@ -71,6 +73,27 @@ class BuildNative(build_ext):
                 f"  macOS:           brew install {brew}"
             )
         super().build_extensions()
+
+    def build_extension(self, ext: Extension) -> None:
+        """Compile as many sources at a time as there are cores, and link them, unless the library is up to date."""
+        inputs = [*ext.sources, *ext.depends]
+        if not self.force and not newer_group(inputs, self.get_ext_fullpath(ext.name), "newer"):
+            return
+
+        def compile_one(source: str) -> list[str]:
+            return self.compiler.compile(
+                [source],
+                output_dir=self.build_temp,
+                include_dirs=ext.include_dirs,
+                extra_postargs=ext.extra_compile_args,
+                depends=ext.depends,
+            )
+
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1) as pool:
+            for objects in pool.map(compile_one, ext.sources):
+                ext.extra_objects += objects
+        ext.sources, ext.depends = [], inputs
+        super().build_extension(ext)
 
     def has_header(self, header: str) -> bool:
         """Return whether the compiler finds a header."""
