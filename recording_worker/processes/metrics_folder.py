@@ -5,10 +5,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import structlog
+
+from recording_worker.errors import WorkerError
 
 log = structlog.get_logger()
 
@@ -19,13 +21,20 @@ _LOCK = "lock"
 
 @contextmanager
 def metrics_folder() -> Iterator[str]:
-    """Make the folder, and remove it at the end. Also remove what killed supervisors left."""
-    _remove_old()
-    with (
-        tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as folder,
-        (Path(folder) / _LOCK).open("w") as lock,
-    ):
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Make the folder, and remove it at the end. Also remove what killed supervisors left.
+
+    Raises WorkerError if no folder can be made.
+    """
+    with ExitStack() as at_exit:
+        try:
+            _remove_old()
+            made = tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
+            folder = at_exit.enter_context(made)
+            lock = at_exit.enter_context((Path(folder) / _LOCK).open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            why = error.strerror or error
+            raise WorkerError(f"can't make a folder for metrics ({why}): set TMPDIR to one with room") from error
         yield folder
 
 
