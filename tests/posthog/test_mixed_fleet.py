@@ -24,7 +24,6 @@ from tests.servers.redis import PASSWORD, RedisServer
 from tests.waiting import wait_for
 
 CONSUMER = Path(__file__).with_name("consumer.mjs")
-SEEN = "@posthog/replay/session-seen:"
 SESSIONS = 100 * PARTITIONS
 """A multiple of the partitions, so that each session is in one."""
 
@@ -57,10 +56,9 @@ class Fleet:
         self.traffic = self._recording.traffic
         self.traffic.sessions = SESSIONS
 
-    def start_worker(self) -> Service:
-        return self._recording.start(
-            compatibility="posthog", sessions_redis=self._redis.patient_url, workers=1, storage_prefix="blocks"
-        )
+    def start_worker(self, max_batch_age: float) -> Service:
+        settings = {"compatibility": "posthog", "sessions_redis": self._redis.patient_url}
+        return self._recording.start(**settings, workers=1, max_batch_age=max_batch_age)
 
     def start_consumer(self) -> None:
         command = [self._node, str(CONSUMER), str(self._packages), json.dumps(self._settings)]
@@ -92,23 +90,31 @@ class Fleet:
         keys = {line["key"] for line in lines if "key" in line}
         return keys, {line["offset"] * PARTITIONS + line["partition"] for line in lines if "offset" in line}
 
-    def ours(self) -> Counter[int]:
-        """Message number → how often it is in blocks that committed metadata leads to."""
+    def ours(self) -> tuple[set[str], Counter[int]]:
+        """The sessions that committed metadata is about, and message number → how often it is in their blocks."""
+        records = committed_records(self._servers, self._topics["metadata_topic"])
+        blocks = [json.loads(record.value()) for record in records]
         numbers: Counter[int] = Counter()
-        for record in committed_records(self._servers, self._topics["metadata_topic"]):
-            url = urlsplit(json.loads(record.value())["block_url"])
+        for block in blocks:
+            url = urlsplit(block["block_url"])
             first, last = map(int, url.query.removeprefix("range=bytes=").split("-"))
-            block = snappy.decompress(Path(unquote(url.path)).read_bytes()[first : last + 1])
-            numbers.update(json.loads(line)[1]["data"]["number"] for line in block.splitlines())
-        return numbers
+            lines = snappy.decompress(Path(unquote(url.path)).read_bytes()[first : last + 1]).splitlines()
+            numbers.update(json.loads(line)[1]["data"]["number"] for line in lines)
+        return {block["session_id"] for block in blocks}, numbers
 
-    def assert_seen_sessions_are_stored_or_have_a_key(self) -> int:
-        """Return how many are marked as seen."""
+    def begun(self) -> set[str]:
+        """The sessions that the worker has let begin."""
+        return self._marked("begun")
+
+    def seen(self) -> set[str]:
+        """The sessions that are marked as seen. Each of them has a key, or a part of it is stored and committed."""
+        marked = self._marked("seen")
+        assert marked <= self.theirs()[0] | self.ours()[0]
+        return marked
+
+    def _marked(self, what: str) -> set[str]:
         with self._redis.client() as client:
-            seen = {key.rpartition(":")[2] for key in client.keys(f"{SEEN}*")}
-        keys, _ = self.theirs()
-        assert seen <= keys | {f"session-{number % SESSIONS}" for number in self.ours()}
-        return len(seen)
+            return {key.rpartition(":")[2] for key in client.keys(f"@posthog/replay/session-{what}:*")}
 
 
 @pytest.fixture
@@ -128,26 +134,35 @@ def test_sessions_move_between_both_and_no_message_is_lost(fleet: Fleet) -> None
 
     fleet.start_consumer()
     fleet.send_until(lambda: fleet.theirs()[1], "the consumer to record something")
-    worker = fleet.start_worker()
+    worker = fleet.start_worker(max_batch_age=0.3)
     fleet.send_until(both_have_some, "the two to share the partitions")
     before = len(fleet.theirs()[1])
-    fleet.send_until(lambda: fleet.ours() and len(fleet.theirs()[1]) > before, "both to record something")
-    assert fleet.assert_seen_sessions_are_stored_or_have_a_key() > 0
+    fleet.send_until(lambda: fleet.ours()[1] and len(fleet.theirs()[1]) > before, "both to record something")
+    assert fleet.seen()
     fleet.end_consumer(signal.SIGTERM)
     fleet.send_until(worker_has_all, "the worker to take the partitions of one that left")
     fleet.start_consumer()
     fleet.send_until(both_have_some, "the two to share the partitions again")
     fleet.end_consumer(signal.SIGKILL)
     fleet.send_until(worker_has_all, "the worker to take the partitions of one that died")
-    fleet.assert_seen_sessions_are_stored_or_have_a_key()
-    fleet.start_consumer()
-    fleet.send_until(both_have_some, "the two to share the partitions for the last time")
+    assert fleet.seen()
     assert worker.stop() == 0
+
+    # this one dies before it has stored anything of sessions that it has let begin
+    fleet.traffic.sessions = 1_000 * SESSIONS
+    worker = fleet.start_worker(max_batch_age=600.0)
+    before = len(fleet.begun())
+    fleet.send_until(lambda: len(fleet.begun()) > before, "the worker to let sessions begin")
+    new = fleet.begun() - fleet.seen()
+    assert new
+    worker.kill()
+    fleet.start_consumer()
     fleet.traffic.send(10 * PARTITIONS)
     fleet.traffic.wait_until_committed()
     fleet.end_consumer(signal.SIGTERM)
 
-    (_, theirs), ours = fleet.theirs(), fleet.ours()
+    (keys, theirs), (stored, ours) = fleet.theirs(), fleet.ours()
+    assert new <= keys
     assert theirs | ours.keys() == set(range(fleet.traffic.sent))
     assert set(ours.values()) == {1}
-    assert fleet.assert_seen_sessions_are_stored_or_have_a_key() == min(SESSIONS, fleet.traffic.sent)
+    assert fleet.seen() == keys | stored
