@@ -44,6 +44,7 @@ from decode cimport (
     Range,
     Reason,
     Row,
+    SnapshotMode,
     Span,
     Timeline as CppTimeline,
     active_implementation,

@@ -100,6 +100,9 @@ struct Counters {
   FullSnapshot full_snapshot;
 };
 
+// How the recording of a mobile app shows its screens. It is unknown until an event shows one.
+enum class SnapshotMode : uint8_t { unknown, screenshot, wireframe };
+
 // A range of another column.
 struct Range {
   size_t begin = 0;
@@ -116,6 +119,7 @@ struct Row {
   TextSlice distinct_id;
   TextSlice source;
   TextSlice library;
+  SnapshotMode mode = SnapshotMode::unknown;
   Range events;
   Range urls;
   Range logs;

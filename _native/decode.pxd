@@ -66,6 +66,11 @@ cdef extern from "columns.hpp" namespace "recording" nogil:
         warn
         error
 
+    cdef enum class SnapshotMode(uint8_t):
+        unknown
+        screenshot
+        wireframe
+
     cdef struct Log:
         double time
         TextSlice message
@@ -167,6 +172,7 @@ cdef extern from "session_block.hpp" namespace "recording" nogil:
         string distinct_id
         string source
         string library
+        SnapshotMode mode
         vector[string] urls
         vector[pair[int64_t, size_t]] messages
 

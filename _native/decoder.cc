@@ -272,6 +272,7 @@ void Decoder::write_features(Columns& columns, Row& row) const {
   row.counters = snapshot.counters;
   row.source = append_text(columns, snapshot.source.text, max_characters);
   row.library = append_text(columns, snapshot.library.text, max_characters);
+  row.mode = snapshot.mode;
 
   row.events.begin = columns.events.size();
   if (snapshot.events.size() > many_events) columns.events.reserve(columns.events.size() + snapshot.events.size());

@@ -6,6 +6,8 @@
 #include <new>
 #include <stdexcept>
 
+#include "snapshot_mode.hpp"
+
 namespace recording {
 namespace {
 
@@ -86,6 +88,7 @@ void Snapshot::clear_items() {
 void Snapshot::clear_properties() {
   properties_object = false;
   session_id = window_id = source = library = {};
+  mode = SnapshotMode::unknown;
   clear_items();
 }
 
@@ -142,7 +145,9 @@ Reason SnapshotReader::read(Span text, const Nearness& nearness, bool& valid_utf
                         s.properties_object && s.items_array && s.session_id.kind == RawString::string &&
                         !s.session_id.text.empty() && absent_or_string(s.window_id) && absent_or_string(s.source) &&
                         absent_or_string(s.library);
-  return accepted ? Reason::NONE : Reason::RECEIVED_NON_SNAPSHOT_MESSAGE;
+  if (!accepted) return Reason::RECEIVED_NON_SNAPSHOT_MESSAGE;
+  if (Name(s.source.text).is("mobile")) snapshot_.mode = find_mode();
+  return Reason::NONE;
 }
 
 bool SnapshotReader::read_root() {
@@ -289,6 +294,20 @@ void SnapshotReader::keep_event(const Event& event, uint32_t begin, uint32_t end
   if (event.type == event_type::plugin && Name(data.plugin.text).is("rrweb/console@1"))
     s.logs.push_back(
         {event.time, level_of(Name(data.level.text)), data.strings_begin, static_cast<uint32_t>(s.log_strings.size())});
+}
+
+// Walks over events a second time, so that only mobile apps' messages pay for it.
+SnapshotMode SnapshotReader::find_mode() {
+  const uint32_t* at = stage1_->structural_indexes.get();
+  const uint32_t* const end = at + stage1_->n_structural_indexes;
+  for (const EventSlice& event : snapshot_.events) {
+    at = std::lower_bound(at, end, event.begin);
+    tokens_.start({snapshot_.text, snapshot_.text + event.end}, at);
+    tokens_.take();
+    const SnapshotMode mode = snapshot_mode_of(tokens_);
+    if (mode != SnapshotMode::unknown) return mode;
+  }
+  return SnapshotMode::unknown;
 }
 
 }  // namespace recording

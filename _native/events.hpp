@@ -67,6 +67,7 @@ struct Snapshot {
   RawString window_id;
   RawString source;
   RawString library;
+  SnapshotMode mode = SnapshotMode::unknown;  // of the source `mobile`
   bool items_array = false;
 
   std::vector<EventSlice> events;
@@ -123,6 +124,7 @@ class SnapshotReader {
   bool read_code(uint8_t first, uint32_t depth, int& code);
   void take_item(const Event& event, uint32_t begin, uint32_t end);
   void keep_event(const Event& event, uint32_t begin, uint32_t end);
+  SnapshotMode find_mode();
 
   std::unique_ptr<simdjson::internal::dom_parser_implementation> stage1_;
   Tokens tokens_;

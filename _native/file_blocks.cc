@@ -42,6 +42,11 @@ void write_uuid(JsonWriter& json, int64_t now_ms, const uint8_t* random) {
   json.raw({text, static_cast<size_t>(out - text)});
 }
 
+std::string_view json_of(SnapshotMode mode) {
+  if (mode == SnapshotMode::unknown) return "null";
+  return mode == SnapshotMode::screenshot ? "\"screenshot\"" : "\"wireframe\"";
+}
+
 void write_entry(JsonWriter& json, const FileBlock& at, const std::string& source) {
   const Session& session = *at.session;
   const SessionBlock& block = session.block;
@@ -144,6 +149,8 @@ void write_metadata(JsonWriter& json, const FileBlock& at, const FileFacts& fact
   } else {
     json.string(block.library);
   }
+  json.raw(R"(,"snapshot_mode":)");
+  json.raw(json_of(block.mode));
   json.raw(R"(,"event_count":)");
   json.integer(block.event_count);
   json.raw(R"(,"retention_period_days":)");

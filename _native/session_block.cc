@@ -45,6 +45,7 @@ void SessionBlock::record(const Columns& columns, const Row& row, int64_t offset
   }
   if (source.empty()) set_text(source, columns.text(row.source), 1);
   if (library.empty()) set_text(library, columns.text(row.library), 1);
+  if (mode == SnapshotMode::unknown) mode = row.mode;
   add_urls(columns, row);
 
   const ChunkRef& chunk = columns.chunks[row.chunk];

@@ -45,6 +45,7 @@ class SessionBlock {
   std::string distinct_id;
   std::string source;   // empty: no message said
   std::string library;  // empty: no message said
+  SnapshotMode mode = SnapshotMode::unknown;
   std::vector<std::string> urls;
   std::vector<std::pair<int64_t, size_t>> messages;  // source offset, lines
 

@@ -1,11 +1,18 @@
-# One session of a session batch. Included by bindings.pyx.
+#One session of a session batch.Included by bindings.pyx.
 
 BlockSummary = namedtuple(
     "BlockSummary",
     "distinct_id size event_count message_count first_offset last_offset first_timestamp last_timestamp"
     " first_url urls click_count keypress_count mouse_activity_count has_full_snapshot first_full_snapshot_position"
-    " first_full_snapshot_timestamp snapshot_source snapshot_library active_milliseconds out_of_order_count gap_count",
+    " first_full_snapshot_timestamp snapshot_source snapshot_library snapshot_mode active_milliseconds"
+    " out_of_order_count gap_count",
 )
+
+
+cdef str mode_name(SnapshotMode mode):
+    if mode == SnapshotMode.unknown:
+        return None
+    return "screenshot" if mode == SnapshotMode.screenshot else "wireframe"
 
 
 @final
@@ -66,6 +73,7 @@ cdef class SessionBlock:
             first_full_snapshot_timestamp=self.block.counters.full_snapshot.time if playable else None,
             snapshot_source="web" if self.block.source.empty() else cpp_str(self.block.source),
             snapshot_library=None if self.block.library.empty() else cpp_str(self.block.library),
+            snapshot_mode=mode_name(self.block.mode),
             active_milliseconds=timeline.active_milliseconds,
             out_of_order_count=timeline.out_of_order,
             gap_count=timeline.gaps,

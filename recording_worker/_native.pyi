@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Self, final, overload
+from typing import Literal, NamedTuple, Self, final, overload
 
 from typing_extensions import Buffer
 
@@ -333,6 +333,8 @@ class BlockSummary(NamedTuple):
     snapshot_source: str
     """From the first message that says; "web" if no message says. At most 1,000 characters."""
     snapshot_library: str | None
+    snapshot_mode: Literal["screenshot", "wireframe"] | None
+    """How a mobile app's recording shows its screens; None if no event with the source `mobile` shows one."""
     active_milliseconds: int
     """How long the user was active."""
     out_of_order_count: int

@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS kafka_session_replay_events
     message_count Int64,
     snapshot_source LowCardinality(Nullable(String)),
     snapshot_library Nullable(String),
+    snapshot_mode LowCardinality(Nullable(String)),
     event_count Int64,
     retention_period_days UInt16,
     is_deleted UInt8,
@@ -68,6 +69,7 @@ CREATE TABLE IF NOT EXISTS session_replay_blocks
     message_count Int64,
     snapshot_source LowCardinality(Nullable(String)),
     snapshot_library LowCardinality(Nullable(String)),
+    snapshot_mode LowCardinality(Nullable(String)),
     event_count Int64,
     retention_period_days UInt16,
     is_deleted UInt8,
@@ -115,8 +117,10 @@ CREATE TABLE IF NOT EXISTS session_replay_events
     size SimpleAggregateFunction(sum, Int64),
     message_count SimpleAggregateFunction(sum, Int64),
     event_count SimpleAggregateFunction(sum, Int64),
-    snapshot_source AggregateFunction(argMin, LowCardinality(Nullable(String)), DateTime64(6, 'UTC')),
+    -- not LowCardinality: ClickHouse can make states of it that it can't merge (PostHog/posthog pull request 100235)
+    snapshot_source AggregateFunction(argMin, Nullable(String), DateTime64(6, 'UTC')),
     snapshot_library AggregateFunction(argMin, Nullable(String), DateTime64(6, 'UTC')),
+    snapshot_mode_v2 AggregateFunction(argMin, Nullable(String), DateTime64(6, 'UTC')),
     retention_period_days UInt16,
     is_deleted SimpleAggregateFunction(max, UInt8),
     _timestamp SimpleAggregateFunction(max, DateTime),
@@ -154,10 +158,15 @@ SELECT
     sum(blocks.size) AS size,
     sum(blocks.message_count) AS message_count,
     sum(blocks.event_count) AS event_count,
-    argMinState(blocks.snapshot_source, CAST(blocks.first_timestamp, 'DateTime64(6, \'UTC\')')) AS snapshot_source,
+    argMinState(
+        CAST(blocks.snapshot_source, 'Nullable(String)'), CAST(blocks.first_timestamp, 'DateTime64(6, \'UTC\')')
+    ) AS snapshot_source,
     argMinState(
         CAST(blocks.snapshot_library, 'Nullable(String)'), CAST(blocks.first_timestamp, 'DateTime64(6, \'UTC\')')
     ) AS snapshot_library,
+    argMinState(
+        CAST(blocks.snapshot_mode, 'Nullable(String)'), CAST(blocks.first_timestamp, 'DateTime64(6, \'UTC\')')
+    ) AS snapshot_mode_v2,
     retention_period_days,
     max(blocks.is_deleted) AS is_deleted,
     max(blocks._timestamp) AS _timestamp,

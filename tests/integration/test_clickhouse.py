@@ -116,6 +116,35 @@ def test_sessions_of_a_team_newest_first(clickhouse: ClickHouse, written: Values
         assert clickhouse.query_file("sessions_of_team", team_id=7, since="2026-11-20 00:00:00", limit=1) == rows[:1]
 
 
+def test_a_session_has_the_source_and_the_mode_of_its_first_block_that_has_one(
+    clickhouse: ClickHouse, written: Values
+) -> None:
+    """By time, in whatever order the blocks come (the internal page mobile-replay-capture-mode.md of PostHog)."""
+    at = {number: f"2026-11-24 00:00:0{number}.000" for number in range(4)}
+    says: list[tuple[str, int, str | None, str | None]] = [
+        ("a", 2, "web", "wireframe"),
+        ("a", 1, "mobile", "screenshot"),
+        ("a", 0, "mobile", None),
+        ("a", 3, "mobile", "wireframe"),
+        ("b", 0, "web", None),
+        ("c", 1, "mobile", "wireframe"),
+        ("c", 2, "mobile", None),
+    ]
+    for session_id, number, source, mode in says:
+        times = {"first_timestamp": at[number], "last_timestamp": at[number], "session_id": session_id, "team_id": 9}
+        shown = {"snapshot_source": source, "snapshot_mode": mode}
+        insert_block(clickhouse, written[TOPICS[0]][0] | times | shown)
+    for merged in (False, True):
+        if merged:
+            clickhouse.query("OPTIMIZE TABLE session_replay_events FINAL")
+        rows = clickhouse.query_file("sessions_of_team", team_id=9, since="2026-11-20 00:00:00", limit=9)
+        assert {row["session_id"]: (row["snapshot_source"], row["snapshot_mode"]) for row in rows} == {
+            "a": ("mobile", "screenshot"),
+            "b": ("web", None),
+            "c": ("mobile", "wireframe"),
+        }
+
+
 def test_rows_expire_with_the_retention_period_of_their_session(clickhouse: ClickHouse, written: Values) -> None:
     old = written[TOPICS[0]][0] | {"team_id": 8, "_timestamp": "2020-01-01 00:00:00"}
     insert_block(clickhouse, old | {"session_id": "short"})

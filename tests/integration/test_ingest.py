@@ -107,7 +107,7 @@ def test_the_sample_against_a_plain_recomputation(tmp_path: Path, unpacked: bool
         for name in (
             *("distinct_id", "event_count", "message_count", "first_offset", "last_offset", "first_url", "urls"),
             *("click_count", "keypress_count", "mouse_activity_count", "has_full_snapshot"),
-            *("snapshot_source", "snapshot_library"),
+            *("snapshot_source", "snapshot_library", "snapshot_mode"),
             *("first_full_snapshot_position", "out_of_order_count", "gap_count"),
         ):
             assert block[name] == getattr(counters, name), name

@@ -26,8 +26,8 @@ times = st.integers(1, 2 * LAST_MS) | st.floats(0.001, 8.64e15) | st.sampled_fro
 levels = st.sampled_from(["log", "warn", "error"])
 
 
-def full_snapshot(time: float, url: str) -> dict[str, Any]:
-    return {"type": 2, "timestamp": time, "data": {"href": url}}
+def full_snapshot(time: float, url: str, shown: str) -> dict[str, Any]:
+    return {"type": 2, "timestamp": time, "data": {"href": url, "wireframes": [{"id": 1, "type": shown}]}}
 
 
 def console(time: float, level: str, message: str) -> dict[str, Any]:
@@ -35,7 +35,9 @@ def console(time: float, level: str, message: str) -> dict[str, Any]:
     return {"type": 6, "timestamp": time, "data": data}
 
 
-events = st.builds(full_snapshot, times, texts) | st.builds(console, times, levels, texts)
+events = st.builds(full_snapshot, times, texts, st.sampled_from(["screenshot", "text"])) | st.builds(
+    console, times, levels, texts
+)
 
 
 def file_of(values: list[bytes], offsets: list[int], partition: int) -> tuple[_native.FileBlocks, _native.DecodedBatch]:
@@ -69,6 +71,7 @@ def test_what_is_written_of_a_block_is_what_plain_python_writes(data: st.DataObj
     properties = {
         "$session_id": json.dumps(given_names["session_id"]),
         "$lib": json.dumps(given_names["library"]),
+        "$snapshot_source": json.dumps(data.draw(st.sampled_from(["web", "mobile"]))),
     }
     envelope = {"distinct_id": json.dumps(given_names["distinct_id"])}
     values = [plain_value([json.dumps(e) for e in each], properties, None, envelope) for each in messages]

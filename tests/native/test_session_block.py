@@ -23,6 +23,7 @@ def test_a_new_block() -> None:
     assert (block.size, block.event_count, block.message_count) == (0, 0, 0)
     summary = block.summary()
     assert (summary.distinct_id, summary.snapshot_source, summary.snapshot_library) == ("", "web", None)
+    assert summary.snapshot_mode is None
     assert (summary.first_url, summary.urls, block.messages()) == (None, [], [])
     assert (summary.active_milliseconds, summary.out_of_order_count, summary.gap_count) == (0, 0, 0)
     assert not summary.has_full_snapshot

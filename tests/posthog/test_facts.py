@@ -42,6 +42,7 @@ COLUMNS = {
     "message_count": "Int64",
     "snapshot_source": "LowCardinality(Nullable(String))",
     "snapshot_library": "Nullable(String)",
+    "snapshot_mode": "Nullable(String)",
     "retention_period_days": "Nullable(Int64)",
     "is_deleted": "UInt8",
 }

@@ -24,6 +24,7 @@ NUMBERS = [
 KEYS = [
     "type", "timestamp", "data", "source", "href", "payload", "plugin", "tag", "level", "event", "properties",
     "distinct_id", "$session_id", "$window_id", "$snapshot_items", "$snapshot_source", "$lib", "", "é", "x",
+    "wireframes", "wireframe", "adds", "updates", "id",
 ]  # fmt: skip
 
 Text = Callable[[], str]
@@ -130,6 +131,8 @@ class Generator:
                 ("4", self._meta),
                 ("5", self._custom),
                 ("6", self._plugin),
+                ("2", self._screens),
+                ("3", self._changed_screens),
             ]
         )
         return self.known(
@@ -155,6 +158,24 @@ class Generator:
         if self._rarely(6):
             return self.known(("source", lambda: "0"), ("texts", self.string), ("adds", self.string))
         return self.known(("source", self._small), ("type", self._small))
+
+    def _wireframe(self) -> str:
+        kind = lambda: self._mostly(lambda: self._one('"text"', '"screenshot"', '"screenshot "'), 10)  # noqa: E731
+        return self.known(("id", lambda: self._mostly(self.number, 5)), ("type", kind), ("x", self.number))
+
+    def _list_of(self, element: Text) -> Text:
+        return lambda: self._mostly(lambda: self.array([element() for _ in range(self._chance.randrange(4))]), 10)
+
+    def _screens(self) -> str:
+        """Draw the full snapshot of a mobile app."""
+        return self.known(("wireframes", self._list_of(lambda: self._mostly(self._wireframe, 5))))
+
+    def _changed_screens(self) -> str:
+        mutation = lambda: self.known(("wireframe", lambda: self._mostly(self._wireframe, 5)))  # noqa: E731
+        changes = self._list_of(lambda: self._mostly(mutation, 10))
+        return self.known(
+            ("source", lambda: self._one("0", "0", "0.0", "-0", "1")), ("adds", changes), ("updates", changes)
+        )
 
     def _url(self) -> str:
         if self._rarely(20):
@@ -227,7 +248,10 @@ class Generator:
         return self.known(
             ("$session_id", lambda: self._mostly(self._id, 100)),
             ("$window_id", lambda: self._mostly(self._id, 100)),
-            ("$snapshot_source", lambda: self._mostly(self.string, 100)),
+            (
+                "$snapshot_source",
+                lambda: self._one('"mobile"', "null") if self._rarely(2) else self._mostly(self.string),
+            ),
             ("$lib", lambda: self._mostly(self.string, 100)),
             ("$snapshot_items", lambda: self._mostly(self.items, 100)),
         )

@@ -77,6 +77,7 @@ def block_metadata(
         "message_count": summary.message_count,
         "snapshot_source": summary.snapshot_source,
         "snapshot_library": summary.snapshot_library,
+        "snapshot_mode": summary.snapshot_mode,
         "event_count": summary.event_count,
         "retention_period_days": retention_days,
         "is_deleted": 0,

@@ -9,6 +9,7 @@ Where the rules leave room, this takes them by the letter:
   5,000 ms begins a new segment too.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +19,7 @@ from tests.reference.decoder import Decoded, Event
 from tests.reference.jsontext import JsonObject, JsonValue, Number, replace_surrogates
 
 FULL_SNAPSHOT, INCREMENTAL, CUSTOM, PLUGIN = 2, 3, 5, 6
+MUTATION = 0
 CLICKS = frozenset({2, 3, 4, 9})
 MOUSE_SOURCES = frozenset({1, 2, 6})
 ACTIVE_SOURCES = frozenset({1, 2, 3, 4, 5, 6, 7, 12})
@@ -58,6 +60,7 @@ class BlockCounters:
     first_full_snapshot_timestamp: float | None
     snapshot_source: str
     snapshot_library: str | None
+    snapshot_mode: str | None
     active_milliseconds: float
     """May have a fraction, from fractional timestamps. The native block rounds it."""
     out_of_order_count: int
@@ -100,6 +103,7 @@ def block_counters(messages: Sequence[tuple[int, Decoded]]) -> BlockCounters:
         first_full_snapshot_timestamp=first_full_snapshot[0],
         snapshot_source=_first(message.snapshot_source for _, message in messages)[:MAX_SOURCE_LENGTH] or "web",
         snapshot_library=_first(message.snapshot_library for _, message in messages) or None,
+        snapshot_mode=snapshot_mode(messages),
         active_milliseconds=active_milliseconds([(event.timestamp, is_active(event)) for event in events]),
         out_of_order_count=sum(later < before for before, later in pairwise(arrived)),
         gap_count=sum(later - before > GAP_MS for before, later in pairwise(sorted(arrived))),
@@ -150,6 +154,35 @@ def url_of(event: JsonObject) -> str | None:
         if isinstance(url, str) and url.strip(SPACES):
             return replace_surrogates(url.strip(SPACES))[:MAX_URL_LENGTH]
     return None
+
+
+def snapshot_mode(messages: Iterable[tuple[int, Decoded]]) -> str | None:
+    """Return how the first valid wireframe of the messages of mobile apps shows a screen; None if there is none."""
+    events = (event for _, message in messages if message.snapshot_source == "mobile" for event in message.events)
+    wireframes = (wireframe for event in events for wireframe in _wireframes(event.value))
+    first = next(filter(_is_wireframe, wireframes), None)
+    if not isinstance(first, dict):
+        return None
+    return "screenshot" if first.get("type") == "screenshot" else "wireframe"
+
+
+def _wireframes(event: JsonObject) -> list[JsonValue]:
+    data = _data(event)
+    if _is(event.get("type"), FULL_SNAPSHOT):
+        return _list(data.get("wireframes"))
+    if _is(event.get("type"), INCREMENTAL) and _is(data.get("source"), MUTATION):
+        mutations = _list(data.get("adds")) + _list(data.get("updates"))
+        return [mutation.get("wireframe") for mutation in mutations if isinstance(mutation, dict)]
+    return []
+
+
+def _list(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else []
+
+
+def _is_wireframe(value: JsonValue) -> bool:
+    number = value.get("id") if isinstance(value, dict) else None
+    return isinstance(number, Number) and math.isfinite(number.double)
 
 
 def active_milliseconds(events: Sequence[tuple[float, bool]]) -> float:

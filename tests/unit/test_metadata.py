@@ -91,6 +91,7 @@ def test_block_metadata_has_what_clickhouse_wants() -> None:
         "message_count": 2,
         "snapshot_source": "web",
         "snapshot_library": "web",
+        "snapshot_mode": None,
         "event_count": 9,
         "retention_period_days": 30,
         "is_deleted": 0,

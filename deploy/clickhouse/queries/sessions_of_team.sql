@@ -14,6 +14,7 @@ SELECT
     sum(sessions.event_count) AS event_count,
     sum(sessions.size) AS size,
     argMinMerge(sessions.snapshot_source) AS snapshot_source,
+    argMinMerge(sessions.snapshot_mode_v2) AS snapshot_mode,
     max(sessions._timestamp) + toIntervalDay(max(sessions.retention_period_days)) AS expires
 FROM session_replay_events AS sessions
 -- one day more, for sessions that began before midnight
