@@ -43,7 +43,7 @@ void SessionBlock::record(const Columns& columns, const Row& row, int64_t offset
     first_time = row.first_time;
     last_time = row.last_time;
   }
-  if (source.empty()) set_text(source, columns.text(row.source), 1);
+  if (source.empty()) set_text(source, columns.text(row.source), 2);
   if (library.empty()) set_text(library, columns.text(row.library), 1);
   if (mode == SnapshotMode::unknown) mode = row.mode;
   add_urls(columns, row);
@@ -80,7 +80,8 @@ void SessionBlock::add_urls(const Columns& columns, const Row& row) {
       return other.size() == url.size() && std::memcmp(other.data(), url.begin, url.size()) == 0;
     };
     if (std::any_of(urls.begin(), urls.end(), same)) continue;
-    set_text(urls.emplace_back(), url, urls.size() == 1 ? 2 : 1);
+    const size_t times_written = urls.empty() ? 2 : 1;  // the first one also by itself
+    set_text(urls.emplace_back(), url, times_written);
   }
 }
 

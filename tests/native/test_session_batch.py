@@ -115,7 +115,7 @@ class Plain:
         for (_, session_id), session in self.sessions.get(partition, {}).items():
             total += INDEX_ENTRY_BYTES + len(json.dumps(session_id)) + len(session_id)
             if session is not None:
-                total += 2 * len(json.dumps("user-1")) + len('"web""posthog-js"')
+                total += 2 * len('"user-1""web"') + len('"posthog-js"')
                 total += MESSAGE_BYTES * len(session.messages)
         return total
 
