@@ -43,14 +43,14 @@ def console_message(session_id: str, texts: list[str]) -> bytes:
     return json.dumps(line).encode() + b"\n"
 
 
-def ingest(folder: Path, lines: list[bytes], *arguments: str) -> int:
+def ingest(folder: Path, lines: list[bytes], *arguments: str, poll_messages: int = 1) -> int:
     """Ingest a message file. Return the most memory that a process held, MiB."""
     file = folder / "messages.jsonl"
     file.write_bytes(b"".join(lines))
     command = ("recording_worker", "ingest", str(file), "--out", str(folder / "out"), "--any-token", *arguments)
     done = subprocess.run(
         [sys.executable, "-c", LAUNCHER, sys.executable, "-m", *command],
-        env=environment(RECORDING_WORKER_POLL_MESSAGES="1"),
+        env=environment(RECORDING_WORKER_POLL_MESSAGES=str(poll_messages)),
         capture_output=True,
         text=True,
         check=True,
