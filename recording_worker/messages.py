@@ -1,7 +1,7 @@
 """Kafka records as they come in and go out."""
 
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple, Self
@@ -121,6 +121,19 @@ class RecordChain:
 
     def __iter__(self) -> Iterator[OutputRecord]:
         return chain.from_iterable(self._sources)
+
+    def without(self, leaves_out: Callable[[str], bool]) -> "RecordChain":
+        """Return these records without those of some topics."""
+        return RecordChain([_Others(self, leaves_out)])
+
+
+class _Others:
+    def __init__(self, records: RecordChain, leaves_out: Callable[[str], bool]) -> None:
+        self._records = records
+        self._leaves_out = leaves_out
+
+    def __iter__(self) -> Iterator[OutputRecord]:
+        return (record for record in self._records if not self._leaves_out(record.topic))
 
 
 class Record(NamedTuple):

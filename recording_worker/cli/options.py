@@ -74,7 +74,7 @@ def settings_options(names: Iterable[str], **meanings: str) -> Callable[[Command
             type=click.Path(path_type=Path),
             envvar=CONFIG_VARIABLE,
             metavar="FILE",
-            help="TOML file of settings; its tables [kafka], [kafka_consumer] and [kafka_producer]"
+            help="TOML file of settings; its tables [kafka], [kafka_consumer], [kafka_producer] and [kafka_outputs]"
             " take any librdkafka property.",
         )(command)
 

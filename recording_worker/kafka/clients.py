@@ -69,9 +69,14 @@ def _user_properties(settings: Settings, role: str | None) -> Properties:
     if role is not None:
         tables[f"kafka_{role}"] = getattr(settings, f"kafka_{role}")
     for table, properties in tables.items():
-        for name in properties.keys() & _OURS.keys():
-            raise ConfigError(f"[{table}] {name} can't be set: {_OURS[name]}")
+        refuse_ours(table, properties)
     return {name: value for properties in tables.values() for name, value in properties.items()}
+
+
+def refuse_ours(table: str, properties: Properties) -> None:
+    """Raise ConfigError if a table of the user's properties sets one of _OURS."""
+    for name in properties.keys() & _OURS.keys():
+        raise ConfigError(f"[{table}] {name} can't be set: {_OURS[name]}")
 
 
 class _ErrorLog:

@@ -1,6 +1,5 @@
 """RecordProducer: sends output records and waits until the brokers have them."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from operator import attrgetter
@@ -9,7 +8,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
 
-from recording_worker.errors import BootError, FlushError
+from recording_worker.errors import FlushError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config
 from recording_worker.kafka.refusals import Failure, Refusals, count_redated, is_dated, take_innocent, take_refused
 from recording_worker.messages import OutputRecord
@@ -19,13 +18,8 @@ from recording_worker.settings.model import Settings
 
 _QUEUE_KIB = 64 * 1024
 _MAX_MESSAGE_BYTES = 100 * 1024 * 1024
-_TOPIC_CREATION_TIMEOUT = 2.0
-"""Seconds that brokers which create missing topics get to create one."""
-
 REPORT_ERRORS = {"delivery.report.only.error": True}
 """For a producer with `produce_all`: no Python runs for a record that is delivered."""
-
-_OUTPUTS = ("metadata_topic", "console_logs_topic", "warnings_topic", "dlq_topic", "overflow_topic")
 
 
 def producer_config(settings: Settings) -> dict[str, Any]:
@@ -44,40 +38,6 @@ def producer_config(settings: Settings) -> dict[str, Any]:
         # at_least_once is also for brokers that don't know producer ids
         ours={"enable.idempotence": settings.delivery is Delivery.EXACTLY_ONCE, "acks": "all"},
     )
-
-
-def check_outputs(settings: Settings, timeout: float) -> None:
-    """Check that the topics that a worker writes to exist, or that the brokers create them.
-
-    A missing right to write shows only at the first write, but a missing right to describe a topic shows here.
-    Raises BootError and ConfigError.
-    """
-    names = [*_OUTPUTS, *(["backfill_topic"] if settings.lag_shed_after is not None else [])]
-    try:
-        producer = Producer(producer_config(settings), logger=LIBRDKAFKA_LOGGER)
-    except KafkaException as problem:
-        raise as_config_error(problem) from problem
-    try:
-        errors = {name: _topic_error(producer, getattr(settings, name), timeout) for name in names}
-    except KafkaException as problem:
-        raise BootError(f"Kafka can't be asked about topics: {problem.args[0].str()}") from problem
-    problems = [
-        f"topic {getattr(settings, name)} ({name}) can't be written to: {error.str()}"
-        for name, error in errors.items()
-        if error is not None
-    ]
-    if problems:
-        raise BootError("\n".join(problems))
-
-
-def _topic_error(producer: Producer, topic: str, timeout: float) -> KafkaError | None:
-    """Return what is wrong with a topic, or None. The question may make brokers create it, which takes a moment."""
-    deadline = time.monotonic() + _TOPIC_CREATION_TIMEOUT
-    while True:
-        error: KafkaError | None = producer.list_topics(topic, timeout=timeout).topics[topic].error
-        if error is None or error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART or time.monotonic() > deadline:
-            return error
-        time.sleep(0.1)
 
 
 class RecordProducer:

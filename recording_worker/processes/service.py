@@ -10,7 +10,7 @@ from recording_worker.clock import SystemClock
 from recording_worker.errors import BootError, ConfigError, WorkerError
 from recording_worker.kafka.clients import BROKER_TIMEOUT, check_broker
 from recording_worker.kafka.group_member import member_config
-from recording_worker.kafka.producer import check_outputs
+from recording_worker.kafka.output_topics import check_outputs
 from recording_worker.kafka.transactions import can_transact
 from recording_worker.logs import configure_logs
 from recording_worker.metrics import Metrics

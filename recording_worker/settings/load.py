@@ -18,7 +18,7 @@ from recording_worker.settings.toml import parse_toml
 ENV_PREFIX = "RECORDING_WORKER_"
 CONFIG_VARIABLE = f"{ENV_PREFIX}CONFIG"
 
-TABLES = frozenset({"kafka", "kafka_consumer", "kafka_producer"})
+TABLES = frozenset({"kafka", "kafka_consumer", "kafka_producer", "kafka_outputs"})
 """The settings that are tables of the TOML file. They are no flags and no environment variables."""
 
 

@@ -105,6 +105,13 @@ class Settings(BaseModel):
     kafka: Properties = Field({}, repr=False, description="librdkafka properties of every client.")
     kafka_consumer: Properties = Field({}, repr=False, description="librdkafka properties of the consumers.")
     kafka_producer: Properties = Field({}, repr=False, description="librdkafka properties of the producers.")
+    console_logs_bootstrap_servers: HostPorts | None = Field(
+        None, description="Brokers of another cluster for console logs, which are then sent at least once."
+    )
+    warnings_bootstrap_servers: HostPorts | None = Field(
+        None, description="Brokers of another cluster for ingestion warnings, which are then sent at least once."
+    )
+    kafka_outputs: Properties = Field({}, repr=False, description="librdkafka properties for these other clusters.")
 
     # teams and restrictions
     teams: Path | None = Field(None, description="TOML file of teams: [[team]] tables with id, token, retention, ….")

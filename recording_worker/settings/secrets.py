@@ -21,7 +21,7 @@ def secrets_of(settings: Settings) -> Iterator[str]:
         if isinstance(value, SecretStr):
             yield value.get_secret_value()
             yield from _passwords(value.get_secret_value())
-    for properties in (settings.kafka, settings.kafka_consumer, settings.kafka_producer):
+    for properties in (settings.kafka, settings.kafka_consumer, settings.kafka_producer, settings.kafka_outputs):
         for name, entry in properties.items():
             if _SECRET_PROPERTY.search(name):
                 yield from _pieces(str(entry))

@@ -18,6 +18,7 @@ from recording_worker.kafka.consumer import PartitionConsumer, PartitionState
 from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.group_member import GroupMember
 from recording_worker.kafka.offsets import OffsetStore, Position
+from recording_worker.kafka.other_clusters import OtherClusters
 from recording_worker.kafka.producer import RecordProducer
 from recording_worker.messages import NO_MESSAGES, Headers, Message, OutputRecord
 from recording_worker.metrics import Metrics
@@ -299,7 +300,9 @@ def test_delivery_reports_offsets_once_all_is_acknowledged(
     supervisor, worker = ends
     assignment = Assignment()
     assignment.take([Placement(0, 11, 0), Placement(1, 12, 0)])
-    delivery = AtLeastOnceDelivery(RecordProducer(settings_of(), Metrics()), assignment, worker, "recorders", Metrics())
+    settings, metrics = settings_of(), Metrics()
+    producer, others = RecordProducer(settings, metrics), OtherClusters(settings, metrics)
+    delivery = AtLeastOnceDelivery(producer, others, assignment, worker, "recorders", metrics)
     delivery.deliver(flushed_batch(topic, {0: 40, 1: 50, 2: 60}, 20))
     placements = (Placement(0, 11, 40, Account(0, 40)), Placement(1, 12, 50, Account(0, 50)))
     assert list(supervisor.receive()) == [Flushed(placements, False, 2, 7, 50)]
@@ -316,7 +319,9 @@ def test_delivery_that_fails_reports_nothing(
     supervisor, worker = ends
     assignment = Assignment()
     assignment.take([Placement(0, 11, 0)])
-    delivery = AtLeastOnceDelivery(RecordProducer(settings_of(), Metrics()), assignment, worker, "recorders", Metrics())
+    settings, metrics = settings_of(), Metrics()
+    producer, others = RecordProducer(settings, metrics), OtherClusters(settings, metrics)
+    delivery = AtLeastOnceDelivery(producer, others, assignment, worker, "recorders", metrics)
     broker.push_request_errors(PRODUCE, [TOPIC_AUTHORIZATION_FAILED])
     with pytest.raises(FlushError):
         delivery.deliver(flushed_batch(topic, {0: 40}, 1))

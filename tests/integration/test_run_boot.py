@@ -11,7 +11,7 @@ from recording_worker.errors import BootError, ConfigError
 from recording_worker.kafka.clients import check_broker
 from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.group_member import member_config
-from recording_worker.kafka.producer import check_outputs
+from recording_worker.kafka.output_topics import check_outputs
 from recording_worker.settings.model import Settings
 from tests.integration.conftest import StartService
 from tests.integration.service import TOPIC, Service, is_alive

@@ -13,7 +13,7 @@ from recording_worker.errors import FlushError
 from recording_worker.formats.accounts import Account
 from recording_worker.kafka.offsets import Position
 from recording_worker.kafka.transactions import Aborted
-from recording_worker.messages import OutputRecord
+from recording_worker.messages import OutputRecord, RecordChain
 from recording_worker.metrics import Metrics
 from recording_worker.processes.control import Channel, Flushed, FromWorker, Placement, SupervisorChannel
 from recording_worker.processes.worker.assignment import Assignment
@@ -41,6 +41,22 @@ class FakeTransactions:
         return answer() if callable(answer) else answer
 
 
+class FakeClusters:
+    """Keeps the records of the topic "elsewhere"."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, list[bytes | None]]] = []
+        self.fault: Exception | None = None
+
+    def send(self, batch_id: str, records: RecordChain) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.sent.append((batch_id, [record.value for record in records if record.topic == "elsewhere"]))
+
+    def leave(self, records: RecordChain) -> RecordChain:
+        return records.without("elsewhere".__eq__)
+
+
 class Bench:
     def __init__(self) -> None:
         ours, theirs = Pipe()
@@ -49,7 +65,9 @@ class Bench:
         self.producer = FakeTransactions()
         self.assignment, self.metrics = Assignment(), Metrics()
         producer: Any = self.producer
-        self.delivery = ExactlyOnceDelivery(producer, self.assignment, self.channel, "recorders", self.metrics)
+        self.others = FakeClusters()
+        others: Any = self.others
+        self.delivery = ExactlyOnceDelivery(producer, others, self.assignment, self.channel, "recorders", self.metrics)
 
     def said(self) -> list[FromWorker]:
         return list(self.supervisor.receive())
@@ -101,6 +119,29 @@ def test_records_and_offsets_go_together(bench: Bench) -> None:
         "0": (40, 43, 2), "1": (50, 53, 2),
     }  # fmt: skip
     assert bench.said() == [Flushed((Placement(0, 11, 43), Placement(1, 12, 53)), True, 2, 7, 50)]
+
+
+def test_records_of_other_clusters_are_sent_once_before_the_first_transaction(bench: Bench) -> None:
+    def look() -> Aborted:
+        assert bench.others.sent == [("batch", [b"7", b"8"])]
+        return TIMED_OUT
+
+    bench.assignment.take([Placement(0, 11, 40)])
+    batch = flushed(p0=43)
+    batch.partitions[0].records.extend([record("elsewhere", 7), record("elsewhere", 8)])
+    bench.producer.answers = [look, TIMED_OUT]
+    bench.delivery.deliver(batch)
+    assert len(bench.others.sent) == 1
+    assert [[at.topic for at in records] for records, _, _ in bench.producer.asked] == [["dlq", "metadata"]] * 3
+
+
+def test_nothing_is_committed_if_another_cluster_takes_no_records(bench: Bench) -> None:
+    bench.assignment.take([Placement(0, 11, 40)])
+    bench.others.fault = FlushError("no broker")
+    with pytest.raises(FlushError, match="no broker"):
+        bench.delivery.deliver(flushed(p0=43))
+    assert bench.producer.asked == []
+    assert bench.said() == []
 
 
 def test_the_smallest_metadata_record_carries_the_account(bench: Bench) -> None:
@@ -228,7 +269,8 @@ def test_at_least_once_reports_offsets_to_be_committed(bench: Bench) -> None:
 
     sender: Any = Sender()
     bench.assignment.take([Placement(0, 11, 40)])
-    AtLeastOnceDelivery(sender, bench.assignment, bench.channel, "recorders", bench.metrics).deliver(
+    others: Any = bench.others
+    AtLeastOnceDelivery(sender, others, bench.assignment, bench.channel, "recorders", bench.metrics).deliver(
         flushed(p0=43, p1=53)
     )
     assert [(at.topic, at.value) for at in sent] == [("dlq", b"0"), ("metadata", b"0")]

@@ -10,6 +10,7 @@ import structlog
 from recording_worker.backoff import Backoff
 from recording_worker.formats.accounts import account_header
 from recording_worker.kafka.offsets import Position
+from recording_worker.kafka.other_clusters import OtherClusters
 from recording_worker.kafka.producer import RecordProducer
 from recording_worker.kafka.transactions import TransactionalProducer
 from recording_worker.messages import RecordChain
@@ -38,12 +39,14 @@ class ExactlyOnceDelivery:
     def __init__(
         self,
         producer: TransactionalProducer,
+        others: OtherClusters,
         assignment: Assignment,
         channel: WorkerChannel,
         group: str,
         metrics: Metrics,
     ) -> None:
         self._producer = producer
+        self._others = others
         self._assignment = assignment
         self._channel = channel
         self._group = group
@@ -70,7 +73,10 @@ class ExactlyOnceDelivery:
                 log.warning("session batch discarded: other hosts own all its partitions", batch=flushed.batch_id)
                 return ()
             outgoing = _outgoing(flushed, held, self._group)
-            aborted = self._producer.transact(outgoing.records, outgoing.positions, membership)
+            if not attempt:
+                self._others.send(flushed.batch_id, outgoing.records)
+            records = self._others.leave(outgoing.records)
+            aborted = self._producer.transact(records, outgoing.positions, membership)
             if aborted is None:
                 break
             attempt += 1
@@ -97,9 +103,16 @@ class AtLeastOnceDelivery:
     """Always empty: a delivery that fails is not tried again, but ends the worker."""
 
     def __init__(
-        self, producer: RecordProducer, assignment: Assignment, channel: WorkerChannel, group: str, metrics: Metrics
+        self,
+        producer: RecordProducer,
+        others: OtherClusters,
+        assignment: Assignment,
+        channel: WorkerChannel,
+        group: str,
+        metrics: Metrics,
     ) -> None:
         self._producer = producer
+        self._others = others
         self._assignment = assignment
         self._channel = channel
         self._group = group
@@ -109,7 +122,8 @@ class AtLeastOnceDelivery:
         """Deliver a batch; called on the flush thread. Return the partitions that are delivered. Raises FlushError."""
         _, held = self._assignment.look(flushed.partitions)
         outgoing = _outgoing(flushed, held, self._group)
-        self._producer.send(outgoing.records)
+        self._others.send(flushed.batch_id, outgoing.records)
+        self._producer.send(self._others.leave(outgoing.records))
         self._assignment.carry(outgoing.placements)
         _measure(flushed, held, self._metrics)
         self._channel.send(_report(flushed, outgoing, committed=False))

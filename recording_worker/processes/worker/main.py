@@ -16,6 +16,7 @@ from recording_worker.errors import BootError, ConfigError, StepError, WorkerErr
 from recording_worker.formats.session_keys import SessionKeys
 from recording_worker.formats.source import source_topic
 from recording_worker.kafka.consumer import PartitionConsumer
+from recording_worker.kafka.other_clusters import OtherClusters
 from recording_worker.kafka.producer import RecordProducer
 from recording_worker.kafka.topic_id import TopicGuard
 from recording_worker.kafka.transactions import TransactionalProducer
@@ -178,12 +179,14 @@ def _delivery(
     settings: Settings, name: str, assignment: Assignment, channel: WorkerChannel, metrics: Metrics
 ) -> ExactlyOnceDelivery | AtLeastOnceDelivery:
     """Make the delivery that the settings name. If it uses transactions, wait until open ones are aborted."""
+    others = OtherClusters(settings, metrics)
     if settings.delivery is DeliveryKind.AT_LEAST_ONCE:
-        return AtLeastOnceDelivery(RecordProducer(settings, metrics), assignment, channel, settings.group_id, metrics)
+        records = RecordProducer(settings, metrics)
+        return AtLeastOnceDelivery(records, others, assignment, channel, settings.group_id, metrics)
     producer = TransactionalProducer(settings, name, metrics)
     # a broker that is away is no failure to start, so report to the supervisor that this process is alive
     producer.begin(waiting=lambda: channel.send(Progress({}, flushing=False)))
-    return ExactlyOnceDelivery(producer, assignment, channel, settings.group_id, metrics)
+    return ExactlyOnceDelivery(producer, others, assignment, channel, settings.group_id, metrics)
 
 
 def _die_with(supervisor: int) -> None:

@@ -1,0 +1,84 @@
+"""The topics that a worker writes to: on which cluster each of them is, and whether it can be written to."""
+
+import time
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from recording_worker.errors import BootError
+from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, refuse_ours
+from recording_worker.kafka.producer import producer_config
+from recording_worker.settings.choices import Delivery
+from recording_worker.settings.model import Settings
+
+_TOPIC_CREATION_TIMEOUT = 2.0
+"""Seconds that brokers which create missing topics get to create one."""
+
+_OUTPUTS = ("metadata_topic", "console_logs_topic", "warnings_topic", "dlq_topic", "overflow_topic")
+_MAY_BE_ELSEWHERE = {
+    "console_logs_topic": "console_logs_bootstrap_servers",
+    "warnings_topic": "warnings_bootstrap_servers",
+}
+"""Setting of a topic → setting of the brokers of its cluster, if it has one of its own."""
+
+
+def elsewhere(settings: Settings) -> dict[str, Settings]:
+    """Return setting of a topic → settings for its cluster, for the topics that have one of their own.
+
+    Raises ConfigError.
+    """
+    refuse_ours("kafka_outputs", settings.kafka_outputs)
+    clusters: dict[str, Settings] = {}
+    for topic, servers in _MAY_BE_ELSEWHERE.items():
+        if getattr(settings, servers) is not None:
+            clusters[topic] = settings.model_copy(
+                update={
+                    "bootstrap_servers": getattr(settings, servers),
+                    "kafka": settings.kafka_outputs,
+                    "kafka_producer": {},
+                    "delivery": Delivery.EXACTLY_ONCE,  # there are no transactions, but nothing is doubled on its way
+                }
+            )
+    return clusters
+
+
+def check_outputs(settings: Settings, timeout: float) -> None:
+    """Check that the topics that a worker writes to exist, or that the brokers create them.
+
+    A missing right to write shows only at the first write, but a missing right to describe a topic shows here.
+    Raises BootError and ConfigError.
+    """
+    names = [*_OUTPUTS, *(["backfill_topic"] if settings.lag_shed_after is not None else [])]
+    clusters = elsewhere(settings)
+    problems = _problems(settings, [name for name in names if name not in clusters], timeout)
+    for name, cluster in clusters.items():
+        problems += _problems(cluster, [name], timeout)
+    if problems:
+        raise BootError("\n".join(problems))
+
+
+def _problems(settings: Settings, names: list[str], timeout: float) -> list[str]:
+    """Return what is wrong with topics of one cluster, by the names of their settings."""
+    try:
+        producer = Producer(producer_config(settings), logger=LIBRDKAFKA_LOGGER)
+    except KafkaException as problem:
+        raise as_config_error(problem) from problem
+    try:
+        errors = {name: _topic_error(producer, getattr(settings, name), timeout) for name in names}
+    except KafkaException as problem:
+        where = settings.bootstrap_servers
+        raise BootError(f"Kafka at {where} can't be asked about topics: {problem.args[0].str()}") from problem
+    return [
+        f"topic {getattr(settings, name)} ({name}) can't be written to: {error.str()}"
+        for name, error in errors.items()
+        if error is not None
+    ]
+
+
+def _topic_error(producer: Producer, topic: str, timeout: float) -> KafkaError | None:
+    """Return what is wrong with a topic, or None. The question may make brokers create it, which takes a moment."""
+    deadline = time.monotonic() + _TOPIC_CREATION_TIMEOUT
+    while True:
+        error: KafkaError | None = producer.list_topics(topic, timeout=timeout).topics[topic].error
+        if error is None or error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART or time.monotonic() > deadline:
+            return error
+        time.sleep(0.1)
