@@ -123,7 +123,7 @@ class RecordChain:
         return chain.from_iterable(self._sources)
 
     def without(self, leaves_out: Callable[[str], bool]) -> "RecordChain":
-        """Return these records without those of some topics."""
+        """Return these records except the records of some topics."""
         return RecordChain([_Others(self, leaves_out)])
 
 

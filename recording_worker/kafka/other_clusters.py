@@ -34,7 +34,7 @@ class OtherClusters:
         return records.without(self._producers.__contains__) if self._producers else records
 
     def send(self, batch_id: str, records: Iterable[OutputRecord]) -> None:
-        """Send the records of these topics among those of a batch, and wait until they are there. Raises FlushError.
+        """Send the records of these topics of a batch, and wait until they are there. Raises FlushError.
 
         Reads `records` once for each of the topics.
         """
