@@ -48,6 +48,7 @@ def check_outputs(settings: Settings, timeout: float) -> None:
     Raises BootError and ConfigError.
     """
     names = [*_OUTPUTS, *(["backfill_topic"] if settings.lag_shed_after is not None else [])]
+    names += ["progress_topic"] if settings.progress_topic is not None else []
     clusters = elsewhere(settings)
     problems = _problems(settings, [name for name in names if name not in clusters], timeout)
     for name, cluster in clusters.items():

@@ -102,6 +102,9 @@ class Settings(BaseModel):
         "session_recording_snapshot_item_dlq_audit",
         description="Topic where the dlq commands write what they did with each message.",
     )
+    progress_topic: str | None = Field(
+        None, description="Topic for a record per flush that says how far its partitions are recorded; none if not set."
+    )
     kafka: Properties = Field({}, repr=False, description="librdkafka properties of every client.")
     kafka_consumer: Properties = Field({}, repr=False, description="librdkafka properties of the consumers.")
     kafka_producer: Properties = Field({}, repr=False, description="librdkafka properties of the producers.")

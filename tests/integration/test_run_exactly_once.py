@@ -1,5 +1,6 @@
 """`recording-worker run` on Apache Kafka: a read_committed reader finds every message once, whatever happens."""
 
+import json
 import os
 import signal
 import time
@@ -77,6 +78,28 @@ def recording(kafka: KafkaServer, new_topic: NewTopic, group: str, tmp_path: Pat
     found = Recording(tmp_path, kafka.bootstrap_servers, group, create_topics(new_topic))
     yield found
     found.close()
+
+
+def test_committed_progress_records_lead_to_the_committed_offsets(
+    kafka: KafkaServer, recording: Recording, new_topic: NewTopic, group: str
+) -> None:
+    progress = new_topic()
+    service = recording.start(progress_topic=progress)
+    service.wait_until_ready()
+    began = int(time.time())
+    for _ in range(3):
+        recording.traffic.send(60)
+        recording.traffic.wait_until_committed(service)
+    assert service.stop() == 0
+    reached: dict[int, int] = {}
+    for record in committed_records(kafka.bootstrap_servers, progress):
+        value = json.loads(record.value())
+        assert (value["topic"], value["group"]) == (recording.topics["topic"], group)
+        for number, at in value["partitions"].items():
+            assert at["next_offset"] > reached.get(int(number), 0)
+            assert began <= at["recorded_until"] <= time.time()
+            reached[int(number)] = at["next_offset"]
+    assert reached == recording.traffic.ends()
 
 
 @both_protocols

@@ -144,6 +144,31 @@ def test_nothing_is_committed_if_another_cluster_takes_no_records(bench: Bench) 
     assert bench.said() == []
 
 
+def test_a_record_says_how_far_the_partitions_are_recorded_if_there_is_a_topic_for_it(bench: Bench) -> None:
+    producer: Any = bench.producer
+    others: Any = bench.others
+    delivery = ExactlyOnceDelivery(
+        producer, others, bench.assignment, bench.channel, "recorders", bench.metrics, "progress"
+    )
+    bench.assignment.take([Placement(0, 11, 40), Placement(2, 12, 50)])
+    batch = flushed(p0=43, p1=53, p2=63)
+    batch.partitions[2].seconds.update({(Since.RECEIVED, 1_795_000_000): 1, (Since.RECEIVED, 1_795_000_007): 2})
+    delivery.deliver(batch)
+    [(records, offsets, _)] = bench.producer.asked
+    assert [at.topic for at in records] == ["dlq", "dlq", "metadata", "metadata", "progress"]
+    assert records[-1].key == b"recorders/recordings"
+    assert json.loads(records[-1].value or b"") == {
+        "topic": "recordings",
+        "group": "recorders",
+        "batch_id": "batch",
+        "partitions": {
+            "0": {"next_offset": 43, "recorded_until": None},
+            "2": {"next_offset": 63, "recorded_until": 1_795_000_007},
+        },
+    }
+    assert offsets.keys() == {0, 2}
+
+
 def test_the_smallest_metadata_record_carries_the_account(bench: Bench) -> None:
     """A session id may be of any length, and a record too large for its topic is left out."""
     bench.assignment.take([Placement(0, 11, 40), Placement(1, 12, 50)])

@@ -9,6 +9,7 @@ import structlog
 
 from recording_worker.backoff import Backoff
 from recording_worker.formats.accounts import account_header
+from recording_worker.formats.progress_record import progress_record
 from recording_worker.kafka.offsets import Position
 from recording_worker.kafka.other_clusters import OtherClusters
 from recording_worker.kafka.producer import RecordProducer
@@ -44,13 +45,16 @@ class ExactlyOnceDelivery:
         channel: WorkerChannel,
         group: str,
         metrics: Metrics,
+        progress_topic: str | None = None,
     ) -> None:
+        """`progress_topic`: gets a record with each batch that says how far its partitions are recorded."""
         self._producer = producer
         self._others = others
         self._assignment = assignment
         self._channel = channel
         self._group = group
         self._metrics = metrics
+        self._progress_topic = progress_topic
         self.trouble = ""
         """Why the delivery in flight is tried again and again; empty if it is not."""
 
@@ -72,7 +76,7 @@ class ExactlyOnceDelivery:
             if not held:
                 log.warning("session batch discarded: other hosts own all its partitions", batch=flushed.batch_id)
                 return ()
-            outgoing = _outgoing(flushed, held, self._group)
+            outgoing = _outgoing(flushed, held, self._group, self._progress_topic)
             if not attempt:
                 self._others.send(flushed.batch_id, outgoing.records)
             records = self._others.leave(outgoing.records)
@@ -110,18 +114,21 @@ class AtLeastOnceDelivery:
         channel: WorkerChannel,
         group: str,
         metrics: Metrics,
+        progress_topic: str | None = None,
     ) -> None:
+        """`progress_topic`: gets a record with each batch that says how far its partitions are recorded."""
         self._producer = producer
         self._others = others
         self._assignment = assignment
         self._channel = channel
         self._group = group
         self._metrics = metrics
+        self._progress_topic = progress_topic
 
     def deliver(self, flushed: FlushedBatch) -> Collection[int]:
         """Deliver a batch; called on the flush thread. Return the partitions that are delivered. Raises FlushError."""
         _, held = self._assignment.look(flushed.partitions)
-        outgoing = _outgoing(flushed, held, self._group)
+        outgoing = _outgoing(flushed, held, self._group, self._progress_topic)
         self._others.send(flushed.batch_id, outgoing.records)
         self._producer.send(self._others.leave(outgoing.records))
         self._assignment.carry(outgoing.placements)
@@ -141,7 +148,7 @@ class _Outgoing(NamedTuple):
         return {at.partition: Position(at.offset, at.account, at.topic_id) for at in self.placements}
 
 
-def _outgoing(flushed: FlushedBatch, held: Mapping[int, Assigned], group: str) -> _Outgoing:
+def _outgoing(flushed: FlushedBatch, held: Mapping[int, Assigned], group: str, progress_topic: str | None) -> _Outgoing:
     """Return the records and offsets of the partitions that are held.
 
     Their accounts are a header of a metadata record, or wait with the offsets if there is no such record.
@@ -152,16 +159,21 @@ def _outgoing(flushed: FlushedBatch, held: Mapping[int, Assigned], group: str) -
     if metadata:
         # a record too large for its topic is left out: the smallest is the safest
         number, at = min(metadata, key=lambda place: parts[place[0]].metadata[place[1]].size)
-        records = [*parts[number].metadata]
+        changed = [*parts[number].metadata]
         topic_id = held[number].topic_id  # all partitions are of one topic
         header = account_header(flushed.topic, group, accounts, topic_id=topic_id)
-        records[at] = records[at]._replace(headers=[header])
-        parts[number] = replace(parts[number], metadata=records)
+        changed[at] = changed[at]._replace(headers=[header])
+        parts[number] = replace(parts[number], metadata=changed)
     placements = tuple(
         Placement(number, held[number].epoch, account.next, None if metadata else account, held[number].topic_id)
         for number, account in accounts.items()
     )
-    return _Outgoing(records_of(parts.values()), placements)
+    records = records_of(parts.values())
+    if progress_topic is not None:
+        reached = {number: (account.next, parts[number].until) for number, account in accounts.items()}
+        about = {"topic": flushed.topic, "group": group, "batch_id": flushed.batch_id}
+        records = RecordChain([records, [progress_record(progress_topic, **about, partitions=reached)]])
+    return _Outgoing(records, placements)
 
 
 def _measure(flushed: FlushedBatch, held: Iterable[int], metrics: Metrics) -> None:

@@ -182,11 +182,15 @@ def _delivery(
     others = OtherClusters(settings, metrics)
     if settings.delivery is DeliveryKind.AT_LEAST_ONCE:
         records = RecordProducer(settings, metrics)
-        return AtLeastOnceDelivery(records, others, assignment, channel, settings.group_id, metrics)
+        return AtLeastOnceDelivery(
+            records, others, assignment, channel, settings.group_id, metrics, settings.progress_topic
+        )
     producer = TransactionalProducer(settings, name, metrics)
     # a broker that is away is no failure to start, so report to the supervisor that this process is alive
     producer.begin(waiting=lambda: channel.send(Progress({}, flushing=False)))
-    return ExactlyOnceDelivery(producer, others, assignment, channel, settings.group_id, metrics)
+    return ExactlyOnceDelivery(
+        producer, others, assignment, channel, settings.group_id, metrics, settings.progress_topic
+    )
 
 
 def _die_with(supervisor: int) -> None:
