@@ -17,6 +17,7 @@ from recording_worker.storage.local.file import find_files
 from tests.batch_files import block, line, undamaged, write_batch_file
 from tests.integration.command import run, start
 from tests.sample import SAMPLE
+from tests.security.test_read_only import run as run_read_only
 
 
 def get(url: str, path: str = "", **headers: str) -> tuple[int, str]:
@@ -119,3 +120,11 @@ def sessions(out: Path, flag: str) -> dict[str, list[list[Any]]]:
         session: [[json.loads(text) for text in window.lines] for window in recording.windows]
         for session, recording in recordings.items()
     }
+
+
+def test_a_page_on_a_read_only_file_system_is_one_line(tmp_path: Path) -> None:
+    write_batch_file(tmp_path / "storage", block([(1, [line(1)])]))
+    page = tmp_path / "page.html"
+    done = run_read_only("play", tmp_path / "storage", "--session", "session-1", "--html", page)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"recording-worker: error: {page}: Read-only file system\n"

@@ -82,13 +82,6 @@ def test_a_folder_that_can_not_be_made_is_one_line(tmp_path: Path, command: list
     assert done.err == f"recording-worker: error: can't write {out}: Read-only file system\n"
 
 
-def test_a_page_that_can_not_be_written_is_one_line(tmp_path: Path, storage: Path) -> None:
-    page = tmp_path / "page.html"
-    done = run("play", storage, "--session", "session-1", "--html", page)
-    assert (done.code, done.out) == (2, "")
-    assert done.err == f"recording-worker: error: {page}: Read-only file system\n"
-
-
 def test_ingest_needs_only_the_folder_that_it_writes_to(tmp_path: Path, writable: Path) -> None:
     (tmp_path / "messages.jsonl").write_bytes(console_message("s", ["a"]))
     done = run("ingest", tmp_path / "messages.jsonl", "--any-token", "--out", writable / "out", writable=writable)
