@@ -247,7 +247,14 @@ Reason Decoder::write_lines(Columns& columns, Row& row) {
   uint8_t* const begin = chunk_->bytes + chunk_->used;
   uint8_t* out = begin;
   if (unpacker_) unpacker_->rewind();
-  for (size_t i = 0; i < events; ++i) out = write_line(writer, bytes_of(i), out);
+  for (size_t i = 0; i < events; ++i) {
+    const Span bytes = bytes_of(i);
+    const bool compact = envelope_.unescaped.line_breaks && holds_line_break(bytes);
+    if (shift_)
+      out = write_shifted(writer, bytes, compact, out);
+    else
+      out = compact ? writer.write_compacted(bytes, out) : writer.write(bytes, out);
+  }
   if (shift_) columns.clock_shifts.push_back(shift_);
   row.chunk = static_cast<uint32_t>(columns.chunks.size() - 1);
   row.lines = {begin, out};
@@ -258,13 +265,9 @@ Reason Decoder::write_lines(Columns& columns, Row& row) {
   return Reason::NONE;
 }
 
-uint8_t* Decoder::write_line(const LineWriter& writer, Span event, uint8_t* out) const {
-  const bool compact = envelope_.unescaped.line_breaks && holds_line_break(event);
-  if (shift_) {
-    const Span time = time_value(event);
-    return writer.write_replaced(event, time, TimeText(shifted_time(number_value(time))).span(), compact, out);
-  }
-  return compact ? writer.write_compacted(event, out) : writer.write(event, out);
+uint8_t* Decoder::write_shifted(const LineWriter& writer, Span event, bool compact, uint8_t* out) const {
+  const Span time = time_value(event);
+  return writer.write_replaced(event, time, TimeText(shifted_time(number_value(time))).span(), compact, out);
 }
 
 void Decoder::write_features(Columns& columns, Row& row) const {
@@ -276,8 +279,11 @@ void Decoder::write_features(Columns& columns, Row& row) const {
 
   row.events.begin = columns.events.size();
   if (snapshot.events.size() > many_events) columns.events.reserve(columns.events.size() + snapshot.events.size());
-  for (const EventSlice& event : snapshot.events)
-    columns.events.push_back(std::copysign(shifted_time(std::abs(event.time)), event.time));
+  for (const EventSlice& event : snapshot.events) columns.events.push_back(event.time);
+  if (shift_) {
+    for (size_t i = row.events.begin; i < columns.events.size(); ++i)
+      columns.events[i] = std::copysign(shifted_time(std::abs(columns.events[i])), columns.events[i]);
+  }
   row.events.end = columns.events.size();
 
   row.urls.begin = columns.urls.size();

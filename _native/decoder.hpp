@@ -68,7 +68,7 @@ class Decoder {
   bool unpack(size_t text_bytes, Columns& columns);
   bool stops_at_large(size_t bytes);
   double shifted_time(double time) const { return shift_ ? shifted(time, shift_) : time; }
-  uint8_t* write_line(const LineWriter& writer, Span event, uint8_t* out) const;
+  uint8_t* write_shifted(const LineWriter& writer, Span event, bool compact, uint8_t* out) const;
   void write_features(Columns& columns, Row& row) const;
   void write_log(const RawLog& log, Columns& columns) const;
   void give_back_inputs();
