@@ -15,8 +15,6 @@ namespace recording {
 // which differs from message to message. Rounded, it is the same for all messages of a session.
 constexpr double shift_step_ms = 5 * 60 * 1000;
 
-constexpr double last_time = 8.64e15;  // the last one of JavaScript, ms since 1970
-
 // How far to shift the times of a message, in ms: how late the device's clock was when it sent the message,
 // rounded. `now` and `sent_at` are the times of the request by the clocks of the capture service and of the device, as
 // the message writes them. 0 if one of them is missing or is no time.
@@ -28,7 +26,7 @@ inline double clock_shift(const RawString& now, const RawString& sent_at) {
 }
 
 // A time that was shifted. It remains one of JavaScript above 0.
-inline double shifted(double time, double shift) { return std::clamp(time + shift, 1.0, last_time); }
+inline double shifted(double time, double shift) { return std::clamp(time + shift, 1.0, latest_time); }
 
 // A time as JSON.
 class TimeText {

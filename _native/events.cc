@@ -7,11 +7,10 @@
 #include <stdexcept>
 
 #include "snapshot_mode.hpp"
+#include "text/time.hpp"
 
 namespace recording {
 namespace {
-
-constexpr double latest_time = 8.64e15;  // the last millisecond a JavaScript Date can hold
 
 // The depth of each container that is read: the number of containers around its values.
 constexpr uint32_t root_depth = 1, properties_depth = 2, items_depth = 3, event_depth = 4, data_depth = 5,

@@ -5,6 +5,8 @@
 
 namespace recording {
 
+constexpr double latest_time = 8.64e15;  // the last millisecond a JavaScript Date can hold
+
 namespace time_text {
 
 inline bool take_number(Cursor& at, int digits, int64_t& number) {

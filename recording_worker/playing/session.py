@@ -22,6 +22,7 @@ from recording_worker.formats.rrweb import (
     type_of,
     url_of,
 )
+from recording_worker.formats.timestamps import LATEST_MS
 from recording_worker.playing.boxes import Missing
 from recording_worker.playing.wireframes import Screen, has_wireframes
 from recording_worker.reading.batch_files import Block
@@ -41,8 +42,6 @@ _EVENT_BYTES = 100
 """What an event takes in addition to its line."""
 _PART_BYTES = 500
 """What a wireframe on a mobile app's screen takes."""
-_MAX_TIME = 8.64e15
-"""The farthest time from 1970 that browsers have dates for, milliseconds."""
 MAX_WINDOWS = 1_000
 MAX_LISTED = 10_000
 """The most console messages, and the most addresses, that the page lists."""
@@ -301,7 +300,7 @@ def _parsed(line: bytes) -> tuple[str, Event, float]:
     if not (isinstance(window_id, str) and isinstance(event, dict)):
         raise ValueError("not a pair of window id and event")
     at = event.get("timestamp")
-    if not (isinstance(at, int | float) and abs(at) <= _MAX_TIME):  # not NaN, and no integer that no float holds
+    if not (isinstance(at, int | float) and abs(at) <= LATEST_MS):  # not NaN, and no integer that no float holds
         raise ValueError("no timestamp")
     return window_id, event, float(at)
 
