@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import structlog
 
@@ -28,18 +28,18 @@ _TROUBLE_AFTER = 3
 """Retries of a delivery after which the worker is not ready. A rebalance takes fewer."""
 _BACKOFF = Backoff(first=0.2, longest=5.0)
 
+Sender = TypeVar("Sender")
 
-class ExactlyOnceDelivery:
-    """Commits the records and the offsets in one transaction, under the supervisor's membership of the group.
 
-    If the group has moved on, the transaction is aborted. It is made again once the supervisor's new membership is
-    known, without the partitions that are not ours any more: their new owner reads their messages again. The blocks
-    of these partitions stay in the files, but no committed metadata leads to them.
-    """
+class _Delivery(Generic[Sender]):
+    """What both have in common: what they send, and what is done once it is delivered."""
+
+    trouble = ""
+    """Why the delivery in flight is tried again and again; empty if it is not."""
 
     def __init__(
         self,
-        producer: TransactionalProducer,
+        producer: Sender,
         others: OtherClusters,
         assignment: Assignment,
         channel: WorkerChannel,
@@ -55,8 +55,24 @@ class ExactlyOnceDelivery:
         self._group = group
         self._metrics = metrics
         self._progress_topic = progress_topic
-        self.trouble = ""
-        """Why the delivery in flight is tried again and again; empty if it is not."""
+
+    def _delivered(
+        self, flushed: FlushedBatch, held: Mapping[int, Assigned], outgoing: "_Outgoing", *, committed: bool
+    ) -> Collection[int]:
+        """Note that a batch is delivered, and report it. Return its partitions."""
+        self._assignment.carry(outgoing.placements)
+        _measure(flushed, held, self._metrics)
+        self._channel.send(_report(flushed, outgoing, committed=committed))
+        return held
+
+
+class ExactlyOnceDelivery(_Delivery[TransactionalProducer]):
+    """Commits the records and the offsets in one transaction, under the supervisor's membership of the group.
+
+    If the group has moved on, the transaction is aborted. It is made again once the supervisor's new membership is
+    known, without the partitions that are not ours any more: their new owner reads their messages again. The blocks
+    of these partitions stay in the files, but no committed metadata leads to them.
+    """
 
     def deliver(self, flushed: FlushedBatch) -> Collection[int]:
         """Deliver a batch; called on the flush thread. Return the partitions that are delivered. Raises FlushError."""
@@ -82,7 +98,7 @@ class ExactlyOnceDelivery:
             records = self._others.leave(outgoing.records)
             aborted = self._producer.transact(records, outgoing.positions, membership)
             if aborted is None:
-                break
+                return self._delivered(flushed, held, outgoing, committed=True)
             attempt += 1
             self._metrics.transactions_aborted.labels(aborted.name).inc()
             self._retried(attempt, aborted.text)
@@ -91,39 +107,14 @@ class ExactlyOnceDelivery:
                 self._assignment.wait_for_change(membership, held, _MEMBERSHIP_TIMEOUT)
             else:
                 time.sleep(_BACKOFF.pause(attempt))
-        self._assignment.carry(outgoing.placements)
-        _measure(flushed, held, self._metrics)
-        self._channel.send(_report(flushed, outgoing, committed=True))
-        return held
 
 
-class AtLeastOnceDelivery:
+class AtLeastOnceDelivery(_Delivery[RecordProducer]):
     """Produces the records, waits for every acknowledgement, then reports the offsets, which the supervisor commits.
 
-    After a crash in between, the batch's messages are read again: recorded twice, never lost.
+    After a crash in between, the batch's messages are read again: recorded twice, never lost. A delivery that fails is
+    not tried again, but ends the worker.
     """
-
-    trouble = ""
-    """Always empty: a delivery that fails is not tried again, but ends the worker."""
-
-    def __init__(
-        self,
-        producer: RecordProducer,
-        others: OtherClusters,
-        assignment: Assignment,
-        channel: WorkerChannel,
-        group: str,
-        metrics: Metrics,
-        progress_topic: str | None = None,
-    ) -> None:
-        """`progress_topic`: gets a record with each batch that says how far its partitions are recorded."""
-        self._producer = producer
-        self._others = others
-        self._assignment = assignment
-        self._channel = channel
-        self._group = group
-        self._metrics = metrics
-        self._progress_topic = progress_topic
 
     def deliver(self, flushed: FlushedBatch) -> Collection[int]:
         """Deliver a batch; called on the flush thread. Return the partitions that are delivered. Raises FlushError."""
@@ -131,10 +122,7 @@ class AtLeastOnceDelivery:
         outgoing = _outgoing(flushed, held, self._group, self._progress_topic)
         self._others.send(flushed.batch_id, outgoing.records)
         self._producer.send(self._others.leave(outgoing.records))
-        self._assignment.carry(outgoing.placements)
-        _measure(flushed, held, self._metrics)
-        self._channel.send(_report(flushed, outgoing, committed=False))
-        return held
+        return self._delivered(flushed, held, outgoing, committed=False)
 
 
 class _Outgoing(NamedTuple):
