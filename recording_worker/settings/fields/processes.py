@@ -1,0 +1,43 @@
+"""Settings of the processes, the ops server and the log."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from recording_worker.settings.choices import LogLevel
+from recording_worker.settings.cores import usable_cores
+from recording_worker.settings.types import LOWERED, Bytes, PositiveInt, Seconds
+
+
+class ProcessFields(BaseModel):
+    """Settings of the processes, the ops server and the log."""
+
+    workers: PositiveInt = Field(
+        default_factory=usable_cores,
+        description="Worker processes; the host's cores if not set, or the CPU quota of the container.",
+    )
+    memory: Bytes | None = Field(
+        None,
+        description="Memory of each worker process, which the sizes of batches and queues follow from; if not set,"
+        " 512MiB, or less if the container has less for each worker.",
+    )
+    poll_messages: PositiveInt = Field(500, description="Largest number of messages in a poll.")
+    poll_timeout: Seconds = Field(0.2, description="Longest wait of a poll.")
+    drain_deadline: Seconds = Field(
+        20.0, description="Longest flush when partitions are revoked, and when the service stops."
+    )
+    progress_deadline: Seconds = Field(120.0, description="Kill a worker that makes no progress for this long.")
+    debug_partition: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Log every batch of this partition at debug level."
+    )
+    ops_host: str = Field("127.0.0.1", description="Address of the ops server (/metrics, /healthz, /readyz, /).")
+    ops_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        9600, description="Port of the ops server; 0 takes any free one."
+    )
+    ops_host_names: str | None = Field(
+        None,
+        description="Names by which requests may call the ops server, separated by commas. Its addresses, localhost,"
+        " ops_host and the host's own name are always allowed.",
+    )
+    log_level: Annotated[LogLevel, LOWERED] = Field(LogLevel.INFO, description="Least serious log messages shown.")
+    log_json: bool = Field(False, description="Log JSON lines instead of text.")
