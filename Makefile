@@ -7,7 +7,7 @@ FORMATTED := $(wildcard $(foreach folder,_native _native/simd _native/text _nati
 
 SECONDS ?= 60
 
-.PHONY: help setup lock player demo kafka s3 stores check integration test hooks sanitize faults soak fuzz aarch64 mutants lint words bench end-to-end clean
+.PHONY: help setup lock player demo kafka s3 stores check integration test hooks sanitize faults soak fuzz aarch64 mutants lint docs words bench end-to-end clean
 
 help:
 	@echo "make demo         run the worker on an embedded Kafka broker with made-up traffic, and check that all of it came out"
@@ -23,6 +23,7 @@ help:
 	@echo "make hooks        build the native core with test hooks, which tests of crashes need"
 	@echo "make sanitize     run the native core's tests under sanitizers"
 	@echo "make lint         check style, types, C++ format, the native stub, the floors of the house, dependencies, spelling and words"
+	@echo "make docs         build the docs as a site in build/site, and check its links"
 	@echo "make words        find words that prose here does without; ARGS=paths"
 	@echo "make bench        run the benchmarks"
 	@echo "make end-to-end   measure the whole job and compare it with a Node consumer, on a real Kafka; ARGS=options"
@@ -140,6 +141,11 @@ lint: setup
 	@$(BIN)/deptry .
 	@$(BIN)/codespell
 	@$(BIN)/python tools/banned_words.py
+
+# The variable turns off news of the theme's makers. With --quiet, --strict would fail on nothing.
+docs: setup
+	@echo "docs: building the site in build/site, and checking its links"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict 2>build/docs.log || { cat build/docs.log; exit 1; }
 
 words:
 	@$(PYTHON) tools/banned_words.py $(ARGS)
