@@ -8,13 +8,12 @@ from pathlib import Path
 
 import click
 import pytest
-from pydantic.fields import FieldInfo
 
 from recording_worker import errors, metrics
 from recording_worker.cli import cli
 from recording_worker.outcome import Reason
 from recording_worker.settings.model import Settings
-from recording_worker.settings.units import value_text
+from tools import settings_tables
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -72,22 +71,14 @@ def test_metrics_under_posthogs_names_are_metrics_that_exist() -> None:
     assert [name for name in given if name not in page and name.rpartition("_")[0] not in page] == []
 
 
-def test_every_setting_is_documented_with_its_default() -> None:
-    documented = rows(DOCS / "run" / "settings.md")
-    assert [name for name in Settings.model_fields if name not in documented] == []
-    wrong = {
-        name: documented[name][0]
-        for name, field in Settings.model_fields.items()
-        if field.default_factory is None and documented[name][0] != documented_default(field)
-    }
-    assert wrong == {}
+def test_the_tables_of_settings_are_made_from_the_settings() -> None:
+    page = settings_tables.PAGE.read_text()
+    assert [name for name in Settings.model_fields if name not in rows(settings_tables.PAGE)] == []
+    assert page == settings_tables.written(page), f"write them again: {settings_tables.COMMAND}"
 
 
-def documented_default(field: FieldInfo) -> str:
-    if field.default is None or field.default == {}:
-        return ""
-    text = value_text(field, field.default)
-    return f"`{text.lower() if isinstance(field.default, bool) else text}`"
+def test_settings_that_the_docs_explain_exist() -> None:
+    assert settings_tables.SEE.keys() <= Settings.model_fields.keys()
 
 
 def test_the_page_on_moving_over_names_settings_that_exist() -> None:
