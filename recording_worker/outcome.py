@@ -18,6 +18,15 @@ class Disposition(IntEnum):
     HELD = 4
     """Not ended yet: its partition has halted, and the message will be read again."""
 
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a message with it has ended."""
+        return self is not Disposition.HELD
+
 
 class Reason(IntEnum):
     """A reason code; `label` is its name in metrics, DLQ headers and summaries."""
@@ -55,3 +64,24 @@ class Reason(IntEnum):
     @property
     def label(self) -> str:
         return self.name.lower()
+
+    @property
+    def disposition(self) -> Disposition:
+        """How a message ends for this reason."""
+        if self is Reason.NONE:
+            return Disposition.OK
+        if self in _DROPS:
+            return Disposition.DROP
+        return Disposition.REDIRECT if self in _REDIRECTS else Disposition.DLQ
+
+
+_DROPS = {
+    Reason.MESSAGE_CONTAINED_NO_VALID_RRWEB_EVENTS,
+    Reason.MESSAGE_TIMESTAMP_DIFF_TOO_LARGE,
+    Reason.EVENT_DROPPED_BY_RESTRICTION,
+    Reason.HEADER_TOKEN_PRESENT_TEAM_MISSING_OR_DISABLED,
+    Reason.TEAM_MISSING_RETENTION_PERIOD,
+    Reason.SESSION_EVENT_LIMIT,
+    Reason.SESSION_BLOCKED,
+}
+_REDIRECTS = {Reason.OVERFLOW_FORCED, Reason.OVERFLOW_HOT_SESSION, Reason.LAG_SHED}

@@ -9,11 +9,12 @@ from pathlib import Path
 import click
 import pytest
 
-from recording_worker import errors, metrics
+from recording_worker import errors
 from recording_worker.cli import cli
+from recording_worker.metrics import GROUPS, families
 from recording_worker.outcome import Reason
 from recording_worker.settings.model import Settings
-from tools import settings_tables
+from tools import metrics_tables, settings_tables
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -36,39 +37,11 @@ def rows(page: Path) -> dict[str, list[str]]:
     return found
 
 
-def test_every_metric_is_documented() -> None:
-    documented = rows(DOCS / "operate" / "metrics.md")
-    families = {family.name: family.type for family in metrics.Metrics().registry.collect()}
-    served = dict.fromkeys(
-        [metrics.LAG, metrics.RECORDED_UNTIL, metrics.PARTITIONS_STOPPED, metrics.PARTITIONS_CAREFUL], "gauge"
-    )
-    exist = {f"{name}_total" if kind == "counter" else name: kind for name, kind in (families | served).items()}
-    assert len(exist) > 20
-    assert {name: row[0] for name, row in documented.items() if name.startswith(metrics.PREFIX)} == exist
-
-
-def test_a_metric_means_the_same_in_the_docs_and_in_its_help() -> None:
-    documented = rows(DOCS / "operate" / "metrics.md")
-    for family in metrics.Metrics().registry.collect():
-        name = f"{family.name}_total" if family.type == "counter" else family.name
-        assert family.documentation == documented[name][2].replace("`", "")
-
-
-def test_metrics_under_posthogs_names_are_metrics_that_exist() -> None:
-    documented = rows(DOCS / "operate" / "metrics.md")
-    rules = (ROOT / "deploy" / "prometheus" / "posthog-metric-names.yml").read_text()
-    parts = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
-    series = {name + part for name, row in documented.items() for part in parts.get((row or [""])[0], ("",))}
-    given = dict(re.findall(r"- record: recording_blob_ingestion_v2_(\w+)\n +expr: (.+)\n", rules))
-    assert len(given) == rules.count("- record:") > 20
-    for old, expression in given.items():
-        used = set(re.findall(r"recording_worker_\w+", expression))
-        assert len(used) == 1, old
-        assert used <= series, old
-    reasons = set(re.findall('reason="([^"]+)"', rules))
-    assert reasons <= {reason.label for reason in Reason}
-    page = rows(DOCS / "run" / "migrating-from-posthog.md")
-    assert [name for name in given if name not in page and name.rpartition("_")[0] not in page] == []
+def test_the_tables_of_metrics_are_made_from_the_metrics() -> None:
+    page = metrics_tables.PAGE.read_text()
+    names = [family.name for group in GROUPS.values() for family in families(group)]
+    assert [name for name in names if not re.search(rf"`{name}(_total)?`", page)] == []
+    assert page == metrics_tables.written(page), f"write them again: {metrics_tables.COMMAND}"
 
 
 def test_the_tables_of_settings_are_made_from_the_settings() -> None:

@@ -42,8 +42,10 @@ def serve_as_supervisor(folder: str) -> None:
     assert sample(registry, "message_bytes_count") == 4
     assert sample(registry, "sessions_handled") == 11
     assert sample(registry, "workers") == 2
-    assert sample(registry, "flushes_total", reason="size") is None
-    assert sample(registry, "flush_failures_total") == 0, "served before it is counted"
+    assert sample(registry, "flushes_total", reason="size") == 0, "served before it is counted"
+    assert sample(registry, "store_reads_total", store="teams", outcome="read") is None
+    metrics.expect(store=["teams"])
+    assert sample(registry, "store_reads_total", store="teams", outcome="read") == 0
     metrics.worker_ended(1)
     assert sample(registry, "messages_total", disposition="drop", reason="session_blocked") == 10
     assert sample(registry, "sessions_handled") == 5

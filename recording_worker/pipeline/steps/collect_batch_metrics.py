@@ -34,7 +34,7 @@ class CollectBatchMetrics(Step):
         size = batch.messages.values.total
         self._metrics.message_bytes.observe_sum(batch.messages.values.filled, size)
         self._metrics.batch_messages.observe(len(batch))
-        self._metrics.batch_kib.observe(size / 1024)
+        self._metrics.batch_bytes.observe(size)
 
     def forget(self, partitions: Collection[int]) -> None:
         for partition in partitions:

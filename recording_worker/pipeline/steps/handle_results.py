@@ -40,7 +40,7 @@ class HandleResults(Step):
         for row in batch.rows_that_are(Disposition.REDIRECT):
             batch.records.append((batch.partitions[row], self._redirected_record(batch, row)))
         for (partition, disposition, reason), rows in batch.outcomes().items():
-            label = Disposition(disposition).name.lower()
+            label = Disposition(disposition).label
             self._metrics.messages.labels(label, Reason(reason).label if reason else "").inc(rows)
             self._metrics.partition_messages.labels(partition).inc(rows)
 

@@ -9,14 +9,14 @@ from ipaddress import ip_address
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from recording_worker import metrics
 from recording_worker.clock import Clock
 from recording_worker.errors import BootError
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.http_server import HTML, LIMITS, Answer, HttpServer, Limits, Page
+from recording_worker.metrics import Metrics
 from recording_worker.processes.supervisor.status import PartitionStatus, Status, WorkerStatus
 from recording_worker.redaction import redact
 
@@ -33,34 +33,13 @@ class PartitionCollector(Collector):
         self._status = status
 
     def collect(self) -> Iterator[Metric]:
-        lag = GaugeMetricFamily(
-            metrics.LAG, "Messages between the committed offset and the log's end.", labels=["partition"]
-        )
-        recorded_until = GaugeMetricFamily(
-            metrics.RECORDED_UNTIL,
-            "Kafka timestamp of the latest message that was delivered, seconds since 1970.",
-            labels=["partition"],
-        )
-        stopped = GaugeMetricFamily(
-            metrics.PARTITIONS_STOPPED,
-            "Partitions that are not read any more: messages would be left out, or too many go to the DLQ.",
-        )
-        isolated = GaugeMetricFamily(
-            metrics.PARTITIONS_CAREFUL,
-            "Isolated partitions: they are read message by message, because workers died over them.",
-        )
         partitions = self._status().partitions
-        for partition in partitions:
-            if partition.lag is not None:
-                lag.add_metric([str(partition.number)], partition.lag)
-            if partition.recorded_until:
-                recorded_until.add_metric([str(partition.number)], partition.recorded_until)
-        stopped.add_metric([], sum(1 for partition in partitions if partition.stopped))
-        isolated.add_metric([], sum(1 for partition in partitions if partition.isolated))
-        yield lag
-        yield recorded_until
-        yield isolated
-        yield stopped
+        yield Metrics.lag.collect({(str(at.number),): at.lag for at in partitions if at.lag is not None})
+        yield Metrics.recorded_until.collect(
+            {(str(at.number),): at.recorded_until for at in partitions if at.recorded_until}
+        )
+        yield Metrics.partitions_isolated.collect({(): sum(1 for at in partitions if at.isolated)})
+        yield Metrics.partitions_stopped.collect({(): sum(1 for at in partitions if at.stopped)})
 
 
 class OpsPages:

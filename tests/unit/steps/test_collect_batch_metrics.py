@@ -19,9 +19,9 @@ def test_polls_are_measured_and_an_empty_one_is_not() -> None:
     assert counted(metrics, "batch_messages_count") == 2
     assert counted(metrics, "batch_messages_sum") == 4
     assert counted(metrics, "batch_messages_bucket", le="1.0") == 1
-    assert counted(metrics, "batch_kib_count") == 2
-    assert counted(metrics, "batch_kib_sum") == 3
-    assert counted(metrics, "batch_kib_bucket", le="1.0") == 1
+    assert counted(metrics, "batch_bytes_count") == 2
+    assert counted(metrics, "batch_bytes_sum") == 3 * 1024
+    assert counted(metrics, "batch_bytes_bucket", le="1024.0") == 1
 
 
 def test_messages_are_counted_by_partition_when_they_come_in() -> None:

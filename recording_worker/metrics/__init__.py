@@ -1,0 +1,94 @@
+"""The metrics of a process, made from a catalogue: each file of this folder names the metrics of a group.
+
+A process makes one `Metrics` and hands it to everything that counts. Increments are per batch, not per message.
+docs/operate/metrics.md is made from the catalogue as well (tools/metrics_tables.py).
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Self
+
+from prometheus_client import CollectorRegistry, values
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from recording_worker.metrics.family import Family, MadeFamily
+from recording_worker.metrics.files import AllocatedDict
+from recording_worker.metrics.flushes import FlushMetrics
+from recording_worker.metrics.kafka import KafkaMetrics
+from recording_worker.metrics.lookups import LookupMetrics
+from recording_worker.metrics.messages import MessageMetrics
+from recording_worker.metrics.processes import ProcessMetrics
+
+GROUPS: dict[str, type] = {
+    "messages": MessageMetrics,
+    "flushes": FlushMetrics,
+    "kafka": KafkaMetrics,
+    "lookups": LookupMetrics,
+    "processes": ProcessMetrics,
+}
+
+
+def families(group: type) -> Iterator[Family]:
+    """Give the metrics of a group, in the order of the catalogue."""
+    yield from (each for each in vars(group).values() if isinstance(each, Family))
+
+
+class Metrics(MessageMetrics, FlushMetrics, KafkaMetrics, LookupMetrics, ProcessMetrics):
+    """All metrics of one process.
+
+    The processes of a service share them through a folder: each counts in files of its own there, and `served` reads
+    the files of all.
+    """
+
+    def __init__(self, folder: str | None = None, process: str = "") -> None:
+        """Make metrics that are kept in `folder`, in the files of `process`; without a folder, in memory only.
+
+        A process with a folder makes only one `Metrics`, because prometheus_client has one setting for all.
+        """
+        self._folder = folder
+        if folder is not None:
+            # prometheus_client looks at both whenever it makes a metric
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+            vars(values)["MmapedDict"] = AllocatedDict
+            values.ValueClass = values.MultiProcessValue(lambda: process)  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        for family in _made():
+            vars(self)[family.attribute] = family.make(self.registry)
+        self.expect()
+
+    @classmethod
+    def of_worker(cls, folder: str, worker: int) -> Self:
+        """Return the metrics of a worker. They continue what an earlier process of this worker counted."""
+        return cls(folder, _process_of(worker))
+
+    def expect(self, **values: Iterable[str]) -> None:
+        """Serve each label set at 0 from now on, before it is counted.
+
+        `values` are the values of labels that the catalogue does not list, by the label's name.
+        """
+        for family in _made():
+            if family.labels and family.begins_at_0:
+                for labels in family.label_sets(values):
+                    vars(self)[family.attribute].labels(*labels)
+
+    def served(self) -> CollectorRegistry:
+        """Return what `/metrics` serves: the counts of all processes of the folder; without one, of this process."""
+        if self._folder is None:
+            return self.registry
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]
+        return registry
+
+    def worker_ended(self, worker: int) -> None:
+        """Stop serving what a worker said about its present state. Its counts stay."""
+        if self._folder is not None:
+            mark_process_dead(_process_of(worker), self._folder)  # type: ignore[no-untyped-call]
+
+
+def _made() -> Iterator[MadeFamily[object]]:
+    for group in GROUPS.values():
+        yield from (family for family in families(group) if isinstance(family, MadeFamily))
+
+
+def _process_of(worker: int) -> str:
+    return f"worker-{worker}"

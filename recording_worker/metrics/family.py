@@ -1,0 +1,172 @@
+"""Family: what is written down about one metric, and how it is made of that."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import ClassVar, Generic, Literal, Self, TypeVar, overload
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
+from prometheus_client.core import GaugeMetricFamily
+
+PREFIX = "recording_worker"
+UNITS = {"timestamp_seconds": "seconds since 1970", "seconds": "seconds", "bytes": "bytes"}
+"""The end of a name → the unit. Prometheus wants base units. A metric with another end counts things."""
+
+Made = TypeVar("Made")
+Mode = Literal["livesum", "livemin", "livemax"]
+"""How what the processes say at present becomes one value. A process that has ended says nothing."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label of a metric. Its values are few, and nobody outside can make more of them."""
+
+    name: str
+    values: tuple[str, ...] = ()
+    """All values, if they are known here."""
+    bound: str = ""
+    """What bounds them, for people; not needed if they are few enough to be listed."""
+
+
+PARTITION = Label("partition", bound="the partitions of the topic")
+
+
+class BatchSummary(Summary):
+    """A Summary that takes the observations of a whole batch in one call."""
+
+    def observe_sum(self, count: int, total: int) -> None:
+        """Observe `count` sizes, which add up to `total`."""
+        self._count.inc(count)
+        self._sum.inc(total)
+
+
+class BatchHistogram(Histogram):
+    """A Histogram that takes equal observations in one call."""
+
+    def observe_many(self, amount: float, count: int) -> None:
+        """Observe the same amount `count` times."""
+        self._sum.inc(amount * count)
+        place = next(place for place, bound in enumerate(self._upper_bounds) if amount <= bound)
+        self._buckets[place].inc(count)
+
+
+class Family:
+    """One metric of the catalogue."""
+
+    kind: ClassVar[str]
+    parts: ClassVar[tuple[str, ...]] = ("",)
+    """What the names of its series have after its name."""
+
+    def __init__(self, name: str, meaning: str, *labels: Label) -> None:
+        """`name` is without what all names begin with, and `meaning` is Markdown."""
+        self.name = f"{PREFIX}_{name}"
+        self.meaning = meaning
+        self.labels = labels
+
+    @property
+    def series(self) -> list[str]:
+        """The names of its series."""
+        return [self.name + part for part in self.parts]
+
+    @property
+    def unit(self) -> str:
+        """The unit, for people; empty for a number of things."""
+        return next((unit for end, unit in UNITS.items() if self.name.endswith(f"_{end}")), "")
+
+    @property
+    def help(self) -> str:
+        """What /metrics says that it means."""
+        return self.meaning.replace("`", "")
+
+    @property
+    def label_names(self) -> list[str]:
+        return [label.name for label in self.labels]
+
+
+class StatusFamily(Family):
+    """A gauge that the supervisor serves of what it knows at the moment."""
+
+    kind = "gauge"
+
+    def collect(self, values: Mapping[tuple[str, ...], float]) -> GaugeMetricFamily:
+        """Return the gauge with these values, by the values of the labels."""
+        gauge = GaugeMetricFamily(self.name, self.help, labels=self.label_names)
+        for labels, value in values.items():
+            gauge.add_metric(labels, value)
+        return gauge
+
+
+class MadeFamily(Family, Generic[Made]):
+    """A metric that a `Metrics` makes once. There the attribute is what `make` has made."""
+
+    begins_at_0: ClassVar[bool] = True
+    """Whether 0 is right before anything is counted or measured."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.attribute = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> Made: ...
+    def __get__(self, instance: object | None, owner: type) -> Self | Made:
+        return self  # an attribute of the instance goes before this one
+
+    def make(self, registry: CollectorRegistry) -> Made:
+        """Make the metric, and register it."""
+        raise NotImplementedError
+
+    def label_sets(self, known: Mapping[str, Iterable[str]]) -> Iterable[tuple[str, ...]]:
+        """Return the values of the labels that are served from the start, at 0.
+
+        `known` gives values of labels which the catalogue doesn't list.
+        """
+        return product(*(label.values or known.get(label.name, ()) for label in self.labels))
+
+
+class CounterFamily(MadeFamily[Counter]):
+    kind = "counter"
+    parts = ("_total",)
+
+    def __init__(self, name: str, meaning: str, *labels: Label, sets: Iterable[tuple[str, ...]] | None = None) -> None:
+        """`sets`: the values of the labels that occur together, if not all of them do."""
+        super().__init__(name, meaning, *labels)
+        self._sets = None if sets is None else [*sets]
+
+    def label_sets(self, known: Mapping[str, Iterable[str]]) -> Iterable[tuple[str, ...]]:
+        return super().label_sets(known) if self._sets is None else self._sets
+
+    def make(self, registry: CollectorRegistry) -> Counter:
+        return Counter(self.name, self.help, self.label_names, registry=registry)
+
+
+class SummaryFamily(MadeFamily[BatchSummary]):
+    kind = "summary"
+    parts = ("_sum", "_count")
+
+    def make(self, registry: CollectorRegistry) -> BatchSummary:
+        return BatchSummary(self.name, self.help, self.label_names, registry=registry)
+
+
+class HistogramFamily(MadeFamily[BatchHistogram]):
+    kind = "histogram"
+    parts = ("_bucket", "_sum", "_count")
+
+    def __init__(self, name: str, meaning: str, *labels: Label, buckets: Sequence[float]) -> None:
+        super().__init__(name, meaning, *labels)
+        self.buckets = buckets
+
+    def make(self, registry: CollectorRegistry) -> BatchHistogram:
+        return BatchHistogram(self.name, self.help, self.label_names, registry=registry, buckets=self.buckets)
+
+
+class GaugeFamily(MadeFamily[Gauge]):
+    kind = "gauge"
+    begins_at_0 = False
+
+    def __init__(self, name: str, meaning: str, *labels: Label, mode: Mode = "livesum") -> None:
+        super().__init__(name, meaning, *labels)
+        self.mode = mode
+
+    def make(self, registry: CollectorRegistry) -> Gauge:
+        return Gauge(self.name, self.help, self.label_names, registry=registry, multiprocess_mode=self.mode)
