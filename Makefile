@@ -47,7 +47,7 @@ $(VENV)/.installed: $(NATIVE) tools/system-packages requirements.lock
 # The newest versions that pyproject.toml allows. The hashes of all their files are in it, for every Python and platform.
 lock:
 	@test -x build/lock/bin/uv || { $(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.8,<1"; }
-	@build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --generate-hashes \
+	@build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --generate-hashes \
 		--no-annotate --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
 player: setup

@@ -10,6 +10,7 @@ import click
 from recording_worker import __version__
 from recording_worker.cli.say import say
 from recording_worker.errors import ConfigError, WorkerError
+from recording_worker.extras import missing_extras_named
 from recording_worker.redaction import redact
 
 COMMANDS = {
@@ -81,7 +82,8 @@ def main() -> None:
 
 def _exit_code() -> int:
     try:
-        return cli.main(prog_name="recording-worker", standalone_mode=False) or 0
+        with missing_extras_named():
+            return cli.main(prog_name="recording-worker", standalone_mode=False) or 0
     except click.Abort:  # Ctrl-C
         return EXIT_INTERRUPTED
     except click.ClickException as error:

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Sequence
 from enum import Enum, auto
-from typing import Protocol
 
 import redis
 import structlog
@@ -14,11 +13,10 @@ from redis.retry import Retry
 from recording_worker.backoff import Backoff
 from recording_worker.clock import Clock
 from recording_worker.errors import ConfigError
+from recording_worker.lookups.redis_commands import Command
 from recording_worker.metrics import Metrics
 
 log = structlog.get_logger()
-
-Command = tuple[str | int, ...]
 
 PROBE_BACKOFF = Backoff(first=1.0, longest=30.0)
 """The pauses before Redis is probed."""
@@ -44,12 +42,6 @@ def redis_client(setting: str, url: SecretStr, timeout: float) -> redis.Redis:
         )
     except (ValueError, redis.RedisError):
         raise ConfigError(f"{setting}: not a URL that Redis's client understands") from None
-
-
-class Redis(Protocol):
-    """What the steps need of a RedisCircuitBreaker."""
-
-    def ask(self, commands: Sequence[Command]) -> list[object] | None: ...
 
 
 class Circuit(Enum):

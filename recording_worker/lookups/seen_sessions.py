@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from recording_worker.formats.session_keys import MAX_SESSION_ID_LENGTH, REMEMBERED_SECONDS, Session, SessionKeys
 from recording_worker.lookups.lru import LruCache
-from recording_worker.lookups.redis import Redis
+from recording_worker.lookups.redis_commands import Redis
 from recording_worker.metrics import Metrics
 
 _CAPACITY = 100_000

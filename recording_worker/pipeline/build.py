@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from recording_worker._native import Decoder
 from recording_worker.clock import Clock
 from recording_worker.formats.session_keys import SessionKeys
-from recording_worker.lookups.redis import Redis
+from recording_worker.lookups.redis_commands import Redis
 from recording_worker.lookups.restrictions.service import RestrictionService
 from recording_worker.lookups.teams.service import TeamService
 from recording_worker.metrics import Metrics

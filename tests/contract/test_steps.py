@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from recording_worker._native import Decoder
-from recording_worker.lookups.redis import Command
+from recording_worker.lookups.redis_commands import Command
 from recording_worker.lookups.restrictions.service import Restriction, Rule
 from recording_worker.lookups.teams.service import Team
 from recording_worker.metrics import Metrics

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from recording_worker._native import Decoder
-from recording_worker.lookups.redis import Command, Redis, RedisCircuitBreaker
+from recording_worker.lookups.redis import RedisCircuitBreaker
+from recording_worker.lookups.redis_commands import Command, Redis
 from recording_worker.lookups.teams.service import Team
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch

@@ -1,6 +1,7 @@
 """The limit on new sessions: whole sessions are blocked, and reading a batch again changes nothing."""
 
-from recording_worker.lookups.redis import Redis, RedisCircuitBreaker
+from recording_worker.lookups.redis import RedisCircuitBreaker
+from recording_worker.lookups.redis_commands import Redis
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Reason
 from recording_worker.pipeline.batch import MessageBatch

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from recording_worker.cli import cli
 from recording_worker.formats.retention import RETENTIONS
 from recording_worker.formats.session_keys import SessionKeys
-from recording_worker.lookups.redis import Command
+from recording_worker.lookups.redis_commands import Command
 from recording_worker.lookups.restrictions.service import Restriction, Rule
 from recording_worker.lookups.teams.service import Team
 from recording_worker.messages import Message, MessageColumns, OutputRecord

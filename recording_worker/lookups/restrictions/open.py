@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from recording_worker.lookups.refreshed import Refreshed, Stores
-from recording_worker.lookups.restrictions.redis import RedisRestrictions
 from recording_worker.lookups.restrictions.refreshed import RefreshedRestrictions
 from recording_worker.lookups.restrictions.service import RestrictionService, Rule
 from recording_worker.lookups.restrictions.static import load_restrictions
@@ -21,6 +20,8 @@ def open_restrictions(settings: Settings, stores: Stores) -> RestrictionService:
         file = WatchedFile(settings.restrictions, load_restrictions)
         read.append(stores.read("restrictions_file", file.load, FILE_INTERVAL))
     if settings.restrictions_redis is not None:
+        from recording_worker.lookups.restrictions.redis import RedisRestrictions  # an extra brings its library
+
         in_redis = RedisRestrictions(settings.restrictions_redis)
         read.append(stores.read("restrictions_redis", in_redis.load, _REDIS_INTERVAL))
     return RefreshedRestrictions(read)

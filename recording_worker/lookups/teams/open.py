@@ -3,7 +3,6 @@
 from recording_worker.errors import ConfigError
 from recording_worker.lookups.refreshed import Stores
 from recording_worker.lookups.teams.any_token import AnyTokenTeams
-from recording_worker.lookups.teams.postgres import PostgresTeams
 from recording_worker.lookups.teams.refreshed import RefreshedTeams
 from recording_worker.lookups.teams.service import TeamService
 from recording_worker.lookups.teams.static import load_teams
@@ -18,6 +17,8 @@ def open_teams(settings: Settings, stores: Stores) -> TeamService:
     if settings.teams is not None:
         return RefreshedTeams(stores.read("teams", WatchedFile(settings.teams, load_teams).load, FILE_INTERVAL))
     if settings.teams_postgres is not None:
+        from recording_worker.lookups.teams.postgres import PostgresTeams  # an extra brings its library
+
         return RefreshedTeams(stores.read("teams", PostgresTeams(settings.teams_postgres).load))
     raise ConfigError(
         "no teams: give a file of teams (--teams FILE) or a database (--teams-postgres URL),"

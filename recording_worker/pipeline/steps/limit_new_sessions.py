@@ -5,7 +5,7 @@ import structlog
 from recording_worker.clock import Clock
 from recording_worker.formats.session_keys import MAX_SESSION_ID_LENGTH, REMEMBERED_SECONDS, Session, SessionKeys
 from recording_worker.lookups.lru import LruCache
-from recording_worker.lookups.redis import Command, Redis
+from recording_worker.lookups.redis_commands import Command, Redis
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import Ending, MessageBatch

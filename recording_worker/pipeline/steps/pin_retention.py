@@ -4,7 +4,7 @@ from recording_worker._native import set_rows
 from recording_worker.formats.retention import RETENTIONS
 from recording_worker.formats.session_keys import MAX_SESSION_ID_LENGTH, PINNED_SECONDS, Session, SessionKeys
 from recording_worker.lookups.lru import LruCache
-from recording_worker.lookups.redis import Command, Redis
+from recording_worker.lookups.redis_commands import Command, Redis
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import Ending, MessageBatch

@@ -13,6 +13,7 @@ import structlog
 
 from recording_worker.clock import SystemClock
 from recording_worker.errors import BootError, ConfigError, StepError, WorkerError
+from recording_worker.extras import missing_extras_named
 from recording_worker.formats.session_keys import SessionKeys
 from recording_worker.formats.source import source_topic
 from recording_worker.kafka.consumer import PartitionConsumer
@@ -21,7 +22,6 @@ from recording_worker.kafka.producer import RecordProducer
 from recording_worker.kafka.topic_id import TopicGuard
 from recording_worker.kafka.transactions import TransactionalProducer
 from recording_worker.logs import configure_logs
-from recording_worker.lookups.redis import RedisCircuitBreaker
 from recording_worker.lookups.refreshed import Stores
 from recording_worker.lookups.restrictions.open import open_restrictions
 from recording_worker.lookups.seen_sessions import SeenSessions
@@ -75,7 +75,8 @@ def main(
 def _work(settings: Settings, name: str, channel: WorkerChannel, metrics: Metrics, at_exit: ExitStack) -> None:
     """Boot a worker and run it until it is told to stop. On an error, exit the process with its code."""
     try:
-        worker = _boot(settings, name, channel, metrics, at_exit)
+        with missing_extras_named():
+            worker = _boot(settings, name, channel, metrics, at_exit)
     except (ConfigError, BootError) as error:
         channel.send(BootFailed(error))
         sys.exit(error.exit_code)
@@ -117,6 +118,8 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
 
     redis, mark_seen = None, None
     if settings.sessions_redis is not None:
+        from recording_worker.lookups.redis import RedisCircuitBreaker  # an extra brings its library
+
         redis = RedisCircuitBreaker(settings.sessions_redis, clock, metrics)
         at_exit.callback(redis.close)
         if settings.mark_sessions_seen:

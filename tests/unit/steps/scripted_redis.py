@@ -1,6 +1,6 @@
 from collections.abc import Sequence
 
-from recording_worker.lookups.redis import Command
+from recording_worker.lookups.redis_commands import Command
 
 
 class ScriptedRedis:

@@ -8,7 +8,7 @@ import redis
 
 from recording_worker._native import Decoder
 from recording_worker.formats.retention import RETENTIONS
-from recording_worker.lookups.redis import Command
+from recording_worker.lookups.redis_commands import Command
 from recording_worker.lookups.teams.any_token import AnyTokenTeams
 from recording_worker.lookups.teams.service import Team
 from recording_worker.metrics import Metrics

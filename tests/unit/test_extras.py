@@ -1,0 +1,113 @@
+"""The package without its extras: files are read, and a missing library is named in one line."""
+
+import subprocess
+import sys
+import tomllib
+from contextlib import ExitStack
+from multiprocessing import Pipe
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from recording_worker.clock import SystemClock
+from recording_worker.errors import ConfigError
+from recording_worker.extras import EXTRAS, missing_extras_named
+from recording_worker.lookups.refreshed import Stores
+from recording_worker.lookups.restrictions.open import open_restrictions
+from recording_worker.lookups.teams.open import open_teams
+from recording_worker.metrics import Metrics
+from recording_worker.processes.control import BootFailed, Channel
+from recording_worker.processes.worker import main as worker
+from recording_worker.settings.load import load_settings
+from tests.sample import SAMPLE
+
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+WITHOUT_EXTRAS = f"""
+import sys
+sys.modules.update(dict.fromkeys({tuple(EXTRAS)}))  # an import of these fails now, as if they were not installed
+from recording_worker.cli import main
+main()
+"""
+
+
+def run_without_extras(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process in which the libraries of all extras are missing."""
+    command = [sys.executable, "-c", WITHOUT_EXTRAS, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_every_extra_and_its_libraries_are_known() -> None:
+    optional = PROJECT["optional-dependencies"]
+    declared = {
+        (Requirement(line).name.replace("-", "_"), extra)
+        for extra, lines in optional.items()
+        if extra not in ("all", "dev")
+        for line in lines
+    }
+    assert declared == {(library, extra) for library, (_, extra) in EXTRAS.items()}
+    (everything,) = optional["all"]
+    assert Requirement(everything).extras == {extra for _, extra in EXTRAS.values()}
+
+
+def test_files_are_written_and_read_without_any_extra(tmp_path: Path) -> None:
+    done = run_without_extras("ingest", SAMPLE, "--out", tmp_path / "out", "--any-token")
+    assert done.returncode == 0, done.stderr
+    listed = run_without_extras("sessions", tmp_path / "out/blocks", "--json", "--limit", 1)
+    assert listed.returncode == 0, listed.stderr
+    assert '"session_id"' in listed.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "purpose", "library", "extra"),
+    [
+        (["produce", SAMPLE], "Kafka", "confluent_kafka", "kafka"),
+        (["run", "--any-token", "--storage-dir", "."], "Kafka", "confluent_kafka", "kafka"),
+        (["dlq", "list"], "Kafka", "confluent_kafka", "kafka"),
+        (["blocks", "s3://bucket/blocks"], "S3", "botocore", "s3"),
+    ],
+)
+def test_a_command_names_the_extra_that_it_needs(arguments: list[str], purpose: str, library: str, extra: str) -> None:
+    done = run_without_extras(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"recording-worker: error: {purpose} needs {library}, which is not installed:"
+        f" pip install 'recording-worker[{extra}]'\n"
+    )
+
+
+def missing(monkeypatch: pytest.MonkeyPatch, library: str, user: str) -> None:
+    """Let the library be missing when the module `user` is imported for the first time."""
+    for name in [name for name in sys.modules if name == user or name.startswith(f"{user}.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+
+
+def test_lookups_name_the_extra_that_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing(monkeypatch, "psycopg", "recording_worker.lookups.teams.postgres")
+    missing(monkeypatch, "redis", "recording_worker.lookups.redis")
+    missing(monkeypatch, "redis", "recording_worker.lookups.restrictions.redis")
+    settings = load_settings({"teams_postgres": "postgres://host/db", "restrictions_redis": "redis://host"}, None)
+    stores = Stores(SystemClock(), Metrics(), interval=1.0, stale_after=1.0)
+    with pytest.raises(ConfigError, match=r"pip install 'recording-worker\[postgres\]'"), missing_extras_named():
+        open_teams(settings, stores)
+    with pytest.raises(ConfigError, match=r"pip install 'recording-worker\[redis\]'"), missing_extras_named():
+        open_restrictions(settings, stores)
+
+
+def test_a_worker_reports_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing(monkeypatch, "boto3", "recording_worker.storage.s3")
+    ours, theirs = Pipe()
+    settings = load_settings({"storage": "s3://bucket"}, None)
+    with pytest.raises(SystemExit) as ended:
+        worker._work(settings, "name", Channel(theirs), Metrics(), ExitStack())
+    assert ended.value.code == ConfigError.exit_code
+    assert ours.poll()
+    report = ours.recv()
+    assert isinstance(report, BootFailed)
+    assert "pip install 'recording-worker[s3]'" in str(report.error)
+
+
+def test_other_missing_modules_stay_what_they_are() -> None:
+    with pytest.raises(ModuleNotFoundError), missing_extras_named():
+        import a_module_that_does_not_exist  # type: ignore[import-not-found] # noqa: F401 - that is the test
