@@ -102,9 +102,9 @@ sanitize: setup
 	@RECORDING_WORKER_BUILD=sanitize $(BIN)/python setup.py --quiet build --build-base build/sanitize --build-lib $(SANITIZED) 2>build/sanitize.log || { cat build/sanitize.log; exit 1; }
 	@echo "sanitize: running the native core's tests"
 	@LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so)" \
-	ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) \
+	ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) HYPOTHESIS_PROFILE=sanitized \
 	$(BIN)/python -P tools/pytest_on_build $(SANITIZED) -q tests/native tests/contract --ignore tests/contract/test_memory.py \
-	-k "not [reference and not -reference]"
+	-m "not unsanitized" -k "not [reference and not -reference]"
 
 FAULTS  ?= 200
 MINUTES ?= 20

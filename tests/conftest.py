@@ -1,5 +1,5 @@
 """Hypothesis profiles; HYPOTHESIS_PROFILE chooses: default (fast), ci (minutes), thorough (hours; `--timeout 0`),
-mutants (fast, the same each time)."""
+mutants (fast, the same each time), sanitized (fewer examples, because each takes longer)."""
 
 import logging
 import os
@@ -18,6 +18,7 @@ _common = settings(deadline=None, print_blob=True, suppress_health_check=[Health
 settings.register_profile("default", _common, max_examples=100)
 settings.register_profile("ci", _common, max_examples=1_000, derandomize=True)
 settings.register_profile("mutants", _common, max_examples=100, derandomize=True, database=None)
+settings.register_profile("sanitized", _common, max_examples=25)
 settings.register_profile("thorough", _common, max_examples=20_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
@@ -39,7 +40,8 @@ def _restore_logs() -> Iterator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register a marker for each folder of tests."""
+    """Register a marker for each folder of tests, and those for single tests."""
+    config.addinivalue_line("markers", "unsanitized: little of its time is the core's; not run under sanitizers")
     for folder in sorted({path.relative_to(_TESTS).parts[0] for path in _TESTS.glob("*/**/test_*.py")}):
         config.addinivalue_line("markers", f"{folder}: the tests of tests/{folder}")
 

@@ -24,7 +24,7 @@ from tests.sample import sample_messages
 
 def mixed_rows() -> list[Input]:
     """Return good and bad messages of all sizes and encodings. Each has something that no other message has."""
-    rows = [input_of(message) for message in sample_messages()]
+    rows = [input_of(message) for message in sample_messages()[::4]]
     for number, way in enumerate([*ENCODED] * 8):
         mark = f'"mark-{number}-{"x" * (number**3 % 5_000)}"'
         items = [event_text(mark), "{}", event_text(f'{{"href":{mark}}}', type="4", timestamp=str(NOW_MS + number))]
@@ -46,6 +46,7 @@ def outcomes(call: NativeCall) -> BatchOutcome:
     return native_outcome(*call)
 
 
+@pytest.mark.unsanitized
 def test_sample_of_real_recordings() -> None:
     """Every message of the sample is ok, and both decoders give the same."""
     rows = [input_of(message) for message in sample_messages()]

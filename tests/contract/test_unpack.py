@@ -252,6 +252,7 @@ def test_counters_do_not_depend_on_it(decode: Decode) -> None:
     assert with_it.rows[0].console_logs == without.rows[0].console_logs == ()
 
 
+@pytest.mark.unsanitized
 def test_sample_of_real_recordings_unpacked() -> None:
     """Every packed event of the sample can be unpacked, and both decoders give the same values."""
     rows = [input_of(message) for message in sample_messages()]

@@ -269,26 +269,26 @@ def test_what_compress_refuses(codec: str) -> None:
 
 
 def test_one_compressor_in_two_threads_is_refused() -> None:
-    blocks, _ = blocks_of(decoded(noise(4 * MIB)), [[0]])
+    blocks, _ = blocks_of(decoded(noise(MIB)), [[0]])
     compressor = _native.Compressor("zstd", 15)
-    ends: list[str] = []
+    ends: set[str] = set()
     barrier = threading.Barrier(2)
 
     def work() -> None:
         barrier.wait()
-        for _ in range(3):
+        while len(ends) < 2:
             try:
                 assert compressed(compressor, blocks)
-                ends.append("ok")
+                ends.add("ok")
             except RuntimeError as error:
-                ends.append(str(error))
+                ends.add(str(error))
 
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert set(ends) == {"ok", "this compressor is at work in another thread"}
+    assert ends == {"ok", "this compressor is at work in another thread"}
 
 
 @pytest.mark.parametrize("codec", ["zstd", "snappy"])

@@ -89,6 +89,7 @@ def test_too_little_in_common(samples: list[bytes]) -> None:
         train_dictionary(samples, 4096)
 
 
+@pytest.mark.unsanitized
 def test_other_threads_run_meanwhile() -> None:
     samples = [words(at % 7, 20_000) for at in range(14)]
     turns, done = 0, threading.Event()

@@ -81,6 +81,7 @@ def gunzip(field: str) -> Any:
     return jsontext.parse(gzip.decompress(field.encode("latin-1")).decode())
 
 
+@pytest.mark.unsanitized
 def test_the_sample_comes_out_value_by_value() -> None:
     inputs = [input_of(message) for message in sample_messages()]
     packed_call = call_native(_native.Decoder(), inputs)
