@@ -175,3 +175,23 @@ def test_make_help_names_every_target() -> None:
     makefile = (ROOT / "Makefile").read_text()
     phony = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)[0].split()
     assert sorted(["help", *re.findall(r'^\t@echo "make ([\w-]+) ', makefile, re.MULTILINE)]) == sorted(phony)
+
+
+SYMPTOMS = DOCS / "operate" / "troubleshooting.md"
+
+
+def symptoms() -> list[str]:
+    """The texts of the worker that the page on troubleshooting explains, without what differs."""
+    tables = re.split(r"^\| (\w[^|]*) \|.*\n\|---.*\n", SYMPTOMS.read_text(), flags=re.MULTILINE)
+    lines = "\n".join(table for head, table in zip(tables[1::2], tables[2::2], strict=True) if head != "exit code")
+    cells = re.findall(r"^\| (`[^|]+) \|", lines, re.MULTILINE)
+    return [
+        part for cell in cells for text in re.findall(r"`([^`]+)`", cell) for part in text.split("…") if part.strip()
+    ]
+
+
+def test_symptoms_are_texts_of_the_worker() -> None:
+    sources = "\n".join(path.read_text() for path in (ROOT / "recording_worker").rglob("*.py"))
+    said = re.sub(r'"\n\s*f?"', "", sources)
+    assert len(symptoms()) > 50
+    assert [text for text in symptoms() if text not in said] == []
