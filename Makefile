@@ -90,7 +90,7 @@ integration: setup player hooks
 	@$(BIN)/python -m pytest -m "not ($(CHECK))" -n $(INTEGRATION_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 hooks: setup
-	@echo "hooks: building the native core with test hooks (half a minute when it has changed)"
+	@echo "hooks: building the native core with test hooks"
 	@$(BIN)/python -m tests.hooks
 
 # The native core's tests against a build of it with AddressSanitizer and UndefinedBehaviorSanitizer.

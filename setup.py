@@ -4,7 +4,9 @@
 - profile: release with debug symbols, for perf and callgrind.
 - debug: little optimised, with symbols and the standard library's assertions.
 - sanitize: debug with AddressSanitizer and UndefinedBehaviorSanitizer. Python must run with libasan preloaded.
-- hooks: compiled quickly, for tests. Certain messages make it crash or hang (`_native/test_hooks.hpp`).
+- hooks: release, but certain messages make it crash or hang (`_native/test_hooks.hpp`), for tests.
+
+build/objects keeps what was compiled. Only sources that changed are compiled again, or all if a header changed.
 """
 
 import importlib.util
@@ -19,14 +21,15 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.modified import newer_group
 
+KINDS = ("release", "profile", "debug", "sanitize", "hooks")
 FLAGS = {
     "release": ["-O3", "-g0", "-DNDEBUG"],
     "profile": ["-O3", "-g", "-DNDEBUG"],
     "debug": ["-Og", "-g", "-UNDEBUG"],
-    "hooks": ["-O1", "-g0", "-DNDEBUG", "-DRECORDING_WORKER_TEST_HOOKS"],
     "sanitize": ["-O1", "-g", "-UNDEBUG", "-D_GLIBCXX_ASSERTIONS", "-fno-sanitize-recover=all"],
 }
 SANITIZERS = ["-fsanitize=address,undefined"]
+HOOKS = ["-DRECORDING_WORKER_TEST_HOOKS"]
 COMMON = ["-std=c++17", "-fno-omit-frame-pointer", "-fvisibility=hidden", "-Wall"]
 # These make a bug in the core harder to use. The build with sanitizers has its own checks instead.
 HARDENED = [
@@ -39,6 +42,7 @@ HARDENED_LINK = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
 BRANCHES = {"x86_64": ["-fcf-protection=full"], "aarch64": ["-mbranch-protection=standard"]}
 BRANCHES_LINK = {"x86_64": ["-Wl,-z,shstk"]}
 
+OBJECTS = Path("build", "objects")
 FOLDERS = ["_native", "_native/simd", "_native/text"]
 LIBRARIES = ["deflate", "lz4", "zstd"]
 HEADERS = ["libdeflate.h", "lz4.h", "zstd.h", "zdict.h"]
@@ -79,19 +83,27 @@ class BuildNative(build_ext):
         inputs = [*ext.sources, *ext.depends]
         if not self.force and not newer_group(inputs, self.get_ext_fullpath(ext.name), "newer"):
             return
+        kind = build_kind()
 
-        def compile_one(source: str) -> list[str]:
-            return self.compiler.compile(
-                [source],
-                output_dir=self.build_temp,
-                include_dirs=ext.include_dirs,
-                extra_postargs=ext.extra_compile_args,
-                depends=ext.depends,
-            )
+        def compile_one(source: str) -> str:
+            """Return the object file of a source, compiled if it is not up to date."""
+            hooked = kind == "hooks" and "test_hooks.hpp" in Path(source).read_text(encoding="utf-8")
+            folder = OBJECTS / ("release" if kind == "hooks" and not hooked else kind)
+            kept = folder / f"{source}.{sys.implementation.cache_tag}.o"
+            if self.force or newer_group([source, *ext.depends], str(kept), "newer"):
+                [made] = self.compiler.compile(
+                    [source],
+                    output_dir=str(OBJECTS / "unfinished" / kind),
+                    include_dirs=ext.include_dirs,
+                    extra_postargs=[*ext.extra_compile_args, *(HOOKS if hooked else [])],
+                    depends=ext.depends,
+                )
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                Path(made).replace(kept)
+            return str(kept)
 
         with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1) as pool:
-            for objects in pool.map(compile_one, ext.sources):
-                ext.extra_objects += objects
+            ext.extra_objects += pool.map(compile_one, ext.sources)
         ext.sources, ext.depends = [], inputs
         super().build_extension(ext)
 
@@ -107,6 +119,14 @@ class BuildNative(build_ext):
             return True
 
 
+def build_kind() -> str:
+    """Return what RECORDING_WORKER_BUILD says."""
+    kind = os.environ.get("RECORDING_WORKER_BUILD", "release")
+    if kind not in KINDS:
+        sys.exit(f"setup.py: RECORDING_WORKER_BUILD is {kind!r}; it may be {', '.join(KINDS)}")
+    return kind
+
+
 def native_files(pattern: str) -> list[str]:
     """Return the core's own files that match. The files of _native/fuzz do not belong to it."""
     return sorted(str(path) for folder in FOLDERS for path in Path(folder).glob(pattern))
@@ -114,9 +134,7 @@ def native_files(pattern: str) -> list[str]:
 
 def extension() -> Extension:
     """Return the native core as an extension, built as RECORDING_WORKER_BUILD says."""
-    kind = os.environ.get("RECORDING_WORKER_BUILD", "release")
-    if kind not in FLAGS:
-        sys.exit(f"setup.py: RECORDING_WORKER_BUILD is {kind!r}; it may be {', '.join(FLAGS)}")
+    kind = build_kind()
     if kind == "sanitize":
         compile_flags, link_flags = SANITIZERS, SANITIZERS
     else:
@@ -128,7 +146,7 @@ def extension() -> Extension:
         ["_native/bindings.pyx"],
         include_dirs=["_native", simdjson_sources()],
         libraries=LIBRARIES,
-        extra_compile_args=[*COMMON, *FLAGS[kind], *compile_flags],
+        extra_compile_args=[*COMMON, *FLAGS["release" if kind == "hooks" else kind], *compile_flags],
         extra_link_args=link_flags,
         language="c++",
     )
@@ -141,7 +159,7 @@ def extensions() -> list[Extension]:
     (native,) = cythonize([extension()], build_dir="build/cython", include_path=["_native"], language_level=3)
     # Only now: otherwise Cython would copy them into build/ too.
     native.sources += native_files("*.cc")
-    native.depends = native_files("*.hpp")
+    native.depends = [*native_files("*.hpp"), "setup.py"]
     return [native]
 
 

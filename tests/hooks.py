@@ -24,12 +24,11 @@ _BUILD = _ROOT / "build" / "hooks"
 
 def build() -> Path:
     """Return the native core with the hooks; build it if it is not up to date, in one process at a time."""
-    folders = ["--build-lib", str(_BUILD / "lib"), "--build-temp", str(_BUILD / "temp")]
     _BUILD.mkdir(parents=True, exist_ok=True)
     with (_BUILD / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = subprocess.run(
-            [sys.executable, "setup.py", "--quiet", "build_ext", *folders],
+            [sys.executable, "setup.py", "--quiet", "build_ext", "--build-lib", str(_BUILD / "lib")],
             cwd=_ROOT,
             env=os.environ | {"RECORDING_WORKER_BUILD": "hooks"},
             stdin=subprocess.DEVNULL,
