@@ -11,8 +11,11 @@ import pytest
 
 from recording_worker import errors
 from recording_worker.cli import cli
+from recording_worker.lookups.restrictions.static import load_restrictions
+from recording_worker.lookups.teams.static import load_teams
 from recording_worker.metrics import GROUPS, families
 from recording_worker.outcome import Reason
+from recording_worker.settings.load import load_settings
 from recording_worker.settings.model import Settings
 from tools import metrics_tables, settings_tables
 
@@ -175,6 +178,19 @@ def test_make_help_names_every_target() -> None:
     makefile = (ROOT / "Makefile").read_text()
     phony = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)[0].split()
     assert sorted(["help", *re.findall(r'^\t@echo "make ([\w-]+) ', makefile, re.MULTILINE)]) == sorted(phony)
+
+
+@page
+def test_configuration_shown_is_accepted(page: Path, tmp_path: Path) -> None:
+    """Each ```toml block is one of settings, or a file of teams or of restrictions."""
+    for block in re.findall(r"^```toml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        (file := tmp_path / "file.toml").write_text(block)
+        if "[[team]]" in block:
+            assert load_teams(file)
+        elif "[[restriction]]" in block:
+            assert load_restrictions(file)
+        else:
+            assert load_settings({}, file, environ={})
 
 
 SYMPTOMS = DOCS / "operate" / "troubleshooting.md"
