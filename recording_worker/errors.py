@@ -47,4 +47,4 @@ class StepError(WorkerError):
 
 
 class StoreError(WorkerError):
-    """A store (PostgreSQL, Redis) can't be read now; a later try may help."""
+    """Storage, PostgreSQL or Redis can't be used now; a later try may help."""

@@ -8,6 +8,7 @@ from math import inf
 from pathlib import Path
 
 from recording_worker.clock import SystemClock
+from recording_worker.dependencies import Dependencies
 from recording_worker.formats.message_file import read_messages
 from recording_worker.ingest.counts import IngestCounts
 from recording_worker.ingest.topics import TopicFiles
@@ -68,12 +69,13 @@ def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
     )
     # not refreshed: the same rules apply to the whole file
     stores = Stores(clock, metrics, interval=settings.refresh_interval, stale_after=settings.stale_after)
+    dependencies = Dependencies(clock)
     try:
         pipeline = build_pipeline(
             settings,
             decoder=make_decoder(settings),
-            teams=open_teams(settings, stores),
-            restrictions=open_restrictions(settings, stores),
+            teams=open_teams(settings, stores, dependencies),
+            restrictions=open_restrictions(settings, stores, dependencies),
             manager=manager,
             flusher=flusher,
             clock=clock,

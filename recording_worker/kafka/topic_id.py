@@ -11,10 +11,10 @@ from confluent_kafka.admin import AdminClient, TopicDescription  # type: ignore[
 
 from recording_worker.backoff import Backoff
 from recording_worker.clock import Clock
+from recording_worker.dependencies import DependencyWatch
 from recording_worker.errors import BootError, FlushError
 from recording_worker.kafka.answers import KafkaAnswers
 from recording_worker.kafka.clients import BROKER_TIMEOUT, QUIET_LOGGER, as_config_error, client_config
-from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
 
 log = structlog.get_logger()
@@ -28,13 +28,14 @@ _BACKOFF = Backoff(first=0.2, longest=5.0)
 
 
 class TopicWatch:
-    """Knows the id of a topic, and whether the brokers answer, as of a second or two ago. For one thread."""
+    """Knows the id of a topic, as of a second or two ago, and so whether the brokers answer. For one thread."""
 
-    def __init__(self, settings: Settings, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, clock: Clock, watch: DependencyWatch) -> None:
+        """`watch` is told how the brokers answer."""
         self._topic = settings.topic
         self._clock = clock
-        self.answers = KafkaAnswers(clock, metrics)
-        self._client = _client(settings, self.answers.client_error)
+        self._answers = KafkaAnswers(clock, watch)
+        self._client = _client(settings, self._answers.client_error)
         self._can_ask = True
         self.topic_id = ""
         """The topic's id, as text; empty if the brokers keep no ids."""
@@ -59,7 +60,6 @@ class TopicWatch:
     def turn(self) -> bool:
         """Ask now and then, without waiting. Return whether the topic has got another id."""
         if self._asked is not None and self._asked.done():
-            self.answers.take(self._asked)
             found = _answer(self._asked, 0)
             self._asked = None
             if self.topic_id and found not in ("", self.topic_id, *self._former):
@@ -69,7 +69,7 @@ class TopicWatch:
         elif self._asked is None and self._can_ask and self._clock.monotonic() >= self._ask_after:
             self._ask_after = self._clock.monotonic() + _ASK_SECONDS
             self._asked = _ask(self._client, self._topic, _TIMEOUT)
-            self.answers.follow(self._asked)
+            self._answers.follow(self._asked)
         return False
 
     def is_still_the_same(self) -> bool:

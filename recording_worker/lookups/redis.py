@@ -12,7 +12,8 @@ from redis.retry import Retry
 
 from recording_worker.backoff import Backoff
 from recording_worker.clock import Clock
-from recording_worker.errors import ConfigError
+from recording_worker.dependencies import SESSIONS_REDIS, DependencyWatch
+from recording_worker.errors import ConfigError, StoreError
 from recording_worker.lookups.redis_commands import Command
 from recording_worker.metrics import Metrics
 
@@ -62,8 +63,17 @@ class RedisCircuitBreaker:
     may ask.
     """
 
-    def __init__(self, url: SecretStr, clock: Clock, metrics: Metrics, *, backoff: Backoff = PROBE_BACKOFF) -> None:
+    def __init__(
+        self,
+        url: SecretStr,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        backoff: Backoff = PROBE_BACKOFF,
+        watch: DependencyWatch | None = None,
+    ) -> None:
         """Connects later. `backoff`: the pauses before each probe. Raises ConfigError."""
+        self._watch = watch or DependencyWatch(SESSIONS_REDIS, clock)
         self._client = redis_client("sessions_redis", url, _TIMEOUT)
         self._clock = clock
         self._metrics = metrics
@@ -83,8 +93,24 @@ class RedisCircuitBreaker:
         The reply to a command that Redis refuses is the error. Text comes as bytes. Blocks for half a second at most
         to connect, and as long for the answer.
         """
+        return self._ask(commands)
+
+    def probe(self) -> None:
+        """Ping Redis, unless it is known to fail. Raises StoreError."""
+        if self._ask([("PING",)], by_probe=True) is None:
+            raise StoreError(self._watch.state.problem)
+
+    def close(self) -> None:
+        """Stop probing. Waits for a probe that is under way, but not for one that hangs."""
+        self._closing.set()
+        if self._probing is not None:
+            self._probing.join(2 * _TIMEOUT)
+        self._client.close()
+
+    def _ask(self, commands: Sequence[Command], *, by_probe: bool = False) -> list[object] | None:
         if self.circuit is Circuit.OPEN:
             return None
+        began = self._clock.monotonic()
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
@@ -96,21 +122,16 @@ class RedisCircuitBreaker:
         if self.circuit is Circuit.HALF_OPEN:
             log.info("Redis answers again")
             self.circuit, self._failures = Circuit.CLOSED, 0
-        self._note_refusals(replies)
+        if not self._note_refusals(replies):
+            self._watch.worked(self._clock.monotonic() - began, by_probe=by_probe)
         return replies
-
-    def close(self) -> None:
-        """Stop probing. Waits for a probe that is under way, but not for one that hangs."""
-        self._closing.set()
-        if self._probing is not None:
-            self._probing.join(2 * _TIMEOUT)
-        self._client.close()
 
     def _open_circuit(self, error: Exception) -> None:
         with self._opening:
             if self.circuit is Circuit.OPEN:  # for another thread, whose request failed too
                 return
             self._count_failure()
+            self._watch.failed(str(error))
             if self.circuit is Circuit.CLOSED:
                 log.warning("Redis can't be asked: recording goes on without it", error=str(error))
             self.circuit = Circuit.OPEN
@@ -120,11 +141,13 @@ class RedisCircuitBreaker:
     def _probe(self) -> None:
         """Ping Redis until it answers, and half-open the circuit."""
         while not self._closing.wait(self._backoff.pause(self._failures)):
+            began = self._clock.monotonic()
             try:
                 self._client.ping()
             except (redis.RedisError, OSError):
                 self._count_failure()
             else:
+                self._watch.worked(self._clock.monotonic() - began)
                 self.circuit = Circuit.HALF_OPEN
                 return
 
@@ -132,13 +155,15 @@ class RedisCircuitBreaker:
         self._failures += 1
         self._metrics.redis_failures.inc()
 
-    def _note_refusals(self, replies: Sequence[object]) -> None:
-        """Count and log that Redis refuses commands, as it does without memory or as a replica."""
+    def _note_refusals(self, replies: Sequence[object]) -> bool:
+        """Return whether Redis refuses commands, as it does without memory or as a replica. Count and log it."""
         refusal = next((reply for reply in replies if isinstance(reply, redis.RedisError)), None)
         if refusal is None:
-            return
+            return False
+        self._watch.failed(f"refuses commands: {refusal}")
         self._metrics.redis_failures.inc()
         now = self._clock.monotonic()
         if now - self._refusal_logged_at >= _REFUSAL_LOG_INTERVAL:
             self._refusal_logged_at = now
             log.warning("Redis refuses commands: recording goes on without it", error=str(refusal))
+        return True

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from recording_worker.clock import Clock
+from recording_worker.dependencies import DependencyWatch
 from recording_worker.errors import BootError, StoreError, WorkerError
 from recording_worker.metrics import Metrics
 
@@ -50,15 +51,27 @@ class Refreshed(Generic[Value]):
     """The last good value of one store. Any thread may read it; `refresh_if_due` belongs to one."""
 
     def __init__(
-        self, name: str, load: Load[Value], clock: Clock, metrics: Metrics, *, interval: float, stale_after: float
+        self,
+        name: str,
+        load: Load[Value],
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        interval: float,
+        stale_after: float,
+        watch: DependencyWatch | None = None,
     ) -> None:
-        """Read the store. Raises BootError if it can't be read, ConfigError if its content is wrong."""
+        """Read the store. Raises BootError if it can't be read, ConfigError if its content is wrong.
+
+        `watch` is told how the readings end.
+        """
         self.name = name
         self._load = load
         self._interval = interval
         self._stale_after = stale_after
         self._clock = clock
         self._metrics = metrics
+        self._watch = watch
         self._rejected: set[str] = set()
         self._failure = ""
         self._failure_logged_at = 0.0
@@ -67,14 +80,16 @@ class Refreshed(Generic[Value]):
         """Set when the next refresh is due at another time than before."""
         self.readings = 0
         """How many readings brought a value so far, the first included."""
+        self._attempted_at = clock.monotonic()
         try:
             reading = load()
         except StoreError as error:
+            if watch is not None:
+                watch.failed(str(error))
             raise BootError(f"{name} can't be read: {error}") from error
         assert reading is not None, "a first reading has nothing to be the same as"
         self.value: Value = reading.value
         """The value that was read last."""
-        self._attempted_at = clock.monotonic()
         self._pause = jittered(interval)
         self._succeeded(reading)
 
@@ -114,6 +129,8 @@ class Refreshed(Generic[Value]):
 
     def _succeeded(self, reading: Reading[Value] | None) -> None:
         self._read_at = self._clock.monotonic()
+        if self._watch is not None:
+            self._watch.worked(self._read_at - self._attempted_at)
         if self._failure:
             log.info("read again", store=self.name)
             self._failure = ""
@@ -128,6 +145,8 @@ class Refreshed(Generic[Value]):
 
     def _failed(self, failure: str) -> None:
         self._pause = jittered(min(_MAX_RETRY_INTERVAL, self._interval))
+        if self._watch is not None:
+            self._watch.failed(failure)
         self._metrics.store_reads.labels(self.name, "failed").inc()
         now = self._clock.monotonic()
         if failure != self._failure or now - self._failure_logged_at >= _FAILURE_LOG_INTERVAL:
@@ -156,13 +175,28 @@ class Stores:
         self._stores: list[Refreshed[object]] = []
         self._closing = False
 
-    def read(self, name: str, load: Load[Value], max_interval: float | None = None) -> Refreshed[Value]:
+    def read(
+        self,
+        name: str,
+        load: Load[Value],
+        max_interval: float | None = None,
+        *,
+        watch: DependencyWatch | None = None,
+    ) -> Refreshed[Value]:
         """Read a store now, and refresh it after `start` is called, at least every `max_interval` seconds.
 
         `name` says what it holds, for people and metrics. Raises BootError and ConfigError.
         """
         interval = self._interval if max_interval is None else min(self._interval, max_interval)
-        store = Refreshed(name, load, self._clock, self._metrics, interval=interval, stale_after=self._stale_after)
+        store = Refreshed(
+            name,
+            load,
+            self._clock,
+            self._metrics,
+            interval=interval,
+            stale_after=self._stale_after,
+            watch=watch,
+        )
         self._stores.append(store)  # type: ignore[arg-type] # nothing here touches its value
         return store
 

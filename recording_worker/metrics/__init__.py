@@ -11,6 +11,7 @@ from typing import Self
 from prometheus_client import CollectorRegistry, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from recording_worker.metrics.dependencies import DependencyMetrics
 from recording_worker.metrics.family import Family, MadeFamily
 from recording_worker.metrics.files import AllocatedDict
 from recording_worker.metrics.flushes import FlushMetrics
@@ -25,6 +26,7 @@ GROUPS: dict[str, type] = {
     "kafka": KafkaMetrics,
     "lookups": LookupMetrics,
     "processes": ProcessMetrics,
+    "dependencies": DependencyMetrics,
 }
 
 
@@ -33,7 +35,7 @@ def families(group: type) -> Iterator[Family]:
     yield from (each for each in vars(group).values() if isinstance(each, Family))
 
 
-class Metrics(MessageMetrics, FlushMetrics, KafkaMetrics, LookupMetrics, ProcessMetrics):
+class Metrics(MessageMetrics, FlushMetrics, KafkaMetrics, LookupMetrics, ProcessMetrics, DependencyMetrics):
     """All metrics of one process.
 
     The processes of a service share them through a folder: each counts in files of its own there, and `served` reads

@@ -1,6 +1,6 @@
 """Metrics of what Kafka does, answers and refuses."""
 
-from recording_worker.metrics.family import PARTITION, CounterFamily, GaugeFamily, Label
+from recording_worker.metrics.family import PARTITION, CounterFamily, Label
 
 _TOPIC = Label("topic", bound="the topics that the settings name")
 _ERROR = Label("error", bound="the error codes of Kafka's protocol")
@@ -9,12 +9,6 @@ _ERROR = Label("error", bound="the error codes of Kafka's protocol")
 class KafkaMetrics:
     """What Kafka does, answers and refuses."""
 
-    kafka_answered = GaugeFamily(
-        "kafka_answered_timestamp_seconds", "When Kafka last answered the supervisor, which asks every second."
-    )
-    kafka_round_trip = GaugeFamily(
-        "kafka_round_trip_seconds", "How long Kafka took for its last answer to the supervisor."
-    )
     transactions_aborted = CounterFamily(
         "transactions_aborted",
         "Kafka transactions that were aborted and made again, by why. `ILLEGAL_GENERATION` is normal in a rebalance.",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Generic, NamedTuple, TypeVar
 
+from recording_worker.dependencies import DependencyState
 from recording_worker.errors import WorkerError
 from recording_worker.formats.accounts import Account
 from recording_worker.kafka.consumer import PartitionState
@@ -97,6 +98,13 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class DependencyReport:
+    """What the worker knows of its dependencies. A thread of its own sends it, so it says nothing of the loop."""
+
+    states: tuple[DependencyState, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Flushing:
     """A flush begins. It holds the messages before these offsets that are not flushed yet."""
 
@@ -150,7 +158,18 @@ class PartitionStopped:
 
 
 ToWorker = Membership | Assign | Revoke | Discard | Stop
-FromWorker = Ready | BootFailed | Progress | Flushing | Flushed | Released | Decoding | Decoded | PartitionStopped
+FromWorker = (
+    Ready
+    | BootFailed
+    | Progress
+    | DependencyReport
+    | Flushing
+    | Flushed
+    | Released
+    | Decoding
+    | Decoded
+    | PartitionStopped
+)
 
 Out = TypeVar("Out")
 In = TypeVar("In")

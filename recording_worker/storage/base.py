@@ -19,6 +19,9 @@ class Storage(Protocol):
     def check(self) -> None:
         """Find out whether files can be written here. Raises ConfigError or BootError with one clear line if not."""
 
+    def probe(self) -> None:
+        """Find out whether the storage answers, without writing; see `dependencies.Probe`. Raises StoreError."""
+
     def write(self, key: str, parts: Iterable[Part], metadata: Mapping[str, str]) -> str:
         """Store the parts, one after the other, as one file; return its URL (without a range). May block.
 

@@ -12,6 +12,9 @@ class BlackholeStorage:
     def check(self) -> None:
         """Do nothing: nothing can be wrong with it."""
 
+    def probe(self) -> None:
+        """Do nothing: it always answers."""
+
     def write(self, key: str, parts: Iterable[Part], metadata: Mapping[str, str]) -> str:  # noqa: ARG002 - a storage's signature
         deque(parts, maxlen=0)  # they are made while they are taken
         return f"blackhole:{key}"

@@ -1,5 +1,6 @@
 """Opens the storage that the settings name."""
 
+from recording_worker.dependencies import DependencyWatch
 from recording_worker.errors import ConfigError
 from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
@@ -13,16 +14,19 @@ NO_STORAGE = "no storage: say where batch files are with --storage-dir DIR or --
 """What to say if a command needs to know where files are, and the settings don't say."""
 
 
-def open_storage(settings: Settings, metrics: Metrics) -> Storage:
-    """Return the storage backend that the settings name. Raises ConfigError if they name none."""
+def open_storage(settings: Settings, metrics: Metrics, watch: DependencyWatch | None = None) -> Storage:
+    """Return the storage backend that the settings name. Raises ConfigError if they name none.
+
+    `watch` is told how writing goes.
+    """
     if settings.storage_dir is not None:
-        return LocalStorage(settings.storage_dir)
+        return LocalStorage(settings.storage_dir, watch=watch)
     if settings.storage == "blackhole:":
         return BlackholeStorage()
     if settings.storage is not None:
         from recording_worker.storage.s3.backend import S3Storage  # boto3 takes its time to import
 
-        return S3Storage(S3Location.parse(settings.storage), settings, metrics)
+        return S3Storage(S3Location.parse(settings.storage), settings, metrics, watch=watch)
     raise ConfigError("no storage: say where batch files go (storage_dir, or storage = s3://BUCKET)")
 
 

@@ -13,6 +13,7 @@ from tests.servers.fixtures import NewTopic
 from tests.servers.kafka import KafkaServer
 from tests.waiting import wait_for
 
+KAFKA = '{dependency="kafka"}'
 PATIENT = {**CLASSIC, "kafka_consumer": {"session.timeout.ms": 45_000, "heartbeat.interval.ms": 200}}
 
 
@@ -35,25 +36,25 @@ def test_it_is_seen_that_kafka_does_not_answer(
 ) -> None:
     recording = Recording(tmp_path, kafka.bootstrap_servers, group, create_topics(new_topic))
     try:
-        service = recording.start(**PATIENT, kafka_silent_after=3.0)
+        service = recording.start(**PATIENT, not_ready_after=3.0)
         service.wait_until_ready()
         recording.traffic.send(120)
         recording.traffic.wait_until_committed()
         wait_for(lambda: answered(service) > 0, "Kafka to have answered")
-        assert 0 < service.metric("kafka_round_trip_seconds")[""] < 60
+        assert 0 < service.metric("dependency_round_trip_seconds")[KAFKA] < 60
         assert "Kafka: answers in " in service.get("")[1]
         with away(kafka):
-            wait_for(lambda: "Kafka: no answer for " in service.get("")[1], "the page to say it")
-            wait_for(lambda: service.logged("Kafka does not answer"), "the log to say it")
+            wait_for(lambda: "Kafka: failing for " in service.get("")[1], "the page to say it")
+            wait_for(lambda: service.logged("Kafka fails"), "the log to say it")
             wait_for(lambda: service.get("readyz")[0] == 503, "the service not to be ready")
-            assert service.get("readyz")[1].startswith("Kafka: no answer for ")
+            assert service.get("readyz")[1].startswith("Kafka: failing for ")
             assert service.get("healthz")[0] == 200
             last = answered(service)
             wait_for(lambda: time.time() - last > 5, "time to pass")
             assert answered(service) == last
         service.wait_until_ready()
         assert answered(service) > last
-        assert service.logged("Kafka answers again")[0]["silent_seconds"] > 3
+        assert service.logged("Kafka works again")[0]["failed_seconds"] > 3
         recording.traffic.send(120)
         recording.traffic.wait_until_committed(service)
         assert service.stop() == 0
@@ -63,4 +64,4 @@ def test_it_is_seen_that_kafka_does_not_answer(
 
 
 def answered(service: Service) -> float:
-    return service.metric("kafka_answered_timestamp_seconds")[""]
+    return service.metric("dependency_answered_timestamp_seconds").get(KAFKA, 0)

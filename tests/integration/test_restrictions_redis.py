@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from recording_worker.dependencies import Dependencies
 from recording_worker.errors import BootError, ConfigError, StoreError
 from recording_worker.lookups.refreshed import Stores
 from recording_worker.lookups.restrictions.open import open_restrictions
@@ -157,7 +158,7 @@ def test_rules_of_file_and_redis_survive_a_failure_of_redis(redis_server: RedisS
     clock = FakeClock()
     stores = Stores(clock, Metrics(), interval=300, stale_after=1000)
     settings = Settings(restrictions=file, restrictions_redis=SecretStr(redis_server.url))
-    restrictions = open_restrictions(settings, stores)
+    restrictions = open_restrictions(settings, stores, Dependencies(clock))
 
     def in_force() -> dict[str, Restriction | None]:
         return {token: rules.match(NOBODY) for token, rules in restrictions.current().items()}
@@ -185,8 +186,9 @@ def test_rules_of_file_and_redis_survive_a_failure_of_redis(redis_server: RedisS
 def test_a_redis_that_is_away_at_the_start_is_named(redis_server: RedisServer) -> None:
     redis_server.stop()
     settings = Settings(restrictions_redis=SecretStr(redis_server.url))
+    stores = Stores(FakeClock(), Metrics(), interval=300, stale_after=1000)
     with pytest.raises(BootError, match=r"restrictions_redis can't be read: Error 111 connecting to 127\.0\.0\.1"):
-        open_restrictions(settings, Stores(FakeClock(), Metrics(), interval=300, stale_after=1000))
+        open_restrictions(settings, stores, Dependencies(FakeClock()))
 
 
 def test_a_missing_right_to_read_the_keys_is_an_error_and_not_an_empty_list(redis_server: RedisServer) -> None:

@@ -183,7 +183,7 @@ def test_no_error_on_the_terminal_holds_a_secret(capsys: pytest.CaptureFixture[s
 
 def test_no_page_holds_a_secret() -> None:
     hide([SECRET])
-    status = Status(0, f"teams: {SECRET}", (), (PartitionStatus(0, 0, 0, 0, 0, f"stopped: {SECRET}", False),))
+    status = Status(0, (f"teams: {SECRET}",), (), (PartitionStatus(0, 0, 0, 0, 0, f"stopped: {SECRET}", False),))
     pages = OpsPages(lambda: status, FakeClock(), Metrics().served()).by_path
     for path, page in pages.items():
         assert SECRET.encode() not in page.answer().body, path

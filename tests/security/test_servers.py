@@ -238,7 +238,7 @@ def unnamed_files() -> set[str]:
 
 @pytest.fixture
 def ops() -> Iterator[OpsServer]:
-    status = Status(FakeClock().monotonic(), "")
+    status = Status(FakeClock().monotonic())
     pages = OpsPages(lambda: status, FakeClock(), Metrics().served())
     ops = OpsServer(pages, "127.0.0.1", 0, ["ops.example", "Worker"], limits=LIMITS)
     yield ops

@@ -11,13 +11,14 @@ import pytest
 from packaging.requirements import Requirement
 
 from recording_worker.clock import SystemClock
+from recording_worker.dependencies import Dependencies
 from recording_worker.errors import ConfigError
 from recording_worker.extras import EXTRAS, missing_extras_named
 from recording_worker.lookups.refreshed import Stores
 from recording_worker.lookups.restrictions.open import open_restrictions
 from recording_worker.lookups.teams.open import open_teams
 from recording_worker.metrics import Metrics
-from recording_worker.processes.control import BootFailed, Channel
+from recording_worker.processes.control import BootFailed, Channel, FromWorker
 from recording_worker.processes.worker import main as worker
 from recording_worker.settings.load import load_settings
 from tests.sample import SAMPLE
@@ -90,21 +91,20 @@ def test_lookups_name_the_extra_that_they_need(monkeypatch: pytest.MonkeyPatch) 
     settings = load_settings({"teams_postgres": "postgres://host/db", "restrictions_redis": "redis://host"}, None)
     stores = Stores(SystemClock(), Metrics(), interval=1.0, stale_after=1.0)
     with pytest.raises(ConfigError, match=r"pip install 'recording-worker\[postgres\]'"), missing_extras_named():
-        open_teams(settings, stores)
+        open_teams(settings, stores, Dependencies(SystemClock()))
     with pytest.raises(ConfigError, match=r"pip install 'recording-worker\[redis\]'"), missing_extras_named():
-        open_restrictions(settings, stores)
+        open_restrictions(settings, stores, Dependencies(SystemClock()))
 
 
 def test_a_worker_reports_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     missing(monkeypatch, "boto3", "recording_worker.storage.s3")
     ours, theirs = Pipe()
     settings = load_settings({"storage": "s3://bucket"}, None)
-    with pytest.raises(SystemExit) as ended:
-        worker._work(settings, "name", Channel(theirs), Metrics(), ExitStack())
+    with pytest.raises(SystemExit) as ended, ExitStack() as at_exit:
+        worker._work(settings, "host", 0, Channel(theirs), Metrics(), at_exit)
     assert ended.value.code == ConfigError.exit_code
-    assert ours.poll()
-    report = ours.recv()
-    assert isinstance(report, BootFailed)
+    channel: Channel[None, FromWorker] = Channel(ours)
+    [report] = [message for message in channel.receive() if isinstance(message, BootFailed)]
     assert "pip install 'recording-worker[s3]'" in str(report.error)
 
 

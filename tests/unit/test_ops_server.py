@@ -2,8 +2,10 @@ import urllib.request
 
 import pytest
 
+from recording_worker.dependencies import KAFKA, STORAGE
 from recording_worker.errors import BootError
 from recording_worker.metrics import Metrics
+from recording_worker.processes.supervisor.board import DependencyStatus
 from recording_worker.processes.supervisor.ops_server import OpsPages, OpsServer, render_page
 from recording_worker.processes.supervisor.slot import WorkerState
 from recording_worker.processes.supervisor.status import PartitionStatus, Status, WorkerStatus
@@ -18,6 +20,7 @@ PARTITIONS = (
     PartitionStatus(1, None, None, None, None, "", False),
     PartitionStatus(2, 0, 5, 6, 5, "a hole at <5>", True, 1_700_000_000),
 )
+FAILING = DependencyStatus(STORAGE, 3.0, "<y>", (1,), 1_795_000_000.5, 0.25)
 
 
 class Pages:
@@ -35,18 +38,18 @@ class Pages:
 
 @pytest.fixture
 def pages() -> Pages:
-    return Pages(Status(FakeClock().monotonic(), "", WORKERS, PARTITIONS))
+    return Pages(Status(FakeClock().monotonic(), (), WORKERS, PARTITIONS))
 
 
 def test_all_is_recorded_until_the_time_of_the_partition_that_is_furthest_behind(pages: Pages) -> None:
     """A partition that was read to its end does not count as behind, however long ago its last message came."""
     assert "Recorded until: 2026-11-18 " in pages.get("/")[1]
     behind = PartitionStatus(3, 0, 10, 15, 20, "", False, 1_700_000_000)
-    pages.status = Status(0, "", WORKERS, (*PARTITIONS, behind))
+    pages.status = Status(0, (), WORKERS, (*PARTITIONS, behind))
     assert "Recorded until: 2023-11-14 22:13:20 UTC" in pages.get("/")[1]
-    pages.status = Status(0, "", WORKERS, PARTITIONS[2:])
+    pages.status = Status(0, (), WORKERS, PARTITIONS[2:])
     assert "Recorded until: 2023-11-14 22:13:20 UTC" in pages.get("/")[1]
-    pages.status = Status(0, "", WORKERS, PARTITIONS[1:2])
+    pages.status = Status(0, (), WORKERS, PARTITIONS[1:2])
     assert "Recorded until: nothing yet" in pages.get("/")[1]
 
 
@@ -60,8 +63,8 @@ def test_healthy_while_the_loop_turns(pages: Pages) -> None:
 
 def test_ready_or_the_reason_why_not(pages: Pages) -> None:
     assert pages.get("/readyz") == (200, "ready\n")
-    pages.status = Status(0, "workers not up: [1]")
-    assert pages.get("/readyz") == (503, "workers not up: [1]\n")
+    pages.status = Status(0, ("workers not up: [1]", "Storage: failing"))
+    assert pages.get("/readyz") == (503, "workers not up: [1]\nStorage: failing\n")
 
 
 def test_lag_and_what_is_special_of_partitions_are_metrics(pages: Pages) -> None:
@@ -77,6 +80,16 @@ def test_lag_and_what_is_special_of_partitions_are_metrics(pages: Pages) -> None
     assert "recording_worker_partitions_careful 2.0" in lines
 
 
+def test_what_each_dependency_does_is_a_metric(pages: Pages) -> None:
+    pages.status = Status(0, dependencies=(FAILING, DependencyStatus(KAFKA, 0.0, "", (), None, None)))
+    lines = pages.get("/metrics")[1].splitlines()
+    assert 'recording_worker_dependency_answered_timestamp_seconds{dependency="storage"} 1.7950000005e+09' in lines
+    assert 'recording_worker_dependency_round_trip_seconds{dependency="storage"} 0.25' in lines
+    assert 'recording_worker_dependency_failing_seconds{dependency="storage"} 3.0' in lines
+    assert 'recording_worker_dependency_failing_seconds{dependency="kafka"} 0.0' in lines
+    assert not any('timestamp_seconds{dependency="kafka"}' in line for line in lines), "not known yet"
+
+
 def test_the_page_shows_everything_and_escapes_it(pages: Pages) -> None:
     code, page = pages.get("/")
     assert code == 200
@@ -86,8 +99,8 @@ def test_the_page_shows_everything_and_escapes_it(pages: Pages) -> None:
     assert "<tr><td>0</td><td>0</td><td>10</td><td>15</td><td>20</td><td>10</td><td>isolated</td></tr>" in page
     assert "a hole at &lt;5&gt;" in page
     assert "<5>" not in page
-    assert "not ready: waiting for &lt;x&gt;" in render_page(Status(0, "waiting for <x>"))
-    assert "Kafka: no answer: &lt;y&gt;" in render_page(Status(0, "", kafka="no answer: <y>"))
+    assert "not ready: waiting for &lt;x&gt;" in render_page(Status(0, ("waiting for <x>",)))
+    assert "Storage: failing for 3 s: &lt;y&gt;" in render_page(Status(0, dependencies=(FAILING,)))
 
 
 def test_port_0_takes_any(pages: Pages) -> None:

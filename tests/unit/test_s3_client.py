@@ -57,7 +57,7 @@ def test_endpoint_region_and_addressing_decide_the_url(settings: dict[str, Any],
 def test_timeouts_connections_and_no_retries_of_its_own() -> None:
     settings = Settings(storage="s3://bucket", s3_connect_timeout=1.5, s3_read_timeout=2.5, s3_uploads=7)
     config = S3Storage(S3Location("bucket", ""), settings, Metrics())._client.meta.config
-    assert (config.connect_timeout, config.read_timeout, config.max_pool_connections) == (1.5, 2.5, 8)
+    assert (config.connect_timeout, config.read_timeout, config.max_pool_connections) == (1.5, 2.5, 9)
     assert config.retries["total_max_attempts"] == 1
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from recording_worker.dependencies import Dependencies
 from recording_worker.errors import ConfigError
 from recording_worker.lookups.refreshed import Stores
 from recording_worker.lookups.restrictions.service import Restriction, Rule
@@ -100,7 +101,7 @@ def test_an_unknown_restriction_is_named(tmp_path: Path) -> None:
 def test_a_file_of_teams_that_changes_is_read_again_and_a_broken_one_changes_nothing(tmp_path: Path) -> None:
     path, clock = write(tmp_path, '[[team]]\nid = 1\ntoken = "a"\nretention = "30d"\n'), FakeClock()
     stores = Stores(clock, Metrics(), interval=300, stale_after=1000)
-    teams = open_teams(Settings(teams=path), stores)
+    teams = open_teams(Settings(teams=path), stores, Dependencies(clock))
 
     def some_seconds_later() -> tuple[Team | None, Team | None]:
         for _ in range(2):

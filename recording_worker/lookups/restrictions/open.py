@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from recording_worker.dependencies import RESTRICTIONS_REDIS, Dependencies
 from recording_worker.lookups.refreshed import Refreshed, Stores
 from recording_worker.lookups.restrictions.refreshed import RefreshedRestrictions
 from recording_worker.lookups.restrictions.service import RestrictionService, Rule
@@ -13,7 +14,7 @@ _REDIS_INTERVAL = 30.0
 """Seconds between two readings from Redis, at most: a token is blocked when something is wrong."""
 
 
-def open_restrictions(settings: Settings, stores: Stores) -> RestrictionService:
+def open_restrictions(settings: Settings, stores: Stores, dependencies: Dependencies) -> RestrictionService:
     """Read the restrictions of the file and of Redis, if the settings name them. Raises ConfigError and BootError."""
     read: list[Refreshed[Sequence[Rule]]] = []
     if settings.restrictions is not None:
@@ -23,5 +24,6 @@ def open_restrictions(settings: Settings, stores: Stores) -> RestrictionService:
         from recording_worker.lookups.restrictions.redis import RedisRestrictions  # an extra brings its library
 
         in_redis = RedisRestrictions(settings.restrictions_redis)
-        read.append(stores.read("restrictions_redis", in_redis.load, _REDIS_INTERVAL))
+        watch = dependencies.watch(RESTRICTIONS_REDIS, in_redis.probe)
+        read.append(stores.read("restrictions_redis", in_redis.load, _REDIS_INTERVAL, watch=watch))
     return RefreshedRestrictions(read)

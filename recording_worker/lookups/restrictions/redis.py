@@ -20,6 +20,8 @@ KEYS = {
 PIPELINE = "session_recordings"
 _TIMEOUT = 10.0
 """Seconds to connect, and to get an answer."""
+_PROBE_TIMEOUT = 3.0
+"""The same, when it is only asked whether Redis answers."""
 _MANY = ("distinct_ids", "session_ids", "event_names", "event_uuids")
 _ONE = ("distinct_id", "session_id", "event_name", "event_uuid")
 
@@ -56,6 +58,7 @@ class RedisRestrictions:
     def __init__(self, url: SecretStr) -> None:
         """Connects later. Raises ConfigError if the URL can't be parsed."""
         self._client = redis_client("restrictions_redis", url, _TIMEOUT)
+        self._probed = redis_client("restrictions_redis", url, _PROBE_TIMEOUT)
         self._read: list[object] | None = None
         self._rules: dict[Restriction, list[Rule]] = {}
 
@@ -85,6 +88,13 @@ class RedisRestrictions:
         self._read = replies
         rules = [rule for group in self._rules.values() for rule in group]
         return Reading(rules, len(rules), rejected)
+
+    def probe(self) -> None:
+        """Find out whether Redis answers. Raises StoreError."""
+        try:
+            self._probed.ping()
+        except (redis.RedisError, OSError) as error:
+            raise StoreError(str(error)) from error
 
 
 def _entries(reply: object) -> list[object]:

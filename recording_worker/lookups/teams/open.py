@@ -1,5 +1,6 @@
 """Opens the teams that the settings name."""
 
+from recording_worker.dependencies import TEAMS_POSTGRES, Dependencies
 from recording_worker.errors import ConfigError
 from recording_worker.lookups.refreshed import Stores
 from recording_worker.lookups.teams.any_token import AnyTokenTeams
@@ -9,8 +10,11 @@ from recording_worker.lookups.teams.static import load_teams
 from recording_worker.lookups.watched_file import FILE_INTERVAL, WatchedFile
 from recording_worker.settings.model import Settings
 
+_QUIET_SECONDS = 15.0
+"""How long the database may say nothing before it is probed. Each probe opens a connection."""
 
-def open_teams(settings: Settings, stores: Stores) -> TeamService:
+
+def open_teams(settings: Settings, stores: Stores, dependencies: Dependencies) -> TeamService:
     """Read the teams that the settings name. Raises ConfigError and BootError."""
     if settings.any_token:
         return AnyTokenTeams()
@@ -19,7 +23,9 @@ def open_teams(settings: Settings, stores: Stores) -> TeamService:
     if settings.teams_postgres is not None:
         from recording_worker.lookups.teams.postgres import PostgresTeams  # an extra brings its library
 
-        return RefreshedTeams(stores.read("teams", PostgresTeams(settings.teams_postgres).load))
+        database = PostgresTeams(settings.teams_postgres)
+        watch = dependencies.watch(TEAMS_POSTGRES, database.probe, quiet_seconds=_QUIET_SECONDS)
+        return RefreshedTeams(stores.read("teams", database.load, watch=watch))
     raise ConfigError(
         "no teams: give a file of teams (--teams FILE) or a database (--teams-postgres URL),"
         " or take every token as a team (--any-token)"

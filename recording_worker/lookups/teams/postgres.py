@@ -26,6 +26,8 @@ _DEFAULTS = {"connect_timeout": 10, "application_name": "recording-worker"}
 """Defaults of the URL's parameters. `connect_timeout` is in seconds, for each address."""
 _QUERY_TIMEOUT = 60.0
 """Seconds to query and receive all teams."""
+_PROBE_TIMEOUT = 3
+"""Seconds to connect, and to get an answer, when it is only asked whether the database answers."""
 
 
 class PostgresTeams:
@@ -40,6 +42,7 @@ class PostgresTeams:
         except (psycopg.Error, ValueError):
             raise ConfigError("teams_postgres: not a URL that PostgreSQL's client understands") from None
         self._conninfo = make_conninfo(**{**_DEFAULTS, **given})  # type: ignore[arg-type] # its names are libpq's
+        self._probe_conninfo = make_conninfo(self._conninfo, connect_timeout=_PROBE_TIMEOUT)
         self._query_timeout = query_timeout
         self._had_teams = False
 
@@ -55,7 +58,7 @@ class PostgresTeams:
                 rows = connection.execute(QUERY).fetchall()
                 is_empty = not rows and connection.execute(_ANY_ROW).fetchone() is None
         except (psycopg.Error, OSError) as error:
-            raise StoreError(" ".join(str(error).split()) or repr(error)) from error
+            raise _store_error(error) from error
         reading = teams_of(rows)
         if self._had_teams and is_empty:
             raise StoreError("posthog_team is empty")
@@ -63,6 +66,18 @@ class PostgresTeams:
             raise StoreError(f"no row of posthog_team can be used, such as {reading.rejected[0]}")
         self._had_teams = bool(reading.value)
         return reading
+
+    def probe(self) -> None:
+        """Find out whether the database answers, on a new connection. Raises StoreError."""
+        try:
+            with psycopg.connect(self._probe_conninfo) as connection, _deadline(connection, _PROBE_TIMEOUT):
+                connection.execute("SELECT 1")
+        except (psycopg.Error, OSError) as error:
+            raise _store_error(error) from error
+
+
+def _store_error(error: Exception) -> StoreError:
+    return StoreError(" ".join(str(error).split()) or repr(error))
 
 
 def teams_of(rows: list[tuple[object, ...]]) -> Reading[dict[str, Team]]:

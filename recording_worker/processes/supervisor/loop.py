@@ -7,11 +7,13 @@ from uuid import uuid4
 import structlog
 
 from recording_worker.clock import Clock
+from recording_worker.dependencies import KAFKA, DependencyWatch
 from recording_worker.kafka.group_member import GroupMember
 from recording_worker.kafka.topic_id import TopicWatch
 from recording_worker.metrics import Metrics
 from recording_worker.processes.control import Discard, Membership, Revoke, Stop
 from recording_worker.processes.supervisor.balance import Balancer
+from recording_worker.processes.supervisor.board import DependencyBoard, DependencyStatus
 from recording_worker.processes.supervisor.memory import PartitionMemory
 from recording_worker.processes.supervisor.pool import WorkerMain, WorkerPool
 from recording_worker.processes.supervisor.signals import StopSignals
@@ -45,7 +47,9 @@ class SupervisorLoop:
         self._memory = PartitionMemory(workers, clock)
         self._table, self._offsets = self._memory.table, self._memory.offsets
         self._member = GroupMember(settings, self, self._offsets)
-        self._topic = TopicWatch(settings, clock, metrics)
+        self._kafka = DependencyWatch(KAFKA, clock)
+        self._topic = TopicWatch(settings, clock, self._kafka)
+        self._board = DependencyBoard(clock)
         host = settings.group_instance_id or uuid4().hex
         self._pool = WorkerPool(settings, worker_main, clock, host, self._memory)
         self._balancer = Balancer(clock)
@@ -58,7 +62,7 @@ class SupervisorLoop:
         self._place_after = 0.0
         self._failures: list[str] = []
         """What went wrong while stopping."""
-        self.status = Status(clock.monotonic(), "starting")
+        self.status = Status(clock.monotonic(), ("starting",))
         """As of the last turn; replaced, never changed."""
 
     def begin(self) -> None:
@@ -235,10 +239,11 @@ class SupervisorLoop:
             self._pool.send(worker, Discard(numbers))
 
     def _publish_status(self) -> None:
+        board = self._board.turn([self._kafka.state], {slot.worker: slot.dependencies for slot in self._pool.slots})
         self.status = Status(
             at=self._clock.monotonic(),
-            not_ready=self._not_ready(),
-            kafka=str(self._topic.answers),
+            reasons=tuple(self._reasons(board)),
+            dependencies=board,
             workers=tuple(
                 WorkerStatus(
                     number=slot.worker,
@@ -252,22 +257,23 @@ class SupervisorLoop:
             partitions=self._memory.status(),
         )
 
-    def _not_ready(self) -> str:
-        """Return why this host does not record now; empty if it does."""
+    def _reasons(self, board: Iterable[DependencyStatus]) -> Iterator[str]:
+        """Yield why this host does not record now; nothing if it does."""
         if self._signals.stopping:
-            return "stopping"
+            yield "stopping"
         missing = [slot.worker for slot in self._pool.slots if slot.state is not WorkerState.RUNNING]
         if missing:
             refusals = {slot.worker: slot.refusal for slot in self._pool.slots if slot.refusal}
-            return f"workers not up: {missing}" + (f", can't be spawned: {refusals}" if refusals else "")
-        if self._topic.answers.silent_for() >= self._settings.kafka_silent_after:
-            return f"Kafka: {self._topic.answers}"
-        if not self._assigned:
-            return "waiting for the consumer group"
+            yield f"workers not up: {missing}" + (f", can't be spawned: {refusals}" if refusals else "")
+        for each in board:
+            if each.dependency.needed and each.failing_seconds >= self._settings.not_ready_after:
+                yield f"{each.dependency.title}: {each}"
+        if not self._assigned and not missing:
+            yield "waiting for the consumer group"
         halted = sorted(at.number for at in self._table if at.halted)
         if halted:
-            return f"partitions halted, too many of their messages are for the DLQ: {halted}"
-        return next((f"worker {slot.worker}: {slot.trouble}" for slot in self._pool.slots if slot.trouble), "")
+            yield f"partitions halted, too many of their messages are for the DLQ: {halted}"
+        yield from (f"worker {slot.worker}: {slot.trouble}" for slot in self._pool.slots if slot.trouble)
 
 
 @contextmanager

@@ -26,20 +26,28 @@ _HANGING_SECONDS = 60.0
 """A supervisor whose loop did not turn for this long is not healthy. It is longer than any request the loop makes."""
 
 
-class PartitionCollector(Collector):
-    """Lag, stopped and isolated partitions, from the supervisor's status."""
+class StatusCollector(Collector):
+    """What the supervisor's status says of partitions and dependencies."""
 
     def __init__(self, status: Callable[[], Status]) -> None:
         self._status = status
 
     def collect(self) -> Iterator[Metric]:
-        partitions = self._status().partitions
+        status = self._status()
+        partitions, dependencies = status.partitions, {each.dependency.name: each for each in status.dependencies}
         yield Metrics.lag.collect({(str(at.number),): at.lag for at in partitions if at.lag is not None})
         yield Metrics.recorded_until.collect(
             {(str(at.number),): at.recorded_until for at in partitions if at.recorded_until}
         )
         yield Metrics.partitions_isolated.collect({(): sum(1 for at in partitions if at.isolated)})
         yield Metrics.partitions_stopped.collect({(): sum(1 for at in partitions if at.stopped)})
+        yield Metrics.dependency_failing.collect({(name,): each.failing_seconds for name, each in dependencies.items()})
+        yield Metrics.dependency_answered.collect(
+            {(name,): each.answered_at for name, each in dependencies.items() if each.answered_at is not None}
+        )
+        yield Metrics.dependency_round_trip.collect(
+            {(name,): each.seconds for name, each in dependencies.items() if each.seconds is not None}
+        )
 
 
 class OpsPages:
@@ -50,7 +58,7 @@ class OpsPages:
         self._status = status
         self._clock = clock
         self._registry = registry
-        self._registry.register(PartitionCollector(status))
+        self._registry.register(StatusCollector(status))
         self.by_path = {
             "/": Page(self._page),
             "/metrics": Page(self._metrics),
@@ -68,8 +76,8 @@ class OpsPages:
         return Answer(b"ok\n")
 
     def _ready(self) -> Answer:
-        reason = redact(self._status().not_ready)
-        return _unavailable(reason) if reason else Answer(b"ready\n")
+        reasons = self._status().reasons
+        return _unavailable(redact("\n".join(reasons))) if reasons else Answer(b"ready\n")
 
     def _page(self) -> Answer:
         return Answer(redact(render_page(self._status())).encode(), HTML)
@@ -119,11 +127,13 @@ def _is_address(name: str) -> bool:
 
 def render_page(status: Status) -> str:
     """The status page."""
-    state = f"not ready: {status.not_ready}" if status.not_ready else "ready"
+    state = f"not ready: {'; '.join(status.reasons)}" if status.reasons else "ready"
     return _PAGE.format(
         state=escape(state),
         until=_until_text(status.recorded_until),
-        kafka=escape(status.kafka),
+        dependencies="".join(
+            f"<br>{escape(each.dependency.title)}: {escape(str(each))}" for each in status.dependencies
+        ),
         workers="".join(_worker_row(worker, status.partitions) for worker in status.workers),
         partitions="".join(_partition_row(partition) for partition in status.partitions),
     )
@@ -161,7 +171,7 @@ td {{ font-variant-numeric: tabular-nums; }}
 </head>
 <body>
 <h1>recording-worker: {state}</h1>
-<p>Recorded until: {until}<br>Kafka: {kafka}</p>
+<p>Recorded until: {until}{dependencies}</p>
 <table>
 <caption>Workers</caption>
 <tr><th>worker</th><th>pid</th><th>state</th><th>partitions</th><th>last flush</th><th>restarts</th></tr>

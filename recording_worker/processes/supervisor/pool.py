@@ -17,6 +17,7 @@ from recording_worker.processes.control import (
     Channel,
     Decoded,
     Decoding,
+    DependencyReport,
     Flushed,
     Flushing,
     FromWorker,
@@ -208,7 +209,8 @@ class WorkerPool:
     def _hear(self, slot: Slot, process: WorkerProcess) -> None:
         try:
             for message in process.channel.receive():
-                process.heard = self._clock.monotonic()
+                if not isinstance(message, DependencyReport):
+                    process.heard = self._clock.monotonic()
                 self._handle(slot, process, message)
         except EOFError:
             process.enter(WorkerState.ENDING)
@@ -227,6 +229,8 @@ class WorkerPool:
                 process.report_flush(flushing)
                 slot.trouble = trouble
                 self._listener.on_progress(slot.worker, states)
+            case DependencyReport(states):
+                slot.learn(states)
             case Flushing(placements):
                 process.report_flush(True)
                 self._listener.on_flushing(slot.worker, placements)

@@ -3,13 +3,14 @@
 import math
 import os
 import signal
-from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
 from enum import StrEnum
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from recording_worker.backoff import Backoff
+from recording_worker.dependencies import DependencyState
 from recording_worker.errors import StepError, TransactionTimeoutError
 from recording_worker.processes.control import SupervisorChannel
 
@@ -159,6 +160,9 @@ class Slot:
     trouble: str = ""
     """Which teams or restrictions of the worker are too old, and why; empty if none are."""
 
+    dependencies: dict[str, DependencyState] = field(default_factory=dict)
+    """What its worker said last of each. What failed when a process ended stays until a later one has asked it."""
+
     @property
     def state(self) -> WorkerState:
         return WorkerState.WAITING if self.process is None else self.process.state
@@ -166,6 +170,11 @@ class Slot:
     def fill(self, process: WorkerProcess) -> None:
         """Put a process that was just spawned here."""
         self.process, self.refusal = process, ""
+
+    def learn(self, states: Iterable[DependencyState]) -> None:
+        """Note what the worker says of its dependencies. What it has not asked yet says nothing."""
+        asked = [each for each in states if each.answered_at is not None or each.failing_since is not None]
+        self.dependencies.update({each.name: each for each in asked})
 
     def postpone(self, now: float, refusal: str) -> float:
         """Note that no process could be spawned. Return the seconds until the next try."""
@@ -185,6 +194,9 @@ class Slot:
         delay = _RESPAWN_BACKOFF.pause(self.failures)
         self.start_at = now + delay
         self.trouble = ""
+        self.dependencies = {
+            name: state for name, state in self.dependencies.items() if state.failing_since is not None
+        }
         end = WorkerExit(
             worker=self.worker,
             pid=process.pid,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from recording_worker.processes.supervisor.board import DependencyStatus
 from recording_worker.processes.supervisor.slot import WorkerState
 
 
@@ -55,12 +56,11 @@ class Status:
 
     at: float
     """Monotonic seconds. If it gets old, the loop hangs."""
-    not_ready: str
-    """Why this host does not record now; empty if it does."""
+    reasons: tuple[str, ...] = ()
+    """Why this host does not record now; none if it does."""
     workers: tuple[WorkerStatus, ...] = ()
     partitions: tuple[PartitionStatus, ...] = ()
-    kafka: str = ""
-    """Whether the brokers answer, and how fast."""
+    dependencies: tuple[DependencyStatus, ...] = ()
 
     @property
     def recorded_until(self) -> int | None:

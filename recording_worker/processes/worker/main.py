@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 import structlog
 
 from recording_worker.clock import SystemClock
+from recording_worker.dependencies import SESSIONS_REDIS, STORAGE, Dependencies
 from recording_worker.errors import BootError, ConfigError, StepError, WorkerError
 from recording_worker.extras import missing_extras_named
 from recording_worker.formats.session_keys import SessionKeys
@@ -34,6 +35,7 @@ from recording_worker.processes.worker.delivery import AtLeastOnceDelivery, Exac
 from recording_worker.processes.worker.garbage import GarbageCollector
 from recording_worker.processes.worker.loop import Worker
 from recording_worker.processes.worker.pauses import LoopPauses
+from recording_worker.processes.worker.reporter import DependencyReporter
 from recording_worker.processes.worker.session_batches import SessionBatches
 from recording_worker.recording.flush import Flusher
 from recording_worker.recording.session_batch import SessionBatchManager, SessionLimits
@@ -69,14 +71,16 @@ def main(
     channel: WorkerChannel = Channel(connection)
     metrics = Metrics.of_worker(metrics_folder, number)
     with ExitStack() as at_exit:
-        _work(settings, f"{settings.group_id}/{host}/{number}", channel, metrics, at_exit)
+        _work(settings, host, number, channel, metrics, at_exit)
 
 
-def _work(settings: Settings, name: str, channel: WorkerChannel, metrics: Metrics, at_exit: ExitStack) -> None:
+def _work(
+    settings: Settings, host: str, number: int, channel: WorkerChannel, metrics: Metrics, at_exit: ExitStack
+) -> None:
     """Boot a worker and run it until it is told to stop. On an error, exit the process with its code."""
     try:
         with missing_extras_named():
-            worker = _boot(settings, name, channel, metrics, at_exit)
+            worker = _boot(settings, host, number, channel, metrics, at_exit)
     except (ConfigError, BootError) as error:
         channel.send(BootFailed(error))
         sys.exit(error.exit_code)
@@ -102,14 +106,20 @@ def _work(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
         sys.exit(WorkerError.exit_code)
 
 
-def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metrics, at_exit: ExitStack) -> Worker:
+def _boot(
+    settings: Settings, host: str, number: int, channel: WorkerChannel, metrics: Metrics, at_exit: ExitStack
+) -> Worker:
     """Put the worker together. Raises ConfigError and BootError."""
     clock = SystemClock()
-    storage = open_storage(settings, metrics)
+    dependencies = Dependencies(clock)
+    at_exit.callback(DependencyReporter(channel, dependencies).close)
+    at_exit.callback(dependencies.close)
+    storage = open_storage(settings, metrics, dependencies.watch(STORAGE))
+    dependencies.watch(STORAGE, storage.probe)
     at_exit.callback(storage.close)
     storage.check()
     assignment = Assignment()
-    delivery = _delivery(settings, name, assignment, channel, metrics)
+    delivery = _delivery(settings, f"{settings.group_id}/{host}/{number}", assignment, channel, metrics)
     guard = TopicGuard(settings)
 
     def report_flush(offsets: Mapping[int, int]) -> None:
@@ -120,7 +130,8 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
     if settings.sessions_redis is not None:
         from recording_worker.lookups.redis import RedisCircuitBreaker  # an extra brings its library
 
-        redis = RedisCircuitBreaker(settings.sessions_redis, clock, metrics)
+        redis = RedisCircuitBreaker(settings.sessions_redis, clock, metrics, watch=dependencies.watch(SESSIONS_REDIS))
+        dependencies.watch(SESSIONS_REDIS, redis.probe)
         at_exit.callback(redis.close)
         if settings.mark_sessions_seen:
             mark_seen = SeenSessions(redis, SessionKeys(settings.sessions_redis_prefix), metrics).mark
@@ -154,8 +165,8 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
     pipeline = build_pipeline(
         settings,
         decoder=decoder,
-        teams=open_teams(settings, stores),
-        restrictions=open_restrictions(settings, stores),
+        teams=open_teams(settings, stores, dependencies),
+        restrictions=open_restrictions(settings, stores, dependencies),
         manager=manager,
         flusher=flusher,
         clock=clock,
@@ -163,6 +174,8 @@ def _boot(settings: Settings, name: str, channel: WorkerChannel, metrics: Metric
         redis=redis,
     )
     stores.start()
+    if number == 0:
+        dependencies.start_probing()
     pauses = LoopPauses(metrics)
     at_exit.callback(pauses.close)
     return Worker(

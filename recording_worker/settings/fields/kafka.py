@@ -34,7 +34,7 @@ class KafkaFields(BaseModel):
         Delivery.EXACTLY_ONCE,
         description="Delivery guarantee; at_least_once is for brokers without transactions.",
     )
-    kafka_silent_after: Seconds = Field(10.0, description="Not ready if Kafka has not answered for this long.")
+    not_ready_after: Seconds = Field(10.0, description="Not ready if Kafka or storage has failed for this long.")
     metadata_topic: str = Field("clickhouse_session_replay_events", description="Topic for block metadata.")
     console_logs_topic: str = Field("log_entries", description="Topic for console logs.")
     warnings_topic: str = Field("clickhouse_ingestion_warnings", description="Topic for ingestion warnings.")

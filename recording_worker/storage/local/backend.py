@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -13,7 +14,8 @@ import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 from tenacity.wait import wait_base
 
-from recording_worker.errors import ConfigError, FlushError
+from recording_worker.dependencies import STORAGE, DependencyWatch
+from recording_worker.errors import ConfigError, FlushError, StoreError
 from recording_worker.formats.batch_file import FILE_NAME
 from recording_worker.formats.dictionary import DICTIONARY_ID
 from recording_worker.storage.base import Part, Replayable
@@ -39,8 +41,16 @@ class LocalStorage:
     `url_root` instead of `root` if it is given: for a root that will be renamed.
     """
 
-    def __init__(self, root: Path, url_root: Path | None = None, *, retry_wait: wait_base = _RETRY_WAIT) -> None:
-        """`retry_wait` is the pause before a write is tried again."""
+    def __init__(
+        self,
+        root: Path,
+        url_root: Path | None = None,
+        *,
+        retry_wait: wait_base = _RETRY_WAIT,
+        watch: DependencyWatch | None = None,
+    ) -> None:
+        """`retry_wait` is the pause before a write is tried again. `watch` is told how writing goes."""
+        self._watch = watch or DependencyWatch(STORAGE)
         self._root = root.resolve()
         self._url_root = self._root if url_root is None else url_root.resolve()
         self._retry_wait = retry_wait
@@ -55,7 +65,19 @@ class LocalStorage:
                 finally:
                     _remove(folder, probe)
         except OSError as error:
+            self._watch.failed(f"can't write to the storage folder {self._root}: {error.strerror}")
             raise ConfigError(f"can't write to the storage folder {self._root}: {error.strerror}") from error
+
+    def probe(self) -> None:
+        """Find out whether the folder is there, can be written to, and has space. Raises StoreError."""
+        try:
+            free = os.statvfs(self._root)
+        except OSError as error:
+            raise StoreError(f"{self._root}: {error.strerror}") from error
+        if free.f_flag & os.ST_RDONLY:
+            raise StoreError(f"{self._root}: {os.strerror(errno.EROFS)}")
+        if not free.f_bavail or (free.f_files and not free.f_favail):
+            raise StoreError(f"{self._root}: {os.strerror(errno.ENOSPC)}")
 
     def write(self, key: str, parts: Iterable[Part], metadata: Mapping[str, str]) -> str:  # noqa: ARG002 - a storage's signature
         """Store the parts as one file and return its file:// URL. Never overwrites other content. Raises FlushError.
@@ -69,10 +91,13 @@ class LocalStorage:
             before_sleep=_log_retry,
             reraise=True,
         )
+        began = time.monotonic()
         try:
             retrying(_write_whole, self._root, key, Replayable(parts))
         except OSError as error:
+            self._watch.failed(f"can't write to {self._root}: {error.strerror}")
             raise FlushError(f"can't write {self._root / key}: {error.strerror}") from error
+        self._watch.worked(time.monotonic() - began)
         return (self._url_root / key).as_uri()
 
     def close(self) -> None:

@@ -5,12 +5,13 @@ import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from recording_worker.errors import BootError, ConfigError, FlushError
+from recording_worker.dependencies import STORAGE, DependencyWatch
+from recording_worker.errors import BootError, ConfigError, FlushError, StoreError
 from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
 from recording_worker.storage.base import Part
 from recording_worker.storage.s3.client import connect
-from recording_worker.storage.s3.errors import S3_ERRORS, code_of, describe, is_transient
+from recording_worker.storage.s3.errors import S3_ERRORS, code_of, describe, is_transient, status_of
 from recording_worker.storage.s3.location import S3Location
 from recording_worker.storage.s3.retry import RetryBudget, RetryPolicy
 from recording_worker.storage.s3.upload import PART_BYTES, Dialect, Upload
@@ -32,13 +33,18 @@ class S3Storage:
         *,
         part_bytes: int = PART_BYTES,
         policy: RetryPolicy | None = None,
+        watch: DependencyWatch | None = None,
     ) -> None:
-        """`location` is the bucket, and the prefix of all keys in it. `policy` comes from the settings unless given."""
+        """`location` is the bucket, and the prefix of all keys in it. `policy` comes from the settings unless given.
+
+        `watch` is told how each request ends.
+        """
+        self._watch = watch or DependencyWatch(STORAGE)
         self._location = location
         self._metrics = metrics
         self._policy = policy or RetryPolicy(settings.s3_retry_for)
         self._part_bytes = part_bytes
-        self._client = connect(settings, connections=settings.s3_uploads + 1)
+        self._client = connect(settings, connections=settings.s3_uploads + 2)
         self._pool = ThreadPoolExecutor(settings.s3_uploads, thread_name_prefix="upload")
         self._dialect = Dialect()
         self._encryption = _encryption(settings)
@@ -51,10 +57,23 @@ class S3Storage:
         try:
             self._upload(f"{CHECK_PREFIX}{secrets.token_hex(4)}", {}, policy).probe()
         except S3_ERRORS as error:
+            self._watch.failed(describe(error))
             kind = BootError if is_transient(error) else ConfigError
             raise kind(f"can't write to {self._location}: {describe(error)}") from error
         except FlushError as error:
             raise ConfigError(str(error)) from error
+
+    def probe(self) -> None:
+        """Ask for an object that is not there. Also a refusal is an answer: writing needs other rights than this.
+
+        Raises StoreError.
+        """
+        at = self._location.below(f"{CHECK_PREFIX}probe")
+        try:
+            self._client.head_object(Bucket=at.bucket, Key=at.key)
+        except S3_ERRORS as error:
+            if is_transient(error) or not status_of(error):
+                raise StoreError(describe(error)) from error
 
     def write(self, key: str, parts: Iterable[Part], metadata: Mapping[str, str]) -> str:
         """Store the parts as one object and return its s3:// URL. Raises FlushError, and what `parts` raises.
@@ -67,6 +86,10 @@ class S3Storage:
             if self._closing.is_set():
                 upload.stop()
             upload.run(parts, self._part_bytes)
+        except FlushError as error:
+            if not self._closing.is_set():
+                self._watch.failed(str(error))
+            raise
         finally:
             self._uploads.discard(upload)
         return str(upload.location)
@@ -81,7 +104,7 @@ class S3Storage:
             upload.ended.wait(_CLOSE_TIMEOUT)
 
     def _upload(self, key: str, metadata: Mapping[str, str], policy: RetryPolicy) -> Upload:
-        budget = RetryBudget(policy, lambda error: self._metrics.storage_retries.labels(code_of(error)).inc())
+        budget = RetryBudget(policy, on_retry=self._note_retry, on_answer=self._watch.worked)
         location = self._location.below(key)
         return Upload(
             self._client,
@@ -92,6 +115,10 @@ class S3Storage:
             dialect=self._dialect,
             encryption=self._encryption,
         )
+
+    def _note_retry(self, error: BaseException) -> None:
+        self._metrics.storage_retries.labels(code_of(error)).inc()
+        self._watch.failed(describe(error))
 
 
 def _encryption(settings: Settings) -> dict[str, str]:

@@ -59,10 +59,16 @@ class RetryBudget:
     the server asks for with Retry-After, and no longer than what is left of the budget.
     """
 
-    def __init__(self, policy: RetryPolicy, on_retry: Callable[[BaseException], None] = lambda _: None) -> None:
-        """`on_retry` gets each failure that is followed by another try."""
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        on_retry: Callable[[BaseException], None] = lambda _: None,
+        on_answer: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """`on_retry` gets each failure that is followed by another try, `on_answer` the seconds of each success."""
         self.policy = policy
         self._on_retry = on_retry
+        self._on_answer = on_answer
         self._until: float | None = None
         self._stopped = threading.Event()
         self.unanswered = 0
@@ -90,6 +96,7 @@ class RetryBudget:
     def _ask(self, request: Callable[..., Any], expected: str | None, arguments: dict[str, Any]) -> Any:
         if self._stopped.is_set():
             raise StoppedError("stopped")
+        began = time.monotonic()
         try:
             answer = request(**arguments)
         except BotoCoreError:  # some of these are ValueErrors as well
@@ -98,6 +105,7 @@ class RetryBudget:
             raise CutAnswerError(f"the answer can't be read: {error}") from error
         if expected is not None and _is_cut(answer.get(expected)):
             raise CutAnswerError(f"the answer was cut: it has no {expected}")
+        self._on_answer(time.monotonic() - began)
         return answer
 
     def _is_spent(self, state: RetryCallState) -> bool:
