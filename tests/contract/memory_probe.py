@@ -1,4 +1,4 @@
-"""A process that decodes, and prints how much memory that took: `python -m tests.contract.memory_probe WHAT FILE`.
+"""A process that decodes, and prints how much memory that took: `python -m tests.contract.memory_probe WHAT CAP FILE`.
 
 Prints one JSON object; sizes in MiB.
 """
@@ -38,9 +38,9 @@ def decode(decoder: _native.Decoder, values: list[bytes]) -> tuple[_native.Decod
     return decoded, reasons
 
 
-def one(value: bytes) -> dict[str, object]:
+def one(cap: int, value: bytes) -> dict[str, object]:
     """Decode a giant, then small messages with the same decoder."""
-    decoder = _native.Decoder()
+    decoder = _native.Decoder(max_decompressed_bytes=cap)
     before = resident()
     decoded, reasons = decode(decoder, [value])
     result: dict[str, object] = {"before": before, "peak": peak(), "reason": reasons[0]}
@@ -51,9 +51,9 @@ def one(value: bytes) -> dict[str, object]:
     return result | {"after": resident()}
 
 
-def many(value: bytes) -> dict[str, object]:
+def many(cap: int, value: bytes) -> dict[str, object]:
     """Decode the same message a million times."""
-    decoder = _native.Decoder()
+    decoder = _native.Decoder(max_decompressed_bytes=cap)
     values = [value] * 1_000
     for _ in range(100):
         decode(decoder, values)
@@ -65,4 +65,4 @@ def many(value: bytes) -> dict[str, object]:
 
 if __name__ == "__main__":
     probe = {"one": one, "many": many}[sys.argv[1]]
-    print(json.dumps(probe(Path(sys.argv[2]).read_bytes())))
+    print(json.dumps(probe(int(sys.argv[2]), Path(sys.argv[3]).read_bytes())))

@@ -31,7 +31,7 @@ from tests.servers.faulty_proxy import WRITES, Fault, FaultyProxy
 from tests.servers.s3 import KEY, PART_BYTES, Bucket, S3Server, quick_retries, use_credentials
 from tests.unit.test_session_batch import decoded, record_all
 
-FLUSHES = 200
+FLUSHES = 100
 LANES = 8
 """Workers at a time."""
 KILLS = 5

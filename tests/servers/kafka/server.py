@@ -1,7 +1,9 @@
 """KafkaServer: one broker that is its own controller, in a folder of its own, quick to start and easy to hurt."""
 
 import base64
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,6 +53,10 @@ _SETTINGS = {
 }
 
 
+def _write_properties(file: Path, settings: Mapping[str, str | int]) -> None:
+    file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+
+
 def lasting_client(bootstrap_servers: str) -> dict[str, Any]:
     """The configuration of a client that lives through the broker's restarts.
 
@@ -98,10 +104,9 @@ class KafkaServer(ServerProcess):
     def start(self) -> None:
         """Start it, or start it again on the same ports and data. Returns once it answers. Raises ServerError."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        lines = [f"{name}={value}\n" for name, value in self._settings.items()]
-        self._properties.write_text("".join(lines))
-        if not (self._folder / "data" / "meta.properties").exists():
-            self._format()
+        _write_properties(self._properties, self._settings)
+        if not (self._folder / "data").exists():
+            shutil.copytree(self._formatted(), self._folder / "data")
         super().start()
 
     def command(self) -> list[str]:
@@ -172,13 +177,26 @@ class KafkaServer(ServerProcess):
         log4j = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties')}"
         return [require("java", "openjdk-17-jre-headless"), *options, *_JAVA, log4j, "-cp", f"{libraries()}/*"]
 
-    def _format(self) -> None:
-        command = [*self._java("-Xmx128m"), "kafka.tools.StorageTool", "format"]
-        command += ["-t", _CLUSTER_ID, "-c", str(self._properties)]
-        with self.log_file.open("ab") as log:
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
-        if done.returncode:
-            raise ServerError(self._explained("can't format its storage"))
+    def _formatted(self) -> Path:
+        """Return a folder as Kafka's tool formats it: the same for all brokers, made once, beside the libraries."""
+        formatted = libraries().with_name(f"{libraries().name}-formatted")
+        if not formatted.is_dir():
+            with tempfile.TemporaryDirectory(dir=formatted.parent) as temporary:
+                made, properties = Path(temporary, "data"), Path(temporary, "server.properties")
+                _write_properties(properties, self._settings | {"log.dirs": str(made)})
+                command = [*self._java("-Xmx128m"), "kafka.tools.StorageTool", "format"]
+                command += ["-t", _CLUSTER_ID, "-c", str(properties)]
+                with self.log_file.open("ab") as log:
+                    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
+                if done.returncode:
+                    raise ServerError(self._explained("can't format its storage"))
+                try:
+                    made.rename(formatted)
+                except OSError:
+                    # unless another process was quicker
+                    if not formatted.is_dir():
+                        raise
+        return formatted
 
     def _has_brokers(self) -> bool:
         try:
