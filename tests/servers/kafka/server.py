@@ -99,7 +99,7 @@ class KafkaServer(ServerProcess):
             self.ports["CLIENTS"] = port
         self.bootstrap_servers = f"127.0.0.1:{self.ports['CLIENTS']}"
         self._properties = folder / "server.properties"
-        self._settings = {**_SETTINGS, **self._listeners(advertised or {}), **(settings or {})}
+        self._settings: dict[str, str | int] = {**_SETTINGS, **self._listeners(advertised or {}), **(settings or {})}
 
     def start(self) -> None:
         """Start it, or start it again on the same ports and data. Returns once it answers. Raises ServerError."""
@@ -178,7 +178,7 @@ class KafkaServer(ServerProcess):
         return [require("java", "openjdk-17-jre-headless"), *options, *_JAVA, log4j, "-cp", f"{libraries()}/*"]
 
     def _formatted(self) -> Path:
-        """Return a folder as Kafka's tool formats it: the same for all brokers, made once, beside the libraries."""
+        """Return a folder as Kafka's tool formats it: the same for all brokers, made once, next to the libraries."""
         formatted = libraries().with_name(f"{libraries().name}-formatted")
         if not formatted.is_dir():
             with tempfile.TemporaryDirectory(dir=formatted.parent) as temporary:
