@@ -22,7 +22,7 @@ _TOPIC_SECONDS = 60
 _JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
 """Quick to start and small, rather than fast in the long run."""
 
-_SETTINGS = {
+_SETTINGS: dict[str, str | int] = {
     # internal topics: one broker, few partitions
     "offsets.topic.replication.factor": 1,
     "offsets.topic.num.partitions": 4,
@@ -99,7 +99,7 @@ class KafkaServer(ServerProcess):
             self.ports["CLIENTS"] = port
         self.bootstrap_servers = f"127.0.0.1:{self.ports['CLIENTS']}"
         self._properties = folder / "server.properties"
-        self._settings: dict[str, str | int] = {**_SETTINGS, **self._listeners(advertised or {}), **(settings or {})}
+        self._settings = {**_SETTINGS, **self._listeners(advertised or {}), **(settings or {})}
 
     def start(self) -> None:
         """Start it, or start it again on the same ports and data. Returns once it answers. Raises ServerError."""
