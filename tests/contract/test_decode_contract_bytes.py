@@ -1,4 +1,4 @@
-"""The contract from the bytes to a text: rows 1 to 6, in their order. Other rows are in test_decode_contract.py."""
+"""The contract from the bytes to a text: rows 1 to 6, in their order. Later rows are in test_decode_contract.py."""
 
 import itertools
 import json

@@ -160,7 +160,9 @@ class Generator:
         return self.known(("source", self._small), ("type", self._small))
 
     def _wireframe(self) -> str:
-        kind = lambda: self._mostly(lambda: self._one('"text"', '"screenshot"', '"screenshot "'), 10)  # noqa: E731
+        def kind() -> str:
+            return self._mostly(lambda: self._one('"text"', '"screenshot"', '"screenshot "'), 10)
+
         return self.known(("id", lambda: self._mostly(self.number, 5)), ("type", kind), ("x", self.number))
 
     def _list_of(self, element: Text) -> Text:
@@ -171,7 +173,9 @@ class Generator:
         return self.known(("wireframes", self._list_of(lambda: self._mostly(self._wireframe, 5))))
 
     def _changed_screens(self) -> str:
-        mutation = lambda: self.known(("wireframe", lambda: self._mostly(self._wireframe, 5)))  # noqa: E731
+        def mutation() -> str:
+            return self.known(("wireframe", lambda: self._mostly(self._wireframe, 5)))
+
         changes = self._list_of(lambda: self._mostly(mutation, 10))
         return self.known(
             ("source", lambda: self._one("0", "0", "0.0", "-0", "1")), ("adds", changes), ("updates", changes)
@@ -193,7 +197,9 @@ class Generator:
         return self.known(("href", lambda: self._mostly(self._url)), ("width", self.number))
 
     def _custom(self) -> str:
-        payload = lambda: self._mostly(lambda: self.known(("href", self._url)))  # noqa: E731
+        def payload() -> str:
+            return self._mostly(lambda: self.known(("href", self._url)))
+
         return self.known(
             ("tag", lambda: self._one('"$url_changed"', '"$json_ld"', '"\\u0024json_ld"')), ("payload", payload)
         )
@@ -204,7 +210,10 @@ class Generator:
 
     def _console(self) -> str:
         level = self._one('"log"', '"warn"', '"error"', '"assert"', '"countReset"', '"info"', '"\\u0077arn"')
-        strings = lambda: self.array([self._mostly(self.string, 5) for _ in range(self._chance.randrange(4))])  # noqa: E731
+
+        def strings() -> str:
+            return self.array([self._mostly(self.string, 5) for _ in range(self._chance.randrange(4))])
+
         return self.known(("level", lambda: self._mostly(lambda: level)), ("payload", lambda: self._mostly(strings)))
 
     def packed_event(self) -> str:
