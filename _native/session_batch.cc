@@ -51,6 +51,7 @@ ConsoleRecorded ConsoleLogs::record(const Columns& columns, Range logs, size_t m
     if (several && seen.count(key) > 0) continue;
     if (entries.size() >= most) {
       ++recorded.left_out;
+      ++left_out;
       continue;
     }
     if (several) seen.insert(key);
@@ -97,7 +98,6 @@ Recorded SessionBatch::record(const Columns& columns, const SourceRows& rows) {
     Session& session =
         session_of(*partition, number, {rows.team_ids[team], columns.text(row.session_id)}, rows.retentions[i]);
     if (!session.over_limit && event_count(row) > limits_.max_events - session.block.event_count) {
-      recorded.discarded_events += session.block.event_count;
       take_out(*partition, session);
     }
     if (session.over_limit) {
@@ -111,14 +111,15 @@ Recorded SessionBatch::record(const Columns& columns, const SourceRows& rows) {
     session.block.record(columns, row, rows.offsets[i]);
     if (rows.captures_console[team]) {
       const ConsoleRecorded console = session.console.record(columns, row.logs, limits_.max_console_logs);
-      recorded.console.stored += console.stored;
-      recorded.console.left_out += console.left_out;
+      partition->figures.console.stored += console.stored;
+      partition->figures.console.left_out += console.left_out;
     }
     partition->figures.bytes += session.bytes() - before;
     partition->figures.index_bytes += session.index_bytes() - index_before;
-    ++recorded.messages;
+    ++partition->figures.messages;
+    partition->figures.events += event_count(row);
+    partition->figures.line_bytes += row.lines.size();
     recorded.events += event_count(row);
-    recorded.bytes += row.lines.size();
   }
   return recorded;
 }
@@ -134,6 +135,11 @@ PartitionFigures SessionBatch::total() const {
     total.sessions += partition.figures.sessions;
     total.bytes += partition.figures.bytes;
     total.index_bytes += partition.figures.index_bytes;
+    total.messages += partition.figures.messages;
+    total.events += partition.figures.events;
+    total.line_bytes += partition.figures.line_bytes;
+    total.console.stored += partition.figures.console.stored;
+    total.console.left_out += partition.figures.console.left_out;
     total.discarded_messages += partition.figures.discarded_messages;
     total.discarded_events += partition.figures.discarded_events;
   }
@@ -178,6 +184,11 @@ void SessionBatch::take_out(Partition& partition, Session& session) {
   --partition.figures.sessions;
   const size_t before = session.bytes();
   const size_t index_before = session.index_bytes();
+  partition.figures.messages -= session.block.messages.size();
+  partition.figures.events -= session.block.event_count;
+  partition.figures.line_bytes -= session.block.size;
+  partition.figures.console.stored -= session.console.entries.size();
+  partition.figures.console.left_out -= session.console.left_out;
   partition.figures.discarded_messages += session.block.messages.size();
   partition.figures.discarded_events += session.block.event_count;
   session.block = SessionBlock();

@@ -34,6 +34,7 @@ struct ConsoleLogs {
   uint64_t counts[log_level_count] = {};
   std::vector<ConsoleEntry> entries;
   size_t message_bytes = 0;  // of all entries, as JSON
+  size_t left_out = 0;
 };
 
 // The limits of each session.
@@ -65,12 +66,16 @@ using SessionRef = std::shared_ptr<Session>;
 // The session's block. It keeps the session alive.
 inline std::shared_ptr<SessionBlock> block_of(const SessionRef& session) { return {session, &session->block}; }
 
-// What is known of one partition. The messages and events are those that were recorded and taken out again, because
-// their session passed the event limit.
+// What is known of one partition. What is discarded was recorded and taken out again, because its session passed the
+// event limit. The other figures are without it.
 struct PartitionFigures {
   size_t sessions = 0;
   size_t bytes = 0;
   size_t index_bytes = 0;
+  size_t messages = 0;
+  size_t events = 0;
+  size_t line_bytes = 0;
+  ConsoleRecorded console;
   size_t discarded_messages = 0;
   size_t discarded_events = 0;
 };
@@ -94,11 +99,7 @@ struct SourceRows {
 
 // What one call recorded.
 struct Recorded {
-  size_t messages = 0;
   size_t events = 0;
-  size_t bytes = 0;             // of lines
-  size_t discarded_events = 0;  // recorded, now or by an earlier call, and taken out again
-  ConsoleRecorded console;
   std::vector<size_t> ended;  // the rows of sessions over the event limit
 };
 

@@ -40,6 +40,10 @@ cdef extern from "session_batch.hpp" namespace "recording" nogil:
         size_t sessions
         size_t bytes
         size_t index_bytes
+        size_t messages
+        size_t events
+        size_t line_bytes
+        ConsoleRecorded console
         size_t discarded_messages
         size_t discarded_events
 
@@ -57,11 +61,7 @@ cdef extern from "session_batch.hpp" namespace "recording" nogil:
         size_t first_invalid(const Columns& columns)
 
     cdef cppclass CppRecorded "recording::Recorded":
-        size_t messages
         size_t events
-        size_t bytes
-        size_t discarded_events
-        ConsoleRecorded console
         vector[size_t] ended
 
     cdef cppclass CppSessionBatch "recording::SessionBatch":

@@ -1,15 +1,22 @@
 # Session batches. Included by bindings.pyx.
 
-Recorded = namedtuple(
-    "Recorded", "messages events bytes discarded_events console_logs_stored console_logs_left_out ended"
+Recorded = namedtuple("Recorded", "events ended")
+PartitionFigures = namedtuple(
+    "PartitionFigures",
+    "sessions bytes index_bytes messages events line_bytes console_logs_stored console_logs_left_out "
+    "discarded_messages discarded_events",
 )
-PartitionFigures = namedtuple("PartitionFigures", "sessions bytes index_bytes discarded_messages discarded_events")
 
 cdef figures_of(CppPartitionFigures figures):
     return PartitionFigures(
         figures.sessions,
         figures.bytes,
         figures.index_bytes,
+        figures.messages,
+        figures.events,
+        figures.line_bytes,
+        figures.console.stored,
+        figures.console.left_out,
         figures.discarded_messages,
         figures.discarded_events,
     )
@@ -57,7 +64,7 @@ cdef class SessionBatch:
         if team_ids.shape[0] != captures_console.shape[0]:
             raise ValueError(f"{team_ids.shape[0]} team ids, but {captures_console.shape[0]} entries in captures_console")
         if rows.count == 0:
-            return Recorded(0, 0, 0, 0, 0, 0, [])
+            return Recorded(0, [])
         rows.partitions, rows.offsets = &partitions[0], &offsets[0]
         rows.dispositions, rows.reasons = &dispositions[0], &reasons[0]
         rows.team_codes, rows.retentions = &team_codes[0], &retentions[0]
@@ -70,15 +77,7 @@ cdef class SessionBatch:
                 recorded = self.batch.get().record(decoded.columns, rows)
         if invalid < rows.count:
             raise ValueError(f"row {invalid} is not ended, but has no lines or no team")
-        return Recorded(
-            recorded.messages,
-            recorded.events,
-            recorded.bytes,
-            recorded.discarded_events,
-            recorded.console.stored,
-            recorded.console.left_out,
-            list(recorded.ended),
-        )
+        return Recorded(recorded.events, list(recorded.ended))
 
     def partition(self, int64_t number):
         """Return what is known of a partition."""

@@ -366,15 +366,7 @@ class SessionBlock:
 class Recorded(NamedTuple):
     """What one call of `SessionBatch.record` recorded."""
 
-    messages: int
     events: int
-    bytes: int
-    """Bytes of lines."""
-    discarded_events: int
-    """Events that were recorded, by this or an earlier call, and taken out again: see `SessionBatch`."""
-    console_logs_stored: int
-    console_logs_left_out: int
-    """Console events whose sessions had stored as many as they may."""
     ended: list[int]
     """The rows that the call ended: their sessions are over the event limit."""
 
@@ -386,8 +378,16 @@ class PartitionFigures(NamedTuple):
     """Bytes of lines, and of what the index, metadata and console-log records will say. About, and rather too many."""
     index_bytes: int
     """What the index will take at most."""
+    messages: int
+    events: int
+    line_bytes: int
+    """Bytes of lines."""
+    console_logs_stored: int
+    console_logs_left_out: int
+    """Console events whose sessions had stored as many as they may."""
     discarded_messages: int
-    """Messages that were recorded and taken out again, because their session passed the event limit."""
+    """Messages that were recorded and taken out again, because their session passed the event limit. The other figures
+    are without them."""
     discarded_events: int
 
 @final

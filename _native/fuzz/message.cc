@@ -43,8 +43,10 @@ void flush(const Columns& columns) {
   const uint8_t retention = 0, console = 1;
   uint8_t disposition = 0, reason = 0;
   const SourceRows rows = {1, &partition, &offset, &disposition, &reason, &team_code, &retention, 1, &team, &console};
-  for (int i = 0; i < 2; ++i) {
-    if (rows.first_invalid(columns) != 1 || batch.record(columns, rows).messages != 1) std::abort();
+  for (size_t i = 1; i <= 2; ++i) {
+    if (rows.first_invalid(columns) != 1) std::abort();
+    batch.record(columns, rows);
+    if (batch.total().messages != i) std::abort();
   }
   const size_t lines = columns.rows[0].lines.size();
   if (batch.total().bytes < 2 * lines) std::abort();

@@ -100,7 +100,7 @@ class NativePass:
             bytes(rows),
         )
         self.bytes += decoded.uncompressed_bytes
-        self.ok += recorded.messages
+        self.ok += dispositions[:rows].count(0) - len(recorded.ended)
         self.offset += rows
         return rows
 

@@ -19,9 +19,11 @@ from recording_worker.metrics.kafka import KafkaMetrics
 from recording_worker.metrics.lookups import LookupMetrics
 from recording_worker.metrics.messages import MessageMetrics
 from recording_worker.metrics.processes import ProcessMetrics
+from recording_worker.metrics.work import WorkMetrics
 
 GROUPS: dict[str, type] = {
     "messages": MessageMetrics,
+    "work": WorkMetrics,
     "flushes": FlushMetrics,
     "kafka": KafkaMetrics,
     "lookups": LookupMetrics,
@@ -35,7 +37,9 @@ def families(group: type) -> Iterator[Family]:
     yield from (each for each in vars(group).values() if isinstance(each, Family))
 
 
-class Metrics(MessageMetrics, FlushMetrics, KafkaMetrics, LookupMetrics, ProcessMetrics, DependencyMetrics):
+class Metrics(
+    MessageMetrics, WorkMetrics, FlushMetrics, KafkaMetrics, LookupMetrics, ProcessMetrics, DependencyMetrics
+):
     """All metrics of one process.
 
     The processes of a service share them through a folder: each counts in files of its own there, and `served` reads

@@ -19,13 +19,6 @@ class FlushMetrics:
     flushed_sessions = CounterFamily("flushed_sessions", "Sessions (blocks) written.")
     flushed_events = CounterFamily("flushed_events", "Events written.")
     flushed_bytes = CounterFamily("flushed_bytes", "Size of the batch files written.")
-    latency_seconds = HistogramFamily(
-        "latency_seconds",
-        "Time of each message until its offset was delivered, recorded or not; since the capture service took it"
-        " (`captured`: header `now`), or since its Kafka timestamp (`received`).",
-        Label("since", ("captured", "received")),
-        buckets=(1, 2, 3, 5, 7.5, 10, 15, 20, 30, 45, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400),
-    )
     flush_failures = CounterFamily("flush_failures", "Flushes that failed.")
     storage_retries = CounterFamily(
         "storage_retries",

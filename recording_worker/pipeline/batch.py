@@ -100,6 +100,8 @@ class MessageBatch:
         self.session_batch: SessionBatchRecorder | None = None
         # what leaves with the offsets of this batch: (partition, record)
         self.warnings: list[IngestionWarning] = []
+        self.warned: Counter[tuple[int, str]] = Counter()
+        """(partition, type) → warnings among the records."""
         self.records: list[tuple[int, OutputRecord]] = []
 
     def __len__(self) -> int:
@@ -188,15 +190,17 @@ class MessageBatch:
         """Return how far each partition moves. Rows that don't count move none."""
         ranges = offset_ranges(self.partitions, self.offsets)
         advances: dict[int, Advance] = {}
-        for (number, disposition, _), rows in self.outcomes().items():
+        for (number, disposition, reason), rows in self.outcomes().items():
             if number not in advances:
                 first, end, _ = ranges[number]
-                advances[number] = Advance(first, end, Counter(), Counter())
-            advances[number].ended[disposition] += rows
+                advances[number] = Advance(first, end, Counter(), Counter(), Counter())
+            advances[number].ended[disposition, reason] += rows
         for times_ms, since in ((self.captured_ms, Since.CAPTURED), (self.timestamps_ms, Since.RECEIVED)):
             for (number, second), rows in count_seconds(self.partitions, times_ms).items():
                 if number in advances:
                     advances[number].seconds[since, second] += rows
+        for (number, kind), warnings in self.warned.items():
+            advances[number].warned[kind] += warnings
         return advances
 
     def cut(self, rows: int) -> None:

@@ -134,7 +134,7 @@ def build_pipeline(
                 metrics,
                 settings.dlq_headers,
             ),
-            HandleIngestionWarnings(settings.warnings_topic, teams, settings.warning_debounce_seconds, now, metrics),
+            HandleIngestionWarnings(settings.warnings_topic, teams, settings.warning_debounce_seconds, now),
             FlushBatch(manager, flusher, metrics),
         ],
         poison,

@@ -19,7 +19,14 @@ from recording_worker.messages import OutputRecord, RecordChain
 from recording_worker.metrics import Metrics
 from recording_worker.recording.batch_writer import BatchWriter
 from recording_worker.recording.dictionary import configured_dictionary
-from recording_worker.recording.session_batch import FlushReason, Seconds, SessionBatchRecorder, Since
+from recording_worker.recording.session_batch import (
+    NO_COUNTS,
+    FlushReason,
+    PartitionCounts,
+    Seconds,
+    SessionBatchRecorder,
+    Since,
+)
 from recording_worker.settings.model import Settings
 from recording_worker.storage.base import Storage
 
@@ -40,6 +47,7 @@ class FlushedPartition:
     """The console logs of its sessions, by file."""
     seconds: Seconds = field(default_factory=Counter)
     """The messages that were read into this batch, by when they came."""
+    counts: PartitionCounts = NO_COUNTS
 
     @property
     def until(self) -> int | None:
@@ -244,10 +252,12 @@ class Flusher:
         self, batch: SessionBatchRecorder, reason: FlushReason, created_ms: int, sources: Mapping[int, str]
     ) -> tuple[FlushedBatch, list[BatchWriter]]:
         """Take everything out of the batch, so that only the writers hold its blocks."""
-        accounts = batch.accounts()
+        accounts, counts = batch.accounts(), batch.counts()
         files = batch.sessions.take()
         partitions = {
-            number: FlushedPartition(accounts[number], partition.records, seconds=partition.seconds)
+            number: FlushedPartition(
+                accounts[number], partition.records, seconds=partition.seconds, counts=counts[number]
+            )
             for number, partition in batch.partitions.items()
         }
         for file in files:

@@ -8,12 +8,12 @@ from typing import NamedTuple, Self
 
 import uuid_utils
 
-from recording_worker._native import SessionBatch
+from recording_worker._native import PartitionFigures, SessionBatch
 from recording_worker.clock import Clock
 from recording_worker.formats.accounts import Account
 from recording_worker.formats.batch_file import MAX_INDEX_BYTES
 from recording_worker.messages import OutputRecord
-from recording_worker.outcome import Disposition
+from recording_worker.outcome import Disposition, Reason
 from recording_worker.settings.model import Settings
 
 FULL_INDEX_BYTES = MAX_INDEX_BYTES // 4
@@ -50,15 +50,34 @@ Seconds = Counter[tuple[Since, int]]
 """(since when, that second since 1970) → messages. Messages that don't say it are left out."""
 
 
+Outcomes = Counter[tuple[int, int]]
+"""(disposition, reason) → messages."""
+
+
 class Advance(NamedTuple):
     """How far one poll moves a partition: past its messages from `first` up to, not including, `end`."""
 
     first: int
     end: int
-    ended: Counter[int]
-    """Its messages by disposition."""
+    ended: Outcomes
+    """Its messages by how they ended."""
     seconds: Seconds
     """Its messages by when they came."""
+    warned: Counter[str]
+    """The ingestion warnings about its messages, by type."""
+
+
+class PartitionCounts(NamedTuple):
+    """What is counted of a partition's part of a session batch once it is delivered."""
+
+    ended: Outcomes
+    """Messages by how they ended. The messages of a session over the event limit have ended for that."""
+    held: PartitionFigures
+    warned: Counter[str]
+    """Ingestion warnings, by type."""
+
+
+NO_COUNTS = PartitionCounts(Counter(), SessionBatch().total(), Counter())
 
 
 @dataclass(slots=True)
@@ -70,23 +89,34 @@ class PartitionBatch:
     first_offset: int | None = None
     next_offset: int = 0
     """The next offset to read once this batch is delivered."""
-    ended: Counter[int] = field(default_factory=Counter)
-    """Messages read, by disposition."""
+    ended: Outcomes = field(default_factory=Counter)
+    """Messages read, by how they ended when they were read."""
+    warned: Counter[str] = field(default_factory=Counter)
     seconds: Seconds = field(default_factory=Counter)
     """Messages read, by when they came."""
     skipped: int = 0
     """Offsets that were gone from the log before they were read (`on_offset_gap`)."""
     record_bytes: int = 0
 
-    def account(self, discarded: int) -> Account:
-        """Return what became of the messages of this batch. `discarded` were recorded and taken out again."""
+    def counts(self, held: PartitionFigures) -> PartitionCounts:
+        """Return what is counted of it. `held`: its sessions."""
+        ended = self.ended.copy()
+        ended[Disposition.OK, Reason.NONE] -= held.discarded_messages
+        ended[Disposition.DROP, Reason.SESSION_EVENT_LIMIT] += held.discarded_messages
+        return PartitionCounts(ended, held, self.warned)
+
+    def account(self, held: PartitionFigures) -> Account:
+        """Return what became of the messages of this batch. `held`: its sessions."""
+        by_disposition: Counter[int] = Counter()
+        for (disposition, _), messages in self.counts(held).ended.items():
+            by_disposition[disposition] += messages
         return Account(
             start=self.next_offset if self.first_offset is None else self.first_offset,
             next=self.next_offset,
-            recorded=self.ended[Disposition.OK] - discarded,
-            dropped=self.ended[Disposition.DROP] + discarded,
-            redirected=self.ended[Disposition.REDIRECT],
-            dlq=self.ended[Disposition.DLQ],
+            recorded=by_disposition[Disposition.OK],
+            dropped=by_disposition[Disposition.DROP],
+            redirected=by_disposition[Disposition.REDIRECT],
+            dlq=by_disposition[Disposition.DLQ],
             skipped=self.skipped,
         )
 
@@ -159,12 +189,13 @@ class SessionBatchRecorder:
         """Partition → the next offset to read once this batch is delivered."""
         return {number: partition.next_offset for number, partition in self.partitions.items()}
 
+    def counts(self) -> dict[int, PartitionCounts]:
+        """Partition → what is counted of it once it is delivered."""
+        return {number: part.counts(self.sessions.partition(number)) for number, part in self.partitions.items()}
+
     def accounts(self) -> dict[int, Account]:
         """Partition → what became of its messages."""
-        return {
-            number: partition.account(self.sessions.partition(number).discarded_messages)
-            for number, partition in self.partitions.items()
-        }
+        return {number: part.account(self.sessions.partition(number)) for number, part in self.partitions.items()}
 
     def discard(self, number: int) -> int:
         """Drop a partition. Return how many sessions that drops."""
@@ -181,6 +212,7 @@ class SessionBatchRecorder:
             partition = self.partition(number)
             partition.advance(advance.first, advance.end)
             partition.ended.update(advance.ended)
+            partition.warned.update(advance.warned)
             partition.came(advance.seconds)
 
     def partition(self, number: int) -> PartitionBatch:

@@ -135,7 +135,7 @@ STEPS: dict[str, tuple[Callable[[SessionBatchManager], Step], set[Disposition]]]
     "track_lib_version": (lambda _: TrackLibVersion(), set()),
     "record_session_event": (lambda _: RecordSessionEvent(METRICS), {Disposition.DROP}),
     "handle_results": (lambda _: HandleResults("dlq", "overflow", "backfill", CLOCK, METRICS), set()),
-    "handle_ingestion_warnings": (lambda _: HandleIngestionWarnings("warnings", TEAMS, 3600, CLOCK, METRICS), set()),
+    "handle_ingestion_warnings": (lambda _: HandleIngestionWarnings("warnings", TEAMS, 3600, CLOCK), set()),
     "flush_batch": (lambda manager: FlushBatch(manager, KeepingFlusher(), METRICS), set()),
 }
 ORDER = list(STEPS)
@@ -233,11 +233,13 @@ def test_metrics_say_how_messages_ended_and_how_long_each_step_took() -> None:
     manager, metrics = new_manager(), Metrics()
     pipeline_of(manager, KeepingFlusher(), metrics=metrics).run(mixed_batch())
     assert counted(metrics, "messages_received_total", partition="0") == 18
-    assert counted(metrics, "partition_messages_total", partition="0") == 18
-    assert counted(metrics, "messages_total", disposition="ok", reason="") == 2
-    assert counted(metrics, "messages_total", disposition="dlq", reason="invalid_json") == 1
-    assert counted(metrics, "messages_total", disposition="redirect", reason="lag_shed") == 1
-    assert counted(metrics, "ingestion_warnings_total", type="replay_lib_version_too_old") == 1
+    processed = [counted(metrics, "messages_processed_total", disposition=how) for how in ("ok", "redirect", "dlq")]
+    assert processed == [2, 3, 5]
+    assert counted(metrics, "messages_total", disposition="ok", reason="") == 0, "not delivered"
+    counts = manager.current.counts()[0]
+    assert counts.ended.total() == 18
+    assert counts.ended[Disposition.DLQ, Reason.INVALID_JSON] == 1
+    assert counts.warned["replay_lib_version_too_old"] == 1
     assert counted(metrics, "sessions_handled") == manager.session_count == 1
     assert counted(metrics, "session_batch_bytes") == manager.raw_bytes > 0
     # without the step that is not set up here

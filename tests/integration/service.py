@@ -99,6 +99,10 @@ class Service:
         found = re.findall(rf"^recording_worker_{name}(\{{.*\}})? (\S+)$", self.get("metrics")[1], re.MULTILINE)
         return {labels: float(value) for labels, value in found}
 
+    def counts(self, name: str) -> dict[str, float]:
+        """Labels, as written, → value, without what has not been counted."""
+        return {labels: value for labels, value in self.metric(name).items() if value}
+
     def wait_until_ready(self) -> None:
         def ready() -> bool:
             assert self.process.poll() is None, self.log_file.read_text()

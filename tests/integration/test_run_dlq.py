@@ -120,7 +120,7 @@ def test_a_partition_halts_before_its_messages_are_all_on_the_dlq(
     wait_for(lambda: service.metric("partitions_stopped") == {"": 1.0}, "the halt")
     ends = traffic.ends()
     wait_for(lambda: traffic.committed()[1] == ends[1], "the other partition to go on")
-    assert service.metric("dlq_halts_total") == {f'{{limit="{limit}"}}': 1.0}
+    assert service.counts("dlq_halts_total") == {f'{{limit="{limit}"}}': 1.0}
     [halt] = service.logged("partition 0 halted at offset")
     assert f"{what} are for the DLQ (dlq_halt_{limit}); the last one for invalid_json" in halt["event"]
     assert halt["level"] == "error"
@@ -137,7 +137,7 @@ def test_a_partition_halts_before_its_messages_are_all_on_the_dlq(
     traffic.send(2)
     wait_for(lambda: traffic.committed()[1] == traffic.ends()[1], "the other partition to go on")
     assert traffic.committed()[0] == committed, "it stays where it is"
-    assert service.metric("worker_restarts_total") == {}, "nobody is started again for that"
+    assert service.counts("worker_restarts_total") == {}, "nobody is started again for that"
     assert service.stop() == 0
     assert traffic.committed()[0] == committed
 

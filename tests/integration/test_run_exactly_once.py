@@ -190,7 +190,7 @@ def test_a_worker_killed_inside_a_transaction(tmp_path: Path, api: Api, side: Si
                 caught.cut(0.0)
                 recording.traffic.send(120)
                 recording.traffic.wait_until_committed(service)
-                assert service.metric("worker_restarts_total") == {'{reason="killed"}': 1.0}
+                assert service.counts("worker_restarts_total") == {'{reason="killed"}': 1.0}
                 assert service.stop() == 0
                 recording.assert_each_once()
                 assert recorded(service.storage).total() > recording.traffic.sent, (
@@ -206,7 +206,7 @@ def test_sigterm_in_a_flush_that_waits_for_the_broker(kafka: KafkaServer, record
     service = recording.start(max_batch_age=2.0)
     service.wait_until_ready()
     recording.traffic.send(120)
-    wait_for(lambda: sum(service.metric("partition_messages_total").values()) == 120, "all to be read")
+    wait_for(lambda: sum(service.metric("messages_processed_total").values()) == 120, "all to be read")
     with kafka.paused():
         wait_for(lambda: sum(service.metric("session_batch_bytes").values()) == 0, "the flush to begin")
         service.signal(signal.SIGTERM)

@@ -21,12 +21,12 @@ def test_lost_partitions_are_discarded_and_read_again(start: StartService, traff
     service = start(max_batch_age=600.0)
     service.wait_until_ready()
     traffic.send(120)
-    wait_for(lambda: sum(service.metric("partition_messages_total").values()) == 120, "all to be read")
+    wait_for(lambda: sum(service.metric("messages_processed_total").values()) == 120, "all to be read")
     service.signal(signal.SIGSTOP)
     time.sleep(4)  # past the session timeout: the group takes the host for dead
     service.signal(signal.SIGCONT)
     wait_for(lambda: service.logged("partitions lost"), "the loss to be noticed")
-    wait_for(lambda: sum(service.metric("partition_messages_total").values()) == 240, "all to be read again")
+    wait_for(lambda: sum(service.metric("messages_processed_total").values()) == 240, "all to be read again")
     assert service.metric("sessions_revoked") == {"": 0.0}, "back to 0 once recording goes on"
     assert sum(line["sessions"] for line in service.logged("discarded what was held for them")) == 120
     assert service.stop() == 0
@@ -89,13 +89,13 @@ def test_a_flush_that_fails_stops_its_worker_uncommitted_and_is_done_again(
     service = start(workers=1, max_batch_age=2.0)
     service.wait_until_ready()
     traffic.send(60)
-    wait_for(lambda: sum(service.metric("partition_messages_total").values()) == 60, "all to be read")
+    wait_for(lambda: sum(service.metric("messages_processed_total").values()) == 60, "all to be read")
     broker.push_request_errors(PRODUCE, [TOPIC_AUTHORIZATION_FAILED])
     wait_for(lambda: service.logged("worker failed"), "the flush to fail")
     assert set(traffic.committed().values()) == {0}
     assert "Topic authorization failed" in service.logged("worker failed")[0]["error"]
     traffic.wait_until_committed()
-    assert service.metric("worker_restarts_total") == {'{reason="failed"}': 1.0}
+    assert service.counts("worker_restarts_total") == {'{reason="failed"}': 1.0}
     assert service.stop() == 0
     assert recorded(service.storage).keys() == set(range(traffic.sent))
 
@@ -156,7 +156,7 @@ def test_a_broker_that_is_gone_does_not_hold_up_the_exit(
     service = start(drain_deadline=2.0, max_batch_age=600.0)
     service.wait_until_ready()
     traffic.send(60)
-    wait_for(lambda: sum(service.metric("partition_messages_total").values()) == 60, "all to be read")
+    wait_for(lambda: sum(service.metric("messages_processed_total").values()) == 60, "all to be read")
     broker.set_down()
     assert service.stop() == 1
     assert service.logged("stopped, but not cleanly")

@@ -60,7 +60,7 @@ def test_messages_that_crash_the_core_go_to_the_dlq_and_all_others_are_recorded(
         assert letter["dlq-step"] == "set_poison_messages_aside"
         assert letter["dlq-error"] == "a worker that read this message ended by SIGSEGV"
     assert recorded(service.storage).keys() == set(range(traffic.sent)) - poison
-    assert service.metric("worker_restarts_total").keys() == {'{reason="killed"}'}
+    assert service.counts("worker_restarts_total").keys() == {'{reason="killed"}'}
     assert restarts(service) <= 6, "two poison messages, and each may be met by another worker"
     assert {(line["partition"], line["offset"]) for line in service.logged("message ends its worker")} == {
         (int(letter["dlq-partition"]), int(letter["dlq-offset"])) for letter in letters.values()
@@ -86,7 +86,7 @@ def test_a_message_that_hangs_the_core_goes_to_the_dlq(
     assert letters.keys() == {20}
     assert letters[20]["dlq-reason"] == "worker_crashed"
     assert letters[20]["dlq-error"] == "a worker that read this message ended by SIGKILL, after it was stuck"
-    assert service.metric("worker_restarts_total") == {'{reason="stuck"}': 3.0}
+    assert service.counts("worker_restarts_total") == {'{reason="stuck"}': 3.0}
     assert "parse_session_recording_message.py" in service.log_file.read_text(), "the stacks"
     assert service.stop() == 0
     assert recorded(service.storage).keys() == set(range(traffic.sent)) - {20}
@@ -104,7 +104,7 @@ def test_a_message_that_crashes_the_flush_goes_to_the_dlq_and_all_others_are_rec
     assert letters.keys() == {50}
     assert letters[50]["dlq-reason"] == "worker_crashed"
     assert letters[50]["dlq-error"] == "a worker that read this message ended by SIGSEGV"
-    assert service.metric("worker_restarts_total") == {'{reason="killed"}': 4.0}
+    assert service.counts("worker_restarts_total") == {'{reason="killed"}': 4.0}
     assert [line["offset"] for line in service.logged("message ends its worker")] == [int(letters[50]["dlq-offset"])]
     wait_for(lambda: service.logged("isolation ended"), "isolation to end")
     traffic.send(60)
@@ -125,7 +125,7 @@ def test_a_message_whose_flush_hangs_goes_to_the_dlq(
     letters = dead_letters(broker.bootstrap_servers)
     assert letters.keys() == {20}
     assert letters[20]["dlq-error"] == "a worker that read this message ended by SIGKILL, after it was stuck"
-    assert service.metric("worker_restarts_total") == {'{reason="stuck"}': 5.0}
+    assert service.counts("worker_restarts_total") == {'{reason="stuck"}': 5.0}
     assert service.stop() == 0
     assert recorded(service.storage) == dict.fromkeys(set(range(traffic.sent)) - {20}, 1)
 
@@ -160,7 +160,7 @@ def test_a_message_that_a_step_raises_at_goes_to_the_dlq(
     assert letters[50]["dlq-reason"] == "worker_crashed"
     assert letters[50]["dlq-error"] == "a worker that read this message ended by an exception in a step or a flush"
     assert recorded(service.storage).keys() == set(range(traffic.sent)) - {50}
-    assert service.metric("worker_restarts_total") == {'{reason="failed"}': 4.0}, "twice to find it, twice to be sure"
+    assert service.counts("worker_restarts_total") == {'{reason="failed"}': 4.0}, "twice to find it, twice to be sure"
     assert service.logged("worker failed")[0]["exception"][0]["exc_value"], "where it was raised"
     assert service.stop() == 0
 
@@ -172,7 +172,7 @@ def test_workers_that_are_killed_time_after_time_leave_no_message_out(
     service = start(workers=1, max_batch_age=600.0)
 
     def read() -> float:
-        return sum(service.metric("partition_messages_total").values())
+        return sum(service.metric("messages_processed_total").values())
 
     def all_are_read() -> bool:
         row = r"<tr><td>\d</td><td>0</td><td>[\d-]+</td><td>(\d+)</td><td>(\d+)</td>"
@@ -268,7 +268,7 @@ def test_a_message_whose_transaction_takes_too_long_goes_to_the_dlq(real_broker:
         assert letters.keys() == {20}
         how = "a worker that read this message ended by a flush whose transaction took too long"
         assert letters[20]["dlq-error"] == how
-        assert service.metric("worker_restarts_total") == {'{reason="failed"}': 5.0}
+        assert service.counts("worker_restarts_total") == {'{reason="failed"}': 5.0}
         assert service.stop() == 0
         assert committed_numbers(servers) == dict.fromkeys(set(range(traffic.sent)) - {20}, 1)
     finally:

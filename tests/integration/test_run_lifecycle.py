@@ -22,7 +22,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(
     traffic.send(600)
     os.kill(service.worker_pids()[0], signal.SIGKILL)
     traffic.send(600)
-    wait_for(lambda: service.metric("worker_restarts_total") == {'{reason="killed"}': 1.0}, "the worker's restart")
+    wait_for(lambda: service.counts("worker_restarts_total") == {'{reason="killed"}': 1.0}, "the worker's restart")
     traffic.send(600)
     traffic.wait_until_committed()
     wait_for(lambda: set(service.metric("lag_messages").values()) == {0.0}, "no lag")
@@ -38,13 +38,37 @@ def test_a_worker_killed_in_the_middle_loses_nothing(
     assert traffic.sent <= led_to <= recorded(service.storage).total()
 
 
+def test_messages_that_are_read_again_after_a_kill_are_counted_once(start: StartService, traffic: Traffic) -> None:
+    service = start(workers=1, max_batch_age=600.0, max_batch_bytes="8MiB")
+    service.wait_until_ready()
+    traffic.send(3_600)
+
+    def processed() -> float:
+        return sum(service.metric("messages_processed_total").values())
+
+    wait_for(lambda: processed() == 3_600, "all to be read")
+    assert service.counts("messages_total") == {}
+    os.kill(service.worker_pids()[0], signal.SIGKILL)
+    wait_for(lambda: processed() == 7_200, "all to be read again")
+    traffic.send(12, "x" * 1_000_000)  # which is over the size of a batch
+    wait_for(lambda: processed() == 7_212, "these to be read")
+    wait_for(lambda: sum(service.counts("messages_total").values()) >= 3_600, "the flush")
+    assert service.counts("messages_total").keys() == {'{disposition="ok",reason=""}'}
+    [delivered] = service.counts("messages_total").values()
+    assert delivered <= traffic.sent
+    assert sum(service.metric("messages_received_total").values()) == 2 * 3_600 + 12
+    assert sum(service.metric("partition_messages_total").values()) == delivered
+    assert service.metric("events_total") == {"": delivered}
+    assert service.stop() == 0
+
+
 def test_stopping_flushes_and_commits_what_was_read_and_the_next_run_goes_on_there(
     start: StartService, traffic: Traffic
 ) -> None:
     first = start("first", max_batch_age=600.0)
     first.wait_until_ready()
     traffic.send(300)
-    wait_for(lambda: sum(first.metric("partition_messages_total").values()) == 300, "all to be read")
+    wait_for(lambda: sum(first.metric("messages_processed_total").values()) == 300, "all to be read")
     assert recorded(first.storage).total() == 0
     assert first.stop() == 0
     assert recorded(first.storage) == dict.fromkeys(range(300), 1)
@@ -94,7 +118,7 @@ def test_a_stuck_worker_is_killed_and_its_partitions_go_on(start: StartService, 
     os.kill(service.worker_pids()[1], signal.SIGSTOP)
     traffic.send(120)
     traffic.wait_until_committed()
-    assert service.metric("worker_restarts_total") == {'{reason="stuck"}': 1.0}
+    assert service.counts("worker_restarts_total") == {'{reason="stuck"}': 1.0}
     assert service.stop() == 0
     assert recorded(service.storage).keys() == set(range(120))
 

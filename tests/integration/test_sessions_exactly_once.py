@@ -32,7 +32,11 @@ def host(kafka: KafkaServer, new_topic: NewTopic, group: str, tmp_path: Path) ->
 
 def wait_until_read(service: Service, messages: int) -> None:
     """Wait until this many messages, counted as often as they were read, are through the pipeline."""
-    wait_for(lambda: sum(service.metric("messages_total").values()) == messages, f"{messages} messages to be read", 60)
+    wait_for(
+        lambda: sum(service.metric("messages_processed_total").values()) == messages,
+        f"{messages} messages to be read",
+        60,
+    )
 
 
 def kill_workers_with_marks_set_and_nothing_committed(

@@ -61,6 +61,7 @@ class Session:
     lines: bytes = b""
     counts: dict[str, int] = field(default_factory=lambda: {"info": 0, "warn": 0, "error": 0})
     entries: list[tuple[str, str, float]] = field(default_factory=list)
+    left_out: int = 0
 
 
 class Plain:
@@ -69,7 +70,6 @@ class Plain:
     def __init__(self) -> None:
         self.sessions: dict[int, dict[tuple[int, str], Session | None]] = {}
         self.discarded: dict[int, tuple[int, int]] = {}
-        self.newly_discarded_events = self.console_stored = self.console_left_out = 0
 
     def record(self, row: Row, offset: int, decoded: _native.DecodedBatch, number: int) -> bool:
         sessions = self.sessions.setdefault(row.partition, {})
@@ -81,7 +81,6 @@ class Plain:
         if before + events > LIMIT:
             messages, all_events = self.discarded.get(row.partition, (0, 0))
             self.discarded[row.partition] = (messages + len(session.messages), all_events + before)
-            self.newly_discarded_events += before
             sessions[TEAM_IDS[row.team], row.session_id] = None
             return False
         session.messages.append((offset, events))
@@ -96,9 +95,8 @@ class Plain:
                 if len(session.entries) + len(stored) < CONSOLE_LIMIT:
                     stored.append(log)
                 else:
-                    self.console_left_out += 1
+                    session.left_out += 1
             session.entries += stored
-            self.console_stored += len(stored)
         return True
 
     def held(self) -> dict[tuple[int, int, str], Session]:
@@ -167,19 +165,13 @@ def test_calls_record_what_plain_python_records(polls: list[list[Row]]) -> None:
     for rows in polls:
         decoded, given_columns = decode(rows), columns(rows, offset)
         recorded = batch.record(decoded, **given_columns)
-        plain.newly_discarded_events = plain.console_stored = plain.console_left_out = 0
         outcomes = [
             plain.record(row, offset + number, decoded, number) if not row.ended else None
             for number, row in enumerate(rows)
         ]
         done = [number for number, outcome in enumerate(outcomes) if outcome]
         assert recorded == (
-            len(done),
             sum(decoded.event_count(number) for number in done),
-            sum(decoded.line_bytes(number) for number in done),
-            plain.newly_discarded_events,
-            plain.console_stored,
-            plain.console_left_out,
             [number for number, outcome in enumerate(outcomes) if outcome is False],
         )
         codes = {True: Disposition.OK, False: Disposition.DROP, None: Disposition.DLQ}
@@ -189,9 +181,18 @@ def test_calls_record_what_plain_python_records(polls: list[list[Row]]) -> None:
         offset += len(rows)
     expected = plain.held()
     for partition in range(3):
-        count = sum(key[0] == partition for key in expected)
-        discarded = plain.discarded.get(partition, (0, 0))
-        assert batch.partition(partition) == (count, plain.bytes(partition), plain.index_bytes(partition), *discarded)
+        held = [session for key, session in expected.items() if key[0] == partition]
+        assert batch.partition(partition) == (
+            len(held),
+            plain.bytes(partition),
+            plain.index_bytes(partition),
+            sum(len(session.messages) for session in held),
+            sum(events for session in held for _, events in session.messages),
+            sum(len(session.lines) for session in held),
+            sum(len(session.entries) for session in held),
+            sum(session.left_out for session in held),
+            *plain.discarded.get(partition, (0, 0)),
+        )
     total = batch.total()
     assert total == tuple(map(sum, zip(*map(batch.partition, range(3)), strict=True)))
     sessions = take_sessions(batch)
@@ -207,7 +208,7 @@ def test_calls_record_what_plain_python_records(polls: list[list[Row]]) -> None:
         entries = [(log["level"], log["message"], log["timestamp"]) for log in found.console_logs]
         assert counts == session.counts
         assert entries == [(level, message, utc_text(time)) for level, message, time in session.entries]
-    assert batch.total() == (0, 0, 0, 0, 0)
+    assert not any(batch.total())
 
 
 def row(session_id: str = "a", partition: int = 0, levels: Sequence[str] = ()) -> Row:
@@ -225,8 +226,8 @@ def test_without_a_limit_a_session_may_have_any_number_of_events() -> None:
 
 def test_console_messages_past_the_limit_are_counted_and_not_stored() -> None:
     batch = _native.SessionBatch(None, 2)
-    recorded = record(batch, row(levels=["log", "warn", "error"]), row(levels=["warn"]), row("b", levels=["log"]))
-    assert (recorded.console_logs_stored, recorded.console_logs_left_out) == (3, 2)
+    record(batch, row(levels=["log", "warn", "error"]), row(levels=["warn"]), row("b", levels=["log"]))
+    assert (batch.total().console_logs_stored, batch.total().console_logs_left_out) == (3, 2)
     first, second = take_sessions(batch)
     assert [log["level"] for log in first.console_logs] == ["info", "warn"]
     assert [first.metadata[f"console_{name}_count"] for name in COUNTED.values()] == [1, 2, 1]
@@ -283,7 +284,7 @@ def test_a_discarded_partition_is_gone_and_its_sessions_may_come_again() -> None
     record(batch, row("a"), row("b", partition=1), row("a"))
     assert record(batch, row("a")).ended == [0]
     assert (batch.discard(0), batch.discard(0), batch.discard(7)) == (0, 0, 0)
-    assert record(batch, row("a")).messages == 1
+    assert record(batch, row("a")).events == 1
     assert batch.discard(1) == 1
     assert [found.key[2] for found in take_sessions(batch)] == ["a"]
 
@@ -304,7 +305,7 @@ def test_sessions_outlive_their_batch_and_what_was_decoded() -> None:
 
 def test_no_rows_record_nothing() -> None:
     empty = {**columns([]), "team_ids": array("q"), "captures_console": b""}
-    assert _native.SessionBatch().record(decode([]), **empty) == (0, 0, 0, 0, 0, 0, [])
+    assert _native.SessionBatch().record(decode([]), **empty) == (0, [])
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ from recording_worker.metrics import Metrics
 from recording_worker.outcome import Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.build import build_pipeline, make_decoder
+from recording_worker.processes.worker.delivered import count_delivered
+from recording_worker.recording.flush import FlushedPartition
 from recording_worker.recording.session_batch import (
     FlushReason,
     SessionBatchManager,
@@ -143,6 +145,9 @@ class Worker:
             token = header_texts(record.headers).get("token")
             team = int(record.key or b"") if token is None else TEAMS[token].id
             fates[team].records.append(record)
+        accounts, counts = held.accounts(), held.counts()
+        delivered = {at: FlushedPartition(accounts[at], [], counts=counts[at]) for at in held.partitions}
+        count_delivered(delivered.items(), self.metrics)
         for session in take_sessions(held.sessions):
             entry = {name: figure for name, figure in session.entry.items() if name != "start"}
             metadata = {name: figure for name, figure in session.metadata.items() if name not in PLACE}

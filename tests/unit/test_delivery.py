@@ -3,7 +3,9 @@
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from multiprocessing import Pipe
 from typing import Any
 
@@ -15,11 +17,12 @@ from recording_worker.kafka.offsets import Position
 from recording_worker.kafka.transactions import Aborted
 from recording_worker.messages import OutputRecord, RecordChain
 from recording_worker.metrics import Metrics
+from recording_worker.outcome import Disposition, Reason
 from recording_worker.processes.control import Channel, Flushed, FromWorker, Placement, SupervisorChannel
 from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.processes.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
 from recording_worker.recording.flush import FlushedBatch, FlushedPartition
-from recording_worker.recording.session_batch import FlushReason, Since
+from recording_worker.recording.session_batch import NO_COUNTS, FlushReason, PartitionCounts, Since
 from tests.builders import counted
 
 STALE = Aborted("ILLEGAL_GENERATION", "the group has moved on", membership_is_stale=True)
@@ -330,3 +333,35 @@ def test_the_latency_of_what_was_delivered_is_measured_and_the_latest_time_repor
     assert [within(le, "received") for le in ("7.5", "15.0", "60.0", "120.0")] == [0, 2, 4, 6]
     assert [within(le, "captured") for le in ("1800.0", "3600.0")] == [0, 4]
     assert 6 * 50 < (counted(bench.metrics, "latency_seconds_sum", since="received") or 0) < 6 * 60
+
+
+def test_what_was_delivered_is_counted_and_nothing_else(bench: Bench) -> None:
+    bench.assignment.take([Placement(0, 11, 40)])
+    held = NO_COUNTS.held._replace(
+        messages=2,
+        events=9,
+        line_bytes=70,
+        console_logs_stored=5,
+        console_logs_left_out=4,
+        discarded_messages=3,
+        discarded_events=8,
+    )
+    ended: Counter[tuple[int, int]] = Counter({(Disposition.OK, 0): 2, (Disposition.DLQ, Reason.INVALID_JSON): 1})
+    batch = flushed(p0=43, p1=53)
+    for number, part in batch.partitions.items():
+        batch.partitions[number] = replace(part, counts=PartitionCounts(ended, held, Counter({"a_warning": 2})))
+    assert counted(bench.metrics, "messages_total", disposition="ok", reason="") == 0
+    bench.delivery.deliver(batch)
+    counts = {
+        "events_total": 9,
+        "recorded_message_bytes_sum": 70,
+        "recorded_message_bytes_count": 2,
+        "console_logs_total": 5,
+        "console_logs_left_out_total": 4,
+    }
+    assert {name: counted(bench.metrics, name) for name in counts} == counts
+    assert counted(bench.metrics, "messages_total", disposition="ok", reason="") == 2
+    assert counted(bench.metrics, "messages_total", disposition="dlq", reason="invalid_json") == 1
+    assert [counted(bench.metrics, "partition_messages_total", partition=number) for number in "01"] == [3, None]
+    assert counted(bench.metrics, "events_discarded_total", reason="session_event_limit") == 8
+    assert counted(bench.metrics, "ingestion_warnings_total", type="a_warning") == 2

@@ -1,12 +1,11 @@
 import orjson
 
 from recording_worker.lookups.teams.service import Team
-from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import IngestionWarning
 from recording_worker.pipeline.steps.handle_ingestion_warnings import Debouncer, HandleIngestionWarnings
 from recording_worker.pipeline.steps.parse_headers import ParseHeaders
-from tests.builders import FakeClock, batch, counted, headers, message
+from tests.builders import FakeClock, batch, headers, message
 
 TEAMS = {"token-1": Team(7, console_logs=True, retention="30d")}
 
@@ -22,7 +21,7 @@ def warned(step: HandleIngestionWarnings, token: str = "token-1", key: str = "")
 
 
 def test_the_record_names_the_team_even_if_the_row_was_dropped() -> None:
-    step = HandleIngestionWarnings("warnings", TEAMS, 3600, FakeClock(1_795_000_000_123), Metrics())
+    step = HandleIngestionWarnings("warnings", TEAMS, 3600, FakeClock(1_795_000_000_123))
     assert warned(step) == [
         {
             "team_id": 7,
@@ -35,24 +34,23 @@ def test_the_record_names_the_team_even_if_the_row_was_dropped() -> None:
 
 
 def test_without_a_team_there_is_nobody_to_warn() -> None:
-    assert warned(HandleIngestionWarnings("warnings", TEAMS, 3600, FakeClock(), Metrics()), token="unknown") == []
+    assert warned(HandleIngestionWarnings("warnings", TEAMS, 3600, FakeClock()), token="unknown") == []
 
 
 def test_a_warning_without_a_team_or_one_that_was_sent_does_not_hold_back_the_next() -> None:
-    metrics = Metrics()
-    step = HandleIngestionWarnings("warnings", TEAMS, 3600, FakeClock(), metrics)
+    step = HandleIngestionWarnings("warnings", TEAMS, 3600, FakeClock())
     rows = batch(message(0, headers=headers(token="unknown")), message(1), message(2), message(3, 1), message(4))
     ParseHeaders().run(rows)
     rows.halt(1, "why")
     rows.warnings += [IngestionWarning(row, kind, {}) for row, kind in enumerate("aaaab")]
     step.run(rows)
     assert [orjson.loads(record.value or b"")["type"] for _, record in rows.records] == ["a", "b"]
-    assert [counted(metrics, "ingestion_warnings_total", type=kind) for kind in "ab"] == [1, 1]
+    assert rows.warned == {(0, "a"): 1, (0, "b"): 1}
 
 
 def test_a_warning_passes_once_an_hour_per_team_type_and_key() -> None:
     clock = FakeClock()
-    step = HandleIngestionWarnings("warnings", TEAMS, 3600, clock, Metrics())
+    step = HandleIngestionWarnings("warnings", TEAMS, 3600, clock)
     assert len(warned(step, key="1.7.3")) == 1
     assert len(warned(step, key="1.7.3")) == 0
     assert len(warned(step, key="1.7.4")) == 1

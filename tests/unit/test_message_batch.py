@@ -13,6 +13,7 @@ def test_rows_are_counted_by_how_they_ended_and_move_their_partition() -> None:
     rows = batch(message(7, 1), message(3, 0), message(8, 1), message(9, 1), message(5, 0))
     rows.end(0, DLQ, Reason.INVALID_JSON, "step")
     rows.end(2, DLQ, Reason.INVALID_COMPRESSED_DATA, "step")
+    rows.warned[1, "a_warning"] += 2
     assert rows.outcomes() == {
         (1, DLQ, Reason.INVALID_JSON): 1,
         (1, DLQ, Reason.INVALID_COMPRESSED_DATA): 1,
@@ -21,8 +22,14 @@ def test_rows_are_counted_by_how_they_ended_and_move_their_partition() -> None:
     }
     second = NOW_MS // 1000
     assert rows.advances() == {
-        1: Advance(7, 10, Counter({DLQ: 2, OK: 1}), Counter({(Since.RECEIVED, second): 3})),
-        0: Advance(3, 6, Counter({OK: 2}), Counter({(Since.RECEIVED, second): 2})),
+        1: Advance(
+            7,
+            10,
+            Counter({(DLQ, Reason.INVALID_JSON): 1, (DLQ, Reason.INVALID_COMPRESSED_DATA): 1, (OK, 0): 1}),
+            Counter({(Since.RECEIVED, second): 3}),
+            Counter({"a_warning": 2}),
+        ),
+        0: Advance(3, 6, Counter({(OK, 0): 2}), Counter({(Since.RECEIVED, second): 2}), Counter()),
     }
 
 
@@ -34,7 +41,9 @@ def test_rows_of_a_halted_partition_do_not_count() -> None:
     assert [rows.counts(row) for row in range(3)] == [False, True, False]
     assert list(rows.ok_rows()) == [1]
     assert rows.outcomes() == {(0, OK, Reason.NONE): 1}
-    assert rows.advances() == {0: Advance(3, 4, Counter({OK: 1}), Counter({(Since.RECEIVED, NOW_MS // 1000): 1}))}
+    assert rows.advances() == {
+        0: Advance(3, 4, Counter({(OK, 0): 1}), Counter({(Since.RECEIVED, NOW_MS // 1000): 1}), Counter())
+    }
 
 
 def test_messages_are_counted_by_the_second_in_which_they_came_and_were_captured() -> None:

@@ -13,6 +13,7 @@ from recording_worker.pipeline.steps.parse_session_recording_message import Pars
 from recording_worker.pipeline.steps.record_session_event import RecordSessionEvent
 from recording_worker.pipeline.steps.resolve_team import ResolveTeam
 from recording_worker.recording.session_batch import (
+    NO_COUNTS,
     FlushReason,
     SessionBatchManager,
     SessionBatchRecorder,
@@ -211,9 +212,9 @@ def test_a_partition_accounts_for_every_offset_it_read_or_skipped() -> None:
         rows.end(row, disposition, Reason.NONE, "a_step")
     session_batch.take(rows.records, rows.advances())
     partition = session_batch.partition(0)
-    assert partition.account(discarded=0) == Account(4, 8, recorded=1, dropped=1, redirected=1, dlq=1)
+    assert partition.account(NO_COUNTS.held) == Account(4, 8, recorded=1, dropped=1, redirected=1, dlq=1)
     partition.skip(8, 11)
-    assert partition.account(discarded=0) == Account(4, 11, recorded=1, dropped=1, redirected=1, dlq=1, skipped=3)
+    assert partition.account(NO_COUNTS.held) == Account(4, 11, recorded=1, dropped=1, redirected=1, dlq=1, skipped=3)
     assert session_batch.offsets == {0: 11}
 
 
@@ -224,13 +225,16 @@ def test_messages_taken_out_again_count_as_dropped() -> None:
     over = decoded(session_message(2, "a", two))
     assert record_all(session_batch, over) == [False]
     assert session_batch.accounts() == {0: Account(0, 3, recorded=1, dropped=2)}
+    counts = session_batch.counts()[0]
+    assert counts.ended == Counter({(Disposition.OK, 0): 1, (Disposition.DROP, Reason.SESSION_EVENT_LIMIT): 2})
+    assert (counts.held.messages, counts.held.events, counts.held.discarded_events) == (1, 1, 2)
 
 
 def test_skipped_offsets_alone_make_an_account() -> None:
     partition = recorder().partition(3)
-    assert partition.account(discarded=0) == Account(0, 0)
+    assert partition.account(NO_COUNTS.held) == Account(0, 0)
     partition.skip(5, 8)
-    assert partition.account(discarded=0) == Account(5, 8, skipped=3)
+    assert partition.account(NO_COUNTS.held) == Account(5, 8, skipped=3)
 
 
 def test_a_manager_without_messages_holds_nothing_and_discards_nothing() -> None:

@@ -8,7 +8,6 @@ from recording_worker.clock import Clock
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.lookups.teams.service import TeamService
 from recording_worker.messages import OutputRecord
-from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import IngestionWarning, MessageBatch
 from recording_worker.pipeline.step import Step
 
@@ -36,7 +35,7 @@ class Debouncer:
 
 
 class HandleIngestionWarnings(Step):
-    """Reads `warnings`; adds their records, which leave with the offsets of the session batch.
+    """Reads `warnings`; sets `warned` and adds their records, which leave with the offsets of the session batch.
 
     A warning may come from a row that ended before its team was resolved, so this looks the team up by the token.
     Without a team there is nobody to warn. `clock` is None in offline runs: there the Kafka timestamp of each message
@@ -45,14 +44,11 @@ class HandleIngestionWarnings(Step):
 
     name = "handle_ingestion_warnings"
 
-    def __init__(
-        self, topic: str, teams: TeamService, debounce_seconds: float, clock: Clock | None, metrics: Metrics
-    ) -> None:
+    def __init__(self, topic: str, teams: TeamService, debounce_seconds: float, clock: Clock | None) -> None:
         self._topic = topic
         self._teams = teams
         self._debouncer = Debouncer(debounce_seconds)
         self._clock = clock
-        self._metrics = metrics
 
     def run(self, batch: MessageBatch) -> None:
         for warning in batch.warnings:
@@ -64,7 +60,7 @@ class HandleIngestionWarnings(Step):
             now_ms = batch.timestamps_ms[warning.row] if self._clock is None else self._clock.now_ms()
             if self._debouncer.passes((team.id, warning.type, warning.debounce_key), now_ms):
                 batch.records.append((batch.partitions[warning.row], self._record(warning, team.id, now_ms)))
-                self._metrics.warnings.labels(warning.type).inc()
+                batch.warned[batch.partitions[warning.row], warning.type] += 1
 
     def _record(self, warning: IngestionWarning, team_id: int, now_ms: int) -> OutputRecord:
         """Return the record that PostHog's ingestion_warnings table reads. `details` is JSON text."""

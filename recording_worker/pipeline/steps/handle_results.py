@@ -1,4 +1,4 @@
-"""handle_results: counts each message by its disposition, and sends it on if it has to go elsewhere."""
+"""handle_results: sends each message on that has to go elsewhere, and counts the messages as processed."""
 
 from recording_worker.clock import Clock
 from recording_worker.formats.dlq_headers import Source, as_posthog, dlq_headers
@@ -11,7 +11,7 @@ from recording_worker.settings.choices import DlqHeaders
 
 
 class HandleResults(Step):
-    """Reads dispositions and reasons; adds the DLQ, overflow and backfill records, and counts the rows that count.
+    """Reads dispositions and reasons; adds the DLQ, overflow and backfill records.
 
     The records leave with the offsets of the session batch, so a message is never acknowledged before its record is.
     """
@@ -32,17 +32,19 @@ class HandleResults(Step):
         self._headers = headers
         self._overflow_topic = overflow_topic
         self._backfill_topic = backfill_topic
-        self._metrics = metrics
+        self._processed = {
+            disposition: metrics.messages_processed.labels(disposition.label)
+            for disposition in Disposition
+            if disposition.is_final
+        }
 
     def run(self, batch: MessageBatch) -> None:
         for row in batch.rows_that_are(Disposition.DLQ):
             batch.records.append((batch.partitions[row], self._dlq_record(batch, row)))
         for row in batch.rows_that_are(Disposition.REDIRECT):
             batch.records.append((batch.partitions[row], self._redirected_record(batch, row)))
-        for (partition, disposition, reason), rows in batch.outcomes().items():
-            label = Disposition(disposition).label
-            self._metrics.messages.labels(label, Reason(reason).label if reason else "").inc(rows)
-            self._metrics.partition_messages.labels(partition).inc(rows)
+        for disposition, processed in self._processed.items():
+            processed.inc(batch.dispositions.count(disposition))
 
     def _dlq_record(self, batch: MessageBatch, row: int) -> OutputRecord:
         """Return the message unchanged, with headers added that say where it came from, and why and where it ended."""

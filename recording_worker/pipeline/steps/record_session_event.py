@@ -46,12 +46,7 @@ class RecordSessionEvent(Step):
         )
         for row in recorded.ended:
             batch.end(row, Disposition.DROP, Reason.SESSION_EVENT_LIMIT, self.name, _OVER_LIMIT)
-        self._metrics.events.inc(recorded.events)
-        self._metrics.console_logs.inc(recorded.console_logs_stored)
-        self._metrics.console_logs_left_out.inc(recorded.console_logs_left_out)
-        self._metrics.recorded_message_bytes.observe_sum(recorded.messages, recorded.bytes)
-        if recorded.discarded_events:
-            self._metrics.events_discarded.labels(Reason.SESSION_EVENT_LIMIT.label).inc(recorded.discarded_events)
+        self._metrics.events_recorded.inc(recorded.events)
         if self._debug_partition is not None and self._debug_partition in batch.partitions:
             self._log(batch, self._debug_partition)
 

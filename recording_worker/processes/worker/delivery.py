@@ -1,7 +1,7 @@
 """The two ways to make a flushed session batch count: exactly once, and at least once."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Generic, NamedTuple, TypeVar
 
@@ -18,6 +18,7 @@ from recording_worker.messages import RecordChain
 from recording_worker.metrics import Metrics
 from recording_worker.processes.control import Flushed, Placement, WorkerChannel
 from recording_worker.processes.worker.assignment import Assigned, Assignment
+from recording_worker.processes.worker.delivered import count_delivered
 from recording_worker.recording.flush import FlushedBatch, records_of
 
 log = structlog.get_logger()
@@ -59,9 +60,9 @@ class _Delivery(Generic[Sender]):
     def _delivered(
         self, flushed: FlushedBatch, held: Mapping[int, Assigned], outgoing: "_Outgoing", *, committed: bool
     ) -> Collection[int]:
-        """Note that a batch is delivered, and report it. Return its partitions."""
+        """Note that a batch is delivered, count it, and report it. Return its partitions."""
         self._assignment.carry(outgoing.placements)
-        _measure(flushed, held, self._metrics)
+        count_delivered(((number, flushed.partitions[number]) for number in held), self._metrics)
         self._channel.send(_report(flushed, outgoing, committed=committed))
         return held
 
@@ -162,14 +163,6 @@ def _outgoing(flushed: FlushedBatch, held: Mapping[int, Assigned], group: str, p
         about = {"topic": flushed.topic, "group": group, "batch_id": flushed.batch_id}
         records = RecordChain([records, [progress_record(progress_topic, **about, partitions=reached)]])
     return _Outgoing(records, placements)
-
-
-def _measure(flushed: FlushedBatch, held: Iterable[int], metrics: Metrics) -> None:
-    """Observe how long the messages of these partitions took until now. Their times are known to the second."""
-    now = time.time()
-    for number in held:
-        for (since, second), messages in flushed.partitions[number].seconds.items():
-            metrics.latency_seconds.labels(since).observe_many(max(0.0, now - second - 0.5), messages)
 
 
 def _report(flushed: FlushedBatch, outgoing: _Outgoing, *, committed: bool) -> Flushed:
