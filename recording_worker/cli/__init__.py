@@ -15,6 +15,7 @@ from recording_worker.redaction import redact
 
 COMMANDS = {
     "run": "Run the service: read recordings from Kafka, write batch files.",
+    "check": "Check everything that the service needs, and say what to do.",
     "ingest": "Do the same with files of messages, without Kafka.",
     "produce": "Send files of messages to Kafka.",
     "demo": "Try the service on this machine with made-up traffic.",

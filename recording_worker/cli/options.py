@@ -15,7 +15,15 @@ from pydantic_core import PydanticUndefined
 from recording_worker.cli.say import say
 from recording_worker.logs import configure_logs
 from recording_worker.redaction import hide
-from recording_worker.settings.load import CONFIG_VARIABLE, ENV_PREFIX, flag_of, load_settings, unknown_variables
+from recording_worker.settings.load import (
+    CONFIG_VARIABLE,
+    ENV_PREFIX,
+    Given,
+    flag_of,
+    gather,
+    settings_of,
+    unknown_variables,
+)
 from recording_worker.settings.model import Settings
 from recording_worker.settings.secrets import secrets_of
 from recording_worker.settings.units import DURATION, SIZE, unit_of, value_text
@@ -86,17 +94,52 @@ def settings_from(config: Path | None, flags: Mapping[str, Any]) -> Settings:
 
     Warn of variables that are no settings. Raises ConfigError.
     """
+    settings = settings_of(given_settings(config, flags))
+    start_logs(settings)
+    return settings
+
+
+def given_settings(config: Path | None, flags: Mapping[str, Any]) -> Given:
+    """Collect the settings from the options, the environment and the file. Warn of variables that are no settings."""
     for line in unknown_variables(os.environ):
         say(f"recording-worker: warning: {line}", err=True)
-    settings = load_settings({name: value for name, value in flags.items() if value is not None}, config)
+    return gather({name: value for name, value in flags.items() if value is not None}, config)
+
+
+def start_logs(settings: Settings) -> None:
+    """Set up the logs as the settings say, and hide the secrets from all that is printed or logged."""
     hide(secrets_of(settings))
     configure_logs(settings.log_level, as_json=settings.log_json)
-    return settings
 
 
 def restrict_files(settings: Settings) -> None:
     """Let no file that this process or its workers write have more rights than the settings say."""
     os.umask(os.umask(settings.umask) | settings.umask)
+
+
+_SECTIONS = {
+    "bootstrap_servers": "Kafka",
+    "teams": "Teams and restrictions",
+    "max_decompressed_bytes": "What is accepted",
+    "storage_dir": "Session batches and storage",
+    "workers": "Processes",
+}
+"""Each section of the help begins at this setting."""
+
+
+class SettingsCommand(click.Command):
+    """A command that takes all settings. Its help lists its many options in sections."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        heading = "Options"
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            heading = _SECTIONS.get(parameter.name or "", "Options" if parameter.name == "help" else heading)
+            if record := parameter.get_help_record(ctx):
+                sections.setdefault(heading, []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
 
 
 def _option(name: str, field: FieldInfo, meaning: str) -> Callable[[Command], Command]:

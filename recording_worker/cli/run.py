@@ -4,39 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 
-from recording_worker.cli.options import SETTINGS_HELP, restrict_files, settings_from, settings_options
-from recording_worker.errors import ConfigError
-from recording_worker.settings.load import SCALARS, flag_of
-from recording_worker.settings.model import Settings
+from recording_worker.cli.options import SETTINGS_HELP, SettingsCommand, restrict_files, settings_from, settings_options
+from recording_worker.settings.load import SCALARS
 
-_SECTIONS = {
-    "bootstrap_servers": "Kafka",
-    "teams": "Teams and restrictions",
-    "max_decompressed_bytes": "What is accepted",
-    "storage_dir": "Session batches and storage",
-    "workers": "Processes",
-}
-"""Each section of the help begins at this setting."""
-
-
-class _Run(click.Command):
-    """The command. Its help lists its many options in sections."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        heading = "Options"
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            heading = _SECTIONS.get(parameter.name or "", "Options" if parameter.name == "help" else heading)
-            if record := parameter.get_help_record(ctx):
-                sections.setdefault(heading, []).append(record)
-        for title, records in sections.items():
-            with formatter.section(title):
-                formatter.write_dl(records)
+log = structlog.get_logger()
 
 
 @click.command(
-    cls=_Run,
+    cls=SettingsCommand,
     epilog=f"""\b
 Examples:
   recording-worker run --bootstrap-servers kafka:9092 --teams teams.toml --storage-dir /var/lib/recordings
@@ -55,28 +32,20 @@ def run(config: Path | None, **flags: Any) -> int:
 
     It needs to know where files go (--storage-dir or --storage) and which tokens it accepts
     (--teams, --teams-postgres or --any-token). Everything else has a default.
+    It first checks what it needs, and starts if there is no problem. `check` looks at even more.
     """
     settings = settings_from(config, flags)
-    _check_complete(settings)
     restrict_files(settings)
+    from recording_worker.cli.signals import signals_end
+    from recording_worker.operations.check.check_all import check_before_start
+    from recording_worker.operations.check.finding import Verdict, error_of
     from recording_worker.processes.service import run_supervisor
 
+    with signals_end():
+        findings = check_before_start(settings)
+    if error := error_of(findings):
+        raise error
+    for finding in findings:
+        if finding.verdict is Verdict.WARNING:
+            log.warning("check before the start", subject=finding.subject, found=finding.text, advice=finding.advice)
     return run_supervisor(settings)
-
-
-def _check_complete(settings: Settings) -> None:
-    """Raise ConfigError with a line for each setting that is missing."""
-    problems = []
-    if settings.storage_dir is None and settings.storage is None:
-        problems.append(f"no storage: say where batch files go with {flag_of('storage_dir')} DIR")
-    if settings.teams is None and settings.teams_postgres is None and not settings.any_token:
-        problems.append(
-            f"no teams: give a file of teams with {flag_of('teams')} FILE, or a database with"
-            f" {flag_of('teams_postgres')} URL, or accept every token as a team with {flag_of('any_token')}"
-        )
-    try:
-        settings.check_memory()
-    except ValueError as problem:
-        problems.append(str(problem))
-    if problems:
-        raise ConfigError("\n".join(problems))

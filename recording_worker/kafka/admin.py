@@ -22,6 +22,8 @@ from recording_worker.settings.model import Settings
 
 _TIMEOUT = 15.0
 _LOOK_EVERY = 0.1
+_BROKERS_DEFAULT = -1
+"""The replication that the brokers give a topic if none is asked for."""
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
@@ -113,12 +115,14 @@ class Admin:
                 where = f"partition {partition.partition} of {topic}"
                 raise BootError(f"offset of {where} can't be set: {partition.error.str()}")
 
-    def create_topic(self, topic: str, config: Mapping[str, str]) -> None:
-        """Make a topic of one partition with the brokers' default replication. Return once it can be read.
+    def create_topic(
+        self, topic: str, config: Mapping[str, str], partitions: int = 1, replication: int = _BROKERS_DEFAULT
+    ) -> None:
+        """Make a topic. Return once it can be read.
 
         Another process may make it at the same time.
         """
-        request = [NewTopic(topic, 1, -1, config=dict(config))]
+        request = [NewTopic(topic, partitions, replication, config=dict(config))]
         [asked] = self._client.create_topics(request, request_timeout=_TIMEOUT).values()
         try:
             asked.result()

@@ -1,6 +1,7 @@
 """The topics that a worker writes to: on which cluster each of them is, and whether it can be written to."""
 
 import time
+from collections.abc import Iterable
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -41,38 +42,32 @@ def elsewhere(settings: Settings) -> dict[str, Settings]:
     return clusters
 
 
-def check_outputs(settings: Settings, timeout: float) -> None:
-    """Check that the topics that a worker writes to exist, or that the brokers create them.
+def outputs(settings: Settings) -> dict[str, Settings]:
+    """Return setting of a topic → settings for its cluster, for all topics that a worker writes to. Raises ConfigError.
 
-    A missing right to write shows only at the first write, but a missing right to describe a topic shows here.
-    Raises BootError and ConfigError.
+    The input topic is not among them, even if it is the overflow topic or the backfill topic.
     """
     names = [*_OUTPUTS, *(["backfill_topic"] if settings.lag_shed_after is not None else [])]
     names += ["progress_topic"] if settings.progress_topic is not None else []
     clusters = elsewhere(settings)
-    problems = _problems(settings, [name for name in names if name not in clusters], timeout)
-    for name, cluster in clusters.items():
-        problems += _problems(cluster, [name], timeout)
-    if problems:
-        raise BootError("\n".join(problems))
+    return {name: clusters.get(name, settings) for name in names}
 
 
-def _problems(settings: Settings, names: list[str], timeout: float) -> list[str]:
-    """Return what is wrong with topics of one cluster, by the names of their settings."""
+def ask_for_topics(settings: Settings, topics: Iterable[str], timeout: float) -> dict[str, str]:
+    """Ask for topics by their names, which makes brokers create them that create what is missing.
+
+    Return topic → what is wrong with it, for those with which something is. Raises BootError and ConfigError.
+    """
     try:
         producer = Producer(producer_config(settings), logger=LIBRDKAFKA_LOGGER)
     except KafkaException as problem:
         raise as_config_error(problem) from problem
     try:
-        errors = {name: _topic_error(producer, getattr(settings, name), timeout) for name in names}
+        errors = {topic: _topic_error(producer, topic, timeout) for topic in topics}
     except KafkaException as problem:
         where = settings.bootstrap_servers
         raise BootError(f"Kafka at {where} can't be asked about topics: {problem.args[0].str()}") from problem
-    return [
-        f"topic {getattr(settings, name)} ({name}) can't be written to: {error.str()}"
-        for name, error in errors.items()
-        if error is not None
-    ]
+    return {topic: error.str() for topic, error in errors.items() if error is not None}
 
 
 def _topic_error(producer: Producer, topic: str, timeout: float) -> KafkaError | None:

@@ -1,5 +1,6 @@
 """RedisCircuitBreaker: asks Redis for the pipeline, within the time of a poll. `redis_client` also serves others."""
 
+import secrets
 import threading
 from collections.abc import Sequence
 from enum import Enum, auto
@@ -23,6 +24,8 @@ PROBE_BACKOFF = Backoff(first=1.0, longest=30.0)
 """The pauses before Redis is probed."""
 _TIMEOUT = 0.5
 """Seconds to connect, and to get an answer."""
+_TRY_TIMEOUT = 3.0
+"""The same for a try that the pipeline does not wait for."""
 _REFUSAL_LOG_INTERVAL = 60.0
 """Seconds between two log lines about commands that Redis refuses."""
 
@@ -43,6 +46,17 @@ def redis_client(setting: str, url: SecretStr, timeout: float) -> redis.Redis:
         )
     except (ValueError, redis.RedisError):
         raise ConfigError(f"{setting}: not a URL that Redis's client understands") from None
+
+
+def try_redis(setting: str, url: SecretStr, prefix: str) -> None:
+    """Write a key that expires at once, below `prefix`. Raises StoreError if that is not possible, ConfigError."""
+    client = redis_client(setting, url, _TRY_TIMEOUT)
+    try:
+        client.set(f"{prefix}check-{secrets.token_hex(4)}", "", px=1)
+    except (redis.RedisError, OSError) as error:
+        raise StoreError(str(error)) from error
+    finally:
+        client.close()
 
 
 class Circuit(Enum):

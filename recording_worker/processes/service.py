@@ -8,9 +8,7 @@ import structlog
 
 from recording_worker.clock import SystemClock
 from recording_worker.errors import BootError, ConfigError, WorkerError
-from recording_worker.kafka.clients import BROKER_TIMEOUT, check_broker
-from recording_worker.kafka.group_member import member_config
-from recording_worker.kafka.output_topics import check_outputs
+from recording_worker.kafka.clients import BROKER_TIMEOUT
 from recording_worker.kafka.transactions import can_transact
 from recording_worker.logs import configure_logs
 from recording_worker.metrics import Metrics
@@ -34,8 +32,6 @@ def run_supervisor(settings: Settings) -> int:
     faulthandler.register(signal.SIGUSR1)  # as in the workers
     clock = SystemClock()
     try:
-        check_broker(member_config(settings), settings.topic)
-        check_outputs(settings, BROKER_TIMEOUT)
         settings = _with_possible_delivery(settings)
         with metrics_folder() as folder:
             metrics = Metrics(folder, "supervisor")

@@ -28,4 +28,9 @@ prefix its default of SESSION_RECORDING_V2_S3_PREFIX, which its reader wants in 
 
 def with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that were given, on top of the defaults of their `compatibility`."""
-    return {**_DEFAULTS.get(str(given.get("compatibility")), {}), **given}
+    return {**defaults_of(given.get("compatibility")), **given}
+
+
+def defaults_of(compatibility: object) -> Mapping[str, Any]:
+    """Return setting → its default under this kind of compatibility, for those that have another one."""
+    return _DEFAULTS.get(str(compatibility), {})

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -40,31 +40,54 @@ def variable_of(name: str) -> str:
     return ENV_PREFIX + name.upper()
 
 
+class Given(NamedTuple):
+    """What the user gave, before it is checked."""
+
+    values: dict[str, Any]
+    sources: dict[str, str]
+    """Setting → the flag, the variable, or the key and file that its value comes from."""
+    problems: list[str]
+    """A line for each key of the file that is no setting, or for a file that can't be read."""
+
+
 def load_settings(flags: Mapping[str, Any], config: Path | None, environ: Mapping[str, str] | None = None) -> Settings:
     """Load settings from flags, the environment and an optional TOML file.
 
     `flags` holds only what the user gave. `environ` is the process's environment if not given.
     Raises ConfigError, whose text has one line for each problem: where the value came from, and what is wrong.
     """
+    return settings_of(gather(flags, config, environ))
+
+
+def gather(flags: Mapping[str, Any], config: Path | None, environ: Mapping[str, str] | None = None) -> Given:
+    """Collect what the user gave. Raises nothing. `load_settings` describes the arguments."""
     environ = os.environ if environ is None else environ
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    problems: list[str] = []
-    if config is not None:
-        for key, value in parse_toml(config).items():
-            if key in Settings.model_fields:
-                values[key], sources[key] = value, f"{key} in {config}"
-            else:
-                problems.append(f"{config}: {key} is not a setting{_suggestion(key, Settings.model_fields)}")
+    given = Given({}, {}, [])
+    try:
+        content = {} if config is None else parse_toml(config)
+    except ConfigError as error:
+        content = {}
+        given.problems.append(str(error))
+    for key, value in content.items():
+        if key in Settings.model_fields:
+            given.values[key], given.sources[key] = value, f"{key} in {config}"
+        else:
+            given.problems.append(f"{config}: {key} is not a setting{_suggestion(key, Settings.model_fields)}")
     for name in SCALARS:
         if variable := environ.get(variable_of(name)):
-            values[name], sources[name] = variable, variable_of(name)
+            given.values[name], given.sources[name] = variable, variable_of(name)
         if name in flags:
-            values[name], sources[name] = flags[name], flag_of(name)
+            given.values[name], given.sources[name] = flags[name], flag_of(name)
+    return given
+
+
+def settings_of(given: Given) -> Settings:
+    """Check what was given. Raises ConfigError as `load_settings` does."""
+    problems = list(given.problems)
     try:
-        settings = Settings.model_validate(values)
+        settings = Settings.model_validate(given.values)
     except ValidationError as error:
-        problems += [_describe(problem, values, sources) for problem in error.errors()]
+        problems += [_describe(problem, given.values, given.sources) for problem in error.errors()]
     if problems:
         raise ConfigError("\n".join(problems))
     return settings

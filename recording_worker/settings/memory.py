@@ -15,7 +15,7 @@ COMPRESSION_BYTES = 24 * MIB
 """What the compression of blocks takes in addition to the blocks."""
 DECODING_FACTOR = 6
 """A message takes up to this many times its decompressed size while it is decoded."""
-_SUPERVISOR_BYTES = 128 * MIB
+SUPERVISOR_BYTES = 128 * MIB
 _NO_LIMIT = 1 << 60
 """From here on a number stands for no limit."""
 
@@ -55,7 +55,7 @@ def least_memory(max_decompressed_bytes: int) -> int:
 def default_memory(workers: int) -> int:
     """Return a worker's memory: 512 MiB, or if that is less, its share of the memory of this process's container."""
     limit = container_memory()
-    return DEFAULT_MEMORY if limit is None else min(DEFAULT_MEMORY, (limit - _SUPERVISOR_BYTES) // workers)
+    return DEFAULT_MEMORY if limit is None else min(DEFAULT_MEMORY, (limit - SUPERVISOR_BYTES) // workers)
 
 
 @cache

@@ -23,10 +23,20 @@ def secrets_of(settings: Settings) -> Iterator[str]:
             yield from _passwords(value.get_secret_value())
     for properties in (settings.kafka, settings.kafka_consumer, settings.kafka_producer, settings.kafka_outputs):
         for name, entry in properties.items():
-            if _SECRET_PROPERTY.search(name):
+            if is_secret_property(name):
                 yield from _pieces(str(entry))
             else:
                 yield from _passwords(str(entry))
+
+
+def is_secret_property(name: str) -> bool:
+    """Return whether a librdkafka property holds a secret."""
+    return _SECRET_PROPERTY.search(name) is not None
+
+
+def without_passwords(url: str) -> str:
+    """Return a URL with a mask in place of user and password, also among its parameters."""
+    return re.sub(r"(?i)([?&]\w*(?:password|secret)\w*=)[^&#]*", rf"\1{MASK}", without_user(url) if "@" in url else url)
 
 
 def without_user(text: str) -> str:

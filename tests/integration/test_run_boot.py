@@ -11,7 +11,7 @@ from recording_worker.errors import BootError, ConfigError
 from recording_worker.kafka.clients import check_broker
 from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.kafka.group_member import member_config
-from recording_worker.kafka.output_topics import check_outputs
+from recording_worker.kafka.output_topics import ask_for_topics
 from recording_worker.settings.model import Settings
 from tests.integration.conftest import StartService
 from tests.integration.service import TOPIC, Service, is_alive
@@ -50,7 +50,20 @@ def test_a_broker_that_is_there(broker: EmbeddedBroker) -> None:
 
 def test_no_such_topic(start: StartService) -> None:
     line = error_of(start(topic="recordigns"), 3)
-    assert line == "topic recordigns can't be read: Broker: Unknown topic or partition"
+    assert line.startswith("topic recordigns can't be read: Broker: Unknown topic or partition (check --create-topics")
+
+
+def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
+    """Brokers that are away hide no missing file, and it decides the exit code: waiting does not help."""
+    missing = tmp_path / "teams.toml"
+    service = Service(tmp_path, "127.0.0.1:1", any_token=False, teams=str(missing), storage_dir="/proc/nowhere")
+    assert service.process.wait(30) == ConfigError.exit_code
+    lines = [line for line in service.log_file.read_text().splitlines() if not line.startswith("{")]
+    first, second, third = lines
+    assert first == f"recording-worker: error: can't read {missing}: No such file or directory"
+    assert "can't write to the storage folder /proc/nowhere" in second
+    assert "no Kafka broker reachable at 127.0.0.1:1: " in third
+    assert service.worker_pids() == {}
 
 
 def test_output_topics_that_are_not_there_are_named(kafka: KafkaServer, new_topic: NewTopic, tmp_path: Path) -> None:
@@ -61,6 +74,7 @@ def test_output_topics_that_are_not_there_are_named(kafka: KafkaServer, new_topi
     assert service.process.wait(30) == 3
     assert service.log_file.read_text().splitlines() == [
         f"recording-worker: error: topic {topic} ({name}) can't be written to: Broker: Unknown topic or partition"
+        " (check --create-topics creates it)"
         for name, topic in not_there.items()
     ]
 
@@ -68,8 +82,9 @@ def test_output_topics_that_are_not_there_are_named(kafka: KafkaServer, new_topi
 def test_output_topics_that_brokers_make_need_not_be_there(tmp_path: Path) -> None:
     settings = {"auto.create.topics.enable": "true"}
     with KafkaServer(tmp_path / "kafka", settings=settings) as kafka:
-        check_outputs(Settings(bootstrap_servers=kafka.bootstrap_servers), timeout=5)
-        assert Settings().metadata_topic in kafka.admin().list_topics(timeout=5).topics
+        given = Settings(bootstrap_servers=kafka.bootstrap_servers)
+        assert ask_for_topics(given, [given.metadata_topic], timeout=5) == {}
+        assert given.metadata_topic in kafka.admin().list_topics(timeout=5).topics
 
 
 def test_a_port_in_use(start: StartService) -> None:

@@ -32,6 +32,9 @@ _SETTINGS: dict[str, str | int] = {
     "auto.create.topics.enable": "false",
     # records of tests are dated builders.NOW_MS, which is more than Kafka's seven days ago
     "log.retention.ms": -1,
+    # everybody may do everything with what has no rules of its own
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
     # tests don't wait
     "broker.heartbeat.interval.ms": 300,
     "group.initial.rebalance.delay.ms": 0,
