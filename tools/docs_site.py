@@ -1,7 +1,8 @@
 """A hook of mkdocs: put the files outside of docs/ that pages link to on the site, and lead the links there.
 
 Pages link as people read them in the repository: `../CONTRIBUTING.md`. On the site such a file stands under
-`repository/`. mkdocs then checks the links and their anchors. Long names in tables may break after an underscore.
+`repository/`. mkdocs then checks the links and their anchors. Long names in tables
+may break after underscores and dots.
 """
 
 import posixpath
@@ -16,7 +17,8 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 _DOCS, _OUTSIDE = "docs/", "repository/"
 _LINK = re.compile(r"(\]\()([^)\s#:]+)(#[^)\s]*)?(?=\))")
-_CODE_IN_CELL = re.compile(r"(?<=<code>)[^<]*_[^<]*(?=</code>)")
+_CODE = re.compile(r"(?<=<code>)[^<]+(?=</code>)")
+_JOINT = re.compile(r"(?<=[_.])(?=\w)")
 _CELL = re.compile(r"<td>.*?</td>", re.DOTALL)
 
 
@@ -46,8 +48,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 mkdocs gives them
-    """Let names in tables break after underscores: metrics are as wide as a phone."""
-    return _CELL.sub(lambda cell: _CODE_IN_CELL.sub(lambda code: code[0].replace("_", "_<wbr>"), cell[0]), html)
+    """Let names in tables break after underscores and dots: some are as wide as a phone."""
+    return _CELL.sub(lambda cell: _CODE.sub(lambda code: _JOINT.sub("<wbr>", code[0]), cell[0]), html)
 
 
 def _targets(page: str) -> Iterator[str]:

@@ -55,14 +55,14 @@ def test_files_outside_of_the_docs_are_on_the_site(checkout: Path) -> None:
     assert (site / "repository" / "deploy" / "data.yml").read_text() == "a: 1\n"
 
 
-def test_names_in_tables_break_after_underscores(checkout: Path) -> None:
+def test_names_in_tables_break_after_underscores_and_dots(checkout: Path) -> None:
     write(
         checkout / "docs" / "run" / "page.md",
-        "# Page\n\n## A heading\n\n`a_b`\n\n| `c_d_e` | f_g |\n|---|---|\n| `h_i` | j_k |",
+        "# Page\n\n## A heading\n\n`a_b`\n\n| `c_d_e` | f_g |\n|---|---|\n| `h_i.j` | j_k |",
     )
     assert build(checkout)[0] == 0
     page = (checkout / "build" / "site" / "run" / "page.html").read_text()
-    assert all(text in page for text in ("<code>a_b</code>", "<code>h_<wbr>i</code>", "j_k"))
+    assert all(text in page for text in ("<code>a_b</code>", "<code>h_<wbr>i.<wbr>j</code>", "j_k"))
 
 
 def test_what_leads_nowhere_fails_the_build(checkout: Path) -> None:
