@@ -15,28 +15,33 @@ log = structlog.get_logger()
 
 _CAPACITY = 100_000
 """Sessions remembered in this process: about 20 MB."""
+_TEAMS = 100_000
+"""Teams remembered in this process: about 20 MB. With `any_token` a sender can make up any number of them."""
 _TELL_SECONDS = 60.0
 """How often the log names a team that is over its limit."""
 _NO_ANSWER = object()
 
 
 class TeamBuckets:
-    """One bucket of tokens per team: full at first, refilled at a steady rate."""
+    """One bucket of tokens per team: full at first, refilled at a steady rate.
 
-    def __init__(self, capacity: float, per_second: float, clock: Clock) -> None:
+    Remembers `most_teams`. The bucket of a team that was silent for longest is forgotten first, and full again.
+    """
+
+    def __init__(self, capacity: float, per_second: float, clock: Clock, most_teams: int = _TEAMS) -> None:
         self._capacity = capacity
         self._per_second = per_second
         self._clock = clock
-        self._levels: dict[int, tuple[float, float]] = {}
+        self._levels: LruCache[int, tuple[float, float]] = LruCache(most_teams)
         """Team → (tokens left, at which time)."""
 
     def take(self, team_id: int) -> bool:
         """Take a token out of the team's bucket. Return False if there is none."""
         now = self._clock.monotonic()
-        level, then = self._levels.get(team_id, (self._capacity, now))
+        level, then = self._levels.get(team_id) or (self._capacity, now)
         level = min(self._capacity, level + (now - then) * self._per_second)
         enough = level >= 1
-        self._levels[team_id] = (level - 1 if enough else level, now)
+        self._levels.put(team_id, (level - 1 if enough else level, now))
         return enough
 
 
@@ -65,7 +70,8 @@ class LimitNewSessions(Step):
         self._block = block
         self._passes: LruCache[Session, bool] = LruCache(_CAPACITY)
         """Session → whether it passes, as far as known."""
-        self._told: dict[int, float] = {}
+        self._told: LruCache[int, float] = LruCache(_TEAMS)
+        """Team → when the log named it."""
 
     def run(self, batch: MessageBatch) -> None:
         decoded = batch.decoded
@@ -128,6 +134,7 @@ class LimitNewSessions(Step):
     def _tell(self, teams: set[int]) -> None:
         now = self._clock.monotonic()
         for team_id in teams:
-            if now - self._told.get(team_id, -_TELL_SECONDS) >= _TELL_SECONDS:
-                self._told[team_id] = now
+            told = self._told.get(team_id)
+            if told is None or now - told >= _TELL_SECONDS:
+                self._told.put(team_id, now)
                 log.warning("team begins more sessions than its limit", team=team_id, blocking=self._block)

@@ -13,27 +13,34 @@ _LONGEST = 100
 
 
 class TrackLibVersion(Step):
-    """Reads `lib_versions`; adds a warning, debounced by version, for rows sent by a client that is too old."""
+    """Reads `lib_versions`; adds a warning for rows sent by a client that is too old.
+
+    Warnings are debounced by major and minor version, which a sender can't make up without end. PostHog's consumer
+    debounces them by the whole text (lib-version-monitor.ts).
+    """
 
     name = "track_lib_version"
 
     def run(self, batch: MessageBatch) -> None:
-        too_old = [_too_old(lib_version) for lib_version in batch.lib_versions.distinct]
+        distinct = batch.lib_versions.distinct
+        too_old = [_too_old(lib_version) for lib_version in distinct]
         if not any(too_old):
             return
-        for row, version in enumerate(batch.lib_versions.codes):
-            details = too_old[version]
-            if details and not batch.dispositions[row]:
-                key = str(details["libVersion"])
-                batch.warnings.append(IngestionWarning(row, WARNING_TYPE, details, debounce_key=key))
+        for row, code in enumerate(batch.lib_versions.codes):
+            version = too_old[code]
+            if version and not batch.dispositions[row]:
+                major, minor = version
+                details: dict[str, object] = {
+                    "libVersion": distinct[code],
+                    "parsedVersion": {"major": major, "minor": minor},
+                }
+                batch.warnings.append(IngestionWarning(row, WARNING_TYPE, details, debounce_key=f"{major}.{minor}"))
 
 
-def _too_old(lib_version: str | None) -> dict[str, object] | None:
-    """Return what to tell about a version that is too old; None about any other text."""
+def _too_old(lib_version: str | None) -> tuple[int, int] | None:
+    """Return major and minor of a version that is too old; None of any other text."""
     parsed = _parse(lib_version) if lib_version and len(lib_version) <= _LONGEST else None
-    if parsed is None or parsed[0] != 1 or parsed[1] >= OLDEST_MINOR:
-        return None
-    return {"libVersion": lib_version, "parsedVersion": {"major": parsed[0], "minor": parsed[1]}}
+    return parsed if parsed and parsed[0] == 1 and parsed[1] < OLDEST_MINOR else None
 
 
 @lru_cache(maxsize=1_000)

@@ -129,3 +129,12 @@ def test_a_bucket_is_full_at_first_and_refills_to_its_capacity() -> None:
     assert [buckets.take(1) for _ in range(2)] == [True, False]
     clock.ms += 3_600_000
     assert [buckets.take(1) for _ in range(3)] == [True, True, False]
+
+
+def test_the_buckets_of_teams_that_were_silent_for_longest_are_forgotten() -> None:
+    """With `any_token`, a sender makes a team of any token."""
+    buckets = TeamBuckets(1, 0, FakeClock(), most_teams=3)
+    assert [buckets.take(team) for team in (1, 2, 3, 1)] == [True, True, True, False]
+    assert buckets.take(4), "2 is forgotten"
+    assert [buckets.take(team) for team in (1, 3, 4)] == [False] * 3
+    assert buckets.take(2), "a bucket that was forgotten is full again"

@@ -38,9 +38,19 @@ def test_clients_below_1_75_are_too_old(lib_version: str | None, too_old: bool) 
     assert rows.dispositions == b"\0"
 
 
-def test_the_warning_says_which_version_and_is_debounced_by_it() -> None:
+def test_the_warning_says_which_version_and_is_debounced_by_major_and_minor() -> None:
     rows = batch(message(headers=headers(lib_version="1.7.3")))
     ParseHeaders().run(rows)
     TrackLibVersion().run(rows)
     assert rows.warnings[0].details == {"libVersion": "1.7.3", "parsedVersion": {"major": 1, "minor": 7}}
-    assert rows.warnings[0].debounce_key == "1.7.3"
+    assert rows.warnings[0].debounce_key == "1.7"
+
+
+def test_a_sender_that_makes_up_versions_can_have_few_warnings() -> None:
+    """Each of these is a text of its own, and stands for one of 75 versions."""
+    made_up = [f"1.{zeros}{minor}.{patch}" for minor in range(75) for zeros in ("", "000") for patch in range(20)]
+    rows = batch(*(message(offset, headers=headers(lib_version=text)) for offset, text in enumerate(made_up)))
+    ParseHeaders().run(rows)
+    TrackLibVersion().run(rows)
+    assert len(rows.warnings) == len(made_up)
+    assert len({warning.debounce_key for warning in rows.warnings}) == 75
