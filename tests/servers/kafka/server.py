@@ -10,14 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    NewPartitions,
+    NewTopic,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
 
+from tests.servers.certificates import Authority
 from tests.servers.child import ServerError, ServerProcess, answered, require
 from tests.servers.kafka.distribution import libraries
 from tests.servers.ports import free_ports
 
 _CLUSTER_ID = base64.urlsafe_b64encode(b"recording-worker").decode().rstrip("=")
 _TOPIC_SECONDS = 60
+
+PASSWORDS, CERTIFICATES = "PASSWORDS", "CERTIFICATES"
+"""The listeners with TLS: clients name themselves by SCRAM-SHA-512, or by a certificate."""
 
 _JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
 """Quick to start and small, rather than fast in the long run."""
@@ -60,6 +71,24 @@ def _write_properties(file: Path, settings: Mapping[str, str | int]) -> None:
     file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
 
+_PROTOCOLS = {PASSWORDS: "SASL_SSL", CERTIFICATES: "SSL"}
+
+
+def _secured(authority: Authority) -> dict[str, str]:
+    scram = f"listener.name.{PASSWORDS.lower()}"
+    return {
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(authority.issue("broker")),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(authority.file),
+        f"listener.name.{CERTIFICATES.lower()}.ssl.client.auth": "required",
+        f"{scram}.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+        f"{scram}.scram-sha-512.sasl.jaas.config": (
+            "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        ),
+    }
+
+
 def lasting_client(bootstrap_servers: str) -> dict[str, Any]:
     """The configuration of a client that lives through the broker's restarts.
 
@@ -85,24 +114,33 @@ class KafkaServer(ServerProcess):
         *,
         port: int | None = None,
         advertised: Mapping[str, str] | None = None,
+        authority: Authority | None = None,
         settings: Mapping[str, str | int] | None = None,
     ) -> None:
         """`folder`: for its data, its properties and its log (server.log); one that was used before goes on.
 
         `port`: where clients connect; a free one unless given. `advertised`: further listeners, name → the
         "host:port" that clients are told (a proxy's, say); each is bound to a port of its own, in `ports`.
+        `authority`: issues the broker's certificate and the clients', for the listeners PASSWORDS and CERTIFICATES;
+        there are none without it.
         `settings`: broker settings that are added to the tests' ones, or replace them.
         """
         super().__init__("Kafka", folder / "server.log")
         self._folder = folder
-        names = ["CLIENTS", "CONTROLLER", *(advertised or {})]
+        secured = [PASSWORDS, CERTIFICATES] if authority else []
+        names = ["CLIENTS", "CONTROLLER", *(advertised or {}), *secured]
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         """Listener → the port it is bound to."""
         if port is not None:
             self.ports["CLIENTS"] = port
         self.bootstrap_servers = f"127.0.0.1:{self.ports['CLIENTS']}"
         self._properties = folder / "server.properties"
-        self._settings = {**_SETTINGS, **self._listeners(advertised or {}), **(settings or {})}
+        listeners = self._listeners({**(advertised or {}), **{name: self.address(name) for name in secured}})
+        self._settings = {**_SETTINGS, **listeners, **(_secured(authority) if authority else {}), **(settings or {})}
+
+    def address(self, listener: str) -> str:
+        """Where a listener is bound: "host:port"."""
+        return f"127.0.0.1:{self.ports[listener]}"
 
     def start(self) -> None:
         """Start it, or start it again on the same ports and data. Returns once it answers. Raises ServerError."""
@@ -144,6 +182,14 @@ class KafkaServer(ServerProcess):
         done.result(_TOPIC_SECONDS)
         self._wait_for_leaders(admin, name, partitions)
 
+    def add_user(self, name: str, password: str) -> None:
+        """Let a client in at PASSWORDS. Raises KafkaException."""
+        info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+        user = UserScramCredentialUpsertion(name, info, password.encode())
+        admin = self.admin()
+        [done] = admin.alter_user_scram_credentials([user]).values()
+        done.result(_TOPIC_SECONDS)
+
     def delete_topic(self, name: str) -> None:
         """Delete a topic. Returns once one of this name can be created. Raises KafkaException, ServerError."""
         admin = self.admin()
@@ -172,7 +218,9 @@ class KafkaServer(ServerProcess):
             "advertised.listeners": ",".join(f"{name}://{address}" for name, address in told.items()),
             "inter.broker.listener.name": "CLIENTS",
             "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in self.ports),
+            "listener.security.protocol.map": ",".join(
+                f"{name}:{_PROTOCOLS.get(name, 'PLAINTEXT')}" for name in self.ports
+            ),
             "log.dirs": str(self._folder / "data"),
         }
 
