@@ -1,7 +1,7 @@
 """Check the native core on aarch64: cross-compile everything, and run the stages that need no codec under qemu.
 
-`python _native/fuzz/aarch64.py` replays the seeds, and the inputs that fuzzing has found, on the targets envelope,
-events and latin1. These compare the NEON loops with simple code. Exit code 1 if anything fails.
+`python _native/fuzz/aarch64.py` replays the seeds, and the inputs that fuzzing has found, on the targets that need no
+codec. These compare the NEON loops with simple code. Exit code 1 if anything fails.
 """
 
 import shutil
@@ -14,7 +14,7 @@ from run import BUILD, FUZZ, NATIVE, SIMDJSON, core_sources, write_seeds
 
 COMPILER = "aarch64-linux-gnu-g++"
 EMULATOR = "qemu-aarch64"
-TARGETS = ["envelope", "events", "latin1"]
+TARGETS = ["columns", "envelope", "events", "latin1", "time"]
 CODECS = {"columns", "compress", "crc32", "decoder", "decompress", "gzip", "session_block", "unpack"}
 """Sources that need a codec's library. They are compiled, but not linked: there is no library for aarch64."""
 HEADERS = ["libdeflate.h", "lz4.h", "zstd.h", "zstd_errors.h"]

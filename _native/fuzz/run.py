@@ -21,6 +21,7 @@ import simdjson
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from recording_worker.messages import Message  # noqa: E402
 from tests.reference.decompress import decompress, encoding_of  # noqa: E402
 from tests.sample import sample_messages  # noqa: E402
 
@@ -40,6 +41,7 @@ FLAGS = [
 ]
 LIBRARIES = ["-ldeflate", "-llz4", "-lzstd"]
 MOST_SEED_BYTES = 4_000
+BATCH_SEED_BYTES = 3_900
 CODECS = {"plain": 0, "gzip": 1, "lz4": 2, "zstd": 3}
 """The first byte of an input of the decompress target chooses the encoding."""
 
@@ -56,6 +58,11 @@ def find_clang() -> str:
 def core_sources() -> list[Path]:
     """Return the sources of the core, without the fuzz targets."""
     return sorted(path for path in NATIVE.rglob("*.cc") if path.parent != FUZZ)
+
+
+def target_sources() -> list[Path]:
+    """Return the sources of the fuzz targets. `replay` is for machines without libFuzzer."""
+    return sorted(path for path in FUZZ.glob("*.cc") if path.stem != "replay")
 
 
 def compile_object(clang: str, source: Path) -> Path:
@@ -75,22 +82,31 @@ def build_targets() -> dict[str, Path]:
     with ThreadPoolExecutor(cores) as pool:
         objects = list(pool.map(lambda source: compile_object(clang, source), core_sources()))
     targets = {}
-    for source in sorted(FUZZ.glob("*.cc")):
-        if source.stem == "replay":  # for machines without libFuzzer
-            continue
+    for source in target_sources():
         targets[source.stem] = BUILD / f"fuzz_{source.stem}"
         command = [clang, *FLAGS, "-fsanitize=fuzzer", str(source), *map(str, objects), *LIBRARIES]
         subprocess.run([*command, "-o", str(targets[source.stem])], check=True)
     return targets
 
 
+def in_batch(message: Message) -> bytes:
+    """Return a message as _native/fuzz/batch.cc reads it, with its headers and in partition 0."""
+    value, headers = message.value or b"", dict(message.headers)
+    encoding = encoding_of(value, (headers.get("content-encoding") or b"").decode() or None)
+    ids = [headers.get(name) or b"" for name in ("session_id", "distinct_id")]
+    options = {"gzip": 4, "lz4": 5, "zstd": 6}.get(encoding, 0) + 8 * bool(ids[0]) + 16 * bool(ids[1])
+    texts = b"".join(bytes([len(text)]) + text for text in ids)
+    return bytes([options, 0]) + texts + len(value).to_bytes(2, "little") + value
+
+
 def write_seeds() -> None:
     """Write inputs to start from for each target: values, outer texts and event texts of real recordings."""
-    targets = ("decompress", "dictionary", "envelope", "events", "latin1", "message", "snappy", "unpack")
-    folders = {name: BUILD / "seeds" / name for name in targets}
+    folders = {source.stem: BUILD / "seeds" / source.stem for source in target_sources()}
     for folder in folders.values():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+    (folders["time"] / "0").write_bytes(b"2026-11-27T01:02:03.456+01:30\n2024-02-29t23:59:60Z")
+    batch = b""
     for message in sample_messages():
         value = message.value or b""
         header = dict(message.headers).get("content-encoding", b"").decode() or None
@@ -103,6 +119,9 @@ def write_seeds() -> None:
         (folders["envelope"] / name).write_bytes(text)
         (folders["message"] / name).write_bytes(value)
         (folders["snappy"] / name).write_bytes(b"\x06" + text)
+        (folders["columns"] / name).write_bytes(b"\n".join(text or b"-" for _, text in message.headers))
+        batch = in_batch(message) + batch[: BATCH_SEED_BYTES - len(value)]
+        (folders["batch"] / name).write_bytes(b"\0" + batch)
         data = json.loads(text)["data"].encode()
         (folders["events"] / name).write_bytes(data)
         samples = data.replace(b"},{", b"}\0{")
