@@ -157,6 +157,12 @@ struct Columns : Totals {
   size_t line_bytes = 0;
   bool stopped_at_large = false;  // the message after the last row is a large one, and may not be decoded now
 
+  // Bytes of all that the rows have: lines, and what the columns hold for them.
+  size_t bytes() const {
+    return line_bytes + texts.size() + events.size() * sizeof(double) + urls.size() * sizeof(TextSlice) +
+           logs.size() * sizeof(Log);
+  }
+
   Span text(TextSlice slice) const {
     const auto* begin = reinterpret_cast<const uint8_t*>(texts.data()) + slice.offset;
     return {begin, begin + slice.size};

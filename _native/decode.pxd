@@ -119,6 +119,7 @@ cdef extern from "columns.hpp" namespace "recording" nogil:
         uint64_t unpack_failures
         cpp_bool stopped_at_large
         Span text(TextSlice slice)
+        size_t bytes()
 
 
 cdef extern from "decoder.hpp" namespace "recording" nogil:

@@ -44,6 +44,10 @@ cdef class DecodedBatch:
         return {name: self.columns.encodings[i] for i, name in enumerate(ENCODINGS)}
 
     @property
+    def total_bytes(self):
+        return self.columns.bytes()
+
+    @property
     def uncompressed_bytes(self):
         return self.columns.uncompressed_bytes
 

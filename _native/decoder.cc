@@ -4,14 +4,15 @@
 #include <utility>
 
 #include "test_hooks.hpp"
+#include "text/memory.hpp"
 #include "text/utf8.hpp"
 #include "text/uuid.hpp"
 
 namespace recording {
 namespace {
 
-// After a batch, buffers that a large message made grow past this are freed.
-constexpr size_t kept_bytes = 8 << 20;
+// After a batch, a buffer that has grown past this, or past what a large message takes, is freed.
+constexpr size_t most_kept_bytes = 8 << 20;
 
 // A distinct id that is no longer than this outlives the text that it came from.
 constexpr size_t kept_id_bytes = 64 << 10;
@@ -38,6 +39,7 @@ TextSlice append_text(Columns& columns, Span raw, size_t most = no_limit) {
 
 Decoder::Decoder(const Limits& limits)
     : limits_(limits),
+      kept_bytes_(std::min(most_kept_bytes, limits.large_bytes)),
       decompressor_(limits.max_decompressed_bytes),
       unpacker_(limits.unpack_client_compression ? std::make_unique<Unpacker>() : nullptr),
       pool_(std::make_shared<ChunkPool>(limits.kept_chunk_bytes)) {}
@@ -59,23 +61,24 @@ void Decoder::decode(std::vector<Message>& messages, Columns& columns, bool larg
       break;
     }
     row.ok = message.reason == Reason::NONE;
-    if (columns.line_bytes > limits_.max_decoded_bytes || columns.texts.size() > limits_.max_decompressed_bytes) break;
+    if (columns.bytes() > limits_.max_decoded_bytes) break;
   }
   give_back_memory();
 }
 
 // Frees what is not needed after a message is read and its ids are copied.
 void Decoder::give_back_inputs() {
-  decompressor_.shrink(kept_bytes);
-  repaired_.shrink(kept_bytes);
-  reader_.shrink_tokens(kept_bytes);
+  decompressor_.shrink(kept_bytes_);
+  repaired_.shrink(kept_bytes_);
+  reader_.shrink_tokens(kept_bytes_);
 }
 
 void Decoder::give_back_memory() {
   give_back_inputs();
-  data_.shrink(kept_bytes);
-  reader_.shrink(kept_bytes);
-  if (unpacker_) unpacker_->shrink(kept_bytes);
+  data_.shrink(kept_bytes_);
+  reader_.shrink(kept_bytes_);
+  if (unpacker_) unpacker_->shrink(kept_bytes_);
+  if (std::exchange(took_much_, false)) give_back_heap();
 }
 
 Reason Decoder::decode_one(const Message& message, Columns& columns, Row& row) {
@@ -95,7 +98,7 @@ Reason Decoder::decode_one(const Message& message, Columns& columns, Row& row) {
   if ((reason = check_ids(message, columns, row)) != Reason::NONE) return reason;
   columns.invalid_items += reader_.snapshot().invalid_items;
   columns.far_items += reader_.snapshot().far_items;
-  if (text.size() > kept_bytes) give_back_inputs();  // before the lines take as much again
+  if (text.size() > kept_bytes_) give_back_inputs();  // before the lines take as much again
   if ((reason = check_times(columns, row)) != Reason::NONE) return reason;
   if (unpacker_ && !unpack(text.size(), columns)) return Reason::NONE;
   if ((reason = write_lines(columns, row)) != Reason::NONE) return reason;
@@ -106,7 +109,7 @@ Reason Decoder::decode_one(const Message& message, Columns& columns, Row& row) {
 // Parses the text, and if its UTF-8 is invalid, parses it again with the UTF-8 repaired. Invalid UTF-8 does not change
 // where the strings of a JSON text begin and end, so checking it afterwards is enough.
 Reason Decoder::read_text(Span text, const Message& message, Columns& columns) {
-  if (text.size() > kept_bytes) return read_large_text(text, message, columns);
+  if (text.size() > kept_bytes_) return read_large_text(text, message, columns);
   bool valid_utf8;
   const Reason reason = parse_text(text, message, valid_utf8);
   if (valid_utf8 || is_valid_utf8(text)) return reason;
@@ -120,7 +123,7 @@ Reason Decoder::read_large_text(Span text, const Message& message, Columns& colu
   if (!is_valid_utf8(text)) {
     ++columns.invalid_utf8;
     text = replace_invalid_utf8(text, repaired_);
-    decompressor_.shrink(kept_bytes);
+    decompressor_.shrink(kept_bytes_);
   }
   const Reason reason = take_data(text);
   if (reason != Reason::NONE) return reason;
@@ -134,8 +137,8 @@ void Decoder::give_back_text() {
   Span& id = envelope_.distinct_id.text;
   distinct_id_.assign(id.begin, id.end);
   id = {distinct_id_.data(), distinct_id_.data() + distinct_id_.size()};
-  decompressor_.shrink(kept_bytes);
-  repaired_.shrink(kept_bytes);
+  decompressor_.shrink(kept_bytes_);
+  repaired_.shrink(kept_bytes_);
 }
 
 Reason Decoder::take_data(Span text) {
@@ -220,13 +223,18 @@ bool Decoder::unpack(size_t text_bytes, Columns& columns) {
     if (unpacker_->stopped()) break;
     ++(done ? columns.unpacked_events : columns.unpack_failures);
   }
-  unpacker_->shrink_inputs(kept_bytes);
+  took_much_ = took_much_ || unpacker_->memory() > limits_.large_bytes;
+  unpacker_->shrink_inputs(kept_bytes_);
   stopped_at_large_ = unpacker_->stopped();
   return !stopped_at_large_;
 }
 
 // Whether a message that takes this many bytes may not be decoded now.
-bool Decoder::stops_at_large(size_t bytes) { return stopped_at_large_ = !large_ && bytes > limits_.large_bytes; }
+bool Decoder::stops_at_large(size_t bytes) {
+  const bool large = bytes > limits_.large_bytes;
+  took_much_ = took_much_ || large;
+  return stopped_at_large_ = large && !large_;
+}
 
 Reason Decoder::write_lines(Columns& columns, Row& row) {
   const Snapshot& snapshot = reader_.snapshot();

@@ -45,10 +45,10 @@ class Decoder {
  public:
   explicit Decoder(const Limits& limits);
 
-  // Decodes messages in order, sets their reasons, and fills `columns`. Stops early, after a row, if the lines take
-  // more than max_decoded_bytes, or ids and other texts take more than max_decompressed_bytes. Unless `large` is set,
-  // stops before a large message: it takes up to six times max_decompressed_bytes while it is decoded. With `large`,
-  // one that comes after lines waits for the next call. Throws only std::bad_alloc.
+  // Decodes messages in order, sets their reasons, and fills `columns`. Stops early, after a row, if the lines and
+  // the columns take more than max_decoded_bytes. Unless `large` is set, stops before a large message: it takes up to
+  // six times max_decompressed_bytes while it is decoded. With `large`, one that comes after lines waits for the next
+  // call. Throws only std::bad_alloc.
   void decode(std::vector<Message>& messages, Columns& columns, bool large);
 
   // The bytes of memory that hold lines of decoded messages.
@@ -75,8 +75,10 @@ class Decoder {
   void give_back_memory();
 
   const Limits limits_;
+  const size_t kept_bytes_;        // of each buffer, from one batch to the next
   bool large_ = false;             // this message may be large
   bool stopped_at_large_ = false;  // it is, and may not
+  bool took_much_ = false;         // a message of this call took more than large_bytes
   Decompressor decompressor_;
   PaddedBuffer repaired_;  // the outer text, if its UTF-8 had to be repaired
   PaddedBuffer data_;      // the unescaped `data`

@@ -36,6 +36,9 @@ class Unpacker {
   // now.
   bool stopped() const { return stopped_; }
 
+  // The bytes that the unpacked events take until the next `shrink`.
+  size_t memory() const { return out_.capacity(); }
+
   // Returns the unpacked form of the event with the number `index`, or `event` itself if it was not unpacked. Call it
   // for events in order; `rewind` goes back to the first.
   void rewind() { next_ = 0; }

@@ -229,9 +229,9 @@ class Decoder:
 
         A message may have `max_decompressed_bytes` after decompression (at most 1 GiB). Items whose timestamp is
         `max_timestamp_diff_ms` or more away from now are left out. With `far_item_drops_message`, one such item ends
-        the message. `decode` stops when the lines of a batch take more than `max_decoded_bytes`. A message is large if
-        its text, its unpacked events, or half of its lines take more than `large_bytes`. Session and window ids may
-        have `max_session_id_characters`, distinct ids `max_distinct_id_characters`. With
+        the message. `decode` stops when the lines and columns of a batch take more than `max_decoded_bytes`. A message
+        is large if its text, its unpacked events, or half of its lines take more than `large_bytes`. Session and window
+        ids may have `max_session_id_characters`, distinct ids `max_distinct_id_characters`. With
         `normalize_session_ids`, session ids that are UUIDs get small letters, in headers too. With
         `correct_clock_skew`, times of a message are shifted by how late the device's clock was when it sent it
         (`now` minus `sent_at`, rounded to 5 minutes), in lines and everywhere, before they are compared with now. With
@@ -255,8 +255,8 @@ class Decoder:
 
         All columns have one entry a row. Timestamps, of type q, are ms since 1970; below zero means none. `now_ms` is
         the clock; if it is None, each message's own timestamp counts as now. Decoding stops after the row with which
-        the lines of the batch take more than `max_decoded_bytes`, and before a large message unless `large` is set:
-        `DecodedBatch.rows` says how many rows were decided.
+        the lines and columns of the batch take more than `max_decoded_bytes`, and before a large message unless `large`
+        is set: `DecodedBatch.rows` says how many rows were decided.
         Raises ValueError if lengths differ, RuntimeError if another thread is decoding, MemoryError if there is no
         memory.
         """
@@ -292,6 +292,8 @@ class DecodedBatch:
     """Packed events that can't be unpacked: their lines hold them unchanged."""
     ended_rows: list[int]
     """The rows that decoding has ended, in order."""
+    total_bytes: int
+    """What all lines and columns take; more than `max_decoded_bytes` only if that has stopped decoding."""
     session_ids: TextColumn
     """The session ids of the rows that have lines; None for the others. Made new each time."""
     def session_id(self, row: int) -> str: ...

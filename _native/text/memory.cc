@@ -1,9 +1,14 @@
 #include "text/memory.hpp"
 
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <new>
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace recording {
 namespace {
@@ -40,6 +45,12 @@ uint8_t* map_memory(size_t size) {
 
 void unmap_memory(uint8_t* memory, size_t size) noexcept {
   if (memory && size) munmap(memory, rounded(size));
+}
+
+void give_back_heap() noexcept {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 }  // namespace recording

@@ -54,6 +54,7 @@ def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
     time. Raises WorkerError.
     """
     settings, counts, clock, metrics = job.settings, IngestCounts(), SystemClock(), Metrics()
+    decoder = make_decoder(settings)
     manager = _CountingManager(settings.topic, clock, settings.budget.batch_bytes, inf, SessionLimits.of(settings))
     topics = TopicFiles(job.topics_folder, settings.metadata_topic)
     storage = LocalStorage(job.folder, url_root=job.final_folder)
@@ -73,7 +74,7 @@ def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
     try:
         pipeline = build_pipeline(
             settings,
-            decoder=make_decoder(settings),
+            decoder=decoder,
             teams=open_teams(settings, stores, dependencies),
             restrictions=open_restrictions(settings, stores, dependencies),
             manager=manager,
@@ -89,6 +90,8 @@ def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
             if batch.large_waits:
                 if not manager.is_empty:
                     _flush(manager, flusher, FlushReason.MEMORY)
+                flusher.wait()
+            elif max(decoder.held_bytes, manager.raw_bytes + flusher.raw_bytes) >= settings.budget.held_bytes:
                 flusher.wait()
         if not manager.is_empty:
             _flush(manager, flusher, FlushReason.STOP)

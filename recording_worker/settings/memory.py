@@ -48,8 +48,8 @@ def memory_budget(memory: int, *, keeps_files: bool) -> MemoryBudget:
 
 
 def least_memory(max_decompressed_bytes: int) -> int:
-    """Return the memory in which the largest message can be decoded."""
-    return PROCESS_BYTES + DECODING_FACTOR * max_decompressed_bytes
+    """Return the memory in which the largest message can be decoded. The compression keeps its buffers meanwhile."""
+    return PROCESS_BYTES + COMPRESSION_BYTES + DECODING_FACTOR * max_decompressed_bytes
 
 
 def default_memory(workers: int) -> int:

@@ -65,12 +65,23 @@ def test_timestamps_of_rows_that_have_none() -> None:
     assert [batch.timestamps(row) for row in range(2)] == [(0.0, 0.0)] * 2
 
 
-def test_ids_do_not_add_up_without_bounds() -> None:
-    """Rows with small lines and large ids: decoding stops before their ids take too much memory."""
-    value = plain_value([EVENT], {"$session_id": f'"{"s" * 250}"'})
-    decoder = _native.Decoder(max_decompressed_bytes=1000)
-    assert len(value) < 1000
-    assert call_native(decoder, [Input(value)] * 10).decoded.rows == 4
+LOG = '{"plugin":"rrweb/console@1","payload":{"level":"log","payload":["a message"]}}'
+
+
+@pytest.mark.parametrize(
+    ("value", "row_bytes"),
+    [
+        (plain_value([EVENT], {"$session_id": f'"{"s" * 250}"', "$lib": f'"{"l" * 900}"'}), 1150),
+        (plain_value([event_text(LOG, type="6")] * 20), 20 * (len(event_text(LOG, type="6")) + 40)),
+        (plain_value([event_text('{"href":"https://a.example/"}', type="4")] * 30), 30 * 60),
+    ],
+    ids=["texts", "console messages", "events"],
+)
+def test_what_comes_with_the_lines_counts_too(value: bytes, row_bytes: int) -> None:
+    """A row may have small lines, and much that is kept for its records until the batch is done."""
+    rows = call_native(_native.Decoder(max_decoded_bytes=20 * row_bytes), [Input(value)] * 50).decoded.rows
+    assert rows <= 20
+    assert call_native(_native.Decoder(), [Input(value)] * 50).decoded.rows == 50
 
 
 def test_decoders_in_several_threads() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from recording_worker._native import ByteColumn, DecodedBatch, Decoder, SessionBatch, TextColumn
 from recording_worker.outcome import Reason
-from recording_worker.settings.memory import MIB
+from recording_worker.settings.memory import MIB, least_memory
 from tests.builders import NOW_MS, headers
 from tests.inputs import event_text, pairs_text
 from tests.security.test_console_messages import ingest
@@ -199,7 +199,9 @@ def test_the_decoder_holds_one_chunk_or_the_lines(all_became: list[tuple[bytes, 
 
 
 def test_a_worker_stays_within_its_memory(tmp_path: Path, messages: list[bytes]) -> None:
-    hostile, memory, most = Hostile(8), 256, 8
+    """Nearly the least memory that these messages may have."""
+    hostile, memory, most = Hostile(8), 144, 8
+    assert least_memory(most * MIB) > (memory - 16) * MIB
     giants = [hostile.message(size) for size in [most * MIB // 2, most * MIB - 100_000] * 8]
     mixed = [at for number, at in enumerate(giants) for at in (*messages[number::16], giants[number])]
     limits = ("--memory", f"{memory}MiB", "--max-decompressed-bytes", f"{most}MiB")

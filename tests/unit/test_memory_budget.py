@@ -40,7 +40,7 @@ def test_the_largest_message_fits_beside_nothing() -> None:
     [
         (
             {"memory": "256MiB", "workers": 3},
-            "memory is 256MiB for each of 3 workers, .* needs 448MiB: set more memory",
+            "memory is 256MiB for each of 3 workers, .* needs 472MiB: set more memory",
         ),
         ({"memory": "1GiB", "max_batch_bytes": "768MiB"}, "max_batch_bytes is 768MiB, but memory 1GiB has room for .*"),
     ],
