@@ -85,6 +85,7 @@ integration: setup player hooks
 	@tools/system-packages $(PYTHON) kafka
 	@tools/system-packages $(PYTHON) servers
 	@tools/system-packages $(PYTHON) browser
+	@tools/system-packages $(PYTHON) prometheus
 	@echo "integration: running the tests with servers, processes and a browser"
 	@$(BIN)/python -m benchmarks.contenders.node
 	@$(BIN)/python -m pytest -m "not ($(CHECK))" -n $(INTEGRATION_PROCESSES) --dist loadfile --no-loadscope-reorder

@@ -118,6 +118,7 @@ class PartitionConsumer:
     def assign(self, offsets: Mapping[int, int]) -> None:
         """Read these partitions as well, from these offsets."""
         self._starts.update(offsets)
+        self._metrics.expect(partition=map(str, offsets))
         self._consumer.assign({**offsets})
 
     def unassign(self, partitions: Iterable[int]) -> None:

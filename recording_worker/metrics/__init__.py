@@ -72,9 +72,10 @@ class Metrics(
 
         `values` are the values of labels that the catalogue does not list, by the label's name.
         """
+        known = {label: [*texts] for label, texts in values.items()}
         for family in _made():
             if family.labels and family.begins_at_0:
-                for labels in family.label_sets(values):
+                for labels in family.label_sets(known):
                     vars(self)[family.attribute].labels(*labels)
 
     def served(self) -> CollectorRegistry:

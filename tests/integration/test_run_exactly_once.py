@@ -231,7 +231,7 @@ def test_what_is_too_large_for_the_dlq_is_left_out_and_its_batch_counts_once(
     recording.traffic.wait_until_committed()
     [left_out] = service.logged("record left out")
     assert (left_out["topic"], left_out["bytes"]) == (recording.topics["dlq_topic"], 20_000)
-    assert service.metric("records_too_large_total") == {f'{{topic="{recording.topics["dlq_topic"]}"}}': 1.0}
+    assert service.counts("records_too_large_total") == {f'{{topic="{recording.topics["dlq_topic"]}"}}': 1.0}
     assert service.stop() == 0
     recording.assert_each_once()
     letters = committed_records(kafka.bootstrap_servers, recording.topics["dlq_topic"])

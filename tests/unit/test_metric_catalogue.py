@@ -88,7 +88,7 @@ def test_each_outcome_is_served_before_it_is_counted() -> None:
 @pytest.mark.parametrize("family", COUNTED, ids=lambda family: family.name)
 def test_labels_that_are_known_are_served_at_0(family: Family) -> None:
     metrics = Metrics()
-    metrics.expect(partition=["7"], store=["teams"], topic=["dlq"], step=["parse"], error=["any"])
+    metrics.expect(partition=map(str, [7]), store=["teams"], topic=["dlq"], step=["parse"], error=["any"])
     served: CollectorRegistry = metrics.served()
     found = [
         sample

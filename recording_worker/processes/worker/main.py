@@ -19,6 +19,7 @@ from recording_worker.formats.session_keys import SessionKeys
 from recording_worker.formats.source import source_topic
 from recording_worker.kafka.consumer import PartitionConsumer
 from recording_worker.kafka.other_clusters import OtherClusters
+from recording_worker.kafka.output_topics import outputs
 from recording_worker.kafka.producer import RecordProducer
 from recording_worker.kafka.topic_id import TopicGuard
 from recording_worker.kafka.transactions import TransactionalProducer
@@ -114,6 +115,7 @@ def _boot(
     dependencies = Dependencies(clock)
     at_exit.callback(DependencyReporter(channel, dependencies).close)
     at_exit.callback(dependencies.close)
+    metrics.expect(topic=[getattr(settings, name) for name in outputs(settings)])
     storage = open_storage(settings, metrics, dependencies.watch(STORAGE))
     dependencies.watch(STORAGE, storage.probe)
     at_exit.callback(storage.close)
