@@ -4,8 +4,10 @@ h11 reads the requests and writes the heads of answers; asyncio does the waiting
 """
 
 import asyncio
+import hmac
 import os
 import threading
+from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -29,6 +31,12 @@ _CHUNK_BYTES = 256 * 1024
 _BACKLOG = 50
 
 
+_STATUS_HEADERS = {
+    HTTPStatus.METHOD_NOT_ALLOWED: (("Allow", "GET, HEAD"),),
+    HTTPStatus.UNAUTHORIZED: (("WWW-Authenticate", 'Bearer, Basic realm="recording-worker"'),),
+}
+
+
 class Answer(NamedTuple):
     """What a request is answered with."""
 
@@ -46,6 +54,8 @@ class Page(NamedTuple):
     """Whether the answer is made without waiting for other pages. It must not block."""
     any_host: bool = False
     """Whether the request may name any host."""
+    for_all: bool = False
+    """Whether the request needs no token."""
 
 
 class Limits(NamedTuple):
@@ -82,14 +92,17 @@ class HttpServer:
         is_allowed: Callable[[str], bool],
         headers: Sequence[tuple[str, str]] = (),
         limits: Limits = LIMITS,
+        token: str | None = None,
     ) -> None:
         """`pages`: path → page. Port 0 takes any. `is_allowed`: whether a request may name this host (`Host: …`).
 
-        `headers` are sent with every answer.
+        `headers` are sent with every answer. If there is a `token`, requests must have it: as a bearer token, or as the
+        password of any user, which browsers ask for.
         """
         self._pages = pages
         self._is_allowed = is_allowed
         self._headers = headers
+        self._token = None if token is None else token.encode()
         self._limits = limits
         self._connections: dict[asyncio.Task[None], None] = {}
         """The oldest first."""
@@ -176,6 +189,10 @@ class HttpServer:
         page = self._pages.get(path)
         if not (page and page.any_host) and not self._is_allowed(headers.get(b"host", b"").decode("latin-1")):
             return _refusal(HTTPStatus.MISDIRECTED_REQUEST)
+        if self._token is not None and not (page and page.for_all):
+            given = _given_token(headers.get(b"authorization", b""))
+            if not hmac.compare_digest(given, self._token):
+                return _refusal(HTTPStatus.UNAUTHORIZED)
         if page is None:
             return _refusal(HTTPStatus.NOT_FOUND)
         try:
@@ -194,7 +211,7 @@ class HttpServer:
             ("Content-Type", answer.kind),
             ("Content-Length", str(len(answer.body))),
             ("Connection", "close"),
-            *([("Allow", "GET, HEAD")] if answer.status is HTTPStatus.METHOD_NOT_ALLOWED else []),
+            *_STATUS_HEADERS.get(answer.status, ()),
             *self._headers,
         ]
         response = h11.Response(status_code=answer.status, headers=headers, reason=answer.status.phrase)
@@ -233,6 +250,20 @@ async def _read_request(connection: h11.Connection, reader: asyncio.StreamReader
     while (event := connection.next_event()) is h11.NEED_DATA:
         connection.receive_data(await reader.read(_READ_BYTES))
     return event if isinstance(event, h11.Request) else None
+
+
+def _given_token(authorization: bytes) -> bytes:
+    """Return the bearer token, or the password, of an Authorization header; nothing if it has neither."""
+    scheme, _, credentials = authorization.strip().partition(b" ")
+    match scheme.lower():
+        case b"bearer":
+            return credentials.strip()
+        case b"basic":
+            try:
+                return b64decode(credentials, validate=True).partition(b":")[2]
+            except ValueError:
+                return b""
+    return b""
 
 
 def _refusal(status: HTTPStatus) -> Answer:

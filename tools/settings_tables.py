@@ -73,6 +73,7 @@ SEE = {
     "progress_deadline": "[when a process dies or hangs](../operate/deploying.md#when-a-process-dies-or-hangs)",
     "ops_host": "[the ops server](../operate/deploying.md#the-ops-server)",
     "ops_host_names": "[the ops server](../operate/deploying.md#the-ops-server)",
+    "ops_token_file": "[the ops server](../operate/deploying.md#the-ops-server)",
 }
 """Setting → the part of the docs that explains it."""
 

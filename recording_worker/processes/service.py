@@ -16,8 +16,10 @@ from recording_worker.processes.metrics_folder import metrics_folder
 from recording_worker.processes.supervisor.main import Supervisor
 from recording_worker.processes.supervisor.ops_server import OpsPages, OpsServer
 from recording_worker.processes.worker import main as worker
+from recording_worker.redaction import hide
 from recording_worker.settings.choices import Delivery
 from recording_worker.settings.model import Settings
+from recording_worker.settings.secrets import read_token
 
 log = structlog.get_logger()
 
@@ -31,6 +33,8 @@ def run_supervisor(settings: Settings) -> int:
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1)  # as in the workers
     clock = SystemClock()
+    token = None if settings.ops_token_file is None else read_token(settings.ops_token_file)
+    hide([token] if token else [])
     try:
         settings = _with_possible_delivery(settings)
         with metrics_folder() as folder:
@@ -38,7 +42,7 @@ def run_supervisor(settings: Settings) -> int:
             supervisor = Supervisor(settings, clock, partial(worker.main, metrics_folder=folder), metrics)
             pages = OpsPages(lambda: supervisor.status, clock, metrics.served())
             names = filter(None, map(str.strip, (settings.ops_host_names or "").split(",")))
-            ops = OpsServer(pages, settings.ops_host, settings.ops_port, names)
+            ops = OpsServer(pages, settings.ops_host, settings.ops_port, names, token=token)
             try:
                 return supervisor.run()
             finally:

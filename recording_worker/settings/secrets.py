@@ -2,16 +2,22 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import unquote
 
 from pydantic import SecretStr
 
+from recording_worker.errors import ConfigError
 from recording_worker.redaction import MASK
 from recording_worker.settings.model import Settings
 
 _SECRET_PROPERTY = re.compile(r"password|passphrase|secret|\.pem$|oauthbearer\.(config|extensions)|kinit\.cmd")
 """librdkafka properties that hold secrets."""
 _PASSWORD = re.compile(r"://[^/?#:@]*:(.*)@|[?&]password=([^&#]*)")
+
+
+_TOKEN = re.compile(r"[!-~]{16,}")
+"""A token that nobody guesses, and that a header can hold."""
 
 
 def secrets_of(settings: Settings) -> Iterator[str]:
@@ -37,6 +43,17 @@ def is_secret_property(name: str) -> bool:
 def without_passwords(url: str) -> str:
     """Return a URL with a mask in place of user and password, also among its parameters."""
     return re.sub(r"(?i)([?&]\w*(?:password|secret)\w*=)[^&#]*", rf"\1{MASK}", without_user(url) if "@" in url else url)
+
+
+def read_token(file: Path) -> str:
+    """Return the token that a file holds. Raises ConfigError if it can't be read, or does not look like one."""
+    try:
+        token = file.read_text(encoding="ascii", errors="replace").strip()
+    except OSError as error:
+        raise ConfigError(f"can't read {file}: {error.strerror}") from None
+    if not _TOKEN.fullmatch(token):
+        raise ConfigError(f"{file} holds no token: write 16 or more letters, digits or signs without blanks into it")
+    return token
 
 
 def without_user(text: str) -> str:

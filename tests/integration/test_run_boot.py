@@ -97,6 +97,12 @@ def test_a_port_in_use(start: StartService) -> None:
     assert line.endswith("Address already in use")
 
 
+def test_a_file_without_a_token(start: StartService, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("short\n")
+    line = error_of(start(ops_token_file=str(tmp_path / "token")), 2)
+    assert line.startswith(f"{tmp_path / 'token'} holds no token")
+
+
 def test_a_worker_that_can_not_boot_halts_the_supervisor(start: StartService, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     line = error_of(start(storage_dir=str(tmp_path / "file" / "folder")), 2)

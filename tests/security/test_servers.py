@@ -4,16 +4,20 @@ import asyncio
 import socket
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from recording_worker.errors import ConfigError
 from recording_worker.http_server import Answer, HttpServer, Limits, Page
 from recording_worker.metrics import Metrics
 from recording_worker.processes.supervisor.ops_server import OpsPages, OpsServer
 from recording_worker.processes.supervisor.status import Status
+from recording_worker.settings.secrets import read_token
 from tests.builders import FakeClock
 
 LIMITS = Limits(connections=10, request=0.5, page=0.5, send=0.5)
@@ -26,16 +30,16 @@ Ask = Callable[[bytes], bytes]
 class Server:
     """A server with quick, large and hanging pages."""
 
-    def __init__(self, limits: Limits = LIMITS) -> None:
+    def __init__(self, limits: Limits = LIMITS, token: str | None = None) -> None:
         self.hangs = threading.Event()
         pages = {
-            "/healthz": Page(lambda: Answer(b"ok\n"), at_once=True, any_host=True),
+            "/healthz": Page(lambda: Answer(b"ok\n"), at_once=True, any_host=True, for_all=True),
             "/page": Page(lambda: Answer(b"page\n")),
             "/large": Page(lambda: Answer(LARGE)),
             "/hangs": Page(self._hang),
             "/fails": Page(self._fail),
         }
-        self.http = HttpServer(pages, "127.0.0.1", 0, {"here", ""}.__contains__, limits=limits)
+        self.http = HttpServer(pages, "127.0.0.1", 0, {"here", ""}.__contains__, limits=limits, token=token)
 
     def _hang(self) -> Answer:
         self.hangs.wait(60)
@@ -238,8 +242,7 @@ def unnamed_files() -> set[str]:
 
 @pytest.fixture
 def ops() -> Iterator[OpsServer]:
-    status = Status(FakeClock().monotonic())
-    pages = OpsPages(lambda: status, FakeClock(), Metrics().served())
+    pages = OpsPages(lambda: READY, FakeClock(), Metrics().served())
     ops = OpsServer(pages, "127.0.0.1", 0, ["ops.example", "Worker"], limits=LIMITS)
     yield ops
     ops.close()
@@ -281,3 +284,93 @@ def test_101_idle_connections_do_not_hold_up_the_ops_server(ops: OpsServer) -> N
             with closing(socket.create_connection(ops.address, timeout=10)) as client:
                 client.sendall(get(path, "localhost"))
                 assert status(read_all(client)) == 200
+
+
+READY = Status(FakeClock().monotonic())
+TOKEN = "a-token:of-24-characters"
+
+
+def basic(user_and_password: str) -> str:
+    return f"Authorization: Basic {b64encode(user_and_password.encode()).decode()}\r\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [
+        (f"Authorization: Bearer {TOKEN}\r\n", 200),
+        (f"authorization: bearer {TOKEN}\r\n", 200),
+        (basic(f"anyone:{TOKEN}"), 200),
+        (basic(f":{TOKEN}"), 200),
+        ("", 401),
+        ("Authorization:\r\n", 401),
+        ("Authorization: Bearer\r\n", 401),
+        ("Authorization: Bearer \r\n", 401),
+        (f"Authorization: Bearer {TOKEN[:-1]}\r\n", 401),
+        (f"Authorization: Bearer {TOKEN}x\r\n", 401),
+        (f"Authorization: Bearer {TOKEN.upper()}\r\n", 401),
+        (f"Authorization: {TOKEN}\r\n", 401),
+        (f"Authorization: Digest {TOKEN}\r\n", 401),
+        (f"Cookie: token={TOKEN}\r\n", 401),
+        (basic(TOKEN), 401),
+        (basic("user:"), 401),
+        ("Authorization: Basic !!!\r\n", 401),
+        (f"Authorization: Basic {TOKEN}\r\n", 401),
+    ],
+)
+def test_pages_need_the_token(header: str, code: int) -> None:
+    server = Server(token=TOKEN)
+    with closing(server):
+        answer = server.ask(get("/page", headers=header))
+        assert status(answer) == code
+        assert (b"page\n" in answer) == (code == 200)
+        assert (b"\r\nWWW-Authenticate: " in answer) == (code == 401)
+        assert status(server.ask(get(f"/page?token={TOKEN}"))) == 401
+        assert status(server.ask(get("/nowhere"))) == 401, "which pages there are is not told either"
+        assert status(server.ask(get("/healthz"))) == 200
+
+
+def test_probes_need_no_token_from_the_ops_server() -> None:
+    pages = OpsPages(lambda: READY, FakeClock(), Metrics().served())
+    ops = OpsServer(pages, "127.0.0.1", 0, token=TOKEN)
+    found = {}
+    with closing(ops):
+        for path in pages.by_path:
+            with closing(socket.create_connection(ops.address, timeout=10)) as client:
+                client.sendall(get(path, "localhost"))
+                found[path] = status(read_all(client))
+    assert {path for path, code in found.items() if code == 200} == {"/healthz", "/readyz"}
+    assert set(found.values()) == {200, 401}
+
+
+@pytest.mark.parametrize(
+    ("host", "token", "warns"),
+    [("127.0.0.1", None, 0), ("localhost", None, 0), ("0.0.0.0", None, 1), ("0.0.0.0", TOKEN, 0)],
+)
+def test_a_warning_if_other_hosts_can_read_the_pages(host: str, token: str | None, warns: int) -> None:
+    with capture_logs() as logs:
+        OpsServer(OpsPages(lambda: READY, FakeClock(), Metrics().served()), host, 0, token=token).close()
+    assert [line["log_level"] for line in logs] == ["info"] + ["warning"] * warns
+
+
+@pytest.mark.parametrize(
+    ("content", "token"),
+    [
+        (f"{TOKEN}\n".encode(), TOKEN),
+        (b"", None),
+        (b"\n", None),
+        (b"short\n", None),
+        (b"two words of text here\n", None),
+        (b"\xff" * 20, None),
+        (b"x" * 15, None),
+    ],
+)
+def test_the_file_of_a_token(tmp_path: Path, content: bytes, token: str | None) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(content)
+    if token is None:
+        with pytest.raises(ConfigError, match="holds no token"):
+            read_token(file)
+    else:
+        assert read_token(file) == token
+    with pytest.raises(ConfigError, match=r"can't read .*: No such file"):
+        read_token(tmp_path / "missing")

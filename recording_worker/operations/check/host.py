@@ -12,6 +12,7 @@ from recording_worker.recording.dictionary import configured_dictionary
 from recording_worker.settings.load import flag_of
 from recording_worker.settings.memory import SUPERVISOR_BYTES, container_memory
 from recording_worker.settings.model import Settings
+from recording_worker.settings.secrets import read_token
 from recording_worker.settings.units import size_text
 from recording_worker.text import counted
 
@@ -46,6 +47,11 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         wrong(str(problem))
     try:
         configured_dictionary(settings)
+    except ConfigError as problem:
+        wrong(str(problem))
+    try:
+        if settings.ops_token_file is not None:
+            read_token(settings.ops_token_file)
     except ConfigError as problem:
         wrong(str(problem))
     limit, needed = container_memory(), settings.workers * settings.memory_bytes + SUPERVISOR_BYTES

@@ -62,8 +62,8 @@ class OpsPages:
         self.by_path = {
             "/": Page(self._page),
             "/metrics": Page(self._metrics),
-            "/healthz": Page(self._health, at_once=True, any_host=True),
-            "/readyz": Page(self._ready, at_once=True),
+            "/healthz": Page(self._health, at_once=True, any_host=True, for_all=True),
+            "/readyz": Page(self._ready, at_once=True, for_all=True),
         }
 
     def _metrics(self) -> Answer:
@@ -90,19 +90,28 @@ def _unavailable(reason: str) -> Answer:
 class OpsServer:
     """Serves the pages. Raises BootError if the address can't be used.
 
-    `host_names`: further names of this host that requests may use.
+    `host_names`: further names of this host that requests may use. `token`: what requests need for all pages but
+    /healthz and /readyz.
     """
 
     def __init__(
-        self, pages: OpsPages, host: str, port: int, host_names: Iterable[str] = (), limits: Limits = LIMITS
+        self,
+        pages: OpsPages,
+        host: str,
+        port: int,
+        host_names: Iterable[str] = (),
+        limits: Limits = LIMITS,
+        token: str | None = None,
     ) -> None:
         self._names = {name.lower() for name in ("localhost", socket.gethostname(), host, *host_names)}
         try:
-            self._server = HttpServer(pages.by_path, host, port, self._is_allowed, limits=limits)
+            self._server = HttpServer(pages.by_path, host, port, self._is_allowed, limits=limits, token=token)
         except BootError as error:
             raise BootError(f"ops server: {error}") from None
         self.address = self._server.address
         log.info("ops server", url=f"http://{self.address[0]}:{self.address[1]}/")
+        if token is None and not ip_address(self.address[0].partition("%")[0]).is_loopback:
+            log.warning("other hosts can read metrics and the status page: set ops_token_file, or a network policy")
 
     def close(self) -> None:
         self._server.close()

@@ -1,5 +1,6 @@
 """Settings of the processes, the ops server and the log."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, Field
@@ -38,6 +39,10 @@ class ProcessFields(BaseModel):
         None,
         description="Names by which requests may call the ops server, separated by commas. Its addresses, localhost,"
         " ops_host and the host's own name are always allowed.",
+    )
+    ops_token_file: Path | None = Field(
+        None,
+        description="File with a token that requests to the ops server need, except for /healthz and /readyz.",
     )
     log_level: Annotated[LogLevel, LOWERED] = Field(LogLevel.INFO, description="Least serious log messages shown.")
     log_json: bool = Field(False, description="Log JSON lines instead of text.")
