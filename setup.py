@@ -7,12 +7,15 @@
 - hooks: release, but certain messages make it crash or hang (`_native/test_hooks.hpp`), for tests.
 
 build/objects keeps what was compiled. Only sources that changed are compiled again, or all if a header changed.
+
+RECORDING_WORKER_STATIC may name a folder with static archives of the codecs, and their headers in its `include`. The
+core then holds the codecs, and needs no library but those of the compiler and libc. Without it, shared ones are used.
 """
 
 import importlib.util
 import os
-import platform
 import sys
+import sysconfig
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,6 +37,7 @@ COMMON = ["-std=c++17", "-fno-omit-frame-pointer", "-fvisibility=hidden", "-Wall
 # These make a bug in the core harder to use. The build with sanitizers has its own checks instead.
 HARDENED = [
     *("-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3", "-D_GLIBCXX_ASSERTIONS"),
+    *("-U_LIBCPP_HARDENING_MODE", "-D_LIBCPP_HARDENING_MODE=_LIBCPP_HARDENING_MODE_FAST"),
     *("-fstack-protector-strong", "-fstack-clash-protection"),
 ]
 HARDENED_LINK = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
@@ -43,6 +47,10 @@ BRANCHES = {"x86_64": ["-fcf-protection=full"], "aarch64": ["-mbranch-protection
 BRANCHES_LINK = {"x86_64": ["-Wl,-z,shstk"]}
 
 OBJECTS = Path("build", "objects")
+
+PYTHON = "0x030B0000"
+"""The oldest Python, 3.11. The library uses only its stable interface, so it runs on that and on all later ones."""
+
 FOLDERS = ["_native", "_native/simd", "_native/text"]
 LIBRARIES = ["deflate", "lz4", "zstd"]
 HEADERS = ["libdeflate.h", "lz4.h", "zstd.h", "zdict.h"]
@@ -76,12 +84,20 @@ class BuildNative(build_ext):
                 f"  Fedora, RHEL:    dnf install {fedora}\n"
                 f"  macOS:           brew install {brew}"
             )
+        for flags in BRANCHES_LINK.values():
+            if not self.links_with(flags):  # zig's linker can't set this mark
+                (native,) = self.extensions
+                native.extra_link_args = [flag for flag in native.extra_link_args if flag not in flags]
         super().build_extensions()
 
     def build_extension(self, ext: Extension) -> None:
         """Compile as many sources at a time as there are cores, and link them, unless the library is up to date."""
         inputs = [*ext.sources, *ext.depends]
-        if not self.force and not newer_group(inputs, self.get_ext_fullpath(ext.name), "newer"):
+        library = Path(self.get_ext_fullpath(ext.name))
+        for folder in (library.parent, Path("recording_worker")):
+            for old in folder.glob("_native.cpython-*.so"):
+                old.unlink()  # of a build for one Python only, which that Python would prefer
+        if not self.force and not newer_group(inputs, str(library), "newer"):
             return
         kind = build_kind()
 
@@ -94,6 +110,7 @@ class BuildNative(build_ext):
                 [made] = self.compiler.compile(
                     [source],
                     output_dir=str(OBJECTS / "unfinished" / kind),
+                    macros=ext.define_macros,
                     include_dirs=ext.include_dirs,
                     extra_postargs=[*ext.extra_compile_args, *(HOOKS if hooked else [])],
                     depends=ext.depends,
@@ -103,7 +120,8 @@ class BuildNative(build_ext):
             return str(kept)
 
         with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1) as pool:
-            ext.extra_objects += pool.map(compile_one, ext.sources)
+            compiled = list(pool.map(compile_one, ext.sources))
+        ext.extra_objects = compiled + ext.extra_objects  # archives come after what needs them
         ext.sources, ext.depends = [], inputs
         super().build_extension(ext)
 
@@ -113,7 +131,20 @@ class BuildNative(build_ext):
             source = Path(folder, "probe.c")
             source.write_text(f"#include <stddef.h>\n#include <{header}>\n")
             try:
-                self.compiler.compile([str(source)], output_dir=folder, include_dirs=self.include_dirs)
+                folders = [*self.include_dirs, *self.extensions[0].include_dirs]
+                self.compiler.compile([str(source)], output_dir=folder, include_dirs=folders)
+            except Exception:  # noqa: BLE001 - distutils has one exception per compiler
+                return False
+            return True
+
+    def links_with(self, flags: list[str]) -> bool:
+        """Return whether the linker takes these flags."""
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "probe.c")
+            source.write_text("int probe;\n")
+            try:
+                objects = self.compiler.compile([str(source)], output_dir=folder)
+                self.compiler.link_shared_object(objects, f"{folder}/probe.so", extra_postargs=flags)
             except Exception:  # noqa: BLE001 - distutils has one exception per compiler
                 return False
             return True
@@ -138,14 +169,18 @@ def extension() -> Extension:
     if kind == "sanitize":
         compile_flags, link_flags = SANITIZERS, SANITIZERS
     else:
-        machine = platform.machine()
+        machine = sysconfig.get_platform().removeprefix("linux-")  # of the machine that it is built for
         compile_flags = [*HARDENED, *BRANCHES.get(machine, [])]
         link_flags = [*HARDENED_LINK, *BRANCHES_LINK.get(machine, [])]
+    archives = os.environ.get("RECORDING_WORKER_STATIC")
     return Extension(
         "recording_worker._native",
         ["_native/bindings.pyx"],
-        include_dirs=["_native", simdjson_sources()],
-        libraries=LIBRARIES,
+        include_dirs=["_native", simdjson_sources(), *([f"{archives}/include"] if archives else [])],
+        define_macros=[("Py_LIMITED_API", PYTHON)],
+        py_limited_api=True,
+        libraries=[] if archives else LIBRARIES,
+        extra_objects=[f"{archives}/lib{name}.a" for name in LIBRARIES] if archives else [],
         extra_compile_args=[*COMMON, *FLAGS["release" if kind == "hooks" else kind], *compile_flags],
         extra_link_args=link_flags,
         language="c++",
@@ -157,10 +192,16 @@ def extensions() -> list[Extension]:
     from Cython.Build import cythonize
 
     (native,) = cythonize([extension()], build_dir="build/cython", include_path=["_native"], language_level=3)
+    for copied in Path("build", "cython").rglob("*.hpp"):
+        copied.unlink()  # clang would take a header and Cython's copy of it for two
     # Only now: otherwise Cython would copy them into build/ too.
     native.sources += native_files("*.cc")
     native.depends = [*native_files("*.hpp"), "setup.py"]
     return [native]
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildNative})
+setup(
+    ext_modules=extensions(),
+    cmdclass={"build_ext": BuildNative},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)

@@ -1,16 +1,15 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=False, auto_pickle=False, autotestdict=False
 """The native decode core: what Python sees of it. It only binds; all decisions are in the C++ files of this folder."""
 
+from array import array
 from collections import namedtuple
 
-from cpython cimport array
 from cython cimport final
 from cpython.buffer cimport PyBuffer_FillInfo
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.bytearray cimport PyByteArray_AS_STRING
+from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
+from cpython.bytearray cimport PyByteArray_AsString
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.stdint cimport SIZE_MAX, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
 from libcpp.map cimport map as cpp_map
 from libcpp.memory cimport make_shared, shared_ptr, unique_ptr
 from libcpp.string cimport string
@@ -106,8 +105,8 @@ cdef size_t MOST_DECOMPRESSED_BYTES = 1 << 30
 
 cdef inline Span bytes_span(bytes value) noexcept:
     cdef Span span
-    span.begin = <const uint8_t*> PyBytes_AS_STRING(value)
-    span.end = span.begin + PyBytes_GET_SIZE(value)
+    span.begin = <const uint8_t*> PyBytes_AsString(value)
+    span.end = span.begin + len(value)
     return span
 
 

@@ -12,16 +12,6 @@ cdef class _PolledMessages:
     cdef shared_ptr[KafkaPoll] poll
 
 
-cdef array.array INT64 = array.array("q")
-
-
-cdef array.array int64_array(const vector[int64_t]& numbers):
-    cdef array.array copy = array.clone(INT64, <Py_ssize_t> numbers.size(), False)
-    if numbers.size():
-        memcpy(copy.data.as_voidptr, numbers.data(), numbers.size() * sizeof(int64_t))
-    return copy
-
-
 cdef ByteColumn byte_column(const vector[Span]& spans, object keep):
     cdef ByteColumn column = ByteColumn.__new__(ByteColumn)
     column.spans = spans

@@ -18,7 +18,7 @@ cdef class TextColumn:
 
     cdef CppTextColumn column
     cdef list keep  # what owns the bytes
-    cdef array.array made_codes  # what codes and distinct have returned
+    cdef object made_codes  # what codes and distinct have returned
     cdef list made_distinct
 
     def __cinit__(self, texts=()):
@@ -55,11 +55,12 @@ cdef class TextColumn:
         return self.made_distinct
 
     def times(self):
-        cdef array.array times = array.clone(INT64, self.column.texts.size(), zero=False)
+        cdef vector[int64_t] times
         cdef size_t row
+        times.reserve(self.column.texts.size())
         for row in range(self.column.texts.size()):
-            times.data.as_longlongs[row] = parse_time(self.column.texts[row])
-        return times
+            times.push_back(parse_time(self.column.texts[row]))
+        return int64_array(times)
 
     def truncate(self, size_t rows):
         if rows < self.column.texts.size():
@@ -68,14 +69,12 @@ cdef class TextColumn:
             self.made_codes = self.made_distinct = None
 
 
-cdef array.array INT32 = array.array("i")
+cdef int32_array(const vector[int32_t]& numbers):
+    return array("i", PyBytes_FromStringAndSize(<const char*> numbers.data(), numbers.size() * sizeof(int32_t)))
 
 
-cdef array.array int32_array(const vector[int32_t]& numbers):
-    cdef array.array copy = array.clone(INT32, <Py_ssize_t> numbers.size(), False)
-    if numbers.size():
-        memcpy(copy.data.as_voidptr, numbers.data(), numbers.size() * sizeof(int32_t))
-    return copy
+cdef int64_array(const vector[int64_t]& numbers):
+    return array("q", PyBytes_FromStringAndSize(<const char*> numbers.data(), numbers.size() * sizeof(int64_t)))
 
 
 def end_rows(
@@ -95,8 +94,8 @@ def end_rows(
             by_code.resize(<size_t> code + 1)
         by_code[<size_t> code] = ending
     decisions.rows = len(dispositions)
-    decisions.dispositions = <uint8_t*> PyByteArray_AS_STRING(dispositions)
-    decisions.reasons = <uint8_t*> PyByteArray_AS_STRING(reasons)
+    decisions.dispositions = <uint8_t*> PyByteArray_AsString(dispositions)
+    decisions.reasons = <uint8_t*> PyByteArray_AsString(reasons)
     decisions.causes = &causes[0]
     cpp_end_rows(decisions, &codes[0], by_code)
 
@@ -114,7 +113,7 @@ def set_rows(bytearray column not None, const int32_t[::1] codes, values):
         if by_code.size() <= <size_t> code:
             by_code.resize(<size_t> code + 1, -1)
         by_code[<size_t> code] = number
-    cpp_set_rows(<uint8_t*> PyByteArray_AS_STRING(column), len(column), &codes[0], by_code)
+    cpp_set_rows(<uint8_t*> PyByteArray_AsString(column), len(column), &codes[0], by_code)
 
 
 def group_rows(bytearray dispositions not None, const int32_t[::1] one, const int32_t[::1] other):
@@ -122,7 +121,7 @@ def group_rows(bytearray dispositions not None, const int32_t[::1] one, const in
     cdef Groups groups
     check_rows(rows, (one, other))
     if rows:
-        groups = cpp_group_rows(<uint8_t*> PyByteArray_AS_STRING(dispositions), rows, &one[0], &other[0])
+        groups = cpp_group_rows(<uint8_t*> PyByteArray_AsString(dispositions), rows, &one[0], &other[0])
     return int32_array(groups.codes), [groups.first[i] for i in range(groups.first.size())]
 
 
@@ -133,8 +132,8 @@ def count_outcomes(const int64_t[::1] partitions, bytearray dispositions not Non
     if rows:
         outcomes = cpp_count_outcomes(
             &partitions[0],
-            <uint8_t*> PyByteArray_AS_STRING(dispositions),
-            <uint8_t*> PyByteArray_AS_STRING(reasons),
+            <uint8_t*> PyByteArray_AsString(dispositions),
+            <uint8_t*> PyByteArray_AsString(reasons),
             rows,
         )
     return {

@@ -37,8 +37,7 @@ def build() -> Path:
             check=False,
         )
     assert done.returncode == 0, done.stderr
-    [library] = (_BUILD / "lib" / "recording_worker").glob("_native.*.so")
-    return library
+    return _BUILD / "lib" / "recording_worker" / "_native.abi3.so"
 
 
 def environment(folder: Path) -> dict[str, str]:
