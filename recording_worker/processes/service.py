@@ -1,6 +1,7 @@
 """run_supervisor: the entry point of `recording-worker run`."""
 
 import faulthandler
+import os
 import signal
 from functools import partial
 
@@ -15,6 +16,7 @@ from recording_worker.metrics import Metrics
 from recording_worker.processes.metrics_folder import metrics_folder
 from recording_worker.processes.supervisor.main import Supervisor
 from recording_worker.processes.supervisor.ops_server import OpsPages, OpsServer
+from recording_worker.processes.supervisor.systemd import SystemdNotifier
 from recording_worker.processes.worker import main as worker
 from recording_worker.redaction import hide
 from recording_worker.settings.choices import Delivery
@@ -35,11 +37,12 @@ def run_supervisor(settings: Settings) -> int:
     clock = SystemClock()
     token = None if settings.ops_token_file is None else read_token(settings.ops_token_file)
     hide([token] if token else [])
+    systemd = SystemdNotifier(os.environ, clock)
     try:
         settings = _with_possible_delivery(settings)
         with metrics_folder() as folder:
             metrics = Metrics(folder, "supervisor")
-            supervisor = Supervisor(settings, clock, partial(worker.main, metrics_folder=folder), metrics)
+            supervisor = Supervisor(settings, clock, partial(worker.main, metrics_folder=folder), metrics, systemd)
             pages = OpsPages(lambda: supervisor.status, clock, metrics.served())
             names = filter(None, map(str.strip, (settings.ops_host_names or "").split(",")))
             ops = OpsServer(pages, settings.ops_host, settings.ops_port, names, token=token)

@@ -8,6 +8,7 @@ from pathlib import Path
 from recording_worker.kafka.embedded import EmbeddedBroker
 from tests.integration.conftest import PARTITIONS, StartService
 from tests.integration.service import Traffic, is_alive, read_topic, recorded
+from tests.notify_socket import NotifySocket
 from tests.waiting import wait_for
 
 
@@ -82,14 +83,21 @@ def test_stopping_flushes_and_commits_what_was_read_and_the_next_run_goes_on_the
     assert recorded(second.storage) == dict.fromkeys(range(420), 1)
 
 
-def test_latest_begins_at_the_end_and_ctrl_c_is_a_clean_stop(start: StartService, traffic: Traffic) -> None:
+def test_latest_begins_at_the_end_and_ctrl_c_is_a_clean_stop(
+    start: StartService, traffic: Traffic, tmp_path: Path
+) -> None:
     traffic.send(60)
-    service = start(start_from="latest")
-    service.wait_until_ready()
-    traffic.wait_until_committed()
-    traffic.send(60)
-    traffic.wait_until_committed()
-    assert service.interrupt() == 0
+    with NotifySocket(tmp_path / "notify") as systemd:
+        environment = {"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": "1000000"}
+        service = start(start_from="latest", environment=environment)
+        service.wait_until_ready()
+        traffic.wait_until_committed()
+        traffic.send(60)
+        traffic.wait_until_committed()
+        assert service.interrupt() == 0
+    said = [line for line in systemd.lines if line in ("READY=1", "STATUS=ready", "STOPPING=1")]
+    assert said == ["READY=1", "STATUS=ready", "STOPPING=1"]
+    assert "WATCHDOG=1" in systemd.lines
     assert recorded(service.storage) == dict.fromkeys(range(60, 120), 1)
 
 

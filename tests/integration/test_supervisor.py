@@ -9,6 +9,7 @@ from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.metrics import Metrics
 from recording_worker.processes.supervisor.loop import SupervisorLoop
 from recording_worker.processes.supervisor.signals import SecondSignal, StopSignals
+from recording_worker.processes.supervisor.systemd import SystemdNotifier
 from recording_worker.settings.choices import Delivery
 from recording_worker.settings.model import Settings
 from tests.builders import FakeClock
@@ -22,7 +23,8 @@ class Turned:
 
     def __init__(self, settings: Settings) -> None:
         self.clock, self.metrics, self.signals = FakeClock(), Metrics(), StopSignals()
-        self.loop = SupervisorLoop(settings, self.clock, fake_workers.lags, self.metrics, self.signals)
+        systemd = SystemdNotifier({}, self.clock)
+        self.loop = SupervisorLoop(settings, self.clock, fake_workers.lags, self.metrics, self.signals, systemd)
 
     def turn(self) -> None:
         self.clock.ms += 1000

@@ -19,6 +19,7 @@ from recording_worker.processes.supervisor.pool import WorkerMain, WorkerPool
 from recording_worker.processes.supervisor.signals import StopSignals
 from recording_worker.processes.supervisor.slot import WorkerExit, WorkerState
 from recording_worker.processes.supervisor.status import Status, WorkerStatus
+from recording_worker.processes.supervisor.systemd import SystemdNotifier
 from recording_worker.settings.model import Settings
 
 log = structlog.get_logger()
@@ -37,12 +38,19 @@ class SupervisorLoop:
     """The supervisor's work, turn by turn. Only one thread calls it; `status` may be read by others."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, worker_main: WorkerMain, metrics: Metrics, signals: StopSignals
+        self,
+        settings: Settings,
+        clock: Clock,
+        worker_main: WorkerMain,
+        metrics: Metrics,
+        signals: StopSignals,
+        systemd: SystemdNotifier,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._metrics = metrics
         self._signals = signals
+        self._systemd = systemd
         workers = range(settings.workers)
         self._memory = PartitionMemory(workers, clock)
         self._table, self._offsets = self._memory.table, self._memory.offsets
@@ -88,6 +96,7 @@ class SupervisorLoop:
 
     def stop(self) -> list[str]:
         """Have the workers flush and exit, commit, leave the group. Return what went wrong. Raises SecondSignal."""
+        self._systemd.stopping()
         deadline = self._clock.monotonic() + self._settings.drain_deadline
         self._pool.kill_unready()
         for worker in self._pool.ready:
@@ -256,6 +265,7 @@ class SupervisorLoop:
             ),
             partitions=self._memory.status(),
         )
+        self._systemd.turned(started=self._joined, status="; ".join(self.status.reasons) or "ready")
 
     def _reasons(self, board: Iterable[DependencyStatus]) -> Iterator[str]:
         """Yield why this host does not record now; nothing if it does."""

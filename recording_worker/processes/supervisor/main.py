@@ -8,6 +8,7 @@ from recording_worker.processes.supervisor.loop import SupervisorLoop
 from recording_worker.processes.supervisor.pool import WorkerMain
 from recording_worker.processes.supervisor.signals import SecondSignal, StopSignals
 from recording_worker.processes.supervisor.status import Status
+from recording_worker.processes.supervisor.systemd import SystemdNotifier
 from recording_worker.processes.supervisor.watchdog import Watchdog
 from recording_worker.settings.model import Settings
 
@@ -22,11 +23,13 @@ _EXIT_SECONDS = 15.0
 class Supervisor:
     """The supervisor of one host. `run` is called once."""
 
-    def __init__(self, settings: Settings, clock: Clock, worker_main: WorkerMain, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, worker_main: WorkerMain, metrics: Metrics, systemd: SystemdNotifier
+    ) -> None:
         self._settings = settings
         self._signals = StopSignals()
         self._watchdog = Watchdog()
-        self._loop = SupervisorLoop(settings, clock, worker_main, metrics, self._signals)
+        self._loop = SupervisorLoop(settings, clock, worker_main, metrics, self._signals, systemd)
 
     @property
     def status(self) -> Status:
