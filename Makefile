@@ -7,7 +7,7 @@ FORMATTED := $(wildcard $(foreach folder,_native _native/simd _native/text _nati
 
 SECONDS ?= 60
 
-.PHONY: help setup lock player demo kafka s3 stores check integration test hooks sanitize faults soak fuzz aarch64 mutants lint docs words bench end-to-end clean
+.PHONY: help setup lock player demo kafka s3 stores check integration test hooks sanitize faults soak fuzz aarch64 wheels manifests mutants lint docs words bench end-to-end clean
 
 help:
 	@echo "make demo         run the worker on an embedded Kafka broker with made-up traffic, and check that all of it came out"
@@ -32,6 +32,8 @@ help:
 	@echo "make soak         run the worker under load, and check that nothing grows; MINUTES=n"
 	@echo "make fuzz         fuzz each stage of the native core; SECONDS=n per stage"
 	@echo "make aarch64      cross-compile the native core, and run the parts that qemu can run"
+	@echo "make wheels       make the source distribution and wheels, and try them in bare environments; about ten minutes"
+	@echo "make manifests    write deploy/kubernetes from the Helm chart; HELM=path"
 	@echo "make clean        remove what setup and builds made"
 
 setup: $(VENV)/.installed
@@ -49,6 +51,8 @@ lock:
 	@test -x build/lock/bin/uv || { $(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.8,<1"; }
 	@build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --generate-hashes \
 		--no-annotate --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+	@build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --extra all --constraint requirements.lock --generate-hashes \
+		--no-annotate --custom-compile-command "make lock" --output-file deploy/docker/requirements.lock pyproject.toml
 
 player: setup
 	@tools/system-packages $(PYTHON) player
@@ -125,6 +129,15 @@ fuzz: setup $(filter sanitize,$(MAKECMDGOALS))
 aarch64: setup
 	@tools/system-packages $(PYTHON) aarch64
 	@$(BIN)/python _native/fuzz/aarch64.py
+
+# The chart is the source. Needs helm: go install helm.sh/helm/v3/cmd/helm@latest
+HELM ?= helm
+manifests:
+	@$(HELM) template recording-worker deploy/helm/recording-worker --kube-version 1.33.0 >deploy/kubernetes/recording-worker.yaml
+
+# Not a part of .ci/run: these fetch tools, build for two machines, or unpack a system.
+wheels: setup
+	@$(BIN)/python tools/wheels.py
 
 LIMIT ?= 400
 mutants: setup

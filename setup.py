@@ -9,7 +9,7 @@
 build/objects keeps what was compiled. Only sources that changed are compiled again, or all if a header changed.
 
 RECORDING_WORKER_STATIC may name a folder with static archives of the codecs, and their headers in its `include`. The
-core then holds the codecs, and needs no library but those of the compiler and libc. Without it, shared ones are used.
+core then holds the codecs, and needs no library but the compiler's and libc. Without it, shared ones are used.
 """
 
 import importlib.util

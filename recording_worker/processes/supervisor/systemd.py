@@ -1,6 +1,6 @@
 """SystemdNotifier: tells the service manager when the service is up, that its loop turns, and when it stops.
 
-The protocol is that of sd_notify(3): datagrams of `NAME=VALUE` lines to the socket that systemd names in NOTIFY_SOCKET.
+The protocol is sd_notify(3): datagrams of `NAME=VALUE` lines to the socket that systemd names in NOTIFY_SOCKET.
 Without that variable nothing is sent.
 """
 
