@@ -7,7 +7,7 @@ FORMATTED := $(wildcard $(foreach folder,_native _native/simd _native/text _nati
 
 SECONDS ?= 60
 
-.PHONY: help setup lock player demo kafka s3 stores check integration test hooks sanitize faults soak fuzz aarch64 wheels manifests mutants lint docs words bench end-to-end clean
+.PHONY: help setup lock sbom audit player demo kafka s3 stores check integration test hooks sanitize faults soak fuzz aarch64 wheels manifests mutants lint docs words bench end-to-end clean
 
 help:
 	@echo "make demo         run the worker on an embedded Kafka broker with made-up traffic, and check that all of it came out"
@@ -17,6 +17,8 @@ help:
 	@echo "make stores       run PostgreSQL and Redis until Ctrl-C, to try teams and restrictions on"
 	@echo "make setup        install system packages and the virtual environment, build the native core"
 	@echo "make lock         write requirements.lock, the exact versions that setup installs, from pyproject.toml"
+	@echo "make sbom         write build/sbom.cdx.json: what the installed package consists of, as CycloneDX"
+	@echo "make audit        look for known vulnerabilities in what requirements.lock names; asks PyPI"
 	@echo "make check        run the tests that need no servers: unit, contract, property, native, security"
 	@echo "make integration  run all others: they start servers, processes and a browser"
 	@echo "make test         both, and the tests of the native core once more under sanitizers"
@@ -46,13 +48,37 @@ $(VENV)/.installed: $(NATIVE) tools/system-packages requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 
+UV := build/lock/bin/uv
+$(UV):
+	@$(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.8,<1"
+
 # The newest versions that pyproject.toml allows. The hashes of all their files are in it, for every Python and platform.
-lock:
-	@test -x build/lock/bin/uv || { $(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.8,<1"; }
+lock: $(UV)
 	@build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --generate-hashes \
 		--no-annotate --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 	@build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --extra all --constraint requirements.lock --generate-hashes \
 		--no-annotate --custom-compile-command "make lock" --output-file deploy/docker/requirements.lock pyproject.toml
+
+# Each tool has an environment of its own: what it needs is no part of the project.
+build/tools/%/bin/python:
+	@$(PYTHON) -m venv build/tools/$*
+	@$@ -m pip install --quiet --disable-pip-version-check "$*$(VERSION_OF_$*)"
+VERSION_OF_cyclonedx-bom := >=7,<8
+VERSION_OF_pip-audit := >=2.10,<3
+
+# What the image has: the package with all extras, without what only development needs.
+SBOM := build/sbom
+sbom: $(UV) build/tools/cyclonedx-bom/bin/python
+	@$(UV) venv --quiet --clear $(SBOM)
+	@$(UV) pip install --quiet --python $(SBOM) --require-hashes --requirement deploy/docker/requirements.lock
+	@build/tools/cyclonedx-bom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --validate \
+		--output-file build/sbom.cdx.json $(SBOM)/bin/python
+	@echo "sbom: build/sbom.cdx.json"
+
+# Fails too if there is nothing known of a package: then nothing is known of its vulnerabilities either.
+audit: build/tools/pip-audit/bin/python
+	@build/tools/pip-audit/bin/pip-audit --strict --no-deps --disable-pip --requirement requirements.lock
 
 player: setup
 	@tools/system-packages $(PYTHON) player
