@@ -133,6 +133,8 @@ class RedisCircuitBreaker:
         except (redis.RedisError, OSError) as error:
             self._open_circuit(error)
             return None
+        finally:
+            self._metrics.redis_seconds.observe(self._clock.monotonic() - began)
         if self.circuit is Circuit.HALF_OPEN:
             log.info("Redis answers again")
             self.circuit, self._failures = Circuit.CLOSED, 0

@@ -1,6 +1,6 @@
 """Metrics of what is looked up: teams, restrictions, and sessions in Redis."""
 
-from recording_worker.metrics.family import CounterFamily, GaugeFamily, Label
+from recording_worker.metrics.family import CounterFamily, GaugeFamily, HistogramFamily, Label
 
 _STORE = Label("store", bound="`teams`, `restrictions_file`, `restrictions_redis`, as far as they are set")
 
@@ -30,6 +30,11 @@ class LookupMetrics:
     redis_failures = CounterFamily(
         "redis_failures",
         "Times that Redis (`sessions_redis`) could not be asked, was still away, or refused commands.",
+    )
+    redis_seconds = HistogramFamily(
+        "redis_request_seconds",
+        "Time of each round trip to Redis (`sessions_redis`), whether it succeeded or not.",
+        buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
     )
     new_sessions = CounterFamily("new_sessions", "Sessions that no worker had seen before.")
     new_sessions_over_limit = CounterFamily(

@@ -6,6 +6,8 @@ from recording_worker.outcome import Disposition, Reason
 DISPOSITION = Label("disposition", tuple(disposition.label for disposition in Disposition if disposition.is_final))
 _OUTCOMES = [(Disposition.OK.label, ""), *((reason.disposition.label, reason.label) for reason in Reason if reason)]
 
+LATENCY_BUCKETS = (1, 2, 3, 5, 7.5, 10, 15, 20, 30, 45, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 86_400)
+
 
 class MessageMetrics:
     """Messages, once the flush that holds them is delivered."""
@@ -49,5 +51,5 @@ class MessageMetrics:
         "Time of each message until its offset was delivered, recorded or not; since the capture service took it"
         " (`captured`: header `now`), or since its Kafka timestamp (`received`).",
         Label("since", ("captured", "received")),
-        buckets=(1, 2, 3, 5, 7.5, 10, 15, 20, 30, 45, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400),
+        buckets=LATENCY_BUCKETS,
     )

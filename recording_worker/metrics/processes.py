@@ -1,6 +1,15 @@
 """Metrics of the supervisor, its workers and their partitions."""
 
-from recording_worker.metrics.family import PARTITION, CounterFamily, GaugeFamily, HistogramFamily, Label, StatusFamily
+from recording_worker.metrics.family import (
+    PARTITION,
+    WORKER,
+    CounterFamily,
+    GaugeFamily,
+    HistogramFamily,
+    Label,
+    StatusCounterFamily,
+    StatusFamily,
+)
 
 
 class ProcessMetrics:
@@ -11,6 +20,21 @@ class ProcessMetrics:
         "worker_restarts", "Workers started again, by why they ended.", Label("reason", ("failed", "killed", "stuck"))
     )
     partitions_moved = CounterFamily("partitions_moved", "Partitions moved from a busy worker to an idle one.")
+    build_info = StatusFamily("build_info", "Always 1. The label says what runs.", Label("version", bound="one"))
+    start_time = StatusFamily("start_timestamp_seconds", "When the supervisor was started.")
+    worker_up = StatusFamily("worker_up", "Whether the worker takes orders: 1 if it does, else 0.", WORKER)
+    worker_partitions = StatusFamily("worker_partitions", "Partitions that the worker has.", WORKER)
+    worker_memory = StatusFamily("worker_resident_memory_bytes", "Memory that the worker's process has.", WORKER)
+    worker_memory_budget = StatusFamily("worker_memory_budget_bytes", "What each worker may take (`memory`).")
+    worker_cpu = StatusCounterFamily("worker_cpu_seconds", "CPU time of the worker's process.", WORKER)
+    worker_flushed = StatusFamily(
+        "worker_flush_timestamp_seconds", "When the worker last delivered a session batch.", WORKER
+    )
+    partition_lag = StatusFamily(
+        "partition_lag_seconds",
+        "How long ago Kafka got the latest message that was delivered; 0 if no message waits.",
+        PARTITION,
+    )
     lag = StatusFamily("lag_messages", "Messages between the committed offset and the log's end.", PARTITION)
     recorded_until = StatusFamily(
         "recorded_until_timestamp_seconds", "Kafka timestamp of the latest message that was delivered.", PARTITION

@@ -1,7 +1,10 @@
 """Metrics of the work on messages, from the poll to their session batch."""
 
 from recording_worker.metrics.family import PARTITION, CounterFamily, HistogramFamily, Label, SummaryFamily
-from recording_worker.metrics.messages import DISPOSITION
+from recording_worker.metrics.messages import DISPOSITION, LATENCY_BUCKETS
+
+_STEP = Label("step", bound="the steps of the pipeline")
+_ACTIVITY = Label("activity", ("poll", "flush", "steps", "rest"))
 
 
 class WorkMetrics:
@@ -28,9 +31,20 @@ class WorkMetrics:
         "Size of a poll's message values as Kafka carries them.",
         buckets=tuple(kib * 1024 for kib in (1, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144)),
     )
-    step_seconds = CounterFamily(
-        "step_seconds", "Time spent in each step.", Label("step", bound="the steps of the pipeline")
+    read_lag_seconds = HistogramFamily(
+        "read_lag_seconds",
+        "How old each message was when it was processed, since its Kafka timestamp.",
+        buckets=LATENCY_BUCKETS,
     )
+    step_seconds = CounterFamily("step_seconds", "Time spent in each step.", _STEP)
+    step_cpu_seconds = CounterFamily("step_cpu_seconds", "CPU time of the worker's loop in each step.", _STEP)
+    loop_seconds = CounterFamily(
+        "loop_seconds",
+        "Time of the workers' loops: waiting for messages (`poll`), waiting for a flush because there is no room for"
+        " more (`flush`), in the steps of the pipeline (`steps`), on orders, reports and garbage collection (`rest`).",
+        _ACTIVITY,
+    )
+    loop_cpu_seconds = CounterFamily("loop_cpu_seconds", "CPU time of the workers' loops, likewise.", _ACTIVITY)
     uncompressed_bytes = CounterFamily("uncompressed_bytes", "Size of message values after decompression.")
     invalid_items = CounterFamily(
         "invalid_items", "Snapshot items left out, by why.", Label("reason", ("no_event", "too_far_from_now"))

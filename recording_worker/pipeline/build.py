@@ -1,6 +1,5 @@
 """The pipeline: the steps that a batch of messages goes through, in order, and nothing else."""
 
-import time
 from collections.abc import Collection, Sequence
 
 from recording_worker._native import Decoder
@@ -12,6 +11,7 @@ from recording_worker.lookups.teams.service import TeamService
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.step import Step
+from recording_worker.pipeline.step_times import StepTimes
 from recording_worker.pipeline.steps.apply_restrictions import ApplyRestrictions
 from recording_worker.pipeline.steps.collect_batch_metrics import CollectBatchMetrics
 from recording_worker.pipeline.steps.flush_batch import FlushBatch, FlushThread
@@ -41,7 +41,8 @@ class Pipeline:
     def __init__(self, steps: Sequence[Step], poison: SetPoisonMessagesAside, metrics: Metrics) -> None:
         """`poison` is the one of the steps that `set_aside` informs."""
         self._poison = poison
-        self._steps = [(step, metrics.step_seconds.labels(step.name)) for step in steps]
+        self._steps = steps
+        self._times = StepTimes([step.name for step in steps], metrics)
 
     def run(self, batch: MessageBatch) -> float:
         """Run all steps, for an empty batch too: it lets the session batch be flushed by its age.
@@ -50,13 +51,13 @@ class Pipeline:
         of the steps over messages: all but flush_batch.
         """
         over_messages = 0.0
-        for step, seconds in self._steps:
-            started = time.perf_counter()
+        self._times.begin()
+        for number, step in enumerate(self._steps):
             step.run(batch)
-            spent = time.perf_counter() - started
-            seconds.inc(spent)
+            spent = self._times.ended(number)
             if step.name != FlushBatch.name:
                 over_messages += spent
+        self._times.note()
         return over_messages
 
     def set_aside(self, poison: PoisonMessages) -> None:
@@ -65,7 +66,7 @@ class Pipeline:
 
     def forget(self, partitions: Collection[int]) -> None:
         """Drop what the steps know about these partitions: they are read no longer, or from another offset."""
-        for step, _ in self._steps:
+        for step in self._steps:
             step.forget(partitions)
 
 

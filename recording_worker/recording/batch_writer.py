@@ -40,6 +40,10 @@ class BatchWriter:
         self._sources = {partition: sources[partition] for partition in self._offsets}
         self.size = 0
         """Bytes of the parts given so far."""
+        self.session_sizes: list[int] = []
+        """Bytes of the lines of each block, once `parts` is called."""
+        self.block_sizes: list[int] = []
+        """Bytes of each block given so far."""
 
     def key(self, prefix: str) -> str:
         """Return the file's key below a prefix."""
@@ -54,8 +58,11 @@ class BatchWriter:
 
         The lines of blocks are freed once they are compressed.
         """
-        for part in compress_all(compressor, self.file.session_blocks()):
+        blocks = self.file.session_blocks()
+        self.session_sizes = [block.size for block in blocks]
+        for part in compress_all(compressor, blocks):
             self.file.store(part.lengths)
+            self.block_sizes += part.lengths
             self.size += len(part)
             yield memoryview(part)
         frame = index_frame(

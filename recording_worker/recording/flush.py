@@ -27,6 +27,7 @@ from recording_worker.recording.session_batch import (
     SessionBatchRecorder,
     Since,
 )
+from recording_worker.recording.stages import Stages
 from recording_worker.settings.model import Settings
 from recording_worker.storage.base import Storage
 
@@ -216,14 +217,19 @@ class Flusher:
         if self._on_started is not None:
             self._on_started(session_batch.offsets)
         started, created_ms = self._clock.monotonic(), self._clock.now_ms()
-        sources = self._sources(session_batch)
-        flushed, writers = self._take(session_batch, reason, created_ms, sources)
-        if writers:
-            self._store_dictionary()
-        for writer in writers:
-            self._store(writer, flushed)
+        stages = Stages(self._clock)
+        with stages.of("gather"):
+            sources = self._sources(session_batch)
+            flushed, writers = self._take(session_batch, reason, created_ms, sources)
+        with stages.of("store"):
+            if writers:
+                self._store_dictionary()
+            for writer in writers:
+                self._store(writer, flushed, stages)
         flushed = replace(flushed, bytes_written=sum(writer.size for writer in writers))
-        delivered = self._delivery.deliver(flushed)
+        with stages.of("deliver"):
+            delivered = self._delivery.deliver(flushed)
+        stages.observe(self._metrics)
         if self._mark_seen is not None:
             for writer in writers:
                 self._mark_seen(session for number in delivered for session in writer.file.sessions(number))
@@ -297,10 +303,13 @@ class Flusher:
             self._storage.write(key, [self._dictionary.content], {})
             self._dictionary_is_stored = True
 
-    def _store(self, writer: BatchWriter, flushed: FlushedBatch) -> None:
+    def _store(self, writer: BatchWriter, flushed: FlushedBatch, stages: Stages) -> None:
         """Write one file, and add its metadata to the batch's records."""
         key, metadata = writer.key(self._settings.storage_prefix), writer.file_metadata(flushed.topic)
-        url = self._storage.write(key, writer.parts(self._compressor), metadata)
+        url = self._storage.write(key, stages.timed("compress", writer.parts(self._compressor)), metadata)
+        self._metrics.session_bytes.observe_all(writer.session_sizes)
+        self._metrics.block_bytes.observe_all(writer.block_sizes)
+        self._metrics.file_bytes.observe(writer.size)
         for number, packed in writer.block_metadata(url).items():
             flushed.partitions[number].metadata.extend(_records(self._settings.metadata_topic, packed))
 

@@ -118,7 +118,7 @@ SERVE = """
 import sys
 from prometheus_client import generate_latest
 from recording_worker.metrics import Metrics
-from recording_worker.processes.supervisor.ops_server import StatusCollector
+from recording_worker.processes.supervisor.status_metrics import StatusCollector
 from recording_worker.processes.supervisor.status import Status
 
 metrics = Metrics(sys.argv[1], "supervisor")

@@ -31,7 +31,7 @@ from tests.servers.faulty_proxy import WRITES, Fault, FaultyProxy
 from tests.servers.s3 import KEY, PART_BYTES, Bucket, S3Server, quick_retries, use_credentials
 from tests.unit.test_session_batch import decoded, record_all
 
-FLUSHES = 100
+FLUSHES = 96
 LANES = 8
 """Workers at a time."""
 KILLS = 5
@@ -233,3 +233,7 @@ def test_faults_lose_nothing_and_leave_nothing(s3: S3Server, bucket: Bucket, mon
     assert not any("another object" in failure for failure in transient), "its own object was taken for another"
     for fault in ("InternalError", "SlowDown"):
         assert run.metrics.storage_retries.labels(fault)._value.get() > 0
+    for operation in Metrics.storage_request_seconds.labels[0].values:
+        assert run.metrics.storage_request_failures.labels(operation)._value.get() > 0
+        assert run.metrics.storage_request_seconds.labels(operation)._sum.get() > 0
+    assert run.metrics.storage_sent_bytes._value.get() > 0

@@ -131,6 +131,7 @@ def test_redis_that_went_away_is_probed_less_and_less_often_and_logged_once(
         "Redis answers again",
     ]
     assert metrics.redis_failures._value.get() == 8
+    assert sum(bucket.get() for bucket in metrics.redis_seconds._buckets) == 3
     for pause, expected in zip(backoff.pauses, [1, 2, 4, 8, 16, 30, 30, 30], strict=True):
         assert 0.5 * expected <= pause <= 1.5 * expected
     breaker.close()

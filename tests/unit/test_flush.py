@@ -159,4 +159,9 @@ def test_metrics_and_the_caller_are_told_once_it_is_delivered(flusher_of: Make, 
     counted = metrics.flushed_sessions, metrics.flushed_events, metrics.flushed_bytes
     assert [metric._value.get() for metric in counted] == [2, 2, told[0].bytes_written]
     assert metrics.flush_seconds._sum.get() == 1.5
+    stages = {name: metrics.flush_stage_seconds.labels(name)._sum.get() for name in ("gather", "store", "deliver")}
+    assert stages == {"gather": 0, "store": 1.5, "deliver": 0}
+    assert metrics.file_bytes._sum.get() == told[0].bytes_written
+    assert metrics.session_bytes._sum.get() == told[0].raw_bytes
+    assert 0 < metrics.block_bytes._sum.get() < told[0].bytes_written, "the rest is the index"
     assert metrics.flushes.labels("size")._value.get() == 1

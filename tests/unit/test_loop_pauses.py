@@ -47,7 +47,7 @@ def test_time_that_is_not_busy_is_a_pause(observed: Observed) -> None:
 def test_busy_time_is_no_pause(observed: Observed) -> None:
     started = time.perf_counter()
     observed.end_turn()
-    with observed.pauses.busy():
+    with observed.pauses.busy("poll"):
         time.sleep(SECONDS)
     pause = observed.end_turn()
     assert pause <= time.perf_counter() - started - SECONDS

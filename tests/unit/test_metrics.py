@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from recording_worker.metrics import Metrics
+from recording_worker.metrics.family import BatchHistogram
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -70,6 +71,20 @@ def test_without_a_folder_each_metrics_counts_for_itself() -> None:
     assert b"recording_worker_events_total 3.0" in generate_latest(one.served())
     assert b"recording_worker_events_total 0.0" in generate_latest(other.served())
     one.worker_ended(0)
+
+
+@pytest.mark.parametrize("sizes", [[], [256], [1, 256, 257, 10**12, 1024, 5, 2**26]])
+def test_a_histogram_takes_many_observations_at_once(sizes: list[int]) -> None:
+    at_once, one_by_one, in_groups = (Metrics().block_bytes for _ in range(3))
+    at_once.observe_all(sizes)
+    for size in sizes:
+        one_by_one.observe(size)
+        in_groups.observe_many(size, 1)
+
+    def figures(histogram: BatchHistogram) -> tuple[float, list[float]]:
+        return histogram._sum.get(), [bucket.get() for bucket in histogram._buckets]
+
+    assert figures(at_once) == figures(one_by_one) == figures(in_groups)
 
 
 @pytest.mark.parametrize("sizes", [[], [7], [1, 2, 3]])

@@ -24,6 +24,7 @@ from recording_worker.storage.s3.errors import (
     is_misunderstanding,
     is_throttling,
     is_transient,
+    label_of,
     never_arrived,
 )
 from recording_worker.storage.s3.retry import RetryBudget, RetryPolicy, StoppedError
@@ -41,7 +42,7 @@ def failing(*errors: Exception) -> Callable[..., dict[str, Any]]:
     """Return a request that fails with these errors, one after the other, and then answers."""
     left = list(errors)
 
-    def request() -> dict[str, Any]:
+    def request(**_: Any) -> dict[str, Any]:
         if left:
             raise left.pop(0)
         return {"ETag": "x"}
@@ -165,6 +166,21 @@ def test_the_time_begins_with_the_first_failure_and_is_shared() -> None:
     budget._until = began
     with pytest.raises(ReadTimeoutError):
         budget.call(failing(UNANSWERED))
+
+
+def test_each_request_is_reported_with_its_end() -> None:
+    told: list[tuple[str, bool, int]] = []
+    budget = Awake(FIXED, on_request=lambda operation, _, succeeded, sent: told.append((operation, succeeded, sent)))
+    budget.call(failing(UNANSWERED), Body=b"1234")
+    with pytest.raises(CutAnswerError):
+        Awake(RetryPolicy(0), on_request=budget.on_request).call(failing(), expected="UploadId")
+    assert [(succeeded, sent) for _, succeeded, sent in told] == [(False, 0), (True, 4), (False, 0)]
+
+
+def test_what_a_server_makes_up_is_no_label() -> None:
+    assert label_of(refused("SlowDown", 503)) == "SlowDown"
+    assert label_of(refused("a-name-of-its-own", 503)) == "503"
+    assert label_of(UNANSWERED) == "ReadTimeoutError"
 
 
 def test_the_time_is_used_to_its_end() -> None:

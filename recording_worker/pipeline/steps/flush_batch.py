@@ -1,11 +1,19 @@
 """flush_batch: moves the offsets past this poll, and starts the flush of a session batch that is due."""
 
+import time
+from collections.abc import Iterable
 from typing import Protocol
 
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.step import Step
-from recording_worker.recording.session_batch import FlushReason, SessionBatchManager, SessionBatchRecorder
+from recording_worker.recording.session_batch import (
+    Advance,
+    FlushReason,
+    SessionBatchManager,
+    SessionBatchRecorder,
+    Since,
+)
 
 
 class FlushThread(Protocol):
@@ -35,9 +43,19 @@ class FlushBatch(Step):
     def run(self, batch: MessageBatch) -> None:
         self._flusher.raise_if_failed()
         if batch.session_batch is not None:
-            batch.session_batch.take(batch.records, batch.advances())
+            advances = batch.advances()
+            batch.session_batch.take(batch.records, advances)
+            self._observe_lag(advances.values())
         reason = self._manager.due()
         if reason is not None and not self._flusher.busy:
             self._flusher.submit(self._manager.swap(), reason)
         self._metrics.sessions_handled.set(self._manager.session_count)
         self._metrics.session_batch_bytes.set(self._manager.raw_bytes)
+
+    def _observe_lag(self, advances: Iterable[Advance]) -> None:
+        """Observe how old the messages are. Their times are known to the second."""
+        now = time.time()
+        for advance in advances:
+            for (since, second), messages in advance.seconds.items():
+                if since is Since.RECEIVED:
+                    self._metrics.read_lag_seconds.observe_many(max(0.0, now - second - 0.5), messages)

@@ -260,10 +260,12 @@ class SupervisorLoop:
                     state=slot.state,
                     restarts=self._restarts[slot.worker],
                     last_flush=slot.last_flush,
+                    flushed_at=slot.flushed_at,
                 )
                 for slot in self._pool.slots
             ),
             partitions=self._memory.status(),
+            memory_budget=self._settings.memory_bytes,
         )
         self._systemd.turned(started=self._joined, status="; ".join(self.status.reasons) or "ready")
 

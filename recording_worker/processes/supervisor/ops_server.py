@@ -2,52 +2,26 @@
 
 import re
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from html import escape
 from http import HTTPStatus
 from ipaddress import ip_address
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import Metric
-from prometheus_client.registry import Collector
 
 from recording_worker.clock import Clock
 from recording_worker.errors import BootError
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.http_server import HTML, LIMITS, Answer, HttpServer, Limits, Page
-from recording_worker.metrics import Metrics
 from recording_worker.processes.supervisor.status import PartitionStatus, Status, WorkerStatus
+from recording_worker.processes.supervisor.status_metrics import StatusCollector
 from recording_worker.redaction import redact
 
 log = structlog.get_logger()
 
 _HANGING_SECONDS = 60.0
 """A supervisor whose loop did not turn for this long is not healthy. It is longer than any request the loop makes."""
-
-
-class StatusCollector(Collector):
-    """What the supervisor's status says of partitions and dependencies."""
-
-    def __init__(self, status: Callable[[], Status]) -> None:
-        self._status = status
-
-    def collect(self) -> Iterator[Metric]:
-        status = self._status()
-        partitions, dependencies = status.partitions, {each.dependency.name: each for each in status.dependencies}
-        yield Metrics.lag.collect({(str(at.number),): at.lag for at in partitions if at.lag is not None})
-        yield Metrics.recorded_until.collect(
-            {(str(at.number),): at.recorded_until for at in partitions if at.recorded_until}
-        )
-        yield Metrics.partitions_isolated.collect({(): sum(1 for at in partitions if at.isolated)})
-        yield Metrics.partitions_stopped.collect({(): sum(1 for at in partitions if at.stopped)})
-        yield Metrics.dependency_failing.collect({(name,): each.failing_seconds for name, each in dependencies.items()})
-        yield Metrics.dependency_answered.collect(
-            {(name,): each.answered_at for name, each in dependencies.items() if each.answered_at is not None}
-        )
-        yield Metrics.dependency_round_trip.collect(
-            {(name,): each.seconds for name, each in dependencies.items() if each.seconds is not None}
-        )
 
 
 class OpsPages:

@@ -237,6 +237,7 @@ class WorkerPool:
             case Flushed(placements, committed):
                 process.delivered = True
                 process.report_flush(False)
+                slot.flushed_at = self._clock.now_ms() / 1000
                 slot.last_flush = self._describe(message)
                 self._listener.on_flushed(slot.worker, placements, message.until, committed=committed)
             case Released(placements):

@@ -155,6 +155,8 @@ class Slot:
     """When the next process may start, monotonic seconds."""
     refusal: str = ""
     """Why the system refused to spawn the next process the last time; empty if it did not."""
+    flushed_at: float | None = None
+    """When the last flush was reported, seconds since 1970; None if there was none."""
     last_flush: str = ""
     """When the last flush was, and how much; empty if there was none."""
     trouble: str = ""

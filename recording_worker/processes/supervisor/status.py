@@ -48,6 +48,8 @@ class WorkerStatus:
     restarts: int
     last_flush: str
     """When the last flush was, and how much; empty if there was none."""
+    flushed_at: float | None = None
+    """When that was, seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Status:
     workers: tuple[WorkerStatus, ...] = ()
     partitions: tuple[PartitionStatus, ...] = ()
     dependencies: tuple[DependencyStatus, ...] = ()
+    memory_budget: int | None = None
+    """Bytes that each worker may take; None if that is not known."""
 
     @property
     def recorded_until(self) -> int | None:

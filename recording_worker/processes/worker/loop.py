@@ -166,7 +166,7 @@ class Worker:
         return messages
 
     def _consume(self, limit: int) -> MessageColumns:
-        with self._pauses.busy():
+        with self._pauses.busy("poll"):
             messages = self._consumer.consume(limit, self._settings.poll_timeout)
         self._idle = not len(messages)
         for fault in self._consumer.take_faults():
@@ -209,7 +209,8 @@ class Worker:
         """Run the pipeline over one batch. An empty batch lets it flush a session batch that is due."""
         batch = MessageBatch(self._settings.topic, messages, self._assignment.topic_id)
         try:
-            self._pauses.busy_for(self._pipeline.run(batch))
+            with self._pauses.active("steps"):
+                self._pauses.busy_for(self._pipeline.run(batch))
         except WorkerError:
             raise
         except Exception as error:
@@ -253,7 +254,7 @@ class Worker:
 
     def _flush_ends(self) -> bool:
         """Wait until no flush is in flight, for as long as a poll may take. Return whether none is."""
-        with self._pauses.busy():
+        with self._pauses.busy("flush"):
             return self._batches.wait(self._settings.poll_timeout)
 
     def _wait_for_flush(self) -> None:

@@ -11,7 +11,7 @@ from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
 from recording_worker.storage.base import Part
 from recording_worker.storage.s3.client import connect
-from recording_worker.storage.s3.errors import S3_ERRORS, code_of, describe, is_transient, status_of
+from recording_worker.storage.s3.errors import S3_ERRORS, describe, is_transient, label_of, status_of
 from recording_worker.storage.s3.location import S3Location
 from recording_worker.storage.s3.retry import RetryBudget, RetryPolicy
 from recording_worker.storage.s3.upload import PART_BYTES, Dialect, Upload
@@ -104,7 +104,9 @@ class S3Storage:
             upload.ended.wait(_CLOSE_TIMEOUT)
 
     def _upload(self, key: str, metadata: Mapping[str, str], policy: RetryPolicy) -> Upload:
-        budget = RetryBudget(policy, on_retry=self._note_retry, on_answer=self._watch.worked)
+        budget = RetryBudget(
+            policy, on_retry=self._note_retry, on_answer=self._watch.worked, on_request=self._note_request
+        )
         location = self._location.below(key)
         return Upload(
             self._client,
@@ -117,8 +119,14 @@ class S3Storage:
         )
 
     def _note_retry(self, error: BaseException) -> None:
-        self._metrics.storage_retries.labels(code_of(error)).inc()
+        self._metrics.storage_retries.labels(label_of(error)).inc()
         self._watch.failed(describe(error))
+
+    def _note_request(self, operation: str, seconds: float, succeeded: bool, sent: int) -> None:
+        self._metrics.storage_request_seconds.labels(operation).observe(seconds)
+        self._metrics.storage_sent_bytes.inc(sent)
+        if not succeeded:
+            self._metrics.storage_request_failures.labels(operation).inc()
 
 
 def _encryption(settings: Settings) -> dict[str, str]:

@@ -63,6 +63,12 @@ def code_of(error: BaseException) -> str:
     return type(error).__name__
 
 
+def label_of(error: BaseException) -> str:
+    """Return the name of an error that may pass, for a metric. What a server makes up is its HTTP status."""
+    code = code_of(error)
+    return str(status_of(error)) if isinstance(error, ClientError) and code not in _TRANSIENT_CODES else code
+
+
 def status_of(error: BaseException) -> int:
     """Return the HTTP status of the answer; 0 if there was none."""
     return int(_answer(error).get("HTTPStatusCode", 0))

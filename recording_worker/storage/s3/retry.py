@@ -27,6 +27,10 @@ _THROTTLED_WAIT = wait_random_exponential(multiplier=1.0, max=20.0)
 log = structlog.get_logger()
 
 
+OnRequest = Callable[[str, float, bool, int], None]
+"""Takes the operation, the seconds, whether it succeeded, and the bytes of its body if it did."""
+
+
 class StoppedError(Exception):
     """The budget was stopped before a request was sent, or sent again."""
 
@@ -64,11 +68,16 @@ class RetryBudget:
         policy: RetryPolicy,
         on_retry: Callable[[BaseException], None] = lambda _: None,
         on_answer: Callable[[float], None] = lambda _: None,
+        on_request: OnRequest = lambda *_: None,
     ) -> None:
-        """`on_retry` gets each failure that is followed by another try, `on_answer` the seconds of each success."""
+        """`on_retry` gets each failure that is followed by another try, `on_answer` the seconds of each success.
+
+        `on_request` gets how each request ended.
+        """
         self.policy = policy
         self._on_retry = on_retry
         self._on_answer = on_answer
+        self.on_request = on_request
         self._until: float | None = None
         self._stopped = threading.Event()
         self.unanswered = 0
@@ -96,15 +105,19 @@ class RetryBudget:
     def _ask(self, request: Callable[..., Any], expected: str | None, arguments: dict[str, Any]) -> Any:
         if self._stopped.is_set():
             raise StoppedError("stopped")
-        began = time.monotonic()
+        began, succeeded = time.monotonic(), False
         try:
             answer = request(**arguments)
+            if expected is not None and _is_cut(answer.get(expected)):
+                raise CutAnswerError(f"the answer was cut: it has no {expected}")
+            succeeded = True
         except BotoCoreError:  # some of these are ValueErrors as well
             raise
         except ValueError as error:  # boto3 does not expect half a date
             raise CutAnswerError(f"the answer can't be read: {error}") from error
-        if expected is not None and _is_cut(answer.get(expected)):
-            raise CutAnswerError(f"the answer was cut: it has no {expected}")
+        finally:
+            sent = len(arguments.get("Body", b"")) if succeeded else 0
+            self.on_request(request.__name__, time.monotonic() - began, succeeded, sent)
         self._on_answer(time.monotonic() - began)
         return answer
 

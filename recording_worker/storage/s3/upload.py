@@ -298,7 +298,7 @@ class Upload:
 
     def _abort(self, upload_id: str) -> None:
         """Abort a multipart upload. If that fails it is only logged."""
-        budget = RetryBudget(self._abort_policy)
+        budget = RetryBudget(self._abort_policy, on_request=self._budget.on_request)
         try:
             budget.call(self._client.abort_multipart_upload, **self._object, UploadId=upload_id)
         except S3_ERRORS as error:
