@@ -4,13 +4,16 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from recording_worker.metrics import GROUPS, families
 
 ROOT = Path(__file__).parents[2]
+DASHBOARD = ROOT / "deploy" / "grafana" / "recording-worker.json"
 RULES = ROOT / "deploy" / "prometheus"
 ALERTS = (RULES / "alerts.yml").read_text()
 NAMES = re.findall(r"- alert: (\w+)", ALERTS)
@@ -112,6 +115,42 @@ def test_each_alert_fires_in_its_trouble_and_no_other(tmp_path: Path) -> None:
         json.dumps({"rule_files": [str(RULES / "alerts.yml")], "evaluation_interval": "1m", "tests": cases})
     )
     promtool("test", "rules", file)
+
+
+def expressions(panels: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    for panel in panels:
+        for target in panel.get("targets", []):
+            yield panel["title"], target["expr"]
+
+
+def test_the_dashboard_asks_only_for_what_exists_and_its_questions_are_understood(tmp_path: Path) -> None:
+    dashboard = json.loads(DASHBOARD.read_text())
+    asked = [*expressions(dashboard["panels"])]
+    assert len(asked) > 30
+    assert set(re.findall(r"recording_worker_\w+", DASHBOARD.read_text())) <= SERIES
+    labels = {label for group in GROUPS.values() for family in families(group) for label in family.label_names}
+    by = {name for _, text in asked for names in re.findall(r"by \(([^)]+)\)", text) for name in names.split(", ")}
+    assert by <= labels | {"le", "instance"}
+    legends = set(re.findall(r"{{(\w+)}}", DASHBOARD.read_text()))
+    assert legends <= labels | {"instance"}
+    rules = [{"record": "asked", "expr": text.replace("$__rate_interval", "1m")} for _, text in asked]
+    file = tmp_path / "rules.yml"
+    named = [{**rule, "labels": {"number": str(number)}} for number, rule in enumerate(rules)]
+    file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": named}]}))  # JSON is YAML
+    promtool("check", "rules", file)
+
+
+def test_panels_have_names_of_their_own_and_do_not_lie_on_each_other() -> None:
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    assert len({panel["title"] for panel in panels}) == len({panel["id"] for panel in panels}) == len(panels)
+    squares = [
+        (x, y)
+        for at in (panel["gridPos"] for panel in panels)
+        for x in range(at["x"], at["x"] + at["w"])
+        for y in range(at["y"], at["y"] + at["h"])
+    ]
+    assert len(set(squares)) == len(squares)
+    assert {x for x, _ in squares} == set(range(24))
 
 
 SERVE = """
