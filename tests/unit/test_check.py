@@ -12,6 +12,7 @@ from recording_worker.errors import BootError, ConfigError
 from recording_worker.kafka.probe import TopicFacts
 from recording_worker.operations.check.create import parse_config
 from recording_worker.operations.check.finding import Finding, Verdict, error_of, exit_code_of
+from recording_worker.operations.check.host import settings_check
 from recording_worker.operations.check.run import Check, run_checks
 from recording_worker.operations.check.storage import storage_check
 from recording_worker.operations.check.topics import judge_topic
@@ -190,3 +191,13 @@ def test_wrong_settings_are_findings_in_json_too() -> None:
     result = json.loads(done.out)
     assert (done.code, result["exit_code"], result["problems"]) == (2, 2, 2)
     assert all(finding["subject"] == "settings" for finding in result["findings"])
+
+
+def test_a_token_file_that_holds_no_token_is_found(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("short")
+    settings = Settings(storage="blackhole:", any_token=True, ops_token_file=tmp_path / "token")
+    [found] = run_checks([settings_check(settings)], 10)
+    assert (found.verdict, found.exit_code) == (Verdict.PROBLEM, 2)
+    assert "holds no token" in found.text
+    (tmp_path / "token").write_text("a-token:of-24-characters\n")
+    assert error_of(run_checks([settings_check(settings)], 10)) is None
