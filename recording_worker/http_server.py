@@ -24,6 +24,9 @@ log = structlog.get_logger()
 
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
+CSS = "text/css; charset=utf-8"
+JAVASCRIPT = "text/javascript; charset=utf-8"
+JSON = "application/json"
 
 _HEAD_BYTES = 16 * 1024
 _READ_BYTES = 4 * 1024

@@ -14,6 +14,7 @@ from recording_worker.kafka.aside import call_aside
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, client_config, is_fatal
 from recording_worker.kafka.offsets import OffsetStore, Position, position_of, topic_partitions
 from recording_worker.kafka.start_offsets import StartOffsets
+from recording_worker.kafka.statistics import INTERVAL_MS, ClientStatistics
 from recording_worker.settings.choices import GroupProtocol
 from recording_worker.settings.model import Settings
 
@@ -83,7 +84,12 @@ class GroupMember:
         self._offsets = offsets
         self._committing = False
         self._leaving: Future[None] | None = None
-        config = member_config(settings) | {"on_commit": self._on_commit}
+        self.statistics = ClientStatistics()
+        config = member_config(settings) | {
+            "on_commit": self._on_commit,
+            "stats_cb": self.statistics.take,
+            "statistics.interval.ms": INTERVAL_MS,
+        }
         try:
             self._consumer = Consumer(config, logger=LIBRDKAFKA_LOGGER)
         except KafkaException as problem:

@@ -1,6 +1,6 @@
 """Metrics of what Kafka does, answers and refuses."""
 
-from recording_worker.metrics.family import PARTITION, CounterFamily, Label
+from recording_worker.metrics.family import PARTITION, CounterFamily, Label, StatusFamily
 
 _TOPIC = Label("topic", bound="the topics that the settings name")
 _ERROR = Label("error", bound="the error codes of Kafka's protocol")
@@ -9,6 +9,14 @@ _ERROR = Label("error", bound="the error codes of Kafka's protocol")
 class KafkaMetrics:
     """What Kafka does, answers and refuses."""
 
+    brokers_known = StatusFamily("kafka_brokers_known", "Brokers that the supervisor knows.")
+    brokers_connected = StatusFamily(
+        "kafka_brokers_connected", "Brokers that the supervisor is connected to. It needs one or two."
+    )
+    rebalances = CounterFamily("rebalances", "Rebalances of the group that changed or confirmed this host's share.")
+    rebalance_seconds = CounterFamily(
+        "rebalance_seconds", "Time from the loss of a share, or from joining, to the next share."
+    )
     transactions_aborted = CounterFamily(
         "transactions_aborted",
         "Kafka transactions that were aborted and made again, by why. `ILLEGAL_GENERATION` is normal in a rebalance.",

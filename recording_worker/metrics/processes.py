@@ -32,7 +32,7 @@ class ProcessMetrics:
     )
     partition_lag = StatusFamily(
         "partition_lag_seconds",
-        "How long ago Kafka got the latest message that was delivered; 0 if no message waits.",
+        "For how long the oldest message has waited that is not delivered, at most; 0 if no message waits.",
         PARTITION,
     )
     lag = StatusFamily("lag_messages", "Messages between the committed offset and the log's end.", PARTITION)

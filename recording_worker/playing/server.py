@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
-from recording_worker.http_server import HTML, Answer, HttpServer, Page
+from recording_worker.http_server import HTML, JSON, Answer, HttpServer, Page
 from recording_worker.playing.page import Page as PlayerPage
 from recording_worker.playing.session import Recording
 
 HOST = "127.0.0.1"
 
-_JSON = "application/json"
 _LINES = "application/x-ndjson"
 
 
@@ -54,7 +53,7 @@ class PlayServer:
 def _pages(page: PlayerPage, recording: Recording, prefix: str) -> dict[str, Page]:
     pages = {
         prefix: Page(lambda: Answer(page.html.encode(), HTML)),
-        f"{prefix}recording.json": Page(lambda: Answer(recording.as_json().encode(), _JSON)),
+        f"{prefix}recording.json": Page(lambda: Answer(recording.as_json().encode(), JSON)),
     }
     for number, window in enumerate(recording.windows):
         pages[f"{prefix}windows/{number}.jsonl"] = Page(partial(_lines, window.lines))

@@ -86,6 +86,13 @@ class BootFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Failed:
+    """The worker ends with this fault."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Sent about every second, while the worker's loop turns."""
 
@@ -161,6 +168,7 @@ ToWorker = Membership | Assign | Revoke | Discard | Stop
 FromWorker = (
     Ready
     | BootFailed
+    | Failed
     | Progress
     | DependencyReport
     | Flushing

@@ -14,6 +14,8 @@ from recording_worker.kafka.transactions import can_transact
 from recording_worker.logs import configure_logs
 from recording_worker.metrics import Metrics
 from recording_worker.processes.metrics_folder import metrics_folder
+from recording_worker.processes.supervisor.document import StatusDocument
+from recording_worker.processes.supervisor.history import History
 from recording_worker.processes.supervisor.main import Supervisor
 from recording_worker.processes.supervisor.ops_server import OpsPages, OpsServer
 from recording_worker.processes.supervisor.systemd import SystemdNotifier
@@ -43,12 +45,17 @@ def run_supervisor(settings: Settings) -> int:
         with metrics_folder() as folder:
             metrics = Metrics(folder, "supervisor")
             supervisor = Supervisor(settings, clock, partial(worker.main, metrics_folder=folder), metrics, systemd)
-            pages = OpsPages(lambda: supervisor.status, clock, metrics.served())
+            registry = metrics.served()
+            history = History(lambda: supervisor.status, registry, clock)
+            document = StatusDocument(settings, history, clock)
+            pages = OpsPages(lambda: supervisor.status, clock, registry, document)
             names = filter(None, map(str.strip, (settings.ops_host_names or "").split(",")))
             ops = OpsServer(pages, settings.ops_host, settings.ops_port, names, token=token)
+            history.start()
             try:
                 return supervisor.run()
             finally:
+                history.close()
                 ops.close()
     except (ConfigError, BootError):
         raise

@@ -114,10 +114,14 @@ class Service:
         """Worker → process id, of those started last."""
         return {line["worker"]: line["pid"] for line in self.logged("worker started")}
 
+    def status(self) -> Any:
+        """What /status.json says; nothing while there is no server."""
+        return json.loads(self.get("status.json")[1] or "{}")
+
     def partitions(self) -> set[int]:
-        """What the status page says is in workers' hands."""
-        rows = re.findall(r"<tr><td>(\d+)</td><td>\d+</td>(?:<td>[\d-]+</td>){4}<td></td></tr>", self.get("")[1])
-        return {int(row) for row in rows}
+        """What is in workers' hands."""
+        known = self.status().get("partitions", [])
+        return {each["number"] for each in known if each["worker"] is not None and not each["note"]}
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)

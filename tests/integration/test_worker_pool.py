@@ -14,7 +14,7 @@ from recording_worker.kafka.offsets import Position
 from recording_worker.processes.control import Revoke, Stop
 from recording_worker.processes.supervisor.memory import PartitionMemory
 from recording_worker.processes.supervisor.pool import WorkerMain, WorkerPool
-from recording_worker.processes.supervisor.slot import WorkerExit, WorkerState
+from recording_worker.processes.supervisor.slot import LastFlush, WorkerExit, WorkerState
 from recording_worker.settings.model import Settings
 from tests import limits
 from tests.builders import FakeClock
@@ -279,7 +279,7 @@ def test_a_slot_shows_the_last_flush_and_the_trouble(pool_of: PoolOf) -> None:
     [slot] = pool.slots
     until(pool, lambda: bool(slot.trouble))
     assert slot.trouble == "teams are old"
-    assert slot.last_flush == "11:06:40 UTC: 3 sessions, 1,234 bytes"
+    assert slot.last_flush == LastFlush(FakeClock().now_ms() / 1000, sessions=3, bytes_written=1234)
 
 
 @pytest.mark.parametrize("spare", range(6))

@@ -18,15 +18,13 @@ from recording_worker.kafka.clients import check_broker, client_config
 from recording_worker.logs import configure_logs
 from recording_worker.lookups.redis import redis_client
 from recording_worker.lookups.teams.postgres import PostgresTeams
-from recording_worker.metrics import Metrics
-from recording_worker.processes.supervisor.ops_server import OpsPages
 from recording_worker.processes.supervisor.status import PartitionStatus, Status
 from recording_worker.redaction import hide, redact
 from recording_worker.settings.choices import LogLevel
 from recording_worker.settings.load import load_settings
 from recording_worker.settings.model import Settings
 from recording_worker.settings.secrets import secrets_of
-from tests.builders import FakeClock
+from tests.status_page import Host
 
 SECRET = "hunter2-secret"
 PASSWORDS = st.text("aZ09@:/?#%&=+[]. \\'\"é", min_size=1, max_size=12).map(lambda text: f"1{text}2")
@@ -184,7 +182,8 @@ def test_no_error_on_the_terminal_holds_a_secret(capsys: pytest.CaptureFixture[s
 def test_no_page_holds_a_secret() -> None:
     hide([SECRET])
     status = Status(0, (f"teams: {SECRET}",), (), (PartitionStatus(0, 0, 0, 0, 0, f"stopped: {SECRET}", False),))
-    pages = OpsPages(lambda: status, FakeClock(), Metrics().served()).by_path
+    host = Host(status, teams_postgres=SecretStr(f"postgresql://a:{SECRET}@db/teams"))
+    pages = host.pages.by_path
     for path, page in pages.items():
         assert SECRET.encode() not in page.answer().body, path
     assert pages["/readyz"].answer().body == b"teams: ***\n"

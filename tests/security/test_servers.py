@@ -14,11 +14,11 @@ from structlog.testing import capture_logs
 
 from recording_worker.errors import ConfigError
 from recording_worker.http_server import Answer, HttpServer, Limits, Page
-from recording_worker.metrics import Metrics
-from recording_worker.processes.supervisor.ops_server import OpsPages, OpsServer
+from recording_worker.processes.supervisor.ops_server import OpsServer
 from recording_worker.processes.supervisor.status import Status
 from recording_worker.settings.secrets import read_token
 from tests.builders import FakeClock
+from tests.status_page import Host
 
 LIMITS = Limits(connections=10, request=0.5, page=0.5, send=0.5)
 LARGE = b"x" * 40_000_000
@@ -242,8 +242,7 @@ def unnamed_files() -> set[str]:
 
 @pytest.fixture
 def ops() -> Iterator[OpsServer]:
-    pages = OpsPages(lambda: READY, FakeClock(), Metrics().served())
-    ops = OpsServer(pages, "127.0.0.1", 0, ["ops.example", "Worker"], limits=LIMITS)
+    ops = OpsServer(Host(READY).pages, "127.0.0.1", 0, ["ops.example", "Worker"], limits=LIMITS)
     yield ops
     ops.close()
 
@@ -330,7 +329,7 @@ def test_pages_need_the_token(header: str, code: int) -> None:
 
 
 def test_probes_need_no_token_from_the_ops_server() -> None:
-    pages = OpsPages(lambda: READY, FakeClock(), Metrics().served())
+    pages = Host(READY).pages
     ops = OpsServer(pages, "127.0.0.1", 0, token=TOKEN)
     found = {}
     with closing(ops):
@@ -348,7 +347,7 @@ def test_probes_need_no_token_from_the_ops_server() -> None:
 )
 def test_a_warning_if_other_hosts_can_read_the_pages(host: str, token: str | None, warns: int) -> None:
     with capture_logs() as logs:
-        OpsServer(OpsPages(lambda: READY, FakeClock(), Metrics().served()), host, 0, token=token).close()
+        OpsServer(Host(READY).pages, host, 0, token=token).close()
     assert [line["log_level"] for line in logs] == ["info"] + ["warning"] * warns
 
 

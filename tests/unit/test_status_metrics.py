@@ -6,19 +6,19 @@ import time
 from prometheus_client import CollectorRegistry
 
 from recording_worker import __version__
-from recording_worker.processes.supervisor.slot import WorkerState
+from recording_worker.processes.supervisor.slot import LastFlush, WorkerState
 from recording_worker.processes.supervisor.status import PartitionStatus, Status, WorkerStatus
-from recording_worker.processes.supervisor.status_metrics import StatusCollector, use_of
+from recording_worker.processes.supervisor.status_metrics import StatusCollector
 
 NOW = int(time.time())
 STATUS = Status(
     0.0,
     workers=(
-        WorkerStatus(0, os.getpid(), WorkerState.RUNNING, 2, "", flushed_at=NOW - 7.5),
-        WorkerStatus(1, None, WorkerState.WAITING, 0, ""),
+        WorkerStatus(0, os.getpid(), WorkerState.RUNNING, 2, LastFlush(NOW - 7.5, 3, 99)),
+        WorkerStatus(1, None, WorkerState.WAITING, 0, None),
     ),
     partitions=(
-        PartitionStatus(0, 0, 10, 15, 20, "", False, NOW - 90),
+        PartitionStatus(0, 0, 10, 15, 20, "", False, NOW - 900, NOW - 90),
         PartitionStatus(1, 0, 20, 20, 20, "", False, NOW - 900),
         PartitionStatus(2, None, None, None, None, "", False),
     ),
@@ -43,10 +43,6 @@ def test_workers_say_whether_they_are_up_and_what_they_take() -> None:
     assert cpu is not None
     assert 0 < cpu <= time.process_time() + 0.1
     assert served("worker_cpu_seconds_total", worker="1") is None
-
-
-def test_a_process_that_is_gone_takes_nothing() -> None:
-    assert use_of(2**22 + 1) is None, "more than Linux gives"
 
 
 def test_lag_in_seconds_is_0_where_no_message_waits() -> None:

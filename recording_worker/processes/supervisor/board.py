@@ -1,6 +1,6 @@
 """DependencyBoard: what all processes of this host know of what they depend on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -40,8 +40,10 @@ class DependencyStatus:
 class DependencyBoard:
     """Puts together what the processes know, and logs what changes. For one thread."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, remember: Callable[[str], None] = lambda _: None) -> None:
+        """`remember` gets a line for each failure that is logged."""
         self._clock = clock
+        self._remember = remember
         self._failing: dict[str, float] = {}
         """Dependency → when it began to fail, even if the worker that noticed has ended since."""
         self._logged: dict[str, float] = {}
@@ -86,6 +88,7 @@ class DependencyBoard:
         if status.failing_seconds >= _BLIP_SECONDS and name not in self._logged:
             self._logged[name] = now - status.failing_seconds
             for_workers = {"workers": status.failing_for} if status.failing_for else {}
+            self._remember(f"{title} fails: {status.problem}")
             log.warning(f"{title} fails", error=status.problem, meanwhile=status.dependency.without, **for_workers)
         elif not status.failing_seconds and name in self._logged:
             log.warning(f"{title} works again", failed_seconds=round(now - self._logged.pop(name), 1))

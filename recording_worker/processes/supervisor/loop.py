@@ -1,5 +1,6 @@
 """SupervisorLoop: one turn tends the workers, takes part in the group, places partitions and commits offsets."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from uuid import uuid4
@@ -18,13 +19,15 @@ from recording_worker.processes.supervisor.memory import PartitionMemory
 from recording_worker.processes.supervisor.pool import WorkerMain, WorkerPool
 from recording_worker.processes.supervisor.signals import StopSignals
 from recording_worker.processes.supervisor.slot import WorkerExit, WorkerState
-from recording_worker.processes.supervisor.status import Status, WorkerStatus
+from recording_worker.processes.supervisor.status import RecentError, Status, WorkerStatus
 from recording_worker.processes.supervisor.systemd import SystemdNotifier
 from recording_worker.settings.model import Settings
 
 log = structlog.get_logger()
 
 _TURN_SECONDS = 0.1
+_ERRORS = 20
+"""How many of the last errors are shown."""
 _RETRY_SECONDS = 1.0
 _COMMIT_SECONDS = 2.0
 """What a stop, or a revoke, leaves for the last commit, however long the drain took."""
@@ -57,7 +60,7 @@ class SupervisorLoop:
         self._member = GroupMember(settings, self, self._offsets)
         self._kafka = DependencyWatch(KAFKA, clock)
         self._topic = TopicWatch(settings, clock, self._kafka)
-        self._board = DependencyBoard(clock)
+        self._board = DependencyBoard(clock, self._remember)
         host = settings.group_instance_id or uuid4().hex
         self._pool = WorkerPool(settings, worker_main, clock, host, self._memory)
         self._balancer = Balancer(clock)
@@ -67,6 +70,12 @@ class SupervisorLoop:
         self._joined = False
         self._assigned = False
         """Whether the group has given us our share, even an empty one."""
+        self._committed: dict[int, int | None] = {}
+        """Partition → what was committed in the last turn."""
+        self._committed_at: float | None = None
+        self._without_share_since: float | None = None
+        """When this host lost a share, or joined; None if it has its share."""
+        self._errors: deque[RecentError] = deque(maxlen=_ERRORS)
         self._place_after = 0.0
         self._failures: list[str] = []
         """What went wrong while stopping."""
@@ -86,6 +95,7 @@ class SupervisorLoop:
         if not self._joined and len(self._pool.ready) == self._settings.workers:
             self._member.join()
             self._joined = True
+            self._without_share_since = self._clock.monotonic()
         self._member.poll()
         self._share_membership()
         self._end_isolation()
@@ -129,11 +139,16 @@ class SupervisorLoop:
     def on_assign(self, partitions: list[int]) -> None:
         """Take partitions that the group gives us; they are placed in the next turn."""
         self._assigned = True
+        self._metrics.rebalances.inc()
+        if self._without_share_since is not None:
+            self._metrics.rebalance_seconds.inc(self._clock.monotonic() - self._without_share_since)
+            self._without_share_since = None
         self._table.add(partitions)
 
     def on_revoke(self, partitions: list[int]) -> None:
         """Flush and commit what is held for these; they are given back when this returns."""
         log.info("partitions revoked", partitions=partitions)
+        self._without_share_since = self._clock.monotonic()
         self._share_membership()  # what is flushed now is committed under it
         self._ask_for(partitions)
         deadline = self._clock.monotonic() + self._settings.drain_deadline
@@ -150,6 +165,7 @@ class SupervisorLoop:
         """Drop partitions that another host owns already."""
         log.error("partitions lost: the group took this host for dead", partitions=partitions)
         self._assigned = False
+        self._without_share_since = self._clock.monotonic()
         self._discard(self._table.holders(partitions))
         self._memory.remove(partitions)
 
@@ -177,7 +193,9 @@ class SupervisorLoop:
             self._restarts[end.worker] += 1
             self._metrics.worker_restarts.labels(end.reason).inc()
             delay = round(end.restart_delay, 1)
-            log.error("worker ended", worker=end.worker, pid=end.pid, how=str(end), restart_in_seconds=delay)
+            why = self._pool.slots[end.worker].last_error
+            log.error("worker ended", worker=end.worker, pid=end.pid, how=str(end), why=why, restart_in_seconds=delay)
+            self._remember(f"worker {end.worker} ended with {end}" + (f": {why}" if why else ""))
         elif end.code and end.booted:
             self._failures.append(f"worker {end.worker} ended with {end}")
 
@@ -247,8 +265,15 @@ class SupervisorLoop:
         for worker, numbers in held.items():
             self._pool.send(worker, Discard(numbers))
 
+    def _remember(self, error: str) -> None:
+        self._errors.append(RecentError(self._clock.now_ms() / 1000, error))
+
     def _publish_status(self) -> None:
         board = self._board.turn([self._kafka.state], {slot.worker: slot.dependencies for slot in self._pool.slots})
+        partitions = self._memory.status()
+        if any(at.committed != self._committed.get(at.number, at.committed) for at in partitions):
+            self._committed_at = self._clock.now_ms() / 1000
+        self._committed = {at.number: at.committed for at in partitions}
         self.status = Status(
             at=self._clock.monotonic(),
             reasons=tuple(self._reasons(board)),
@@ -260,11 +285,17 @@ class SupervisorLoop:
                     state=slot.state,
                     restarts=self._restarts[slot.worker],
                     last_flush=slot.last_flush,
-                    flushed_at=slot.flushed_at,
+                    read_at=slot.read_at,
+                    trouble=slot.trouble or slot.refusal,
+                    last_error=slot.last_error,
                 )
                 for slot in self._pool.slots
             ),
-            partitions=self._memory.status(),
+            partitions=partitions,
+            brokers_known=self._member.statistics.brokers_known,
+            brokers_connected=self._member.statistics.brokers_connected,
+            committed_at=self._committed_at,
+            errors=tuple(self._errors),
             memory_budget=self._settings.memory_bytes,
         )
         self._systemd.turned(started=self._joined, status="; ".join(self.status.reasons) or "ready")

@@ -25,6 +25,7 @@ class PartitionMemory:
     def __init__(self, workers: Collection[int], clock: Clock) -> None:
         self.table = PartitionTable(workers)
         self.offsets = OffsetStore()
+        self._clock = clock
         self._crashes = CrashLog(clock)
         self._decoding: dict[int, Placement] = {}
         """Worker → the message it has reported and not finished."""
@@ -83,6 +84,9 @@ class PartitionMemory:
 
     def on_progress(self, worker: int, states: Mapping[int, PartitionState]) -> None:
         self.table.progress(worker, states)
+        for at in self.table.held_by(worker):
+            if self._is_idle(at):
+                at.caught_up_at = self._now()
 
     def on_released(self, worker: int, placements: Iterable[Placement]) -> None:
         self.table.released(worker, placements)
@@ -118,6 +122,7 @@ class PartitionMemory:
                 stopped=at.stopped,
                 isolated=self._crashes.is_isolated(at.number),
                 recorded_until=at.recorded_until,
+                behind_since=max(at.recorded_until, at.caught_up_at) or None,
             )
             for at in sorted(self.table, key=lambda at: at.number)
         )
@@ -151,6 +156,10 @@ class PartitionMemory:
             decoding=(decoding.partition, decoding.offset) if decoding is not None else None,
             flushing=flushing,
         )
+
+    def _now(self) -> float:
+        """Return the seconds since 1970."""
+        return self._clock.now_ms() / 1000
 
     def _is_idle(self, at: OwnedPartition) -> bool:
         """Return whether the partition had nothing to read when its holder last reported."""

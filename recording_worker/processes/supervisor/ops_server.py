@@ -3,18 +3,20 @@
 import re
 import socket
 from collections.abc import Callable, Iterable
-from html import escape
 from http import HTTPStatus
 from ipaddress import ip_address
+from typing import Any
 
+import orjson
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from recording_worker.clock import Clock
 from recording_worker.errors import BootError
-from recording_worker.formats.timestamps import utc_text
-from recording_worker.http_server import HTML, LIMITS, Answer, HttpServer, Limits, Page
-from recording_worker.processes.supervisor.status import PartitionStatus, Status, WorkerStatus
+from recording_worker.http_server import CSS, HTML, JAVASCRIPT, JSON, LIMITS, Answer, HttpServer, Limits, Page
+from recording_worker.processes.supervisor.document import StatusDocument
+from recording_worker.processes.supervisor.page import HEADERS, asset, whole_page
+from recording_worker.processes.supervisor.status import Status
 from recording_worker.processes.supervisor.status_metrics import StatusCollector
 from recording_worker.redaction import redact
 
@@ -27,14 +29,21 @@ _HANGING_SECONDS = 60.0
 class OpsPages:
     """What the ops server serves."""
 
-    def __init__(self, status: Callable[[], Status], clock: Clock, registry: CollectorRegistry) -> None:
-        """`/metrics` serves what is in `registry`, and what `status` says of the partitions."""
+    def __init__(
+        self, status: Callable[[], Status], clock: Clock, registry: CollectorRegistry, document: StatusDocument
+    ) -> None:
+        """`/metrics` serves what is in `registry`, and what `status` says of partitions and dependencies."""
         self._status = status
+        self._document = document
         self._clock = clock
         self._registry = registry
         self._registry.register(StatusCollector(status))
+        style, script = Answer(asset("status.css"), CSS), Answer(asset("status.js"), JAVASCRIPT)
         self.by_path = {
             "/": Page(self._page),
+            "/status.json": Page(self._json),
+            "/status.css": Page(lambda: style),
+            "/status.js": Page(lambda: script),
             "/metrics": Page(self._metrics),
             "/healthz": Page(self._health, at_once=True, any_host=True, for_all=True),
             "/readyz": Page(self._ready, at_once=True, for_all=True),
@@ -44,17 +53,26 @@ class OpsPages:
         return Answer(generate_latest(self._registry), CONTENT_TYPE_LATEST)
 
     def _health(self) -> Answer:
-        silent = self._clock.monotonic() - self._status().at
-        if silent > _HANGING_SECONDS:
-            return _unavailable(f"the supervisor's loop hangs since {silent:.0f} s")
-        return Answer(b"ok\n")
+        hangs = self._hangs()
+        return _unavailable(hangs) if hangs else Answer(b"ok\n")
 
     def _ready(self) -> Answer:
         reasons = self._status().reasons
         return _unavailable(redact("\n".join(reasons))) if reasons else Answer(b"ready\n")
 
     def _page(self) -> Answer:
-        return Answer(redact(render_page(self._status())).encode(), HTML)
+        return Answer(redact(whole_page(self._known()).decode()).encode(), HTML)
+
+    def _json(self) -> Answer:
+        return Answer(redact(orjson.dumps(self._known()).decode()).encode(), JSON)
+
+    def _known(self) -> dict[str, Any]:
+        return self._document.of(self._status(), self._hangs())
+
+    def _hangs(self) -> str:
+        """Return what is wrong with the supervisor's loop; empty if it turns."""
+        silent = self._clock.monotonic() - self._status().at
+        return f"the supervisor's loop hangs since {silent:.0f} s" if silent > _HANGING_SECONDS else ""
 
 
 def _unavailable(reason: str) -> Answer:
@@ -79,7 +97,7 @@ class OpsServer:
     ) -> None:
         self._names = {name.lower() for name in ("localhost", socket.gethostname(), host, *host_names)}
         try:
-            self._server = HttpServer(pages.by_path, host, port, self._is_allowed, limits=limits, token=token)
+            self._server = HttpServer(pages.by_path, host, port, self._is_allowed, HEADERS, limits, token=token)
         except BootError as error:
             raise BootError(f"ops server: {error}") from None
         self.address = self._server.address
@@ -106,65 +124,3 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def render_page(status: Status) -> str:
-    """The status page."""
-    state = f"not ready: {'; '.join(status.reasons)}" if status.reasons else "ready"
-    return _PAGE.format(
-        state=escape(state),
-        until=_until_text(status.recorded_until),
-        dependencies="".join(
-            f"<br>{escape(each.dependency.title)}: {escape(str(each))}" for each in status.dependencies
-        ),
-        workers="".join(_worker_row(worker, status.partitions) for worker in status.workers),
-        partitions="".join(_partition_row(partition) for partition in status.partitions),
-    )
-
-
-def _until_text(second: int | None) -> str:
-    return "nothing yet" if second is None else f"{utc_text(second * 1000)[:19]} UTC"
-
-
-def _worker_row(worker: WorkerStatus, partitions: Iterable[PartitionStatus]) -> str:
-    held = " ".join(str(partition.number) for partition in partitions if partition.worker == worker.number)
-    return _row(worker.number, worker.pid, worker.state, held, worker.last_flush, worker.restarts)
-
-
-def _partition_row(at: PartitionStatus) -> str:
-    return _row(at.number, at.worker, at.committed, at.position, at.high, at.lag, at.note)
-
-
-def _row(*cells: object) -> str:
-    return "<tr>" + "".join(f"<td>{'-' if cell is None else escape(str(cell))}</td>" for cell in cells) + "</tr>\n"
-
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>recording-worker</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem; }}
-table {{ border-collapse: collapse; margin-bottom: 2rem; }}
-caption {{ text-align: left; font-weight: bold; }}
-th, td {{ text-align: left; padding: 0.2rem 1.2rem 0.2rem 0; border-bottom: 1px solid #ddd; }}
-td {{ font-variant-numeric: tabular-nums; }}
-</style>
-</head>
-<body>
-<h1>recording-worker: {state}</h1>
-<p>Recorded until: {until}{dependencies}</p>
-<table>
-<caption>Workers</caption>
-<tr><th>worker</th><th>pid</th><th>state</th><th>partitions</th><th>last flush</th><th>restarts</th></tr>
-{workers}</table>
-<table>
-<caption>Partitions</caption>
-<tr><th>partition</th><th>worker</th><th>committed</th><th>next to read</th><th>log end</th><th>lag</th>
-<th>note</th></tr>
-{partitions}</table>
-<p><a href="/metrics">metrics</a> · <a href="/healthz">health</a> · <a href="/readyz">readiness</a></p>
-</body>
-</html>
-"""

@@ -32,6 +32,9 @@ class OwnedPartition:
     recorded_until: int = 0
     """The second since 1970 in which Kafka got the latest message that was delivered; 0 if that is not known."""
 
+    caught_up_at: float = 0.0
+    """When all of it was last committed, seconds since 1970; 0 if it never was since it is ours."""
+
     def put_down(self) -> None:
         """Note that nobody holds it."""
         self.holder, self.releasing, self.stopped, self.halted = None, False, "", False

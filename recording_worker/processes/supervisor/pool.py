@@ -18,6 +18,7 @@ from recording_worker.processes.control import (
     Decoded,
     Decoding,
     DependencyReport,
+    Failed,
     Flushed,
     Flushing,
     FromWorker,
@@ -28,7 +29,7 @@ from recording_worker.processes.control import (
     Released,
     ToWorker,
 )
-from recording_worker.processes.supervisor.slot import Slot, WorkerExit, WorkerProcess, WorkerState
+from recording_worker.processes.supervisor.slot import LastFlush, Slot, WorkerExit, WorkerProcess, WorkerState
 from recording_worker.settings.model import Settings
 
 log = structlog.get_logger()
@@ -224,8 +225,12 @@ class WorkerPool:
             case BootFailed(error):
                 if not slot.proven:
                     raise error
+                slot.last_error = str(error)
                 log.error("worker can't start now", worker=slot.worker, error=str(error))
+            case Failed(text):
+                slot.last_error = text
             case Progress(states, flushing, trouble):
+                slot.read({number: state.position for number, state in states.items()}, self._now())
                 process.report_flush(flushing)
                 slot.trouble = trouble
                 self._listener.on_progress(slot.worker, states)
@@ -237,8 +242,7 @@ class WorkerPool:
             case Flushed(placements, committed):
                 process.delivered = True
                 process.report_flush(False)
-                slot.flushed_at = self._clock.now_ms() / 1000
-                slot.last_flush = self._describe(message)
+                slot.last_flush = LastFlush(self._now(), message.sessions, message.bytes_written)
                 self._listener.on_flushed(slot.worker, placements, message.until, committed=committed)
             case Released(placements):
                 self._listener.on_released(slot.worker, placements)
@@ -249,9 +253,8 @@ class WorkerPool:
             case PartitionStopped():
                 self._listener.on_stopped(slot.worker, message)
 
-    def _describe(self, flush: Flushed) -> str:
-        when = time.strftime("%H:%M:%S", time.gmtime(self._clock.now_ms() / 1000))
-        return f"{when} UTC: {flush.sessions} sessions, {flush.bytes_written:,} bytes"
+    def _now(self) -> float:
+        return self._clock.now_ms() / 1000
 
     def _reap(self, slot: Slot, process: WorkerProcess) -> WorkerExit:
         self._hear(slot, process)

@@ -139,6 +139,16 @@ class WorkerExit:
         return how
 
 
+@dataclass(frozen=True, slots=True)
+class LastFlush:
+    """What a worker flushed last."""
+
+    at: float
+    """Seconds since 1970."""
+    sessions: int
+    bytes_written: int
+
+
 @dataclass(slots=True)
 class Slot:
     """The place of one worker: the process in it, if there is one, and what is known from those before."""
@@ -155,10 +165,14 @@ class Slot:
     """When the next process may start, monotonic seconds."""
     refusal: str = ""
     """Why the system refused to spawn the next process the last time; empty if it did not."""
-    flushed_at: float | None = None
-    """When the last flush was reported, seconds since 1970; None if there was none."""
-    last_flush: str = ""
-    """When the last flush was, and how much; empty if there was none."""
+    last_flush: LastFlush | None = None
+    """The last flush; None if there was none."""
+    read_at: float | None = None
+    """When its worker last said that it had read on, seconds since 1970."""
+    positions: Mapping[int, int] = field(default_factory=dict)
+    """Partition → the next offset to read, as its worker said last."""
+    last_error: str = ""
+    """Why the last process here ended or could not start; empty once there is another one."""
     trouble: str = ""
     """Which teams or restrictions of the worker are too old, and why; empty if none are."""
 
@@ -171,12 +185,18 @@ class Slot:
 
     def fill(self, process: WorkerProcess) -> None:
         """Put a process that was just spawned here."""
-        self.process, self.refusal = process, ""
+        self.process, self.refusal, self.last_error = process, "", ""
 
     def learn(self, states: Iterable[DependencyState]) -> None:
         """Note what the worker says of its dependencies. What it has not asked yet says nothing."""
         asked = [each for each in states if each.answered_at is not None or each.failing_since is not None]
         self.dependencies.update({each.name: each for each in asked})
+
+    def read(self, positions: Mapping[int, int], now: float) -> None:
+        """Note how far its worker has read. `now` is in seconds since 1970."""
+        if any(position > self.positions.get(number, position) for number, position in positions.items()):
+            self.read_at = now
+        self.positions = positions
 
     def postpone(self, now: float, refusal: str) -> float:
         """Note that no process could be spawned. Return the seconds until the next try."""

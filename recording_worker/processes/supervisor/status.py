@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from recording_worker.processes.supervisor.board import DependencyStatus
-from recording_worker.processes.supervisor.slot import WorkerState
+from recording_worker.processes.supervisor.slot import LastFlush, WorkerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class PartitionStatus:
     """Whether it is read message by message."""
     recorded_until: int = 0
     """The second since 1970 in which Kafka got the latest message that was delivered; 0 if that is not known."""
+    behind_since: float | None = None
+    """Kafka got what is not delivered yet at this time or later, seconds since 1970; None if that is not known."""
 
     @property
     def note(self) -> str:
@@ -46,10 +48,23 @@ class WorkerStatus:
     pid: int | None
     state: WorkerState
     restarts: int
-    last_flush: str
-    """When the last flush was, and how much; empty if there was none."""
-    flushed_at: float | None = None
-    """When that was, seconds since 1970."""
+    last_flush: LastFlush | None
+    """The last flush; None if there was none."""
+    read_at: float | None = None
+    """When it last read on, seconds since 1970."""
+    trouble: str = ""
+    """Why it is not ready; empty if it is."""
+    last_error: str = ""
+    """Why the last process ended or could not start; empty once there is another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecentError:
+    """Something that has gone wrong."""
+
+    at: float
+    """Seconds since 1970."""
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +80,28 @@ class Status:
     dependencies: tuple[DependencyStatus, ...] = ()
     memory_budget: int | None = None
     """Bytes that each worker may take; None if that is not known."""
+    brokers_known: int = 0
+    brokers_connected: int = 0
+    committed_at: float | None = None
+    """When a committed offset last moved, seconds since 1970."""
+    errors: tuple[RecentError, ...] = ()
+    """What has gone wrong lately, the latest last."""
+
+    def lag_seconds(self, now: float) -> float | None:
+        """Return for how long the oldest message that is not delivered has waited, at most; None if it is not known.
+
+        `now` is in seconds since 1970.
+        """
+        behind = [at.behind_since for at in self.partitions if at.lag]
+        known = [since for since in behind if since is not None]
+        if not known:
+            return None if behind else 0.0
+        return max(0.0, now - min(known))
+
+    @property
+    def lag_messages(self) -> int:
+        """Messages between the committed offsets and the logs' ends, as far as is known."""
+        return sum(at.lag or 0 for at in self.partitions)
 
     @property
     def recorded_until(self) -> int | None:

@@ -1,10 +1,7 @@
 """StatusCollector: the metrics that the supervisor serves of its status, and of its workers' processes."""
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import NamedTuple
 
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
@@ -13,9 +10,7 @@ from recording_worker import __version__
 from recording_worker.metrics import Metrics
 from recording_worker.processes.supervisor.slot import WorkerState
 from recording_worker.processes.supervisor.status import PartitionStatus, Status, WorkerStatus
-
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_TICKS = os.sysconf("SC_CLK_TCK")
+from recording_worker.processes.supervisor.usage import usage_of
 
 
 class StatusCollector(Collector):
@@ -31,6 +26,8 @@ class StatusCollector(Collector):
         yield Metrics.start_time.collect({(): self._started})
         yield from _of_workers(status)
         yield from _of_partitions(status.partitions)
+        yield Metrics.brokers_known.collect({(): status.brokers_known})
+        yield Metrics.brokers_connected.collect({(): status.brokers_connected})
         dependencies = {each.dependency.name: each for each in status.dependencies}
         yield Metrics.dependency_failing.collect({(name,): each.failing_seconds for name, each in dependencies.items()})
         yield Metrics.dependency_answered.collect(
@@ -41,28 +38,10 @@ class StatusCollector(Collector):
         )
 
 
-class ProcessUse(NamedTuple):
-    """What a process takes."""
-
-    memory_bytes: int
-    """What is resident."""
-    cpu_seconds: float
-
-
-def use_of(pid: int) -> ProcessUse | None:
-    """Return what a process takes; None if the system does not say, or there is no such process."""
-    try:
-        memory = Path(f"/proc/{pid}/statm").read_text().split()
-        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # the name may hold anything
-    except OSError:
-        return None
-    return ProcessUse(int(memory[1]) * _PAGE_BYTES, (int(stat[11]) + int(stat[12])) / _TICKS)
-
-
 def _of_workers(status: Status) -> Iterator[Metric]:
-    uses = {each.number: use for each in status.workers if each.pid and (use := use_of(each.pid))}
+    uses = {each.number: use for each in status.workers if each.pid and (use := usage_of(each.pid))}
     held = {each.number: sum(at.worker == each.number for at in status.partitions) for each in status.workers}
-    flushed = {each.number: each.flushed_at for each in status.workers if each.flushed_at is not None}
+    flushed = {each.number: each.last_flush.at for each in status.workers if each.last_flush is not None}
     yield Metrics.worker_up.collect(_by_number({each.number: _is_up(each) for each in status.workers}))
     yield Metrics.worker_partitions.collect(_by_number(held))
     yield Metrics.worker_memory.collect(_by_number({number: use.memory_bytes for number, use in uses.items()}))
@@ -75,7 +54,7 @@ def _of_partitions(partitions: tuple[PartitionStatus, ...]) -> Iterator[Metric]:
     now = time.time()
     lags = {at.number: at.lag for at in partitions if at.lag is not None}
     until = {at.number: at.recorded_until for at in partitions if at.recorded_until}
-    waits = {number: max(0.0, now - until[number]) for number, lag in lags.items() if lag and number in until}
+    waits = {at.number: max(0.0, now - at.behind_since) for at in partitions if at.lag and at.behind_since is not None}
     nothing_waits = {number: 0.0 for number, lag in lags.items() if not lag}
     yield Metrics.lag.collect(_by_number(lags))
     yield Metrics.partition_lag.collect(_by_number(waits | nothing_waits))

@@ -6,8 +6,9 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
+from typing import NoReturn
 
 import structlog
 
@@ -30,7 +31,7 @@ from recording_worker.lookups.seen_sessions import SeenSessions
 from recording_worker.lookups.teams.open import open_teams
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.build import build_pipeline, make_decoder
-from recording_worker.processes.control import BootFailed, Channel, Flushing, Progress, Ready, WorkerChannel
+from recording_worker.processes.control import BootFailed, Channel, Failed, Flushing, Progress, Ready, WorkerChannel
 from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.processes.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
 from recording_worker.processes.worker.garbage import GarbageCollector
@@ -98,13 +99,20 @@ def _work(
         os._exit(1)  # the supervisor is gone: nobody would commit what we record
     except StepError as error:
         log.exception("worker failed")
-        sys.exit(error.exit_code)
+        _exit(channel, str(error), error.exit_code)
     except WorkerError as error:
         log.error("worker failed", error=str(error))
-        sys.exit(error.exit_code)
-    except Exception:
+        _exit(channel, str(error), error.exit_code)
+    except Exception as error:
         log.exception("worker failed")
-        sys.exit(WorkerError.exit_code)
+        _exit(channel, repr(error), WorkerError.exit_code)
+
+
+def _exit(channel: WorkerChannel, why: str, code: int) -> NoReturn:
+    """Tell the supervisor why this process ends, and end it."""
+    with suppress(OSError):  # the supervisor is gone
+        channel.send(Failed(why))
+    sys.exit(code)
 
 
 def _boot(

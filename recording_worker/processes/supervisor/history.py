@@ -1,0 +1,166 @@
+"""History: the last 15 minutes of this host, for the status page."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from recording_worker.clock import Clock
+from recording_worker.metrics import Metrics
+from recording_worker.processes.supervisor.status import Status
+from recording_worker.processes.supervisor.usage import Usage, usage_of
+
+log = structlog.get_logger()
+
+SAMPLE_SECONDS = 5.0
+_SAMPLES = 181
+"""15 minutes, and one sample to begin with."""
+_RATE_SAMPLES = 7
+"""Rates are measured over the last half minute."""
+
+_TOTALS = {
+    Metrics.messages_received.series[0]: "messages",
+    Metrics.message_bytes.series[0]: "bytes",
+    Metrics.flushed_bytes.series[0]: "written_bytes",
+    Metrics.flushed_events.series[0]: "events",
+    Metrics.flush_seconds.series[1]: "flush_seconds",
+    Metrics.flush_seconds.series[2]: "flushes",
+}
+"""Series of metrics → the totals that are kept."""
+_MESSAGES = Metrics.messages.series[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What was known at one moment."""
+
+    at: float
+    """Monotonic seconds."""
+    lag_messages: int = 0
+    lag_seconds: float | None = None
+    totals: Mapping[str, float] = field(default_factory=dict)
+    """What was counted since the start."""
+    dlq: Mapping[str, float] = field(default_factory=dict)
+    """Reason → messages for the DLQ since the start."""
+    usage: Mapping[int, tuple[int, Usage]] = field(default_factory=dict)
+    """Worker → its process id, and what that uses."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the workers use together."""
+        return sum(usage.memory_bytes for _, usage in self.usage.values())
+
+
+class History:
+    """Takes a sample every 5 s in a thread of its own, and keeps 15 minutes of them. Any thread may read."""
+
+    def __init__(self, status: Callable[[], Status], registry: CollectorRegistry, clock: Clock) -> None:
+        self._status = status
+        self._registry = registry
+        self._clock = clock
+        self._samples: deque[Sample] = deque(maxlen=_SAMPLES)
+        self._closing = threading.Event()
+
+    def start(self) -> None:
+        """Take samples from now on. The thread does not keep the process from exiting."""
+        threading.Thread(target=self._run, name="history", daemon=True).start()
+
+    def close(self) -> None:
+        """Take no more samples."""
+        self._closing.set()
+
+    def take(self) -> None:
+        """Take a sample."""
+        status, totals, dlq = self._status(), dict.fromkeys(_TOTALS.values(), 0.0), dict[str, float]()
+        for family in self._registry.collect():
+            for sample in family.samples:
+                if sample.name in _TOTALS:
+                    totals[_TOTALS[sample.name]] += sample.value
+                elif sample.name == _MESSAGES and sample.labels["disposition"] == "dlq" and sample.value:
+                    dlq[sample.labels["reason"]] = sample.value
+        usage = {each.number: (each.pid, usage_of(each.pid)) for each in status.workers if each.pid is not None}
+        self._samples.append(
+            Sample(
+                at=self._clock.monotonic(),
+                lag_messages=status.lag_messages,
+                lag_seconds=status.lag_seconds(self._clock.now_ms() / 1000),
+                totals=totals,
+                dlq=dlq,
+                usage={worker: (pid, used) for worker, (pid, used) in usage.items() if used is not None},
+            )
+        )
+
+    @property
+    def latest(self) -> Sample:
+        """The last sample; an empty one before the first."""
+        return self._samples[-1] if self._samples else Sample(self._clock.monotonic())
+
+    def rate(self, total: str) -> float:
+        """Return how fast a total has grown lately, per second."""
+        recent = self._recent()
+        return _rate(recent[0], recent[-1], total) if len(recent) > 1 else 0.0
+
+    def cpu(self) -> dict[int, float]:
+        """Return worker → how many cores it has used lately. A worker that has just begun is left out."""
+        recent = self._recent()
+        if len(recent) < 2:
+            return {}
+        seconds = recent[-1].at - recent[0].at
+        before = recent[0].usage
+        return {
+            worker: max(0.0, used.cpu_seconds - before[worker][1].cpu_seconds) / seconds
+            for worker, (pid, used) in recent[-1].usage.items()
+            if worker in before and before[worker][0] == pid
+        }
+
+    def recent_dlq(self) -> dict[str, float]:
+        """Return reason → messages for the DLQ in the time that is kept."""
+        if not self._samples:
+            return {}
+        before = self._samples[0].dlq
+        return {reason: total - before.get(reason, 0.0) for reason, total in self.latest.dlq.items()}
+
+    def series(self) -> dict[str, list[float | None]]:
+        """Return what the status page draws, a value for each 5 s, the latest last."""
+        samples = list(self._samples)
+        pairs = list(pairwise(samples))
+        later = samples[1:]
+        return {
+            "messages_per_second": [_rounded(_rate(*pair, "messages")) for pair in pairs],
+            "bytes_per_second": [_rounded(_rate(*pair, "bytes")) for pair in pairs],
+            "written_bytes_per_second": [_rounded(_rate(*pair, "written_bytes")) for pair in pairs],
+            "lag_seconds": [None if each.lag_seconds is None else _rounded(each.lag_seconds) for each in later],
+            "lag_messages": [each.lag_messages for each in later],
+            "memory_bytes": [each.memory_bytes for each in later],
+            "flushing": [_rounded(_rate(*pair, "flush_seconds")) for pair in pairs],
+            "dlq_per_second": [_rounded(_dlq_rate(*pair)) for pair in pairs],
+        }
+
+    def _recent(self) -> Sequence[Sample]:
+        return list(self._samples)[-_RATE_SAMPLES:]
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self.take()
+            except Exception:
+                log.exception("no sample for the status page")
+            if self._closing.wait(SAMPLE_SECONDS):
+                return
+
+
+def _rate(before: Sample, after: Sample, total: str) -> float:
+    grown = after.totals.get(total, 0.0) - before.totals.get(total, 0.0)
+    return max(0.0, grown) / max(0.001, after.at - before.at)
+
+
+def _dlq_rate(before: Sample, after: Sample) -> float:
+    return max(0.0, sum(after.dlq.values()) - sum(before.dlq.values())) / max(0.001, after.at - before.at)
+
+
+def _rounded(value: float) -> float:
+    return round(value, 3)
