@@ -193,7 +193,7 @@ def extensions() -> list[Extension]:
 
     (native,) = cythonize([extension()], build_dir="build/cython", include_path=["_native"], language_level=3)
     for copied in Path("build", "cython").rglob("*.hpp"):
-        copied.unlink()  # clang would take a header and Cython's copy of it for two
+        copied.unlink(missing_ok=True)  # clang would take a header and Cython's copy of it for two
     # Only now: otherwise Cython would copy them into build/ too.
     native.sources += native_files("*.cc")
     native.depends = [*native_files("*.hpp"), "setup.py"]
