@@ -74,6 +74,19 @@ cdef class ByteColumn:
             filled += self.spans[row].begin != NULL
         return filled
 
+    def count_sizes(self, const int64_t[::1] bounds not None):
+        """Return how many rows that are not None are within each bound, and not within the one before."""
+        cdef vector[size_t] counts = vector[size_t](bounds.shape[0] + 1, 0)
+        cdef size_t row, size, place
+        for row in range(self.spans.size()):
+            if self.spans[row].begin == NULL:
+                continue
+            size, place = self.spans[row].size(), 0
+            while place < <size_t> bounds.shape[0] and <int64_t> size > bounds[place]:
+                place += 1
+            counts[place] += 1
+        return list(counts)
+
 
 cdef size_t checked(Py_ssize_t row, size_t rows) except? <size_t> -1:
     if row < 0 or <size_t> row >= rows:

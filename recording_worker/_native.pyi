@@ -91,6 +91,11 @@ class ByteColumn:
     @property
     def filled(self) -> int:
         """How many rows are not None."""
+    def count_sizes(self, bounds: Buffer) -> list[int]:
+        """Return how many rows that are not None are within each bound, and not within the one before.
+
+        The last number counts what is above all bounds. `bounds`: int64, bytes, in order.
+        """
 
 @final
 class HeaderColumn:

@@ -30,6 +30,8 @@ class Label:
 
 
 WORKER = Label("worker", bound="the numbers of the workers")
+SIZES = tuple(4**power for power in range(4, 14))
+"""Bounds of buckets for sizes: from 256 bytes to 64 MiB."""
 PARTITION = Label("partition", bound="the partitions of the topic")
 
 
@@ -49,6 +51,13 @@ class BatchHistogram(Histogram):
         """Observe the same amount `count` times."""
         self._sum.inc(amount * count)
         self._buckets[bisect_left(self._upper_bounds, amount)].inc(count)
+
+    def observe_counts(self, counts: Iterable[int], total: float) -> None:
+        """Observe amounts that are counted by bucket already, and add up to `total`."""
+        self._sum.inc(total)
+        for bucket, count in zip(self._buckets, counts, strict=True):
+            if count:
+                bucket.inc(count)
 
     def observe_all(self, amounts: Iterable[float]) -> None:
         """Observe several amounts. That is quick for thousands of them."""

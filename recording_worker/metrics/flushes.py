@@ -1,6 +1,6 @@
 """Metrics of session batches and of their flush to storage."""
 
-from recording_worker.metrics.family import CounterFamily, GaugeFamily, HistogramFamily, Label
+from recording_worker.metrics.family import SIZES, CounterFamily, GaugeFamily, HistogramFamily, Label
 
 S3_OPERATION = Label(
     "operation",
@@ -19,8 +19,6 @@ FLUSH_BUCKETS = (
     *(90, 120, 180, 300, 600, 1200, 1800),
 )
 """To beyond the time for which requests and transactions are tried again."""
-_SIZES = tuple(4**power for power in range(4, 14))
-"""From 256 bytes to 64 MiB."""
 
 
 class FlushMetrics:
@@ -44,12 +42,12 @@ class FlushMetrics:
         buckets=FLUSH_BUCKETS,
     )
     session_bytes = HistogramFamily(
-        "session_bytes", "Size of a session's lines in a batch file, uncompressed.", buckets=_SIZES
+        "session_bytes", "Size of a session's lines in a batch file, uncompressed.", buckets=SIZES
     )
     block_bytes = HistogramFamily(
-        "block_bytes", "Size of a session's block in a batch file, compressed.", buckets=_SIZES
+        "block_bytes", "Size of a session's block in a batch file, compressed.", buckets=SIZES
     )
-    file_bytes = HistogramFamily("file_bytes", "Size of a batch file.", buckets=tuple(1024 * at for at in _SIZES))
+    file_bytes = HistogramFamily("file_bytes", "Size of a batch file.", buckets=tuple(1024 * at for at in SIZES))
     flushed_sessions = CounterFamily("flushed_sessions", "Sessions (blocks) written.")
     flushed_events = CounterFamily("flushed_events", "Events written.")
     flushed_bytes = CounterFamily("flushed_bytes", "Size of the batch files written.")

@@ -1,6 +1,6 @@
 """Metrics of the work on messages, from the poll to their session batch."""
 
-from recording_worker.metrics.family import PARTITION, CounterFamily, HistogramFamily, Label, SummaryFamily
+from recording_worker.metrics.family import PARTITION, SIZES, CounterFamily, HistogramFamily, Label
 from recording_worker.metrics.messages import DISPOSITION, LATENCY_BUCKETS
 
 _STEP = Label("step", bound="the steps of the pipeline")
@@ -22,7 +22,7 @@ class WorkMetrics:
         "Messages by the encoding of the value.",
         Label("encoding", ("plain", "gzip", "lz4", "zstd")),
     )
-    message_bytes = SummaryFamily("message_bytes", "Size of message values as Kafka carries them.")
+    message_bytes = HistogramFamily("message_bytes", "Size of message values as Kafka carries them.", buckets=SIZES)
     batch_messages = HistogramFamily(
         "batch_messages", "Messages in a poll.", buckets=(1, 5, 10, 50, 100, 250, 500, 750, 1000)
     )

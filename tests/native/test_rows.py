@@ -3,6 +3,7 @@
 import re
 import sys
 from array import array
+from bisect import bisect_left
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -233,3 +234,15 @@ def test_columns_of_different_lengths_and_codes_of_no_row_are_refused() -> None:
             _native.end_rows(bytearray(1), bytearray(1), array("I", [0]), one, {code: (1, 1, 1)})
         with pytest.raises(ValueError, match="code"):
             _native.set_rows(bytearray(1), one, {code: 1})
+
+
+@given(
+    st.lists(st.none() | st.builds(bytes, st.integers(0, 40)), max_size=30),
+    st.lists(st.integers(0, 40), max_size=6, unique=True).map(sorted),
+)
+def test_sizes_are_counted_by_the_bounds_that_they_are_within(values: list[bytes | None], bounds: list[int]) -> None:
+    wanted = [0] * (len(bounds) + 1)
+    for value in values:
+        if value is not None:
+            wanted[bisect_left(bounds, len(value))] += 1
+    assert _native.ByteColumn(values).count_sizes(array("q", bounds)) == wanted

@@ -24,7 +24,7 @@ def in_a_process(work: Callable[[str], None], folder: Path) -> None:
 def work_as_worker_0(folder: str) -> None:
     metrics = Metrics.of_worker(folder, 0)
     metrics.messages.labels("drop", "session_blocked").inc(3)
-    metrics.message_bytes.observe_sum(2, 30)
+    metrics.recorded_message_bytes.observe_sum(2, 30)
     metrics.sessions_handled.set(5)
 
 
@@ -39,8 +39,8 @@ def serve_as_supervisor(folder: str) -> None:
     metrics.workers.set(2)
     registry = metrics.served()
     assert sample(registry, "messages_total", disposition="drop", reason="session_blocked") == 7 + 3
-    assert sample(registry, "message_bytes_sum") == 60
-    assert sample(registry, "message_bytes_count") == 4
+    assert sample(registry, "recorded_message_bytes_sum") == 60
+    assert sample(registry, "recorded_message_bytes_count") == 4
     assert sample(registry, "sessions_handled") == 11
     assert sample(registry, "workers") == 2
     assert sample(registry, "flushes_total", reason="size") == 0, "served before it is counted"
@@ -89,7 +89,7 @@ def test_a_histogram_takes_many_observations_at_once(sizes: list[int]) -> None:
 
 @pytest.mark.parametrize("sizes", [[], [7], [1, 2, 3]])
 def test_a_summary_takes_the_observations_of_a_batch_at_once(sizes: list[int]) -> None:
-    at_once, one_by_one = Metrics().message_bytes, Metrics().message_bytes
+    at_once, one_by_one = Metrics().recorded_message_bytes, Metrics().recorded_message_bytes
     at_once.observe_sum(len(sizes), sum(sizes))
     for size in sizes:
         one_by_one.observe(size)

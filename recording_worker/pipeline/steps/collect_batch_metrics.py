@@ -1,11 +1,14 @@
 """collect_batch_metrics: counts the messages that come in, by partition, and measures messages and polls."""
 
+from array import array
 from collections.abc import Collection
 
 from recording_worker._native import offset_ranges
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.step import Step
+
+_BOUNDS = array("q", map(int, Metrics.message_bytes.buckets))
 
 
 class CollectBatchMetrics(Step):
@@ -32,7 +35,7 @@ class CollectBatchMetrics(Step):
             self._next_offsets[partition] = max(new_from, end)
             self._metrics.messages_received.labels(partition).inc(messages)
         size = batch.messages.values.total
-        self._metrics.message_bytes.observe_sum(batch.messages.values.filled, size)
+        self._metrics.message_bytes.observe_counts(batch.messages.values.count_sizes(_BOUNDS), size)
         self._metrics.batch_messages.observe(len(batch))
         self._metrics.batch_bytes.observe(size)
 

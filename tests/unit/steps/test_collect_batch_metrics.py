@@ -16,6 +16,8 @@ def test_polls_are_measured_and_an_empty_one_is_not() -> None:
     step.run(batch())
     assert counted(metrics, "message_bytes_count") == 3
     assert counted(metrics, "message_bytes_sum") == 3072
+    buckets = {le: counted(metrics, "message_bytes_bucket", le=le) for le in ("256.0", "1024.0", "4096.0", "+Inf")}
+    assert buckets == {"256.0": 1, "1024.0": 2, "4096.0": 3, "+Inf": 3}
     assert counted(metrics, "batch_messages_count") == 2
     assert counted(metrics, "batch_messages_sum") == 4
     assert counted(metrics, "batch_messages_bucket", le="1.0") == 1
