@@ -99,7 +99,20 @@ class Host:
             cpu = number * 5 * (0.1 if away else 0.55)
             usage = {worker: (4700 + worker, Usage(used, cpu)) for worker in (0, 1)}
             self.history._samples.append(
-                Sample(self.clock.monotonic(), 100 * lag(number), float(lag(number)), dict(totals), dict(dlq), usage)
+                Sample(
+                    at=self.clock.monotonic(),
+                    lag_messages=100 * lag(number),
+                    lag_seconds=float(lag(number)),
+                    totals=dict(totals),
+                    dlq=dict(dlq),
+                    stages={
+                        "gather": 0.1 * number,
+                        "compress": 0.4 * number,
+                        "store": 1.2 * number,
+                        "deliver": 0.3 * number,
+                    },
+                    usage=usage,
+                )
             )
 
     def _workers(self, state: WorkerState, trouble: str = "") -> tuple[WorkerStatus, ...]:

@@ -61,6 +61,7 @@ def test_it_says_within_seconds_how_the_host_is(page: Page, host: Host, url: str
     expect(page.locator("#memory")).to_have_text("500 MiB of 1 GiB")
     expect(page.get_by_role("row", name="Storage")).to_contain_text("answers in 62 ms")
     expect(page.get_by_role("table", name="Workers").get_by_role("rowheader")).to_have_text(["0", "1"])
+    expect(page.locator("#flushes")).to_contain_text("(gather 5 %, compress 20 %, store 60 %, deliver 15 %)")
     points = page.locator("svg.line .stroke").evaluate_all("each => each.map((one) => one.points.length)")
     assert points == [180] * 6
     host.fails()  # the page asks again by itself

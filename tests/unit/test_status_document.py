@@ -44,6 +44,9 @@ def test_every_key_is_documented() -> None:
     assert sorted(keys(document(host))) == sorted(documented)
 
 
+STAGES = {"gather": 0.05, "compress": 0.2, "store": 0.6, "deliver": 0.15}
+
+
 def test_a_host_that_works() -> None:
     host = Host()
     host.works()
@@ -53,7 +56,10 @@ def test_a_host_that_works() -> None:
     assert said["lag"]["messages"] == 255
     assert 1 <= said["lag"]["seconds"] <= 3
     assert 1500 < said["rates"]["messages_per_second"] < 3000
-    assert said["flushes"] == {"per_second": pytest.approx(0.2), "mean_seconds": pytest.approx(1.3)}
+    assert said["flushes"]["per_second"] == pytest.approx(0.2)
+    assert said["flushes"]["mean_seconds"] == pytest.approx(1.3)
+    shares = {each["name"]: each["share"] for each in said["flushes"]["stages"]}
+    assert shares == {name: pytest.approx(share) for name, share in STAGES.items()}
     assert [each["cpu_cores"] for each in said["workers"]] == [pytest.approx(0.55)] * 2
     assert {len(values) for values in said["series"].values()} == {180}
     assert said["dlq"][0] == {"reason": "invalid_json", "messages": 1.0, "recent": 1.0}
@@ -122,6 +128,15 @@ def test_what_holds_the_host_up(status: Status, history: History, who: str) -> N
     assert find_bottleneck(status, history, now=2_000.0).who == who
 
 
+def test_the_cpu_of_a_worker_counts_from_its_own_start() -> None:
+    history = sampled(cores=(0.5, 0.5))
+    at, usage = history.latest.at, {0: (10, Usage(1, 5.0)), 1: (99, Usage(1, 7.0))}
+    history._samples.append(Sample(at + 5.0, usage=usage))
+    assert history.cpu() == {0: 0.5}
+    history._samples.append(Sample(at + 10.0, usage=usage | {1: (99, Usage(1, 8.0))}))
+    assert history.cpu()[1] == pytest.approx(0.2)
+
+
 def test_a_host_that_is_a_batch_behind_keeps_up() -> None:
     status = Status(0, (), WORKERS, (BUSY,))
     assert find_bottleneck(status, sampled(cores=(1, 1)), now=1_030.0).who == ""
@@ -149,11 +164,15 @@ def test_the_history_counts_from_the_metrics_and_keeps_15_minutes() -> None:
         metrics.messages_received.labels("0").inc(50)
         metrics.messages_received.labels("1").inc(50)
         metrics.messages.labels("dlq", "invalid_json").inc(5)
+        metrics.flush_stage_seconds.labels("store").observe(3)
+        metrics.flush_stage_seconds.labels("deliver").observe(1)
         history.take()
         clock.ms += 5_000
     assert history.rate("messages") == pytest.approx(20)
     assert len(history.series()["messages_per_second"]) == 180
     assert set(history.series()["messages_per_second"]) == {20}
+    shares = history.stage_shares()
+    assert (shares["store"], shares["deliver"], shares["gather"]) == (0.75, 0.25, 0)
     assert history.recent_dlq() == {"invalid_json": 900}
     assert history.latest.memory_bytes > 10_000_000
 

@@ -69,10 +69,14 @@ class StatusDocument:
             "series": self._history.series(),
         }
 
-    def _flushes(self) -> dict[str, float | None]:
+    def _flushes(self) -> dict[str, Any]:
         per_second = self._history.rate("flushes")
         seconds = self._history.rate("flush_seconds")
-        return {"per_second": per_second, "mean_seconds": seconds / per_second if per_second else None}
+        return {
+            "per_second": per_second,
+            "mean_seconds": seconds / per_second if per_second else None,
+            "stages": [{"name": name, "share": share} for name, share in self._history.stage_shares().items()],
+        }
 
     def _worker(self, worker: WorkerStatus, status: Status) -> dict[str, Any]:
         pid, usage = self._history.latest.usage.get(worker.number, (None, None))

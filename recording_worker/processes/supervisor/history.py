@@ -31,6 +31,7 @@ _TOTALS = {
     Metrics.flush_seconds.series[2]: "flushes",
 }
 """Series of metrics → the totals that are kept."""
+_STAGES = Metrics.flush_stage_seconds.series[1]
 _MESSAGES = Metrics.messages.series[0]
 
 
@@ -46,6 +47,8 @@ class Sample:
     """What was counted since the start."""
     dlq: Mapping[str, float] = field(default_factory=dict)
     """Reason → messages for the DLQ since the start."""
+    stages: Mapping[str, float] = field(default_factory=dict)
+    """Stage of a flush → seconds since the start."""
     usage: Mapping[int, tuple[int, Usage]] = field(default_factory=dict)
     """Worker → its process id, and what that uses."""
 
@@ -75,11 +78,14 @@ class History:
 
     def take(self) -> None:
         """Take a sample."""
-        status, totals, dlq = self._status(), dict.fromkeys(_TOTALS.values(), 0.0), dict[str, float]()
+        status, totals = self._status(), dict.fromkeys(_TOTALS.values(), 0.0)
+        dlq, stages = dict[str, float](), dict[str, float]()
         for family in self._registry.collect():
             for sample in family.samples:
                 if sample.name in _TOTALS:
                     totals[_TOTALS[sample.name]] += sample.value
+                elif sample.name == _STAGES:
+                    stages[sample.labels["stage"]] = sample.value
                 elif sample.name == _MESSAGES and sample.labels["disposition"] == "dlq" and sample.value:
                     dlq[sample.labels["reason"]] = sample.value
         usage = {each.number: (each.pid, usage_of(each.pid)) for each in status.workers if each.pid is not None}
@@ -90,6 +96,7 @@ class History:
                 lag_seconds=status.lag_seconds(self._clock.now_ms() / 1000),
                 totals=totals,
                 dlq=dlq,
+                stages=stages,
                 usage={worker: (pid, used) for worker, (pid, used) in usage.items() if used is not None},
             )
         )
@@ -106,16 +113,24 @@ class History:
 
     def cpu(self) -> dict[int, float]:
         """Return worker → how many cores it has used lately. A worker that has just begun is left out."""
+        recent, cores = self._recent(), dict[int, float]()
+        for worker, (pid, used) in self.latest.usage.items():
+            known = [
+                (sample.at, sample.usage[worker][1]) for sample in recent if sample.usage.get(worker, (0,))[0] == pid
+            ]
+            seconds = recent[-1].at - known[0][0]
+            if seconds > 0:
+                cores[worker] = (used.cpu_seconds - known[0][1].cpu_seconds) / seconds
+        return cores
+
+    def stage_shares(self) -> dict[str, float]:
+        """Return stage of a flush → its share of the time of the flushes that ended lately."""
         recent = self._recent()
-        if len(recent) < 2:
+        if not recent:
             return {}
-        seconds = recent[-1].at - recent[0].at
-        before = recent[0].usage
-        return {
-            worker: max(0.0, used.cpu_seconds - before[worker][1].cpu_seconds) / seconds
-            for worker, (pid, used) in recent[-1].usage.items()
-            if worker in before and before[worker][0] == pid
-        }
+        spent = {stage: at - recent[0].stages.get(stage, 0.0) for stage, at in recent[-1].stages.items()}
+        whole = sum(spent.values())
+        return {stage: seconds / whole for stage, seconds in spent.items()} if whole > 0 else {}
 
     def recent_dlq(self) -> dict[str, float]:
         """Return reason → messages for the DLQ in the time that is kept."""

@@ -140,7 +140,7 @@
   function showDependencies({ dependencies, kafka }) {
     table("dependencies", dependencies.map((each) => [
       each.title,
-      { text: each.text, level: each.failing_seconds ? (each.needed ? "bad" : "warning") : "good" },
+      { text: each.text, level: each.failing_seconds ? (each.needed ? "bad" : "warning") : each.answered_at === null ? "" : "good" },
       orDash(each.answered_at, ago),
       each.failing_seconds ? each.meanwhile : "",
     ]));
@@ -167,7 +167,8 @@
     ]));
     list($("troubles"), workers.filter((each) => each.trouble).map((each) => `Worker ${each.number}: ${each.trouble}`));
     const mean = flushes.mean_seconds === null ? "" : `, ${flushes.mean_seconds.toFixed(2)} s each`;
-    say($("flushes"), `Flushes: ${number(60 * flushes.per_second)} a minute${mean}`);
+    const stages = flushes.stages.map((each) => `${each.name} ${as.share(each.share)}`).join(", ");
+    say($("flushes"), `Flushes: ${number(60 * flushes.per_second)} a minute${mean}${stages && ` (${stages})`}`);
   }
 
   function showPartitions({ partitions }) {
