@@ -164,11 +164,17 @@ def test_the_history_counts_from_the_metrics_and_keeps_15_minutes() -> None:
         metrics.messages_received.labels("0").inc(50)
         metrics.messages_received.labels("1").inc(50)
         metrics.messages.labels("dlq", "invalid_json").inc(5)
+        metrics.message_bytes.observe(400)
+        metrics.flushed_bytes.inc(50)
+        metrics.flushed_events.inc(35)
+        metrics.flush_seconds.observe(2.5)
         metrics.flush_stage_seconds.labels("store").observe(3)
         metrics.flush_stage_seconds.labels("deliver").observe(1)
         history.take()
         clock.ms += 5_000
-    assert history.rate("messages") == pytest.approx(20)
+    rates = {total: history.rate(total) for total in ("messages", "bytes", "written_bytes", "events", "flush_seconds")}
+    assert rates == {"messages": 20, "bytes": 80, "written_bytes": 10, "events": 7, "flush_seconds": 0.5}
+    assert history.rate("flushes") == pytest.approx(0.2)
     assert len(history.series()["messages_per_second"]) == 180
     assert set(history.series()["messages_per_second"]) == {20}
     shares = history.stage_shares()

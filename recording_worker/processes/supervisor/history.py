@@ -24,14 +24,14 @@ _RATE_SAMPLES = 7
 
 _TOTALS = {
     Metrics.messages_received.series[0]: "messages",
-    Metrics.message_bytes.series[0]: "bytes",
+    f"{Metrics.message_bytes.name}_sum": "bytes",
     Metrics.flushed_bytes.series[0]: "written_bytes",
     Metrics.flushed_events.series[0]: "events",
-    Metrics.flush_seconds.series[1]: "flush_seconds",
-    Metrics.flush_seconds.series[2]: "flushes",
+    f"{Metrics.flush_seconds.name}_sum": "flush_seconds",
+    f"{Metrics.flush_seconds.name}_count": "flushes",
 }
 """Series of metrics → the totals that are kept."""
-_STAGES = Metrics.flush_stage_seconds.series[1]
+_STAGES = f"{Metrics.flush_stage_seconds.name}_sum"
 _MESSAGES = Metrics.messages.series[0]
 
 
