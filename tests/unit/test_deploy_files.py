@@ -91,9 +91,7 @@ def test_compose_mounts_files_that_exist() -> None:
         if volume.startswith(".")
     ]
     assert len(mounted) > 5
-    # deploy/grafana has the dashboard, once there is one
-    missing = [path for path in mounted if not (DEPLOY / "docker" / path).exists() and path != "../grafana"]
-    assert missing == []
+    assert [path for path in mounted if not (DEPLOY / "docker" / path).exists()] == []
 
 
 def test_the_pods_settings_load(tmp_path: Path) -> None:
