@@ -4,12 +4,16 @@ mutants (fast, the same each time), sanitized (fewer examples, because each take
 import logging
 import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
+
+from recording_worker.logs import setup
 
 pytest.register_assert_rewrite("tests.decoders")
 pytest_plugins = ["tests.servers.fixtures"]
@@ -33,7 +37,11 @@ def _restore_logs() -> Iterator[None]:
     """Undo what a test sets up for the logs of its process, as commands do."""
     root, before = logging.getLogger(), structlog.get_config()
     handlers, level = root.handlers[:], root.level
+    hooks, is_json = (sys.excepthook, threading.excepthook), setup.logs_are_json()
     yield
+    sys.excepthook, threading.excepthook = hooks
+    logging.captureWarnings(False)
+    setup._as_json = is_json
     structlog.configure(**before)
     root.handlers[:] = handlers
     root.setLevel(level)

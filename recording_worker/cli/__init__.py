@@ -8,7 +8,6 @@ from io import TextIOWrapper
 import click
 
 from recording_worker import __version__
-from recording_worker.cli.say import say
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.extras import missing_extras_named
 from recording_worker.redaction import redact
@@ -103,6 +102,8 @@ def _exit_code() -> int:
 
 
 def _print_error(text: str) -> None:
-    """Print one line on standard error for each problem."""
+    """Print one line on standard error for each problem, as the log is written."""
+    from recording_worker.cli.options import say_or_log  # `--help` needs none of it
+
     for line in redact(text).split("\n"):
-        say(f"recording-worker: error: {line}", err=True)
+        say_or_log("error", line)

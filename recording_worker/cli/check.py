@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recording_worker.cli.options import SETTINGS_HELP, SettingsCommand, given_settings, settings_options, start_logs
+from recording_worker.cli.options import (
+    SETTINGS_HELP,
+    SettingsCommand,
+    checked_settings,
+    given_settings,
+    settings_options,
+    start_logs,
+)
 from recording_worker.cli.say import json_text, say
 from recording_worker.errors import ConfigError
 from recording_worker.redaction import redact
-from recording_worker.settings.load import SCALARS, settings_of
+from recording_worker.settings.load import SCALARS
 from recording_worker.settings.model import Settings
 from recording_worker.text import counted
 
@@ -85,7 +92,7 @@ def check(
     """
     given = given_settings(config, flags)
     try:
-        settings = settings_of(given)
+        settings = checked_settings(given)
     except ConfigError as error:
         if not as_json or print_config:
             raise

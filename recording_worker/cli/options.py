@@ -1,6 +1,7 @@
 """Options made from the settings, so that each setting's name, meaning and default are written once."""
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -8,21 +9,26 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
 import click
+import structlog
 from pydantic import BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from recording_worker.cli.say import say
-from recording_worker.logs import configure_logs
+from recording_worker.errors import ConfigError
+from recording_worker.logs.setup import configure_logs, logs_are_json
 from recording_worker.redaction import hide
+from recording_worker.settings.choices import LogLevel
 from recording_worker.settings.load import (
     CONFIG_VARIABLE,
     ENV_PREFIX,
     Given,
     flag_of,
     gather,
+    is_true,
     settings_of,
     unknown_variables,
+    variable_of,
 )
 from recording_worker.settings.model import Settings
 from recording_worker.settings.secrets import secrets_of
@@ -94,22 +100,55 @@ def settings_from(config: Path | None, flags: Mapping[str, Any]) -> Settings:
 
     Warn of variables that are no settings. Raises ConfigError.
     """
-    settings = settings_of(given_settings(config, flags))
+    settings = checked_settings(given_settings(config, flags))
     start_logs(settings)
     return settings
 
 
 def given_settings(config: Path | None, flags: Mapping[str, Any]) -> Given:
-    """Collect the settings from the options, the environment and the file. Warn of variables that are no settings."""
-    for line in unknown_variables(os.environ):
-        say(f"recording-worker: warning: {line}", err=True)
+    """Collect the settings from the options, the environment and the file."""
     return gather({name: value for name, value in flags.items() if value is not None}, config)
 
 
+def checked_settings(given: Given) -> Settings:
+    """Check the settings. Raises ConfigError, after setting up the logs as JSON if that was asked for."""
+    try:
+        return settings_of(given)
+    except ConfigError:
+        if is_true(given.values.get("log_json")):
+            configure_logs(LogLevel.INFO, as_json=True)
+        raise
+
+
 def start_logs(settings: Settings) -> None:
-    """Set up the logs as the settings say, and hide the secrets from all that is printed or logged."""
+    """Set up the logs as the settings say, and hide the secrets from all that is printed or logged.
+
+    Warn of variables that are no settings.
+    """
     hide(secrets_of(settings))
     configure_logs(settings.log_level, as_json=settings.log_json)
+    for line in unknown_variables(os.environ):
+        say_or_log("warning", line)
+
+
+def say_or_log(level: str, line: str) -> None:
+    """Print an error or a warning on standard error. If the log is JSON, it is a line of the log.
+
+    An error is what ends the command, and so is critical.
+    """
+    if not logs_are_json() and _asks_for_json():  # the settings could not be read
+        configure_logs(LogLevel.INFO, as_json=True)
+    if logs_are_json():
+        log = structlog.get_logger()
+        (log.critical if level == "error" else log.warning)(line)
+    else:
+        say(f"recording-worker: {level}: {line}", err=True)
+
+
+def _asks_for_json() -> bool:
+    """Return whether the flags or the environment ask for it, as far as they can be understood without settings."""
+    asked = os.environ.get(variable_of("log_json")) if "--no-log-json" not in sys.argv else None
+    return flag_of("log_json") in sys.argv or is_true(asked)
 
 
 def restrict_files(settings: Settings) -> None:

@@ -15,7 +15,10 @@ from recording_worker.errors import WorkerError
 from recording_worker.ingest.counts import IngestCounts
 from recording_worker.ingest.job import IngestJob, run_job
 from recording_worker.ingest.staging import staged_folder
+from recording_worker.logs.setup import configure_logs
+from recording_worker.redaction import hide
 from recording_worker.settings.model import Settings
+from recording_worker.settings.secrets import secrets_of
 
 Report = Callable[[int, int], None]
 """Gets (bytes read from files, messages done) since its last call."""
@@ -110,8 +113,11 @@ def _receive(connection: Connection, process: BaseProcess, report: Report) -> In
 def _work(job: IngestJob, connection: Connection) -> None:
     """The main function of a worker process. Sends its progress, and at the end its counts or its WorkerError.
 
-    It ends by itself if its parent is gone.
+    It ends by itself if its parent is gone. Its log is the command's: standard output is for the summary.
     """
+    settings = job.settings
+    hide(secrets_of(settings))
+    configure_logs(settings.log_level, as_json=settings.log_json)
     try:
         connection.send(run_job(job, lambda *done: connection.send(done)))
     except BrokenPipeError:

@@ -1,28 +1,23 @@
 """What all Kafka clients share: their configuration, their logs, and the check for broker and topic at the start."""
 
 import logging
-import time
 from collections.abc import Mapping
 from typing import Any
 
-import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from recording_worker.errors import BootError, ConfigError
+from recording_worker.kafka.log_lines import ToPlainWords, log_error
 from recording_worker.settings.model import Settings
 from recording_worker.settings.types import Properties
 
-log = structlog.get_logger()
-
-LIBRDKAFKA_LOGGER = logging.getLogger("librdkafka")
+LIBRDKAFKA_LOGGER = logging.Logger("librdkafka")
 """For the clients' own log lines, except those that also come as errors."""
-LIBRDKAFKA_LOGGER.addFilter(lambda record: not record.getMessage().startswith("FAIL"))
+LIBRDKAFKA_LOGGER.addHandler(ToPlainWords())
 
 QUIET_LOGGER = logging.Logger("quiet", level=logging.CRITICAL + 1)
 """For clients whose log lines nobody needs: what matters comes as an error."""
 
-_LOG_INTERVAL = 10.0
-"""Seconds between two log lines about the same kind of error."""
 BROKER_TIMEOUT = 8.0
 """Seconds in which a broker must answer when a command begins."""
 
@@ -56,7 +51,7 @@ def client_config(
     """
     return {
         "client.id": "recording-worker",
-        "error_cb": _ErrorLog(),
+        "error_cb": log_error,
         **defaults,
         **_user_properties(settings, role),
         "bootstrap.servers": settings.bootstrap_servers,
@@ -77,19 +72,6 @@ def refuse_ours(table: str, properties: Properties) -> None:
     """Raise ConfigError if a table of the user's properties sets one of _OURS."""
     for name in properties.keys() & _OURS.keys():
         raise ConfigError(f"[{table}] {name} can't be set: {_OURS[name]}")
-
-
-class _ErrorLog:
-    """Logs a client's connection errors, each kind once per _LOG_INTERVAL. librdkafka retries many times a second."""
-
-    def __init__(self) -> None:
-        self._quiet_until: dict[int, float] = {}
-
-    def __call__(self, error: KafkaError) -> None:
-        now = time.monotonic()
-        if now >= self._quiet_until.get(error.code(), 0):
-            self._quiet_until[error.code()] = now + _LOG_INTERVAL
-            log.warning("Kafka client", error=error.str())
 
 
 def is_fatal(error: KafkaError) -> bool:

@@ -103,7 +103,8 @@ def build_pipeline(
     """Build the pipeline of a worker.
 
     `redis` keeps what is known about sessions. Without it, new sessions are not limited and periods are not pinned.
-    `offline`: the Kafka timestamp of each message counts as now, instead of the clock, and no partition halts.
+    `offline`: the Kafka timestamp of each message counts as now, instead of the clock, no partition halts, and messages
+    for the DLQ are not logged: who ingests files gets their number at the end.
     """
     now = None if offline else clock
     poison = SetPoisonMessagesAside()
@@ -134,6 +135,7 @@ def build_pipeline(
                 clock,
                 metrics,
                 settings.dlq_headers,
+                names_dlq_messages=not offline,
             ),
             HandleIngestionWarnings(settings.warnings_topic, teams, settings.warning_debounce_seconds, now),
             FlushBatch(manager, flusher, metrics),

@@ -3,27 +3,33 @@
 import faulthandler
 import os
 import signal
+from contextlib import closing
 from functools import partial
 
 import structlog
 
+from recording_worker import __version__
 from recording_worker.clock import SystemClock
 from recording_worker.errors import BootError, ConfigError, WorkerError
 from recording_worker.kafka.clients import BROKER_TIMEOUT
+from recording_worker.kafka.output_topics import outputs
 from recording_worker.kafka.transactions import can_transact
-from recording_worker.logs import configure_logs
+from recording_worker.logs.raw_output import RawOutput
+from recording_worker.logs.setup import configure_logs
 from recording_worker.metrics import Metrics
 from recording_worker.processes.metrics_folder import metrics_folder
 from recording_worker.processes.supervisor.document import StatusDocument
 from recording_worker.processes.supervisor.history import History
 from recording_worker.processes.supervisor.main import Supervisor
 from recording_worker.processes.supervisor.ops_server import OpsPages, OpsServer
+from recording_worker.processes.supervisor.summary import MinuteSummary
 from recording_worker.processes.supervisor.systemd import SystemdNotifier
 from recording_worker.processes.worker import main as worker
 from recording_worker.redaction import hide
 from recording_worker.settings.choices import Delivery
 from recording_worker.settings.model import Settings
 from recording_worker.settings.secrets import read_token
+from recording_worker.settings.units import size_text
 
 log = structlog.get_logger()
 
@@ -42,6 +48,7 @@ def run_supervisor(settings: Settings) -> int:
     systemd = SystemdNotifier(os.environ, clock)
     try:
         settings = _with_possible_delivery(settings)
+        _log_start(settings)
         with metrics_folder() as folder:
             metrics = Metrics(folder, "supervisor")
             supervisor = Supervisor(settings, clock, partial(worker.main, metrics_folder=folder), metrics, systemd)
@@ -51,12 +58,10 @@ def run_supervisor(settings: Settings) -> int:
             pages = OpsPages(lambda: supervisor.status, clock, registry, document)
             names = filter(None, map(str.strip, (settings.ops_host_names or "").split(",")))
             ops = OpsServer(pages, settings.ops_host, settings.ops_port, names, token=token)
+            summary = MinuteSummary(registry, lambda: supervisor.status)
             history.start()
-            try:
+            with closing(ops), closing(history), RawOutput(folder).logged(), summary.logged():
                 return supervisor.run()
-            finally:
-                history.close()
-                ops.close()
     except (ConfigError, BootError):
         raise
     except WorkerError as error:
@@ -64,6 +69,23 @@ def run_supervisor(settings: Settings) -> int:
     except Exception:
         log.exception("stopped by a fault")
     return WorkerError.exit_code
+
+
+def _log_start(settings: Settings) -> None:
+    """Log what this service is, and what it works with, in one line."""
+    log.info(
+        "service starts",
+        version=__version__,
+        delivery=settings.delivery.value,
+        group=settings.group_id,
+        brokers=settings.bootstrap_servers,
+        topic=settings.topic,
+        outputs=[getattr(settings, name) for name in outputs(settings)],
+        workers=settings.workers,
+        memory=size_text(settings.memory_bytes),
+        storage=settings.storage or str(settings.storage_dir),
+        codec=settings.codec.value,
+    )
 
 
 def _with_possible_delivery(settings: Settings) -> Settings:

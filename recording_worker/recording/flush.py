@@ -8,6 +8,7 @@ from queue import SimpleQueue
 from typing import Protocol
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from recording_worker._native import Compressor, FileBlocks, PackedRecords
 from recording_worker.clock import Clock
@@ -204,7 +205,8 @@ class Flusher:
     def _run(self) -> None:
         while (job := self._inbox.get()) is not None:
             try:
-                self._flush(*job)
+                with bound_contextvars(batch=job[0].batch_id):
+                    self._flush(*job)
             except Exception as fault:  # noqa: BLE001 - raised again on the thread that asked for the flush
                 self._metrics.flush_failures.inc()
                 self._fault = _as_worker_error(fault)
@@ -234,6 +236,15 @@ class Flusher:
             for writer in writers:
                 self._mark_seen(session for number in delivered for session in writer.file.sessions(number))
         flushed = replace(flushed, seconds=self._clock.monotonic() - started)
+        log.debug(
+            "session batch flushed",
+            reason=reason.value,
+            sessions=flushed.sessions,
+            recorded=flushed.messages,
+            bytes=flushed.bytes_written,
+            seconds=round(flushed.seconds, 3),
+            offsets={number: part.account.next for number, part in flushed.partitions.items()},
+        )
         self._metrics.flushes.labels(reason).inc()
         self._metrics.flush_seconds.observe(flushed.seconds)
         self._metrics.flushed_sessions.inc(flushed.sessions)

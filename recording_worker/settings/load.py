@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from recording_worker.errors import ConfigError
@@ -40,6 +40,9 @@ def variable_of(name: str) -> str:
     return ENV_PREFIX + name.upper()
 
 
+_TRUTH = TypeAdapter(bool)
+
+
 class Given(NamedTuple):
     """What the user gave, before it is checked."""
 
@@ -48,6 +51,14 @@ class Given(NamedTuple):
     """Setting → the flag, the variable, or the key and file that its value comes from."""
     problems: list[str]
     """A line for each key of the file that is no setting, or for a file that can't be read."""
+
+
+def is_true(value: object) -> bool:
+    """Return whether this value, as it was given, makes a setting true."""
+    try:
+        return _TRUTH.validate_python(value)
+    except ValidationError:
+        return False
 
 
 def load_settings(flags: Mapping[str, Any], config: Path | None, environ: Mapping[str, str] | None = None) -> Settings:

@@ -80,7 +80,13 @@ class Service:
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def logged(self, event: str) -> list[dict[str, Any]]:
-        return [line for line in self.log() if event in line["event"]]
+        """The lines about this, each as often as it happened: lines that are alike are counted."""
+        lines = [line for line in self.log() if event in line["event"]]
+        return [line for line in lines for _ in range(line.get("repeated", 1))]
+
+    def errors(self) -> list[str]:
+        """What kept the service from starting."""
+        return [line["event"] for line in self.log() if line["level"] == "critical"]
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of a page of the ops server; 0 while there is no server."""

@@ -211,8 +211,7 @@ def test_the_service_does_not_start_without_its_teams(postgres: PostgresServer, 
     started = time.monotonic()
     assert service.process.wait(30) == 3
     assert time.monotonic() - started < 30
-    last = service.log_file.read_text().splitlines()[-1]
-    assert last.startswith("recording-worker: error: teams can't be read: ")
+    assert service.errors()[-1].startswith("teams can't be read: ")
     assert PASSWORD not in service.log_file.read_text()
 
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from recording_worker import cli, redaction
 from recording_worker.errors import BootError, ConfigError
 from recording_worker.kafka.clients import check_broker, client_config
-from recording_worker.logs import configure_logs
+from recording_worker.logs.setup import configure_logs
 from recording_worker.lookups.redis import redis_client
 from recording_worker.lookups.teams.postgres import PostgresTeams
 from recording_worker.processes.supervisor.status import PartitionStatus, Status

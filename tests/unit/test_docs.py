@@ -82,6 +82,14 @@ def test_every_step_is_documented() -> None:
     assert set(documented) == files
 
 
+def test_lines_of_the_log_that_the_docs_explain_are_logged() -> None:
+    table = (DOCS / "operate" / "logs.md").read_text().partition("| event | level |")[2].partition("\n\n")[0]
+    events = [event for row in table.splitlines() for event in re.findall(r"`([^`]+)`", row.split(" | ")[0])]
+    sources = "".join(path.read_text() for path in (ROOT / "recording_worker").rglob("*.py"))
+    assert len(events) > 15
+    assert [event for event in events if f'"{event.rstrip(" …")}' not in sources] == []
+
+
 def test_every_floor_is_described() -> None:
     layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
     modules = {name for layer in layers for name in re.findall(r"\w+", layer)} - {"__main__"}

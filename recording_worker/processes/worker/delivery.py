@@ -91,7 +91,7 @@ class ExactlyOnceDelivery(_Delivery[TransactionalProducer]):
         while True:
             membership, held = self._assignment.look(flushed.partitions)
             if not held:
-                log.warning("session batch discarded: other hosts own all its partitions", batch=flushed.batch_id)
+                log.warning("session batch discarded: other hosts own all its partitions")
                 return ()
             outgoing = _outgoing(flushed, held, self._group, self._progress_topic)
             if not attempt:
@@ -103,7 +103,7 @@ class ExactlyOnceDelivery(_Delivery[TransactionalProducer]):
             attempt += 1
             self._metrics.transactions_aborted.labels(aborted.name).inc()
             self._retried(attempt, aborted.text)
-            log.warning("Kafka transaction aborted, to be tried again", error=aborted.text, batch=flushed.batch_id)
+            log.warning("Kafka transaction aborted, to be tried again", error=aborted.text)
             if aborted.membership_is_stale:
                 self._assignment.wait_for_change(membership, held, _MEMBERSHIP_TIMEOUT)
             else:

@@ -24,7 +24,8 @@ from recording_worker.kafka.output_topics import outputs
 from recording_worker.kafka.producer import RecordProducer
 from recording_worker.kafka.topic_id import TopicGuard
 from recording_worker.kafka.transactions import TransactionalProducer
-from recording_worker.logs import configure_logs
+from recording_worker.logs.raw_output import divert_stderr
+from recording_worker.logs.setup import configure_logs
 from recording_worker.lookups.refreshed import Stores
 from recording_worker.lookups.restrictions.open import open_restrictions
 from recording_worker.lookups.seen_sessions import SeenSessions
@@ -66,10 +67,11 @@ def main(
     _die_with(supervisor)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    hide(secrets_of(settings))
+    lines = divert_stderr(metrics_folder, number) if settings.log_json else None
+    configure_logs(settings.log_level, as_json=settings.log_json, stream=lines, process="worker", worker=number)
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1)  # the supervisor asks a stuck worker for its stacks
-    hide(secrets_of(settings))
-    configure_logs(settings.log_level, as_json=settings.log_json, process=f"worker {number}")
     channel: WorkerChannel = Channel(connection)
     metrics = Metrics.of_worker(metrics_folder, number)
     with ExitStack() as at_exit:

@@ -5,6 +5,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import islice
 from types import MappingProxyType
@@ -212,7 +213,8 @@ class Upload:
 
     def _submit(self, upload_id: str, number: int, piece: bytes) -> "Future[dict[str, Any]]":
         try:
-            return self._pool.submit(self._put_part, upload_id, number, piece)
+            # the log lines of a part name its batch too
+            return self._pool.submit(copy_context().run, self._put_part, upload_id, number, piece)
         except RuntimeError as error:  # the pool was shut down
             raise StoppedError("stopped") from error
 
