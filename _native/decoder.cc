@@ -135,8 +135,8 @@ Reason Decoder::read_large_text(Span text, const Message& message, Columns& colu
 // Frees the text, and keeps a copy of the distinct id.
 void Decoder::give_back_text() {
   Span& id = envelope_.distinct_id.text;
-  distinct_id_.assign(id.begin, id.end);
-  id = {distinct_id_.data(), distinct_id_.data() + distinct_id_.size()};
+  distinct_id_.assign(id.begin, id.end + 1);  // with the closing quote, which append_value looks at
+  id = {distinct_id_.data(), distinct_id_.data() + id.size()};
   decompressor_.shrink(kept_bytes_);
   repaired_.shrink(kept_bytes_);
 }

@@ -65,6 +65,13 @@ def test_timestamps_of_rows_that_have_none() -> None:
     assert [batch.timestamps(row) for row in range(2)] == [(0.0, 0.0)] * 2
 
 
+def test_the_distinct_id_of_a_large_message_may_have_escapes() -> None:
+    """Its text is freed before the id is read. Under sanitizers, the copy of the id ends where it says."""
+    value = plain_value([event_text(f'"{"x" * 1000}"')], envelope={"distinct_id": r'"\u00e9\n"'})
+    found = call_native(_native.Decoder(large_bytes=100), [Input(value)])
+    assert found.decoded.distinct_id(0) == "é\n"
+
+
 LOG = '{"plugin":"rrweb/console@1","payload":{"level":"log","payload":["a message"]}}'
 
 
