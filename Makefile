@@ -7,7 +7,7 @@ FORMATTED := $(wildcard $(foreach folder,_native _native/simd _native/text _nati
 
 SECONDS ?= 60
 
-.PHONY: help setup lock sbom audit player demo kafka s3 stores check integration test hooks sanitize faults soak fuzz aarch64 wheels manifests mutants lint docs words bench end-to-end clean
+.PHONY: help setup lock sbom audit player demo kafka s3 stores check integration test hooks sanitize faults drill soak fuzz aarch64 wheels manifests mutants lint docs words bench end-to-end clean
 
 help:
 	@echo "make demo         run the worker on an embedded Kafka broker with made-up traffic, and check that all of it came out"
@@ -31,6 +31,7 @@ help:
 	@echo "make end-to-end   measure the whole job and compare it with a Node consumer, on a real Kafka; ARGS=options"
 	@echo "make mutants      change the code in small ways, and see whether the tests notice; LIMIT=n SEED=n ONLY=text"
 	@echo "make faults       crash, freeze, cut off and fill up the worker on a real Kafka, and count every message; FAULTS=n SEED=n"
+	@echo "make drill        break ten things around a service, and see each on the page, in metrics, alerts and the log"
 	@echo "make soak         run the worker under load, and check that nothing grows; MINUTES=n"
 	@echo "make fuzz         fuzz each stage of the native core; SECONDS=n per stage"
 	@echo "make aarch64      cross-compile the native core, and run the parts that qemu can run"
@@ -111,6 +112,12 @@ check: setup
 # These mostly wait, so more of them run at a time than there are cores. Each process has servers of its own, and runs
 # the tests of a file one after the other: they share what is costly to start.
 INTEGRATION_PROCESSES ?= 4
+drill: setup hooks
+	@tools/system-packages $(PYTHON) kafka
+	@tools/system-packages $(PYTHON) servers
+	@tools/system-packages $(PYTHON) prometheus
+	@$(BIN)/python -m pytest -m drill
+
 integration: setup player hooks
 	@tools/system-packages $(PYTHON) kafka
 	@tools/system-packages $(PYTHON) servers
@@ -118,7 +125,7 @@ integration: setup player hooks
 	@tools/system-packages $(PYTHON) prometheus
 	@echo "integration: running the tests with servers, processes and a browser"
 	@$(BIN)/python -m benchmarks.contenders.node
-	@$(BIN)/python -m pytest -m "not ($(CHECK))" -n $(INTEGRATION_PROCESSES) --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m "not ($(CHECK) or drill)" -n $(INTEGRATION_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 hooks: setup
 	@echo "hooks: building the native core with test hooks"

@@ -18,6 +18,7 @@ from recording_worker.logs.raw_output import RawOutput
 from recording_worker.logs.setup import configure_logs
 from recording_worker.metrics import Metrics
 from recording_worker.processes.metrics_folder import metrics_folder
+from recording_worker.processes.supervisor.behind import BehindLog
 from recording_worker.processes.supervisor.document import StatusDocument
 from recording_worker.processes.supervisor.history import History
 from recording_worker.processes.supervisor.main import Supervisor
@@ -59,7 +60,7 @@ def run_supervisor(settings: Settings) -> int:
             names = filter(None, map(str.strip, (settings.ops_host_names or "").split(",")))
             ops = OpsServer(pages, settings.ops_host, settings.ops_port, names, token=token)
             summary = MinuteSummary(registry, lambda: supervisor.status)
-            history.start()
+            history.start(BehindLog(lambda: supervisor.status, history, clock).turn)
             with closing(ops), closing(history), RawOutput(folder).logged(), summary.logged():
                 return supervisor.run()
     except (ConfigError, BootError):

@@ -34,6 +34,9 @@ from recording_worker.storage.base import Storage
 
 log = structlog.get_logger()
 
+_SLOW_SECONDS = 5.0
+"""A flush that takes longer is logged: the batch after it may be ready, and waits."""
+
 
 @dataclass(frozen=True, slots=True)
 class FlushedPartition:
@@ -247,6 +250,9 @@ class Flusher:
         )
         self._metrics.flushes.labels(reason).inc()
         self._metrics.flush_seconds.observe(flushed.seconds)
+        if flushed.seconds > _SLOW_SECONDS:
+            each = {stage: round(seconds, 1) for stage, seconds in stages.seconds.items()}
+            log.warning("flush took long", seconds=round(flushed.seconds, 1), **each)
         self._metrics.flushed_sessions.inc(flushed.sessions)
         self._metrics.flushed_events.inc(flushed.events)
         self._metrics.flushed_bytes.inc(flushed.bytes_written)

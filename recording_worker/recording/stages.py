@@ -38,6 +38,11 @@ class Stages:
                 return
             yield item
 
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Stage → its time so far."""
+        return dict(self._seconds)
+
     def observe(self, metrics: Metrics) -> None:
         """Observe the stages that were measured."""
         for stage, seconds in self._seconds.items():

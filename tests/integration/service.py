@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import zstandard
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -99,6 +100,11 @@ class Service:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read().decode()
+
+    @property
+    def address(self) -> str:
+        """The host and port of the ops server."""
+        return urlsplit(self.logged("ops server")[0]["url"]).netloc
 
     def metric(self, name: str) -> dict[str, float]:
         """Labels, as written, → value."""

@@ -29,6 +29,11 @@ QUIET = {
     "partitions_stopped": "0x60",
     "offsets_skipped_total partition=0": "5x60",
     "flush_failures_total": "3x60",
+    "flush_seconds_bucket le=1.0": "0+9x60",
+    "flush_seconds_bucket le=10.0": "0+10x60",
+    "flush_seconds_bucket le=+Inf": "0+10x60",
+    "dependency_failing_seconds dependency=restrictions_redis": "0x60",
+    "dependency_failing_seconds dependency=teams_postgres": "0x60",
     "worker_restarts_total reason=killed": "2x60",
     "latency_seconds_bucket since=captured le=60.0": "0+100x60",
     "latency_seconds_bucket since=captured le=300.0": "0+101x60",
@@ -48,13 +53,15 @@ TROUBLES = {
     "PartitionsStopped": {"partitions_stopped": "0x49 2x10"},
     "OffsetsSkipped": {"offsets_skipped_total partition=0": "0x49 120x10"},
     "FlushFailing": {"flush_failures_total": "0x49 1x10"},
+    "FlushSlow": {"flush_seconds_bucket le=1.0": "0x60"},
     "WorkersRestarting": {"worker_restarts_total reason=killed": "0x49 1x10"},
     "LagGrows": {"lag_messages partition=0": "0+1000x60"},
     "RecordingsLate": {"latency_seconds_bucket since=captured le=60.0": "0+50x60"},
     "DlqGrows": {"messages_total disposition=dlq": "0+5x30 155+100x30"},
     "RecordsLeftOut": {"records_refused_total topic=metadata error=POLICY_VIOLATION": "_x49 1x10"},
     "StoresStale": {"store_read_timestamp_seconds store=teams": "0+60x10 600x50"},
-    "RedisFailing": {"dependency_failing_seconds dependency=sessions_redis": "0x40 30+60x20"},
+    "RedisFailing": {"dependency_failing_seconds dependency=restrictions_redis": "0x40 30+60x20"},
+    "PostgresFailing": {"dependency_failing_seconds dependency=teams_postgres": "0x40 30+60x20"},
 }
 """Alert → what is different if it has to fire."""
 

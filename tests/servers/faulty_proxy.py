@@ -4,6 +4,7 @@ import contextlib
 import random
 import socket
 import threading
+import time
 from collections import Counter
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -47,6 +48,8 @@ class FaultyProxy:
     def __init__(self, port: int, seed: int, *, writes: float, others: float) -> None:
         """`writes`, `others`: the share of the requests that write, and of all others, that fail, 0 to 1."""
         self._rates = {True: writes, False: others}
+        self.delay = 0.0
+        """Seconds that each request waits first."""
         self.done: Counter[tuple[str, Fault]] = Counter()
         self.answered = 0
         """Bytes of all answers of the server, with their headers."""
@@ -76,6 +79,7 @@ class FaultyProxy:
     def forward(self, handler: "_Handler") -> None:
         """Carry out one request, or make it fail."""
         request = handler.whole_request()
+        time.sleep(self.delay)
         with self._lock:
             fault = self._draw(operation_of(handler.command, handler.path))
             cut = self._random.random()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from recording_worker.errors import FlushError, StepError
 from recording_worker.lookups.teams.service import Team
@@ -165,3 +166,19 @@ def test_metrics_and_the_caller_are_told_once_it_is_delivered(flusher_of: Make, 
     assert metrics.session_bytes._sum.get() == told[0].raw_bytes
     assert 0 < metrics.block_bytes._sum.get() < told[0].bytes_written, "the rest is the index"
     assert metrics.flushes.labels("size")._value.get() == 1
+
+
+def test_a_flush_that_takes_long_is_logged_with_its_stages(flusher_of: Make) -> None:
+    clock = FakeClock()
+    waits = iter((5_000, 5_100))
+
+    def take_a_while() -> None:
+        clock.ms += next(waits)
+
+    flusher = flusher_of(CallingStorage(take_a_while), clock=clock)
+    with capture_logs() as logs:
+        flush(flusher, session_batch("a"))
+        assert [line for line in logs if line["event"] == "flush took long"] == []
+        flush(flusher, session_batch("a"))
+    [line] = [line for line in logs if line["event"] == "flush took long"]
+    assert (line["log_level"], line["seconds"], line["store"], line["deliver"]) == ("warning", 5.1, 5.1, 0)

@@ -54,11 +54,6 @@ def _settings(settings: Settings) -> Iterator[Finding]:
             read_token(settings.ops_token_file)
     except ConfigError as problem:
         wrong(str(problem))
-    try:
-        if settings.ops_token_file is not None:
-            read_token(settings.ops_token_file)
-    except ConfigError as problem:
-        wrong(str(problem))
     limit, needed = container_memory(), settings.workers * settings.memory_bytes + SUPERVISOR_BYTES
     if limit is not None and needed > limit:
         text = f"{counted(settings.workers, 'worker')} and the supervisor may take {size_text(needed)} of memory"

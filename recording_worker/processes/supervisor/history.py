@@ -68,9 +68,9 @@ class History:
         self._samples: deque[Sample] = deque(maxlen=_SAMPLES)
         self._closing = threading.Event()
 
-    def start(self) -> None:
-        """Take samples from now on. The thread does not keep the process from exiting."""
-        threading.Thread(target=self._run, name="history", daemon=True).start()
+    def start(self, after_each: Callable[[], None]) -> None:
+        """Take samples from now on, and call `after_each`. The thread does not keep the process from exiting."""
+        threading.Thread(target=self._run, args=(after_each,), name="history", daemon=True).start()
 
     def close(self) -> None:
         """Take no more samples."""
@@ -158,10 +158,11 @@ class History:
     def _recent(self) -> Sequence[Sample]:
         return list(self._samples)[-_RATE_SAMPLES:]
 
-    def _run(self) -> None:
+    def _run(self, after_each: Callable[[], None]) -> None:
         while True:
             try:
                 self.take()
+                after_each()
             except Exception:
                 log.exception("no sample for the status page")
             if self._closing.wait(SAMPLE_SECONDS):
