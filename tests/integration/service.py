@@ -104,7 +104,8 @@ class Service:
     @property
     def address(self) -> str:
         """The host and port of the ops server."""
-        return urlsplit(self.logged("ops server")[0]["url"]).netloc
+        url: str = self.logged("ops server")[0]["url"]
+        return urlsplit(url).netloc
 
     def metric(self, name: str) -> dict[str, float]:
         """Labels, as written, → value."""
