@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -33,16 +34,22 @@ _TESTS = Path(__file__).parent
 
 
 @pytest.fixture(autouse=True)
-def _restore_logs() -> Iterator[None]:
+def _restore_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Undo what a test sets up for the logs of its process, as commands do."""
-    root, before = logging.getLogger(), structlog.get_config()
+    root, before, configure = logging.getLogger(), structlog.get_config(), structlog.configure
+
+    def configure_uncached(**settings: Any) -> None:
+        # a cached logger would keep what one test sets up for all tests after it
+        configure(**settings | {"cache_logger_on_first_use": False})
+
+    monkeypatch.setattr(structlog, "configure", configure_uncached)
     handlers, level = root.handlers[:], root.level
     hooks, is_json = (sys.excepthook, threading.excepthook), setup.logs_are_json()
     yield
     sys.excepthook, threading.excepthook = hooks
     logging.captureWarnings(False)
     setup._as_json = is_json
-    structlog.configure(**before)
+    configure(**before)
     root.handlers[:] = handlers
     root.setLevel(level)
 

@@ -84,8 +84,8 @@ def test_the_loop_says_where_its_time_goes() -> None:
         with pauses.active("steps"):
             time.sleep(3 * SECONDS)
         time.sleep(4 * SECONDS)
-        pauses.end_turn(idle=False)
         took = time.perf_counter() - started
+        pauses.end_turn(idle=False)
     finally:
         pauses.close()
     spent = {
