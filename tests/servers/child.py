@@ -98,8 +98,12 @@ class ServerProcess:
             self._process = None
 
     def pause(self) -> None:
-        """Send it SIGSTOP: its connections stay, but nobody answers."""
-        self._running().send_signal(signal.SIGSTOP)
+        """Send it SIGSTOP, and wait until it stands: its connections stay, but nobody answers."""
+        process = self._running()
+        process.send_signal(signal.SIGSTOP)
+        stat = Path(f"/proc/{process.pid}/stat")
+        while process.poll() is None and stat.read_text().rpartition(")")[2].split()[0] not in "Tt":
+            time.sleep(0.01)
 
     def resume(self) -> None:
         """Send it SIGCONT."""
