@@ -1,4 +1,4 @@
-"""A service on real servers, a Prometheus that watches it, and ten things that go wrong."""
+"""A service on real servers, a Prometheus that watches it, and nine things that go wrong."""
 
 import os
 import signal
@@ -154,30 +154,6 @@ def disk_full(scene: Scene) -> Iterator[None]:
         ballast.unlink()
 
 
-@contextmanager
-def slow_consumer(scene: Scene) -> Iterator[None]:
-    """More comes in than the workers take: they get little of the CPU."""
-    over, pids = threading.Event(), scene.service.worker_pids().values()
-
-    def hold_up() -> None:
-        while not over.is_set():
-            for number, seconds in ((signal.SIGSTOP, 2.0), (signal.SIGCONT, 0.03)):
-                for pid in pids:
-                    os.kill(pid, number)
-                over.wait(seconds)
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-
-    thread = threading.Thread(target=hold_up)
-    thread.start()
-    try:
-        scene.recording.traffic.send(40_000)
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
 @dataclass(frozen=True)
 class Trouble:
     """Something that goes wrong, and where it is seen."""
@@ -189,8 +165,6 @@ class Trouble:
     metric: Callable[[Service], bool]
     page: Callable[[dict[str, Any]], bool]
     """Whether /status.json, which the page shows, says it."""
-    log_seconds: float = 30
-    """How long the log may take. It says that a host falls behind when it is a minute behind."""
 
     def __str__(self) -> str:
         return self.cause.__name__
