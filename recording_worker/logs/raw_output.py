@@ -5,13 +5,13 @@ logs what comes there. It can do that after the worker has crashed, too.
 """
 
 import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TextIO
 
 import structlog
+
+from recording_worker.repeating import repeating
 
 log = structlog.get_logger()
 
@@ -38,23 +38,9 @@ class RawOutput:
         self._read: dict[str, int] = {}
         """File name → how much of it was read."""
 
-    @contextmanager
-    def logged(self) -> Iterator[None]:
+    def logged(self) -> AbstractContextManager[None]:
         """Log what comes while the body runs, on a thread, and what is left when it ends."""
-        ending = threading.Event()
-
-        def look() -> None:
-            while not ending.wait(_LOOK_SECONDS):
-                self.look()
-
-        thread = threading.Thread(target=look, name="raw output", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ending.set()
-            thread.join()
-            self.look()
+        return repeating(self.look, _LOOK_SECONDS, "raw output")
 
     def look(self) -> None:
         """Log what came since the last look."""

@@ -1,8 +1,7 @@
 """MinuteSummary: one line of the log a minute that says what this host did in it."""
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -10,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition
 from recording_worker.processes.supervisor.status import Status
+from recording_worker.repeating import repeating
 
 log = structlog.get_logger()
 
@@ -33,23 +33,9 @@ class MinuteSummary:
         self._status = status
         self._before = self._figures()
 
-    @contextmanager
-    def logged(self) -> Iterator[None]:
+    def logged(self) -> AbstractContextManager[None]:
         """Log a line each minute while the body runs, on a thread, and one for the rest when it ends."""
-        ending = threading.Event()
-
-        def run() -> None:
-            while not ending.wait(_MINUTE):
-                self.turn()
-
-        thread = threading.Thread(target=run, name="summary", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ending.set()
-            thread.join()
-            self.turn()
+        return repeating(self.turn, _MINUTE, "summary")
 
     def turn(self) -> None:
         """Log what was done since the last turn."""
@@ -57,7 +43,7 @@ class MinuteSummary:
         self._before = now
         done = {name: round(now[name] - before[name]) for name in now}
         status = self._status()
-        lag = sum(at.lag or 0 for at in status.partitions)
+        lag = status.lag_messages
         if not any(done.values()) and not lag:
             return
         written = done.pop("bytes") / _MEGABYTE
