@@ -42,6 +42,8 @@ def operation_of(method: str, path: str) -> str:
 class FaultyProxy:
     """Passes requests on, one per connection. Some fail. Each operation meets all faults about equally often.
 
+    The first request of each operation fails, if any of its kind are to fail. The rest is chance.
+
     The same seed gives the same faults to the same requests in the same order.
     """
 
@@ -55,6 +57,8 @@ class FaultyProxy:
         """Bytes of all answers of the server, with their headers."""
         self._port = port
         self._faults = list(Fault)
+        self._met: set[str] = set()
+        """The operations that a fault has hit."""
         self._random = random.Random(seed)
         self._lock = threading.Lock()
         proxy = self
@@ -102,8 +106,11 @@ class FaultyProxy:
     def _draw(self, operation: str) -> Fault | None:
         """Choose a fault, or None. Requests that don't write are never denied, or uploads could not be aborted."""
         writes = operation in WRITES
-        if self._random.random() >= self._rates[writes]:
+        rate = self._rates[writes]
+        chance = self._random.random()
+        if chance >= (rate if operation in self._met else bool(rate)):
             return None
+        self._met.add(operation)
         fault = min(
             (fault for fault in self._faults if writes or fault is not Fault.DENIED),
             key=lambda fault: (self.done[operation, fault], self._random.random()),
