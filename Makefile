@@ -31,7 +31,7 @@ help:
 	@echo "make end-to-end   measure the whole job and compare it with a Node consumer, on a real Kafka; ARGS=options"
 	@echo "make mutants      change the code in small ways, and see whether the tests notice; LIMIT=n SEED=n ONLY=text"
 	@echo "make faults       crash, freeze, cut off and fill up the worker on a real Kafka, and count every message; FAULTS=n SEED=n"
-	@echo "make drill        break nine things around a service, and see each on the page, in metrics, alerts and the log"
+	@echo "make drill        break ten things around a service, and see each on the page, in metrics, alerts and the log"
 	@echo "make soak         run the worker under load, and check that nothing grows; MINUTES=n"
 	@echo "make fuzz         fuzz each stage of the native core; SECONDS=n per stage"
 	@echo "make aarch64      cross-compile the native core, and run the parts that qemu can run"

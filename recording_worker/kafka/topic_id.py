@@ -15,6 +15,7 @@ from recording_worker.dependencies import DependencyWatch
 from recording_worker.errors import BootError, FlushError
 from recording_worker.kafka.answers import KafkaAnswers
 from recording_worker.kafka.clients import BROKER_TIMEOUT, QUIET_LOGGER, as_config_error, client_config
+from recording_worker.kafka.log_ends import LogEnds
 from recording_worker.settings.model import Settings
 
 log = structlog.get_logger()
@@ -36,6 +37,8 @@ class TopicWatch:
         self._clock = clock
         self._answers = KafkaAnswers(clock, watch)
         self._client = _client(settings, self._answers.client_error)
+        self.ends = LogEnds(self._client, settings.topic, clock)
+        """The ends of its partitions' logs."""
         self._can_ask = True
         self.topic_id = ""
         """The topic's id, as text; empty if the brokers keep no ids."""

@@ -1,4 +1,4 @@
-"""A service on real servers, a Prometheus that watches it, and nine things that go wrong."""
+"""A service on real servers, a Prometheus that watches it, and ten things that go wrong."""
 
 import os
 import signal
@@ -152,6 +152,20 @@ def disk_full(scene: Scene) -> Iterator[None]:
         yield
     finally:
         ballast.unlink()
+
+
+@contextmanager
+def slow_consumer(scene: Scene) -> Iterator[None]:
+    """More comes in than the workers take: they get no CPU."""
+    pids = scene.service.worker_pids().values()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        scene.recording.traffic.send(20_000)
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 @dataclass(frozen=True)

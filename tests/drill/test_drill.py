@@ -1,4 +1,4 @@
-"""The operator's drill: nine things break, and each is seen on the page, in a metric, by an alert and in the log.
+"""The operator's drill: ten things break, and each is seen on the page, in a metric, by an alert and in the log.
 
 docs/operate/drill.md describes it.
 """
@@ -82,6 +82,13 @@ TROUBLES = [
         "worker failed",
         metric=counted("flush_failures_total"),
         page=an_error("No space left"),
+    ),
+    Trouble(
+        scene.slow_consumer,
+        "LagGrows",
+        "falls behind",
+        metric=lambda service: sum(service.metric("lag_messages").values()) > 10_000,
+        page=lambda status: status["bottleneck"]["who"].startswith("Worker"),
     ),
 ]
 

@@ -122,8 +122,10 @@ def test_a_second_host_takes_its_part_and_gives_it_back(start: StartService, tra
 def test_a_stuck_worker_is_killed_and_its_partitions_go_on(start: StartService, traffic: Traffic) -> None:
     service = start(progress_deadline=5.0)  # a worker that stops must also be gone within it
     service.wait_until_ready()
+    wait_for(lambda: set(service.metric("lag_messages").values()) == {0.0}, "the ends of the logs to be known")
     os.kill(service.worker_pids()[1], signal.SIGSTOP)
     traffic.send(120)
+    wait_for(lambda: service.status()["workers"][1]["lag_messages"] > 0, "the lag of a worker that says nothing")
     traffic.wait_until_committed()
     assert service.counts("worker_restarts_total") == {'{reason="stuck"}': 1.0}
     assert service.stop() == 0

@@ -5,6 +5,7 @@ import pytest
 from recording_worker.errors import TransactionTimeoutError
 from recording_worker.formats.accounts import Account
 from recording_worker.kafka.consumer import PartitionState
+from recording_worker.kafka.log_ends import FoundEnds
 from recording_worker.kafka.offsets import Position
 from recording_worker.processes.control import Assign, PartitionStopped, Placement
 from recording_worker.processes.supervisor.memory import PartitionMemory
@@ -204,3 +205,32 @@ def test_a_status_shows_what_is_known(memory: PartitionMemory) -> None:
     assert memory.pinned() == {0}
     memory.on_released(0, [at])
     assert memory.status()[0].worker is None
+
+
+def test_lag_grows_while_the_worker_says_nothing(memory: PartitionMemory) -> None:
+    place(memory, p0=5)
+    memory.on_ends(FoundEnds(1_000.0, {0: 5, 9: 70}))
+    [at, *_] = memory.status()
+    assert (at.lag, at.behind_since) == (0, 1_000.0), "the worker has not reported yet"
+    memory.on_ends(FoundEnds(1_002.0, {0: 45}))
+    [at, *_] = memory.status()
+    assert (at.high, at.lag, at.behind_since) == (45, 40, 1_000.0)
+    memory.on_ends(FoundEnds(1_004.0, {}))
+    assert memory.status()[0].lag == 40, "no answer changes nothing"
+
+
+def test_the_end_of_a_log_is_what_is_known_best(memory: PartitionMemory) -> None:
+    place(memory, p0=5)
+    memory.on_ends(FoundEnds(1_000.0, {0: 45}))
+    memory.on_progress(0, {0: PartitionState(7, 60)})
+    assert memory.status()[0].high == 60
+    memory.on_ends(FoundEnds(1_002.0, {0: 70}))
+    assert memory.status()[0].high == 70
+
+
+def test_the_end_of_a_deleted_topic_is_forgotten(memory: PartitionMemory) -> None:
+    place(memory, p0=5)
+    memory.on_ends(FoundEnds(1_000.0, {0: 45}))
+    memory.remove([0])
+    memory.table.add([0])
+    assert memory.status()[0].high is None

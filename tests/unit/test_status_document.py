@@ -1,5 +1,6 @@
 """The document of the status page: what it says, what holds the host up, and what it keeps of the last 15 minutes."""
 
+import dataclasses
 import json
 import os
 import re
@@ -135,6 +136,26 @@ def test_the_cpu_of_a_worker_counts_from_its_own_start() -> None:
     assert history.cpu() == {0: 0.5}
     history._samples.append(Sample(at + 10.0, usage=usage | {1: (99, Usage(1, 8.0))}))
     assert history.cpu()[1] == pytest.approx(0.2)
+
+
+SILENT = WorkerStatus(0, 10, WorkerState.RUNNING, 0, None, silent_seconds=4.0)
+
+
+def test_a_worker_that_stands_still_is_named_before_the_host_is_far_behind() -> None:
+    status = Status(0, (), (SILENT, WORKERS[1]), (BUSY,))
+    assert find_bottleneck(status, sampled(), now=1_005.0).who == "Worker 0"
+    assert diagnose(status) == ("warning", "Recording, but worker 0 stands still")
+    both = Status(0, (), (SILENT, dataclasses.replace(WORKERS[1], silent_seconds=7.0)), (BUSY,))
+    assert find_bottleneck(both, sampled(), now=1_005.0) == (
+        "Workers 0, 1",
+        "Silent for 7 s: stopped from outside, hung, or waiting for a flush.",
+    )
+
+
+def test_a_silence_means_nothing_if_nothing_waits() -> None:
+    status = Status(0, (), (SILENT,), (PartitionStatus(1, 1, 5, 5, 5, "", False),))
+    assert find_bottleneck(status, sampled(), now=1_005.0).who == ""
+    assert diagnose(status) == ("good", "Recording")
 
 
 def test_a_host_that_is_a_batch_behind_keeps_up() -> None:

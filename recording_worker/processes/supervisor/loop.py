@@ -92,6 +92,7 @@ class SupervisorLoop:
         self._tend_workers()
         self._pool.spawn_missing()
         self._watch_topic()
+        self._watch_log_ends()
         if not self._joined and len(self._pool.ready) == self._settings.workers:
             self._member.join()
             self._joined = True
@@ -224,6 +225,11 @@ class SupervisorLoop:
             self._memory.remove(partitions)
             self._table.add(partitions)
 
+    def _watch_log_ends(self) -> None:
+        found = self._topic.ends.turn([at.number for at in self._table])
+        if found is not None:
+            self._memory.on_ends(found)
+
     def _end_isolation(self) -> None:
         """Ask for partitions whose isolation is over: they are placed again, to be read as any other."""
         recovered = self._memory.take_recovered()
@@ -286,6 +292,7 @@ class SupervisorLoop:
                     restarts=self._restarts[slot.worker],
                     last_flush=slot.last_flush,
                     read_at=slot.read_at,
+                    silent_seconds=slot.silent_seconds(self._clock.monotonic()),
                     trouble=slot.trouble or slot.refusal,
                     last_error=slot.last_error,
                 )

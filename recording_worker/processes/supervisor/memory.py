@@ -6,6 +6,7 @@ import structlog
 
 from recording_worker.clock import Clock
 from recording_worker.kafka.consumer import PartitionState
+from recording_worker.kafka.log_ends import FoundEnds
 from recording_worker.kafka.offsets import OffsetStore, Position
 from recording_worker.processes.control import Assign, PartitionStopped, Placement
 from recording_worker.processes.supervisor.crashes import CRASH_SIGNALS, CrashLog, Death
@@ -88,6 +89,14 @@ class PartitionMemory:
             if self._is_idle(at):
                 at.caught_up_at = self._now()
 
+    def on_ends(self, found: FoundEnds) -> None:
+        """Note how far the logs go, whatever the workers say."""
+        self.table.found_ends(found.offsets)
+        for at in self.table:
+            end, committed = found.offsets.get(at.number), self.offsets.committed_offset(at.number)
+            if end is not None and committed is not None and end <= committed:
+                at.caught_up_at = max(at.caught_up_at, found.asked_at)
+
     def on_released(self, worker: int, placements: Iterable[Placement]) -> None:
         self.table.released(worker, placements)
 
@@ -118,7 +127,7 @@ class PartitionMemory:
                 worker=at.holder,
                 committed=self.offsets.committed_offset(at.number),
                 position=at.state.position if at.state else None,
-                high=at.state.high if at.state and at.state.high >= 0 else None,
+                high=at.known_end,
                 stopped=at.stopped,
                 isolated=self._crashes.is_isolated(at.number),
                 recorded_until=at.recorded_until,

@@ -29,11 +29,19 @@ class OwnedPartition:
     """Whether it stopped because too many of its messages go to the DLQ."""
     state: PartitionState | None = None
     """What the holder reported last."""
+    end: int = -1
+    """The log's end as the supervisor has asked for it; -1 if it is not known yet."""
     recorded_until: int = 0
     """The second since 1970 in which Kafka got the latest message that was delivered; 0 if that is not known."""
 
     caught_up_at: float = 0.0
     """When all of it was last committed, seconds since 1970; 0 if it never was since it is ours."""
+
+    @property
+    def known_end(self) -> int | None:
+        """The log's end, as far as anybody knows it; None if nobody does."""
+        end = max(self.end, self.state.high if self.state else -1)
+        return end if end >= 0 else None
 
     def put_down(self) -> None:
         """Note that nobody holds it."""
@@ -136,6 +144,10 @@ class PartitionTable:
         for partition in self._some(states):
             if partition.holder == worker:
                 partition.state = states[partition.number]
+
+    def found_ends(self, ends: Mapping[int, int]) -> None:
+        for partition in self._some(ends):
+            partition.end = ends[partition.number]
 
     def recorded(self, number: int, until: int) -> None:
         """Note the second since 1970 in which Kafka got the latest message that is delivered."""

@@ -183,6 +183,10 @@ class Slot:
     def state(self) -> WorkerState:
         return WorkerState.WAITING if self.process is None else self.process.state
 
+    def silent_seconds(self, now: float) -> float:
+        """Return for how long the loop of a worker that takes orders has said nothing. `now` is monotonic."""
+        return now - self.process.heard if self.process and self.process.state is WorkerState.RUNNING else 0.0
+
     def fill(self, process: WorkerProcess) -> None:
         """Put a process that was just spawned here."""
         self.process, self.refusal, self.last_error = process, "", ""
