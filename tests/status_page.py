@@ -25,7 +25,7 @@ class Host:
         self.status = Status(self.clock.monotonic()) if status is None else status
         self.settings = Settings(workers=2, storage="s3://recordings", **settings)
         registry = Metrics().served()
-        self.history = History(lambda: self.status, registry, self.clock)
+        self.history = History(registry, self.clock)
         document = StatusDocument(self.settings, self.history, self.clock)
         self.pages = OpsPages(lambda: self.status, self.clock, registry, document)
 

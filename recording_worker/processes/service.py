@@ -18,12 +18,11 @@ from recording_worker.logs.raw_output import RawOutput
 from recording_worker.logs.setup import configure_logs
 from recording_worker.metrics import Metrics
 from recording_worker.processes.metrics_folder import metrics_folder
-from recording_worker.processes.supervisor.behind import BehindLog
 from recording_worker.processes.supervisor.document import StatusDocument
 from recording_worker.processes.supervisor.history import History
 from recording_worker.processes.supervisor.main import Supervisor
+from recording_worker.processes.supervisor.observing import observed
 from recording_worker.processes.supervisor.ops_server import OpsPages, OpsServer
-from recording_worker.processes.supervisor.summary import MinuteSummary
 from recording_worker.processes.supervisor.systemd import SystemdNotifier
 from recording_worker.processes.worker import main as worker
 from recording_worker.redaction import hide
@@ -54,14 +53,12 @@ def run_supervisor(settings: Settings) -> int:
             metrics = Metrics(folder, "supervisor")
             supervisor = Supervisor(settings, clock, partial(worker.main, metrics_folder=folder), metrics, systemd)
             registry = metrics.served()
-            history = History(lambda: supervisor.status, registry, clock)
+            history = History(registry, clock)
             document = StatusDocument(settings, history, clock)
             pages = OpsPages(lambda: supervisor.status, clock, registry, document)
             names = filter(None, map(str.strip, (settings.ops_host_names or "").split(",")))
             ops = OpsServer(pages, settings.ops_host, settings.ops_port, names, token=token)
-            summary = MinuteSummary(registry, lambda: supervisor.status)
-            history.start(BehindLog(lambda: supervisor.status, history, clock).turn)
-            with closing(ops), closing(history), RawOutput(folder).logged(), summary.logged():
+            with closing(ops), RawOutput(folder).logged(), observed(lambda: supervisor.status, history, clock):
                 return supervisor.run()
     except (ConfigError, BootError):
         raise

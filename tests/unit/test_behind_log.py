@@ -24,12 +24,10 @@ def test_it_is_said_once_until_it_changes() -> None:
     storage_away = DependencyStatus(STORAGE, 3.0, "refused", (0,), None, None)
     turns = [behind(30), behind(90, storage_away), behind(90), behind(120), behind(30), behind(30), behind(61)]
     said: list[list[str]] = []
-    waiting = iter(turns)
-    history = History(lambda: behind(0), Metrics().served(), clock)
-    log = BehindLog(lambda: next(waiting), history, clock)
+    log = BehindLog(History(Metrics().served(), clock), clock)
     with capture_logs() as lines:
-        for _ in turns:
-            log.turn()
+        for status in turns:
+            log.turn(status)
             said.append([line["event"] for line in lines])
             lines.clear()
     assert said == [[], [], ["falls behind"], [], ["keeps up again"], [], ["falls behind"]]
@@ -40,7 +38,7 @@ def test_the_line_says_what_holds_the_host_up() -> None:
     partition = PartitionStatus(0, 0, 0, 10, 500, "", False, 0, clock.now_ms() / 1000 - 75)
     status = Status(0, (), WORKERS, (partition,))
     with capture_logs() as lines:
-        BehindLog(lambda: status, History(lambda: status, Metrics().served(), clock), clock).turn()
+        BehindLog(History(Metrics().served(), clock), clock).turn(status)
     [line] = lines
     assert (line["log_level"], line["lag_seconds"], line["lag"]) == ("warning", 75, 500)
     assert line["bottleneck"] == "Reading from Kafka"

@@ -100,7 +100,7 @@ WORKERS = tuple(WorkerStatus(number, 10 + number, WorkerState.RUNNING, 0, None) 
 def sampled(*, flush_share: float = 0.0, cores: tuple[float, float] = (0.0, 0.0)) -> History:
     """A history of two workers that have flushed and used their CPU this much for 5 s."""
     clock = FakeClock()
-    history = History(lambda: Status(0), Metrics().served(), clock)
+    history = History(Metrics().served(), clock)
     for seconds in (0.0, 5.0):
         usage = {number: (10 + number, Usage(1, seconds * used)) for number, used in enumerate(cores)}
         totals = {"flush_seconds": 2 * flush_share * seconds}
@@ -180,7 +180,7 @@ def test_lag_in_time_counts_from_the_last_moment_without_lag() -> None:
 def test_the_history_counts_from_the_metrics_and_keeps_15_minutes() -> None:
     metrics, clock = Metrics(), FakeClock()
     workers = (WorkerStatus(0, os.getpid(), WorkerState.RUNNING, 0, None),)
-    history = History(lambda: Status(0, (), workers), metrics.served(), clock)
+    history, status = History(metrics.served(), clock), Status(0, (), workers)
     for _ in range(200):
         metrics.messages_received.labels("0").inc(50)
         metrics.messages_received.labels("1").inc(50)
@@ -191,7 +191,7 @@ def test_the_history_counts_from_the_metrics_and_keeps_15_minutes() -> None:
         metrics.flush_seconds.observe(2.5)
         metrics.flush_stage_seconds.labels("store").observe(3)
         metrics.flush_stage_seconds.labels("deliver").observe(1)
-        history.take()
+        history.take(status)
         clock.ms += 5_000
     rates = {total: history.rate(total) for total in ("messages", "bytes", "written_bytes", "events", "flush_seconds")}
     assert rates == {"messages": 20, "bytes": 80, "written_bytes": 10, "events": 7, "flush_seconds": 0.5}

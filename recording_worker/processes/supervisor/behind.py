@@ -1,7 +1,5 @@
 """BehindLog: says in the log when this host falls behind, and what holds it up."""
 
-from collections.abc import Callable
-
 import structlog
 
 from recording_worker.clock import Clock
@@ -15,15 +13,14 @@ log = structlog.get_logger()
 class BehindLog:
     """Looks whenever the history has a new sample. For one thread."""
 
-    def __init__(self, status: Callable[[], Status], history: History, clock: Clock) -> None:
-        self._status = status
+    def __init__(self, history: History, clock: Clock) -> None:
         self._history = history
         self._clock = clock
         self._behind = False
 
-    def turn(self) -> None:
+    def turn(self, status: Status) -> None:
         """Log what has changed. While a dependency fails that is needed, the log says that already."""
-        status, now = self._status(), self._clock.now_ms() / 1000
+        now = self._clock.now_ms() / 1000
         if any(each.dependency.needed and each.failing_seconds for each in status.dependencies):
             return
         bottleneck = find_bottleneck(status, self._history, now)

@@ -1,22 +1,20 @@
 """History: the last 15 minutes of this host, for the status page."""
 
-import threading
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-import structlog
 from prometheus_client import CollectorRegistry
 
 from recording_worker.clock import Clock
 from recording_worker.metrics import Metrics
+from recording_worker.outcome import Disposition
 from recording_worker.processes.supervisor.status import Status
 from recording_worker.processes.supervisor.usage import Usage, usage_of
 
-log = structlog.get_logger()
-
 SAMPLE_SECONDS = 5.0
+"""How often a sample is taken."""
 _SAMPLES = 181
 """15 minutes, and one sample to begin with."""
 _RATE_SAMPLES = 7
@@ -45,12 +43,18 @@ class Sample:
     lag_seconds: float | None = None
     totals: Mapping[str, float] = field(default_factory=dict)
     """What was counted since the start."""
+    ended: Mapping[str, float] = field(default_factory=dict)
+    """How messages ended (the label of the disposition) → how many since the start."""
     dlq: Mapping[str, float] = field(default_factory=dict)
     """Reason → messages for the DLQ since the start."""
     stages: Mapping[str, float] = field(default_factory=dict)
     """Stage of a flush → seconds since the start."""
     usage: Mapping[int, tuple[int, Usage]] = field(default_factory=dict)
     """Worker → its process id, and what that uses."""
+
+    def grown(self, before: "Sample", total: str) -> float:
+        """Return by how much a total has grown since an earlier sample."""
+        return self.totals.get(total, 0.0) - before.totals.get(total, 0.0)
 
     @property
     def memory_bytes(self) -> int:
@@ -59,35 +63,28 @@ class Sample:
 
 
 class History:
-    """Takes a sample every 5 s in a thread of its own, and keeps 15 minutes of them. Any thread may read."""
+    """Keeps 15 minutes of samples. One thread takes them, and any thread may read."""
 
-    def __init__(self, status: Callable[[], Status], registry: CollectorRegistry, clock: Clock) -> None:
-        self._status = status
+    def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
+        """`registry` is what the ops server serves."""
         self._registry = registry
         self._clock = clock
         self._samples: deque[Sample] = deque(maxlen=_SAMPLES)
-        self._closing = threading.Event()
 
-    def start(self, after_each: Callable[[], None]) -> None:
-        """Take samples from now on, and call `after_each`. The thread does not keep the process from exiting."""
-        threading.Thread(target=self._run, args=(after_each,), name="history", daemon=True).start()
-
-    def close(self) -> None:
-        """Take no more samples."""
-        self._closing.set()
-
-    def take(self) -> None:
-        """Take a sample."""
-        status, totals = self._status(), dict.fromkeys(_TOTALS.values(), 0.0)
-        dlq, stages = dict[str, float](), dict[str, float]()
+    def take(self, status: Status) -> None:
+        """Take a sample of the status, and of what all processes of the service count."""
+        totals = dict.fromkeys(_TOTALS.values(), 0.0)
+        ended, dlq, stages = defaultdict[str, float](float), dict[str, float](), dict[str, float]()
         for family in self._registry.collect():
             for sample in family.samples:
                 if sample.name in _TOTALS:
                     totals[_TOTALS[sample.name]] += sample.value
                 elif sample.name == _STAGES:
                     stages[sample.labels["stage"]] = sample.value
-                elif sample.name == _MESSAGES and sample.labels["disposition"] == "dlq" and sample.value:
-                    dlq[sample.labels["reason"]] = sample.value
+                elif sample.name == _MESSAGES and sample.value:
+                    ended[sample.labels["disposition"]] += sample.value
+                    if sample.labels["disposition"] == Disposition.DLQ.label:
+                        dlq[sample.labels["reason"]] = sample.value
         usage = {each.number: (each.pid, usage_of(each.pid)) for each in status.workers if each.pid is not None}
         self._samples.append(
             Sample(
@@ -95,6 +92,7 @@ class History:
                 lag_messages=status.lag_messages,
                 lag_seconds=status.lag_seconds(self._clock.now_ms() / 1000),
                 totals=totals,
+                ended=ended,
                 dlq=dlq,
                 stages=stages,
                 usage={worker: (pid, used) for worker, (pid, used) in usage.items() if used is not None},
@@ -158,20 +156,9 @@ class History:
     def _recent(self) -> Sequence[Sample]:
         return list(self._samples)[-_RATE_SAMPLES:]
 
-    def _run(self, after_each: Callable[[], None]) -> None:
-        while True:
-            try:
-                self.take()
-                after_each()
-            except Exception:
-                log.exception("no sample for the status page")
-            if self._closing.wait(SAMPLE_SECONDS):
-                return
-
 
 def _rate(before: Sample, after: Sample, total: str) -> float:
-    grown = after.totals.get(total, 0.0) - before.totals.get(total, 0.0)
-    return max(0.0, grown) / max(0.001, after.at - before.at)
+    return max(0.0, after.grown(before, total)) / max(0.001, after.at - before.at)
 
 
 def _dlq_rate(before: Sample, after: Sample) -> float:
