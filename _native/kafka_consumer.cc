@@ -57,6 +57,7 @@ struct LibrdkafkaFunctions {
   int (*conf_set)(void*, const char*, const char*, char*, size_t);
   void (*conf_set_log_cb)(void*, LogCallback);
   void (*conf_set_error_cb)(void*, ErrorCallback);
+  void (*conf_set_stats_cb)(void*, int (*)(Handle*, char*, size_t, void*));
   void (*conf_set_opaque)(void*, void*);
   Handle* (*create)(int, void*, char*, size_t);
   void (*destroy)(Handle*);
@@ -98,6 +99,7 @@ struct LibrdkafkaFunctions {
     find(conf_set, "rd_kafka_conf_set");
     find(conf_set_log_cb, "rd_kafka_conf_set_log_cb");
     find(conf_set_error_cb, "rd_kafka_conf_set_error_cb");
+    find(conf_set_stats_cb, "rd_kafka_conf_set_stats_cb");
     find(conf_set_opaque, "rd_kafka_conf_set_opaque");
     find(create, "rd_kafka_new");
     find(destroy, "rd_kafka_destroy");
@@ -160,7 +162,11 @@ class KafkaClient {
     }
     kafka.conf_set_opaque(conf, this);
     kafka.conf_set_error_cb(conf, [](Handle*, int code, const char* reason, void* client) {
-      static_cast<KafkaClient*>(client)->say(-1, code, reason);
+      static_cast<KafkaClient*>(client)->say(KafkaEvent::error, code, reason);
+    });
+    kafka.conf_set_stats_cb(conf, [](Handle*, char* report, size_t size, void* client) {
+      static_cast<KafkaClient*>(client)->say(KafkaEvent::statistics, 0, {report, size});
+      return 0;  // librdkafka frees the report
     });
     // Logs come from librdkafka's own threads, and may come before `handle` is set.
     opaque_ = kafka.opaque;

@@ -23,8 +23,11 @@ struct Header {
   Span value;
 };
 
-// A line of librdkafka's log (level as in syslog), or an error of the whole client (level -1).
+// A line of librdkafka's log (level as in syslog), an error of the whole client, or a report (STATISTICS.md, JSON).
 struct KafkaEvent {
+  static constexpr int error = -1;
+  static constexpr int statistics = -2;
+
   int level;
   int code;
   std::string text;

@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError
 from recording_worker._native import KafkaConsumer
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, client_config, is_fatal
+from recording_worker.kafka.statistics import INTERVAL_MS, ClientStatistics
 from recording_worker.messages import MessageColumns
 from recording_worker.metrics import Metrics
 from recording_worker.settings.choices import OnOffsetGap
@@ -24,6 +25,8 @@ _MEMBERSHIP = ("group.remote.assignor", "session.timeout.ms", "heartbeat.interva
 
 _WATERMARK_TIMEOUT = 5.0
 
+_ERROR, _STATISTICS = -1, -2
+"""Levels of what the client says that is no line of its log (_native/kafka_consumer.hpp)."""
 _LEVELS = (*[logging.CRITICAL] * 3, logging.ERROR, logging.WARNING, logging.INFO, logging.INFO, logging.DEBUG)
 """The levels of librdkafka's log, which it takes from syslog."""
 
@@ -55,6 +58,7 @@ def consumer_config(settings: Settings) -> dict[str, Any]:
             "fetch.max.bytes": min(52_428_800, fetch_bytes),
             # a full queue is empty again long before the default second has passed
             "fetch.queue.backoff.ms": 20,
+            "statistics.interval.ms": INTERVAL_MS,
         },
         ours={
             "group.id": settings.group_id,
@@ -106,6 +110,7 @@ class PartitionConsumer:
         self._on_gap = settings.on_offset_gap
         self._faults: list[PartitionFault] = []
         self._gaps: list[OffsetGap] = []
+        self._statistics = ClientStatistics()
         config = consumer_config(settings)
         self._on_error = config.pop("error_cb")
         try:
@@ -168,9 +173,12 @@ class PartitionConsumer:
         self._tell()
 
     def _tell(self) -> None:
-        """Log what the client's threads have said."""
+        """Log what the client's threads have said, and take its reports."""
         for level, code, text in self._consumer.take_events():
-            if level < 0:
+            if level == _STATISTICS:
+                self._statistics.take(text)
+                self._metrics.fetch_queue_bytes.set(self._statistics.fetch_queue_bytes)
+            elif level == _ERROR:
                 self._on_error(KafkaError(code, text))
             else:
                 LIBRDKAFKA_LOGGER.log(_LEVELS[level], "%s", text)

@@ -1,6 +1,6 @@
 """Metrics of what Kafka does, answers and refuses."""
 
-from recording_worker.metrics.family import PARTITION, CounterFamily, Label, StatusFamily
+from recording_worker.metrics.family import PARTITION, CounterFamily, GaugeFamily, Label, StatusFamily
 
 _TOPIC = Label("topic", bound="the topics that the settings name")
 _ERROR = Label("error", bound="the error codes of Kafka's protocol")
@@ -21,6 +21,11 @@ class KafkaMetrics:
         "transactions_aborted",
         "Kafka transactions that were aborted and made again, by why. `ILLEGAL_GENERATION` is normal in a rebalance.",
         _ERROR,
+    )
+    fetch_queue_bytes = GaugeFamily(
+        "fetch_queue_bytes",
+        "Messages that the workers' clients have fetched and the workers have not taken, as of their last reports. A"
+        " client reports every 5 s while its worker reads.",
     )
     records_too_large = CounterFamily(
         "records_too_large", "Records left out because they are larger than their topic allows.", _TOPIC

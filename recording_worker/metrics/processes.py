@@ -30,6 +30,12 @@ class ProcessMetrics:
     worker_flushed = StatusFamily(
         "worker_flush_timestamp_seconds", "When the worker last delivered a session batch.", WORKER
     )
+    worker_committed = StatusFamily(
+        "worker_commit_timestamp_seconds",
+        "When the committed offset of a partition that the worker reads last moved. With `exactly_once` a session batch"
+        " and its offsets are delivered at once; otherwise the offsets follow.",
+        WORKER,
+    )
     partition_lag = StatusFamily(
         "partition_lag_seconds",
         "For how long the oldest message has waited that is not delivered, at most; 0 if no message waits.",

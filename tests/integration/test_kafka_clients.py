@@ -171,6 +171,23 @@ def test_partitions_are_read_from_the_given_offsets(send: Send, consumer: Partit
     assert consumer.states() == {0: PartitionState(10, 10), 1: PartitionState(10, 10)}
 
 
+def test_what_is_fetched_and_not_taken_is_measured(send: Send, settings_of: SettingsOf) -> None:
+    send(*(b"x" * 1000 for _ in range(100)))
+    metrics = Metrics()
+    settings = settings_of().model_copy(update={"kafka_consumer": {"statistics.interval.ms": "100"}})
+    consumer = PartitionConsumer(settings, metrics)
+    consumer.assign({0: 0})
+    consume(consumer, 1)
+
+    def queued(most: int) -> float:
+        consumer.consume(most, 0.05)
+        return metrics.registry.get_sample_value("recording_worker_fetch_queue_bytes") or 0.0
+
+    wait_for(lambda: 1_000 < queued(1) <= 100_000, "a report of the queue")
+    wait_for(lambda: queued(100) == 0, "the queue to be empty")
+    consumer.close()
+
+
 def test_what_was_fetched_of_an_unassigned_partition_is_dropped(send: Send, consumer: PartitionConsumer) -> None:
     for partition in (0, 1):
         send(*(b"x" * 100 for _ in range(1000)), partition=partition)

@@ -29,6 +29,9 @@ def test_a_worker_killed_in_the_middle_loses_nothing(
     wait_for(lambda: set(service.metric("lag_messages").values()) == {0.0}, "no lag")
     until = service.metric("recorded_until_timestamp_seconds").values()
     assert len(until) == PARTITIONS
+    commits = service.metric("worker_commit_timestamp_seconds")
+    assert commits.keys() == {'{worker="0"}', '{worker="1"}'}
+    assert all(time.time() - 300 < at <= time.time() for at in commits.values())
     assert time.time() - 300 < min(until) <= max(until) <= time.time()
     assert service.metric("latency_seconds_count")['{since="received"}'] >= 1200, "those after the kill, at the least"
     assert service.stop() == 0

@@ -95,6 +95,7 @@ class StatusDocument:
             "memory_budget_bytes": self._settings.memory_bytes,
             "cpu_cores": self._history.cpu().get(worker.number) if usage is not None else None,
             "read_at": worker.read_at,
+            "committed_at": worker.committed_at,
             "flushed_at": flush.at if flush is not None else None,
             "flushed_sessions": flush.sessions if flush is not None else None,
             "flushed_bytes": flush.bytes_written if flush is not None else None,

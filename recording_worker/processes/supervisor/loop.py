@@ -19,7 +19,7 @@ from recording_worker.processes.supervisor.memory import PartitionMemory
 from recording_worker.processes.supervisor.pool import WorkerMain, WorkerPool
 from recording_worker.processes.supervisor.signals import StopSignals
 from recording_worker.processes.supervisor.slot import WorkerExit, WorkerState
-from recording_worker.processes.supervisor.status import RecentError, Status, WorkerStatus
+from recording_worker.processes.supervisor.status import PartitionStatus, RecentError, Status, WorkerStatus
 from recording_worker.processes.supervisor.systemd import SystemdNotifier
 from recording_worker.settings.model import Settings
 
@@ -73,6 +73,7 @@ class SupervisorLoop:
         self._committed: dict[int, int | None] = {}
         """Partition → what was committed in the last turn."""
         self._committed_at: float | None = None
+        self._worker_committed_at: dict[int, float] = {}
         self._without_share_since: float | None = None
         """When this host lost a share, or joined; None if it has its share."""
         self._errors: deque[RecentError] = deque(maxlen=_ERRORS)
@@ -277,9 +278,7 @@ class SupervisorLoop:
     def _publish_status(self) -> None:
         board = self._board.turn([self._kafka.state], {slot.worker: slot.dependencies for slot in self._pool.slots})
         partitions = self._memory.status()
-        if any(at.committed != self._committed.get(at.number, at.committed) for at in partitions):
-            self._committed_at = self._clock.now_ms() / 1000
-        self._committed = {at.number: at.committed for at in partitions}
+        self._note_commits(partitions)
         self.status = Status(
             at=self._clock.monotonic(),
             reasons=tuple(self._reasons(board)),
@@ -292,6 +291,7 @@ class SupervisorLoop:
                     restarts=self._restarts[slot.worker],
                     last_flush=slot.last_flush,
                     read_at=slot.read_at,
+                    committed_at=self._worker_committed_at.get(slot.worker),
                     silent_seconds=slot.silent_seconds(self._clock.monotonic()),
                     trouble=slot.trouble or slot.refusal,
                     last_error=slot.last_error,
@@ -306,6 +306,15 @@ class SupervisorLoop:
             memory_budget=self._settings.memory_bytes,
         )
         self._systemd.turned(started=self._joined, status="; ".join(self.status.reasons) or "ready")
+
+    def _note_commits(self, partitions: Iterable[PartitionStatus]) -> None:
+        """Note which committed offsets have moved since the last turn."""
+        for at in partitions:
+            if at.committed != self._committed.get(at.number, at.committed):
+                self._committed_at = self._clock.now_ms() / 1000
+                if at.worker is not None:
+                    self._worker_committed_at[at.worker] = self._committed_at
+        self._committed = {at.number: at.committed for at in partitions}
 
     def _reasons(self, board: Iterable[DependencyStatus]) -> Iterator[str]:
         """Yield why this host does not record now; nothing if it does."""

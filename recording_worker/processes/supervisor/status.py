@@ -52,6 +52,8 @@ class WorkerStatus:
     """The last flush; None if there was none."""
     read_at: float | None = None
     """When it last read on, seconds since 1970."""
+    committed_at: float | None = None
+    """When the committed offset of a partition that it reads last moved, seconds since 1970."""
     silent_seconds: float = 0.0
     """For how long its loop has said nothing, though it takes orders."""
     trouble: str = ""
