@@ -9,6 +9,7 @@ EXTRAS = {
     "boto3": ("S3", "s3"),
     "botocore": ("S3", "s3"),
     "confluent_kafka": ("Kafka", "kafka"),
+    "nacl": ("encryption", "keys"),
     "psycopg": ("PostgreSQL", "postgres"),
     "redis": ("Redis", "redis"),
 }

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.servers.aws import KeysOfAws
 from tests.servers.certificates import Authority
 from tests.servers.kafka import KafkaServer
 from tests.servers.postgres import PostgresServer
@@ -55,6 +56,22 @@ def moto() -> Iterator[MotoServer]:
     server.start()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def _keys_of_aws() -> Iterator[KeysOfAws]:
+    server = KeysOfAws()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def keys_of_aws(_keys_of_aws: KeysOfAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[KeysOfAws]:
+    """DynamoDB and KMS, and credentials for them. A test may kill it: the next one finds it running."""
+    use_credentials(monkeypatch)
+    yield _keys_of_aws
+    if not _keys_of_aws.runs:
+        _keys_of_aws.start()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,205 @@
+"""DynamoKeys: keys of sessions as PostHog keeps them, in a DynamoDB table, encrypted by KMS.
+
+PostHog writes and reads the same items: nodejs/src/session-replay/shared/keystore/dynamodb-keystore.ts.
+"""
+
+import random
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from recording_worker import __version__
+from recording_worker.errors import ConfigError, StoreError
+from recording_worker.formats.secretbox import KEY_BYTES
+from recording_worker.formats.session_keys import Session
+from recording_worker.keys.store import TOMBSTONE_SECONDS, SessionKey
+
+_AT_ONCE = 16
+"""Requests to KMS, and for new items, at a time."""
+_ITEMS_PER_READ = 100
+"""What one BatchGetItem may ask for."""
+
+Item = dict[str, dict[str, Any]]
+Work = TypeVar("Work")
+Done = TypeVar("Done")
+
+
+class DynamoKeys:
+    """Retries throttled requests as botocore does, with jitter. Reads are consistent."""
+
+    def __init__(
+        self, table: str, alias: str, *, region: str | None, endpoint: str | None, retry_for: float = 5.0
+    ) -> None:
+        """`alias`: the alias of KMS's key. `endpoint`: of DynamoDB and KMS alike; None for AWS. Raises ConfigError."""
+        self._table = table
+        self._alias = alias
+        self._retry_for = retry_for
+        config = Config(
+            connect_timeout=2.0,
+            read_timeout=5.0,
+            max_pool_connections=_AT_ONCE,
+            retries={"mode": "standard", "total_max_attempts": 4},
+            tcp_keepalive=True,
+            user_agent_extra=f"recording-worker/{__version__}",
+        )
+        try:
+            session = boto3.session.Session()
+            self._items = session.client("dynamodb", region_name=region, endpoint_url=endpoint, config=config)
+            self._kms = session.client("kms", region_name=region, endpoint_url=endpoint, config=config)
+        except (BotoCoreError, ValueError) as error:
+            raise ConfigError(f"can't use DynamoDB and KMS: {error}") from error
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="keys")
+
+    def read(self, sessions: Collection[Session]) -> dict[Session, SessionKey]:
+        wanted, items = list(sessions), list[Item]()
+        for start in range(0, len(wanted), _ITEMS_PER_READ):
+            items += self._read_items(wanted[start : start + _ITEMS_PER_READ])
+        return dict(self._all(self._known, items))
+
+    def create(self, expires: Mapping[Session, int], now: int) -> dict[Session, SessionKey]:
+        """See KeyStore. Each new session takes one request to KMS and one to DynamoDB."""
+        made = self._all(lambda given: self._create(*given, now), expires.items())
+        found = {session: key for session, key in made if key is not None}
+        return found | self.read([session for session, key in made if key is None])
+
+    def destroy(self, session: Session, by: str, now: int) -> SessionKey:
+        """See KeyStore. The item changes in one conditional request, so that no other worker comes in between."""
+        while True:
+            if not self._change(session, by, now):
+                self._put(
+                    {
+                        **_name(session),
+                        "session_state": {"S": "deleted"},
+                        "deleted_at": {"N": str(now)},
+                        "deleted_by": {"S": by},
+                        "expires_at": {"N": str(now + TOMBSTONE_SECONDS)},
+                    }
+                )
+            found = self.read([session]).get(session)
+            if found is not None and found.is_deleted:
+                return found  # otherwise another worker made the key between the two requests
+
+    def probe(self) -> None:
+        self._ask(lambda: self._items.get_item(TableName=self._table, Key=_name((0, "probe"))))
+
+    def close(self) -> None:
+        self._threads.shutdown(cancel_futures=True)
+        self._items.close()
+        self._kms.close()
+
+    def _create(self, session: Session, expires: int, now: int) -> tuple[Session, SessionKey | None]:
+        """Make a key and store it. Return None in its place if the session is known already."""
+        made = self._ask(
+            lambda: self._kms.generate_data_key(
+                KeyId=self._alias, NumberOfBytes=KEY_BYTES, EncryptionContext=_context(session)
+            )
+        )
+        item = {
+            **_name(session),
+            "encrypted_key": {"B": made["CiphertextBlob"]},
+            "session_state": {"S": "ciphertext"},
+            "created_at": {"N": str(now)},
+            "expires_at": {"N": str(expires)},
+        }
+        return session, SessionKey(made["Plaintext"]) if self._put(item) else None
+
+    def _known(self, item: Item) -> tuple[Session, SessionKey]:
+        session = int(item["team_id"]["N"]), item["session_id"]["S"]
+        state = item.get("session_state", {}).get("S", "cleartext")
+        if state == "deleted":
+            by = item.get("deleted_by", {}).get("S", "")
+            return session, SessionKey(None, int(item.get("deleted_at", {}).get("N", 0)), by)
+        if state == "cleartext":  # PostHog's consumer writes such items for teams without encryption
+            return session, SessionKey(None)
+        if state != "ciphertext" or "encrypted_key" not in item:
+            raise StoreError(f"the item of session {session[1]} of team {session[0]} has no key: state {state!r}")
+        opened = self._ask(
+            lambda: self._kms.decrypt(
+                CiphertextBlob=item["encrypted_key"]["B"], KeyId=self._alias, EncryptionContext=_context(session)
+            )
+        )
+        return session, SessionKey(opened["Plaintext"])
+
+    def _read_items(self, sessions: Collection[Session]) -> list[Item]:
+        """Read up to _ITEMS_PER_READ items. DynamoDB may leave some for a later request when it throttles."""
+        found: list[Item] = []
+        left: Any = {self._table: {"Keys": [_name(each) for each in sessions], "ConsistentRead": True}}
+        until, pause = time.monotonic() + self._retry_for, 0.05
+        while left:
+            asked = left
+            reply = self._ask(lambda: self._items.batch_get_item(RequestItems=asked))  # noqa: B023 - called at once
+            found += reply["Responses"].get(self._table, [])
+            left = reply.get("UnprocessedKeys")
+            if left:
+                if time.monotonic() + pause > until:
+                    raise StoreError("DynamoDB throttles: it leaves out items of a read")
+                time.sleep(pause * random.uniform(0.5, 1.0))
+                pause *= 2
+        return found
+
+    def _change(self, session: Session, by: str, now: int) -> bool:
+        """Take the key out of an item. Return whether there is an item. It may be deleted already."""
+        changes = "SET session_state = :deleted, deleted_at = :at, deleted_by = :by REMOVE encrypted_key"
+        given = {":deleted": {"S": "deleted"}, ":at": {"N": str(now)}, ":by": {"S": by}}
+        try:
+            self._items.update_item(
+                TableName=self._table,
+                Key=_name(session),
+                UpdateExpression=changes,
+                ConditionExpression="attribute_exists(session_id) AND session_state <> :deleted",
+                ExpressionAttributeValues=given,
+            )
+        except ClientError as error:
+            if _is_conflict(error):
+                return False
+            raise _store_error(error) from error
+        except BotoCoreError as error:
+            raise _store_error(error) from error
+        return True
+
+    def _put(self, item: Item) -> bool:
+        """Store an item. Return False if the session has one."""
+        try:
+            self._items.put_item(
+                TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(session_id)"
+            )
+        except ClientError as error:
+            if _is_conflict(error):
+                return False
+            raise _store_error(error) from error
+        except BotoCoreError as error:
+            raise _store_error(error) from error
+        return True
+
+    def _all(self, do: Callable[[Work], Done], work: Iterable[Work]) -> list[Done]:
+        """Do each piece of work on a few threads. Raises what the first failed one raises."""
+        return list(self._threads.map(do, work))
+
+    @staticmethod
+    def _ask(request: Callable[[], Any]) -> Any:
+        try:
+            return request()
+        except (ClientError, BotoCoreError) as error:
+            raise _store_error(error) from error
+
+
+def _name(session: Session) -> Item:
+    return {"session_id": {"S": session[1]}, "team_id": {"N": str(session[0])}}
+
+
+def _context(session: Session) -> dict[str, str]:
+    """KMS opens a key only for the session that it was made for."""
+    return {"session_id": session[1], "team_id": str(session[0])}
+
+
+def _is_conflict(error: ClientError) -> bool:
+    return bool(error.response["Error"]["Code"] == "ConditionalCheckFailedException")
+
+
+def _store_error(error: Exception) -> StoreError:
+    return StoreError(" ".join(str(error).split()) or repr(error))

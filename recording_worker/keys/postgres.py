@@ -1,0 +1,206 @@
+"""PostgresKeys: keys of sessions in one table of PostgreSQL, wrapped with a master key from a file."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import psycopg
+from nacl.utils import random as random_bytes
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import SecretStr
+
+from recording_worker.errors import ConfigError, StoreError
+from recording_worker.formats.secretbox import KEY_BYTES
+from recording_worker.formats.session_keys import Session
+from recording_worker.formats.wrapped_key import MASTER_ID_BYTES, MasterKeys
+from recording_worker.keys.store import TOMBSTONE_SECONDS, SessionKey
+
+TABLE = """
+CREATE TABLE IF NOT EXISTS session_recording_keys (
+    team_id bigint NOT NULL,
+    session_id text NOT NULL,
+    wrapped_key bytea,
+    created_at bigint NOT NULL,
+    expires_at bigint NOT NULL,
+    deleted_at bigint,
+    deleted_by text,
+    PRIMARY KEY (team_id, session_id),
+    CHECK ((wrapped_key IS NULL) = (deleted_at IS NOT NULL))
+)"""
+"""The table. Times are seconds since 1970. A row has either a key or the time of its deletion."""
+_READ = """
+SELECT team_id, session_id, wrapped_key, created_at, deleted_at, deleted_by FROM session_recording_keys
+WHERE (team_id, session_id) IN (SELECT * FROM unnest(%s::bigint[], %s::text[]))"""
+_CREATE = """
+INSERT INTO session_recording_keys (team_id, session_id, wrapped_key, created_at, expires_at)
+SELECT given.team_id, given.session_id, given.wrapped_key, %s, given.expires_at
+FROM unnest(%s::bigint[], %s::text[], %s::bytea[], %s::bigint[])
+    AS given (team_id, session_id, wrapped_key, expires_at)
+ORDER BY given.team_id, given.session_id
+ON CONFLICT DO NOTHING"""
+_DESTROY = """
+INSERT INTO session_recording_keys AS known (team_id, session_id, created_at, expires_at, deleted_at, deleted_by)
+VALUES (%(team)s, %(session)s, %(now)s, %(until)s, %(now)s, %(by)s)
+ON CONFLICT (team_id, session_id) DO UPDATE
+SET wrapped_key = NULL, deleted_at = excluded.deleted_at, deleted_by = excluded.deleted_by
+WHERE known.deleted_at IS NULL"""
+_MASTERS = """
+SELECT substring(wrapped_key for %s), count(*) FROM session_recording_keys
+WHERE wrapped_key IS NOT NULL GROUP BY 1 ORDER BY 1"""
+_OLD = """
+SELECT team_id, session_id, wrapped_key, created_at FROM session_recording_keys
+WHERE wrapped_key IS NOT NULL AND substring(wrapped_key for %s) <> %s LIMIT %s"""
+_REWRAP = """
+UPDATE session_recording_keys SET wrapped_key = %s
+WHERE team_id = %s AND session_id = %s AND wrapped_key = %s"""
+_CONNECT_SECONDS = 5
+_STATEMENT_MS = 10_000
+_REWRAPPED_AT_ONCE = 1000
+
+Answer = TypeVar("Answer")
+
+
+class PostgresKeys:
+    """Keeps one connection, and makes it again after an error. The table has to be there: see `create_table`."""
+
+    def __init__(self, url: SecretStr, master_keys: Path, *, retry_for: float = 5.0) -> None:
+        """Read the file of master keys. `retry_for`: seconds. Raises ConfigError, without secrets in its text."""
+        try:
+            given = conninfo_to_dict(url.get_secret_value())
+        except psycopg.Error:
+            raise ConfigError("keys_postgres: not a URL that PostgreSQL's client understands") from None
+        defaults = {
+            "connect_timeout": _CONNECT_SECONDS,
+            "application_name": "recording-worker",
+            "options": f"-c statement_timeout={_STATEMENT_MS}",
+            "tcp_user_timeout": _STATEMENT_MS,
+        }
+        self._conninfo = make_conninfo(**{**defaults, **given})  # type: ignore[arg-type] # its names are libpq's
+        self._masters = read_master_keys(master_keys)
+        self._retry_for = retry_for
+        self._lock = threading.Lock()
+        self._connection: psycopg.Connection | None = None
+
+    def read(self, sessions: Collection[Session]) -> dict[Session, SessionKey]:
+        return self._asked(lambda connection: self._read(connection, sessions)) if sessions else {}
+
+    def create(self, expires: Mapping[Session, int], now: int) -> dict[Session, SessionKey]:
+        """See KeyStore. One statement makes all keys, and another reads them."""
+        if not expires:
+            return {}
+        rows = [
+            (*each, self._masters.wrap(random_bytes(KEY_BYTES), each, now), until) for each, until in expires.items()
+        ]
+        columns = [list(column) for column in zip(*rows, strict=True)]
+
+        def create(connection: psycopg.Connection) -> dict[Session, SessionKey]:
+            connection.execute(_CREATE, (now, *columns))
+            return self._read(connection, expires)
+
+        return self._asked(create)
+
+    def destroy(self, session: Session, by: str, now: int) -> SessionKey:
+        given = {"team": session[0], "session": session[1], "now": now, "until": now + TOMBSTONE_SECONDS, "by": by}
+
+        def destroy(connection: psycopg.Connection) -> SessionKey:
+            connection.execute(_DESTROY, given)
+            return self._read(connection, [session])[session]
+
+        return self._asked(destroy)
+
+    def probe(self) -> None:
+        self._asked(lambda connection: connection.execute("SELECT FROM session_recording_keys LIMIT 1"))
+
+    def create_table(self) -> None:
+        """Create the table if it is not there. Raises StoreError."""
+        self._asked(lambda connection: connection.execute(TABLE))
+
+    def wrapped_by(self) -> dict[str, int]:
+        """Return id of a master key, in hex → the keys that it has wrapped. Raises StoreError."""
+        rows = self._asked(lambda connection: connection.execute(_MASTERS, (MASTER_ID_BYTES,)).fetchall())
+        return {bytes(master).hex(): keys for master, keys in rows}
+
+    def rotate(self) -> int:
+        """Wrap all keys with the current master key. Return how many were wrapped with another one. Raises StoreError.
+
+        It may be stopped and run again at any time. It does not give a deleted session its key back.
+        """
+        rotated = 0
+        while some := self._asked(self._rotate_some):
+            rotated += some
+        return rotated
+
+    def close(self) -> None:
+        with self._lock:
+            self._disconnect()
+
+    def _rotate_some(self, connection: psycopg.Connection) -> int:
+        given = (MASTER_ID_BYTES, self._masters.current, _REWRAPPED_AT_ONCE)
+        rows = connection.execute(_OLD, given).fetchall()
+        for team_id, session_id, wrapped, created_at in rows:
+            key = self._unwrapped((team_id, session_id), wrapped, created_at)
+            again = self._masters.wrap(key, (team_id, session_id), created_at)
+            connection.execute(_REWRAP, (again, team_id, session_id, wrapped))
+        return len(rows)
+
+    def _read(self, connection: psycopg.Connection, sessions: Collection[Session]) -> dict[Session, SessionKey]:
+        teams, ids = [team_id for team_id, _ in sessions], [session_id for _, session_id in sessions]
+        found: dict[Session, SessionKey] = {}
+        for team_id, session_id, wrapped, created_at, deleted_at, deleted_by in connection.execute(_READ, (teams, ids)):
+            session = (team_id, session_id)
+            if deleted_at is not None:
+                found[session] = SessionKey(None, deleted_at, deleted_by or "")
+            else:
+                found[session] = SessionKey(self._unwrapped(session, wrapped, created_at))
+        return found
+
+    def _unwrapped(self, session: Session, wrapped: bytes, created_at: int) -> bytes:
+        try:
+            return self._masters.unwrap(wrapped, session, created_at)
+        except ValueError as error:
+            raise StoreError(f"the key of session {session[1]} of team {session[0]} can't be used: {error}") from None
+
+    def _asked(self, ask: Callable[[psycopg.Connection], Answer]) -> Answer:
+        """Ask in a transaction. Each statement here may be run again. Raises StoreError."""
+        with self._lock:
+            until, pause = time.monotonic() + self._retry_for, 0.05
+            while True:
+                try:
+                    return self._ask(ask)
+                except (psycopg.OperationalError, OSError) as error:
+                    self._disconnect()
+                    if time.monotonic() + pause > until:
+                        raise StoreError(_one_line(error)) from error
+                except psycopg.Error as error:
+                    self._disconnect()
+                    raise StoreError(_one_line(error)) from error
+                time.sleep(pause * random.uniform(0.5, 1.0))
+                pause *= 2
+
+    def _ask(self, ask: Callable[[psycopg.Connection], Answer]) -> Answer:
+        if self._connection is None:
+            self._connection = psycopg.connect(self._conninfo)
+        with self._connection.transaction():
+            return ask(self._connection)
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def read_master_keys(path: Path) -> MasterKeys:
+    """Read a file of master keys. Raises ConfigError."""
+    try:
+        return MasterKeys.parse(path.read_text(encoding="ascii", errors="replace"))
+    except OSError as error:
+        raise ConfigError(f"can't read the master keys {path} (keys_master_file): {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} (keys_master_file): {error}") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or repr(error)

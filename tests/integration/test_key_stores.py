@@ -1,0 +1,234 @@
+"""Key stores: what holds for both, on real PostgreSQL and on moto's DynamoDB and KMS, and what each one stores."""
+
+import base64
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+from pydantic import SecretStr
+
+from recording_worker.errors import ConfigError, StoreError
+from recording_worker.keys.dynamodb import DynamoKeys
+from recording_worker.keys.postgres import PostgresKeys
+from recording_worker.keys.store import KeyStore, SessionKey
+from tests.servers.aws import REGION, KeysOfAws
+from tests.servers.postgres import PostgresServer
+
+NOW = int(time.time())
+LATER = NOW + 30 * 86_400
+A, B = (1, "session-a"), (2, "session-b")
+RETRY_SECONDS = 0.3
+
+
+def master_file(folder: Path, *keys: bytes) -> Path:
+    path = folder / f"master-{secrets.token_hex(4)}"
+    path.write_text("\n".join(base64.b64encode(key).decode() for key in keys))
+    return path
+
+
+class Place:
+    """Where keys are stored: opens as many stores on it as a test wants, and takes it away and brings it back."""
+
+    def __init__(self, open_store: Callable[[], KeyStore], away: Callable[[], None], back: Callable[[], None]) -> None:
+        self._open, self.away, self.back = open_store, away, back
+        self._stores: list[KeyStore] = []
+
+    def open(self) -> KeyStore:
+        self._stores.append(self._open())
+        return self._stores[-1]
+
+    def close(self) -> None:
+        for store in self._stores:
+            store.close()
+
+
+def postgres_keys(server: PostgresServer, *masters: Path) -> PostgresKeys:
+    return PostgresKeys(SecretStr(server.url), masters[0], retry_for=RETRY_SECONDS)
+
+
+def dynamo_keys(server: KeysOfAws, table: str, alias: str) -> DynamoKeys:
+    return DynamoKeys(table, alias, region=REGION, endpoint=server.endpoint, retry_for=RETRY_SECONDS)
+
+
+@pytest.fixture(params=["postgres", "dynamodb"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    if request.param == "postgres":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        server.execute("DROP TABLE IF EXISTS session_recording_keys")
+        master = master_file(tmp_path, b"m" * 32)
+        store = postgres_keys(server, master)
+        store.create_table()
+        store.close()
+        found = Place(lambda: postgres_keys(server, master), server.stop, server.start)
+    else:
+        aws: KeysOfAws = request.getfixturevalue("keys_of_aws")
+        table, alias = aws.new_table()
+        found = Place(lambda: dynamo_keys(aws, table, alias), aws.kill, aws.start)
+    yield found
+    found.close()
+
+
+def test_a_key_is_made_once_and_read_by_all(place: Place) -> None:
+    ours, theirs = place.open(), place.open()
+    assert ours.read([A, B]) == {}
+    made = ours.create({A: LATER, B: LATER}, NOW)
+    assert made.keys() == {A, B}
+    assert all(known.key is not None and len(known.key) == 32 and not known.is_deleted for known in made.values())
+    assert made[A].key != made[B].key
+    assert theirs.read([A, B, (1, "session-b")]) == made
+    assert theirs.create({A: LATER}, NOW + 5) == {A: made[A]}, "the first key counts"
+
+
+def test_two_workers_that_meet_new_sessions_get_the_same_keys(place: Place) -> None:
+    expires = {(1, f"session-{number}"): LATER for number in range(30)}
+    stores = [place.open() for _ in range(3)]
+    with ThreadPoolExecutor(3) as threads:
+        first, *others = threads.map(lambda store: store.create(expires, NOW), stores)
+    assert first.keys() == expires.keys()
+    assert len({known.key for known in first.values()}) == 30
+    assert all(other == first for other in others)
+    assert place.open().read(expires) == first
+
+
+def test_a_destroyed_key_is_gone_for_all_and_stays_gone(place: Place) -> None:
+    ours, theirs = place.open(), place.open()
+    ours.create({A: LATER, B: LATER}, NOW)
+    destroyed = SessionKey(None, NOW + 1, "ann")
+    assert ours.destroy(A, "ann", NOW + 1) == destroyed
+    assert theirs.destroy(A, "bob", NOW + 9) == destroyed, "the first deletion counts"
+    assert theirs.read([A]) == {A: destroyed}
+    assert theirs.create({A: LATER}, NOW + 9) == {A: destroyed}
+    assert theirs.read([B])[B].key is not None
+
+
+def test_a_session_without_a_key_gets_a_tombstone(place: Place) -> None:
+    store = place.open()
+    assert store.destroy(A, "ann", NOW) == SessionKey(None, NOW, "ann")
+    assert store.create({A: LATER}, NOW + 1)[A].is_deleted
+
+
+def test_a_key_that_is_destroyed_while_others_make_it_is_destroyed(place: Place) -> None:
+    sessions = [(1, f"session-{number}") for number in range(20)]
+    one, other = place.open(), place.open()
+    with ThreadPoolExecutor(2) as threads:
+        making = threads.submit(one.create, dict.fromkeys(sessions, LATER), NOW)
+        for session in sessions:
+            assert other.destroy(session, "ann", NOW).is_deleted
+        making.result()
+    assert all(known.is_deleted and known.key is None for known in one.read(sessions).values())
+
+
+def test_a_store_that_is_away_raises_and_works_again_when_it_is_back(place: Place) -> None:
+    store = place.open()
+    made = store.create({A: LATER}, NOW)
+    place.away()
+    try:
+        for ask in (lambda: store.read([A]), lambda: store.create({B: LATER}, NOW), lambda: store.destroy(A, "x", NOW)):
+            with pytest.raises(StoreError):
+                ask()
+        with pytest.raises(StoreError):
+            store.probe()
+    finally:
+        place.back()
+    store.probe()
+    assert store.read([A]) == made
+
+
+def test_the_items_are_posthogs(keys_of_aws: KeysOfAws) -> None:
+    table, alias = keys_of_aws.new_table()
+    store = dynamo_keys(keys_of_aws, table, alias)
+    made = store.create({A: LATER}, NOW)[A]
+    item = keys_of_aws.item(table, *A)
+    assert item is not None
+    blob = item.pop("encrypted_key")["B"]
+    assert item == {
+        "session_id": {"S": "session-a"},
+        "team_id": {"N": "1"},
+        "session_state": {"S": "ciphertext"},
+        "created_at": {"N": str(NOW)},
+        "expires_at": {"N": str(LATER)},
+    }
+    context = {"session_id": "session-a", "team_id": "1"}
+    opened = keys_of_aws.kms.decrypt(CiphertextBlob=blob, KeyId=alias, EncryptionContext=context)
+    assert opened["Plaintext"] == made.key
+    with pytest.raises(ClientError):
+        keys_of_aws.kms.decrypt(CiphertextBlob=blob, KeyId=alias, EncryptionContext={**context, "team_id": "2"})
+    store.destroy(A, "ann", NOW + 1)
+    deleted = {"session_state": {"S": "deleted"}, "deleted_at": {"N": str(NOW + 1)}, "deleted_by": {"S": "ann"}}
+    assert keys_of_aws.item(table, *A) == item | deleted
+    store.close()
+
+
+def test_an_item_of_a_team_without_encryption_has_no_key(keys_of_aws: KeysOfAws) -> None:
+    table, alias = keys_of_aws.new_table()
+    name = {"session_id": {"S": "session-a"}, "team_id": {"N": "1"}}
+    keys_of_aws.items.put_item(TableName=table, Item={**name, "session_state": {"S": "cleartext"}})
+    store = dynamo_keys(keys_of_aws, table, alias)
+    assert store.read([A]) == {A: SessionKey(None)}
+    assert store.create({A: LATER}, NOW) == {A: SessionKey(None)}
+    keys_of_aws.items.put_item(TableName=table, Item={**name, "session_state": {"S": "ciphertext"}})
+    with pytest.raises(StoreError, match="has no key"):
+        store.read([A])
+    store.close()
+
+
+def test_more_sessions_than_one_read_may_ask_for(keys_of_aws: KeysOfAws) -> None:
+    store = dynamo_keys(keys_of_aws, *keys_of_aws.new_table())
+    expires = {(1, f"session-{number}"): LATER for number in range(105)}
+    assert store.read(expires) == {}
+    made = store.create(expires, NOW)
+    assert store.read(expires) == made
+    store.close()
+
+
+def test_rotation_wraps_the_keys_again_and_the_old_master_key_can_go(postgres: PostgresServer, tmp_path: Path) -> None:
+    postgres.execute("DROP TABLE IF EXISTS session_recording_keys")
+    old, new = b"o" * 32, b"n" * 32
+    before = postgres_keys(postgres, master_file(tmp_path, old))
+    before.create_table()
+    before.create_table()
+    made = before.create({A: LATER, B: LATER, (3, "c"): LATER}, NOW)
+    before.destroy(B, "ann", NOW)
+    rotating = postgres_keys(postgres, master_file(tmp_path, new, old))
+    assert list(rotating.wrapped_by().values()) == [2]
+    rotating.create({(4, "d"): LATER}, NOW)
+    assert sorted(rotating.wrapped_by().values()) == [1, 2]
+    assert (rotating.rotate(), rotating.rotate()) == (2, 0)
+    after = postgres_keys(postgres, master_file(tmp_path, new))
+    assert after.read([A, (3, "c")]) == {A: made[A], (3, "c"): made[(3, "c")]}
+    assert after.read([B])[B].is_deleted
+    with pytest.raises(StoreError, match="is wrapped with master key"):
+        before.read([A])
+    for store in (before, rotating, after):
+        store.close()
+
+
+def test_no_key_is_in_the_table_in_the_clear(postgres: PostgresServer, tmp_path: Path) -> None:
+    import psycopg
+
+    postgres.execute("DROP TABLE IF EXISTS session_recording_keys")
+    store = postgres_keys(postgres, master_file(tmp_path, b"m" * 32))
+    store.create_table()
+    made = store.create({A: LATER}, NOW)[A]
+    with psycopg.connect(postgres.url) as connection:
+        (row,) = connection.execute("SELECT wrapped_key FROM session_recording_keys").fetchall()
+    assert made.key is not None
+    assert made.key not in row[0]
+    assert made.key.hex() not in repr(made)
+    store.close()
+
+
+def test_a_table_or_a_master_key_that_is_missing_is_said(postgres: PostgresServer, tmp_path: Path) -> None:
+    postgres.execute("DROP TABLE IF EXISTS session_recording_keys")
+    store = postgres_keys(postgres, master_file(tmp_path, b"m" * 32))
+    with pytest.raises(StoreError, match="session_recording_keys"):
+        store.probe()
+    store.close()
+    with pytest.raises(ConfigError, match="can't read the master keys"):
+        postgres_keys(postgres, tmp_path / "none")
+    with pytest.raises(ConfigError, match=r"\(keys_master_file\): it holds no key"):
+        postgres_keys(postgres, master_file(tmp_path))
