@@ -18,7 +18,7 @@ log = structlog.get_logger()
 _PATIENCE = 1.5
 """Seconds that a small request may be on its way before it counts as failed."""
 _QUIET_SECONDS = 1.5
-"""How long a dependency may say nothing before it is probed, unless its prober gives it more."""
+"""How long a dependency may say nothing good before it is probed."""
 _LOOK_SECONDS = 0.5
 
 
@@ -125,13 +125,10 @@ Probe = Callable[[], None]
 class Prober:
     """Probes a dependency that has said nothing for a while, in a thread. The process may exit meanwhile."""
 
-    def __init__(
-        self, watch: DependencyWatch, probe: Probe, clock: Clock, *, quiet_seconds: float = _QUIET_SECONDS
-    ) -> None:
+    def __init__(self, watch: DependencyWatch, probe: Probe, clock: Clock) -> None:
         self._watch = watch
         self._probe = probe
         self._clock = clock
-        self._quiet_seconds = quiet_seconds
         self._closing = threading.Event()
         threading.Thread(target=self._run, name=f"probe {watch.dependency.name}", daemon=True).start()
 
@@ -141,7 +138,7 @@ class Prober:
 
     def _run(self) -> None:
         while not self._closing.wait(_LOOK_SECONDS):
-            if self._watch.is_quiet(self._quiet_seconds):
+            if self._watch.is_quiet(_QUIET_SECONDS):
                 self._ask()
 
     def _ask(self) -> None:
@@ -164,24 +161,27 @@ class Dependencies:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._watches: dict[str, DependencyWatch] = {}
-        self._probes: dict[str, tuple[Probe, float]] = {}
+        self._probes: dict[str, Probe] = {}
         self._probers: list[Prober] = []
+        self._closes: list[Callable[[], None]] = []
 
     def watch(
-        self, dependency: Dependency, probe: Probe | None = None, *, quiet_seconds: float = _QUIET_SECONDS
+        self, dependency: Dependency, probe: Probe | None = None, *, close: Callable[[], None] | None = None
     ) -> DependencyWatch:
         """Return the watch of a dependency, which is one of this process from now on.
 
-        `probe`: how to ask it if it has said nothing good for `quiet_seconds`.
+        `probe`: how to ask it if it has said nothing good for a while. `close` closes what the probes keep.
         """
+        if close is not None:
+            self._closes.append(close)
         if probe is not None:
-            self._probes[dependency.name] = probe, quiet_seconds
+            self._probes[dependency.name] = probe
         return self._watches.setdefault(dependency.name, DependencyWatch(dependency, self._clock))
 
     def start_probing(self) -> None:
         """Probe all that can be probed from now on. One process of a host is enough."""
-        for name, (probe, quiet_seconds) in self._probes.items():
-            self._probers.append(Prober(self._watches[name], probe, self._clock, quiet_seconds=quiet_seconds))
+        for name, probe in self._probes.items():
+            self._probers.append(Prober(self._watches[name], probe, self._clock))
 
     def states(self) -> tuple[DependencyState, ...]:
         """Return what is known of each."""
@@ -191,3 +191,5 @@ class Dependencies:
         """Stop probing. Does not wait for probes that are on their way."""
         for prober in self._probers:
             prober.close()
+        for close in self._closes:
+            close()

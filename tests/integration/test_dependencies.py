@@ -48,7 +48,6 @@ def test_what_is_killed_or_frozen_is_seen_and_so_is_its_return(
     service = start(
         any_token=False,
         teams_postgres=f"{postgres.url}?connect_timeout=2",
-        refresh_interval=1.0,
         restrictions_redis=redis_server.url,
         sessions_redis=redis_server.url,
         storage=rclone.new_bucket().url,
@@ -102,16 +101,19 @@ def test_probes_say_whether_a_server_answers(
     use_credentials(monkeypatch)
     settings = rclone.new_bucket().settings(s3_read_timeout=0.5)
     redis_url = SecretStr(f"{redis_server.url}?socket_timeout=0.5")
+    teams = PostgresTeams(SecretStr(postgres.url))
     breaker = RedisCircuitBreaker(redis_url, SystemClock(), Metrics())
     servers: list[tuple[ServerProcess, Callable[[], None]]] = [
         (rclone, open_storage(settings, Metrics()).probe),
         (redis_server, RedisRestrictions(redis_url).probe),
         (redis_server, breaker.probe),
-        (postgres, PostgresTeams(SecretStr(postgres.url)).probe),
+        (postgres, teams.probe),
     ]
     for server, probe in servers:
+        probe()
         probe()
         with AWAY[away](server), pytest.raises(StoreError) as refused:
             probe()
         assert "hush" not in str(refused.value)
     breaker.close()
+    teams.close()

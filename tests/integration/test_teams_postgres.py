@@ -230,3 +230,12 @@ def test_make_stores_runs_both_until_sigterm() -> None:
         assert process.wait(30) == 0
     with pytest.raises(psycopg.OperationalError, match="refused"):
         psycopg.connect(urls["POSTGRES"])
+
+
+def test_a_connection_that_was_closed_is_no_failure_of_the_database(postgres: PostgresServer) -> None:
+    teams = read(postgres)
+    teams.probe()
+    others = "backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+    teams.probe()
+    teams.close()

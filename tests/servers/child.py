@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -98,16 +98,25 @@ class ServerProcess:
             self._process = None
 
     def pause(self) -> None:
-        """Send it SIGSTOP, and wait until it stands: its connections stay, but nobody answers."""
+        """Send it and its children SIGSTOP, and wait until it stands: its connections stay, but nobody answers."""
         process = self._running()
         process.send_signal(signal.SIGSTOP)
         stat = Path(f"/proc/{process.pid}/stat")
         while process.poll() is None and stat.read_text().rpartition(")")[2].split()[0] not in "Tt":
             time.sleep(0.01)
+        self._signal_children(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Send it SIGCONT."""
+        """Send it and its children SIGCONT."""
+        self._signal_children(signal.SIGCONT)
         self._running().send_signal(signal.SIGCONT)
+
+    def _signal_children(self, number: signal.Signals) -> None:
+        """Signal the processes that it has started, such as the one that serves a connection of PostgreSQL."""
+        pid = self._running().pid
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(child), number)
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -2,9 +2,12 @@
 
 from structlog.testing import capture_logs
 
+from recording_worker import dependencies
 from recording_worker.dependencies import KAFKA, STORAGE, Dependencies, DependencyState, DependencyWatch, Prober
 from recording_worker.errors import StoreError
+from recording_worker.processes.supervisor import loop
 from recording_worker.processes.supervisor.board import DependencyBoard, DependencyStatus
+from recording_worker.processes.worker import reporter
 from tests.builders import FakeClock
 from tests.waiting import wait_for
 
@@ -82,10 +85,29 @@ def test_what_has_just_worked_is_not_probed() -> None:
     assert bench.watch.is_quiet(1.5)
 
 
+def test_the_times_add_up_to_less_than_5_seconds() -> None:
+    """What answers nothing is probed when it is quiet, and shown when the probe is late and was reported."""
+    parts = {
+        "quiet": dependencies._QUIET_SECONDS + dependencies._LOOK_SECONDS,
+        "no answer": dependencies._PATIENCE,
+        "report": reporter._LOOK_SECONDS,
+        "turn": loop._TURN_SECONDS,
+    }
+    assert sum(parts.values()) < 4.5
+
+
+def test_what_probes_keep_is_closed() -> None:
+    closed: list[bool] = []
+    watched = Dependencies(FakeClock())
+    watched.watch(STORAGE, lambda: None, close=lambda: closed.append(True))
+    watched.close()
+    assert closed == [True]
+
+
 def test_a_process_has_one_watch_of_each() -> None:
-    dependencies = Dependencies(FakeClock())
-    assert dependencies.watch(STORAGE) is dependencies.watch(STORAGE, lambda: None)
-    assert [state.name for state in dependencies.states()] == ["storage"]
+    watched = Dependencies(FakeClock())
+    assert watched.watch(STORAGE) is watched.watch(STORAGE, lambda: None)
+    assert [state.name for state in watched.states()] == ["storage"]
 
 
 class Board:

@@ -10,9 +10,6 @@ from recording_worker.lookups.teams.static import load_teams
 from recording_worker.lookups.watched_file import FILE_INTERVAL, WatchedFile
 from recording_worker.settings.model import Settings
 
-_QUIET_SECONDS = 15.0
-"""How long the database may say nothing before it is probed. Each probe opens a connection."""
-
 
 def open_teams(settings: Settings, stores: Stores, dependencies: Dependencies) -> TeamService:
     """Read the teams that the settings name. Raises ConfigError and BootError."""
@@ -24,7 +21,7 @@ def open_teams(settings: Settings, stores: Stores, dependencies: Dependencies) -
         from recording_worker.lookups.teams.postgres import PostgresTeams  # an extra brings its library
 
         database = PostgresTeams(settings.teams_postgres)
-        watch = dependencies.watch(TEAMS_POSTGRES, database.probe, quiet_seconds=_QUIET_SECONDS)
+        watch = dependencies.watch(TEAMS_POSTGRES, database.probe, close=database.close)
         return RefreshedTeams(stores.read("teams", database.load, watch=watch))
     raise ConfigError(
         "no teams: give a file of teams (--teams FILE) or a database (--teams-postgres URL),"

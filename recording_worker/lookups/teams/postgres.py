@@ -31,7 +31,7 @@ _PROBE_TIMEOUT = 3
 
 
 class PostgresTeams:
-    """Reads token → team with one query, each time on a new connection."""
+    """Reads token → team with one query, each time on a new connection. Probes keep one of their own."""
 
     def __init__(self, url: SecretStr, *, query_timeout: float = _QUERY_TIMEOUT) -> None:
         """Raises ConfigError if the URL can't be parsed. Its text leaves out the URL, which may hold a password."""
@@ -45,6 +45,8 @@ class PostgresTeams:
         self._probe_conninfo = make_conninfo(self._conninfo, connect_timeout=_PROBE_TIMEOUT)
         self._query_timeout = query_timeout
         self._had_teams = False
+        self._probing: psycopg.Connection | None = None
+        """The connection of the last probe that succeeded."""
 
     def load(self) -> Reading[dict[str, Team]]:
         """Return all teams that take recordings, and which rows can't be used. Raises StoreError.
@@ -68,12 +70,37 @@ class PostgresTeams:
         return reading
 
     def probe(self) -> None:
-        """Find out whether the database answers, on a new connection. Raises StoreError."""
+        """Find out whether the database answers. Raises StoreError. For one thread.
+
+        A connection that is kept makes that cheap. If it has broken, a new one decides: a proxy may have closed it.
+        """
+        kept, self._probing = self._probing, None
+        if kept is not None and _answers(kept):
+            self._probing = kept
+            return
         try:
-            with psycopg.connect(self._probe_conninfo) as connection, _deadline(connection, _PROBE_TIMEOUT):
-                connection.execute("SELECT 1")
+            connection = psycopg.connect(self._probe_conninfo, autocommit=True)
         except (psycopg.Error, OSError) as error:
             raise _store_error(error) from error
+        if not _answers(connection):
+            raise StoreError("no answer on a new connection")
+        self._probing = connection
+
+    def close(self) -> None:
+        """Close the connection of the probes."""
+        if self._probing is not None:
+            self._probing.close()
+
+
+def _answers(connection: psycopg.Connection) -> bool:
+    """Return whether a connection answers in time. One that does not is closed."""
+    try:
+        with _deadline(connection, _PROBE_TIMEOUT):
+            connection.execute("SELECT 1")
+    except (psycopg.Error, OSError):
+        connection.close()
+        return False
+    return True
 
 
 def _store_error(error: Exception) -> StoreError:
