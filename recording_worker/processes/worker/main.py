@@ -5,7 +5,6 @@ import faulthandler
 import os
 import signal
 import sys
-from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
 from typing import NoReturn
@@ -17,7 +16,6 @@ from recording_worker.dependencies import SESSIONS_REDIS, STORAGE, Dependencies
 from recording_worker.errors import BootError, ConfigError, StepError, WorkerError
 from recording_worker.extras import missing_extras_named
 from recording_worker.formats.session_keys import SessionKeys
-from recording_worker.formats.source import source_topic
 from recording_worker.kafka.consumer import PartitionConsumer
 from recording_worker.kafka.other_clusters import OtherClusters
 from recording_worker.kafka.output_topics import outputs
@@ -32,9 +30,10 @@ from recording_worker.lookups.seen_sessions import SeenSessions
 from recording_worker.lookups.teams.open import open_teams
 from recording_worker.metrics import Metrics
 from recording_worker.pipeline.build import build_pipeline, make_decoder
-from recording_worker.processes.control import BootFailed, Channel, Failed, Flushing, Progress, Ready, WorkerChannel
+from recording_worker.processes.control import BootFailed, Channel, Failed, Progress, Ready, WorkerChannel
 from recording_worker.processes.worker.assignment import Assignment
 from recording_worker.processes.worker.delivery import AtLeastOnceDelivery, ExactlyOnceDelivery
+from recording_worker.processes.worker.flush_begin import FlushBegin
 from recording_worker.processes.worker.garbage import GarbageCollector
 from recording_worker.processes.worker.loop import Worker
 from recording_worker.processes.worker.pauses import LoopPauses
@@ -132,11 +131,7 @@ def _boot(
     storage.check()
     assignment = Assignment()
     delivery = _delivery(settings, f"{settings.group_id}/{host}/{number}", assignment, channel, metrics)
-    guard = TopicGuard(settings)
-
-    def report_flush(offsets: Mapping[int, int]) -> None:
-        held = assignment.placements(offsets)
-        channel.send(Flushing(tuple(at._replace(offset=offsets[at.partition]) for at in held)))
+    begin = FlushBegin(settings, assignment, channel, TopicGuard(settings))
 
     redis, mark_seen = None, None
     if settings.sessions_redis is not None:
@@ -148,20 +143,14 @@ def _boot(
         if settings.mark_sessions_seen:
             mark_seen = SeenSessions(redis, SessionKeys(settings.sessions_redis_prefix), metrics).mark
 
-    def name_sources(partitions: Iterable[int]) -> dict[int, str]:
-        topic_ids = assignment.topic_ids(partitions)  # known before the check, for a partition may be lost meanwhile
-        for topic_id in set(topic_ids.values()):
-            guard.check(topic_id)
-        return {number: f"{source_topic(settings.topic, of)}/{number}" for number, of in topic_ids.items()}
-
     flusher = Flusher(
         storage,
         delivery,
         settings=settings,
         clock=clock,
         metrics=metrics,
-        on_started=report_flush,
-        name_sources=name_sources,
+        on_started=begin.report,
+        name_sources=begin.name_sources,
         mark_seen=mark_seen,
     )
     decoder = make_decoder(settings)
