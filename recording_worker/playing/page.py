@@ -23,6 +23,7 @@ from recording_worker.playing.session import Recording
 
 _RECORDING = "<!-- recording -->"
 """Where the recording stands in the whole page."""
+_PAGE_SCRIPTS = ("format.js", "list.js", "console.js", "network.js", "details.js", "page.js")
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -59,7 +60,7 @@ def in_html(lines: str) -> str:
 
 
 def _page(player: Player, connect: str, recording: str) -> Page:
-    script = "".join(map(_part, ("format.js", "details.js", "page.js")))
+    script = "".join(map(_part, _PAGE_SCRIPTS))
     stage_script = "".join(map(_part, ("allowed.js", "stage.js")))
     # The stage inherits the page's policy, so the page's policy must allow what the stage needs.
     scripts = f"script-src {_hash(script)} {_hash(player.script)} {_hash(stage_script)}"

@@ -24,6 +24,7 @@ from recording_worker.formats.rrweb import (
 )
 from recording_worker.formats.timestamps import LATEST_MS
 from recording_worker.playing.boxes import Missing
+from recording_worker.playing.network import Request, requests_of
 from recording_worker.playing.wireframes import Screen, has_wireframes
 from recording_worker.reading.batch_files import Block
 from recording_worker.reading.session_events import MAX_RECORDING_BYTES
@@ -44,7 +45,9 @@ _PART_BYTES = 500
 """What a wireframe on a mobile app's screen takes."""
 MAX_WINDOWS = 1_000
 MAX_LISTED = 10_000
-"""The most console messages, and the most addresses, that the page lists."""
+"""The most console messages, the most addresses and the most requests that the page lists."""
+MAX_CONTENT = 64 * 1024 * 1024
+"""The most characters of headers and bodies of requests that the page holds."""
 
 
 @dataclass(slots=True)
@@ -117,6 +120,8 @@ class Recording:
     console: list[ConsoleMessage] = field(default_factory=list)
     urls: list[tuple[float, str, int]] = field(default_factory=list)
     """(time, url, window) of each page, in order. A window's url is not repeated while it stays the same."""
+    requests: list[Request] = field(default_factory=list)
+    """In the order in which they began."""
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     """Notes for the viewer: parts that are missing or can't be read."""
@@ -149,6 +154,7 @@ class Recording:
             "console": [
                 {"at": said.at, "level": said.level, "text": said.text, "window": said.window} for said in self.console
             ],
+            "requests": [request.as_json() for request in self.requests],
             "windows": [
                 {
                     "id": window.id,
@@ -182,7 +188,7 @@ def recording_of(blocks: Sequence[Block], lines: Iterable[bytes], max_bytes: int
     reading = _Reading(recording, max_bytes)
     for line in lines:
         reading.add(line)
-    reading.add_notes()
+    reading.finish()
     return recording
 
 
@@ -200,6 +206,8 @@ class _Reading:
         self._screens: dict[int, Screen] = {}
         """The screens of mobile apps, by the number of the window."""
         self._missing: Counter[Missing] = Counter()
+        self._content_room = MAX_CONTENT
+        self._requests = self._without_content = 0
 
     def add(self, line: bytes) -> None:
         """Add the next event."""
@@ -237,6 +245,19 @@ class _Reading:
             window.size_line = _line(window_id, _size_event(event, *screen.size))
         window.add(line, shown, at)
         _note(recording, event, at, number)
+        self._add_requests(event, at, number)
+
+    def _add_requests(self, event: Event, at: float, window: int) -> None:
+        for request in requests_of(event, at):
+            self._requests += 1
+            if len(self._recording.requests) == MAX_LISTED:
+                continue
+            request.window = window
+            if request.length > self._content_room:
+                request.without_content()
+                self._without_content += 1
+            self._content_room -= request.length
+            self._recording.requests.append(request)
 
     def _has_room(self, size: int) -> bool:
         """Take room from what is left. If it is too little, the event and all later ones are left out.
@@ -266,9 +287,10 @@ class _Reading:
             self._unpacking_room -= min(taken, self._unpacking_room)
         return unpacked
 
-    def add_notes(self) -> None:
-        """Say in the recording what is left out."""
+    def finish(self) -> None:
+        """Put the requests in order, and say in the recording what is left out."""
         recording, notes = self._recording, self._recording.notes
+        recording.requests.sort(key=lambda request: request.at)
         if self._unread:
             notes.append(f"{counted(self._unread, 'event')} can't be read: left out.")
         if self._not_unpacked:
@@ -282,6 +304,12 @@ class _Reading:
         said = sum(recording.counts[level] for level in ("info", "warn", "error"))
         if said > len(recording.console):
             notes.append(f"The console lists the first {len(recording.console):,} of {said:,} messages.")
+        if self._requests > len(recording.requests):
+            notes.append(f"The network lists the first {len(recording.requests):,} of {self._requests:,} requests.")
+        if self._without_content:
+            content = size_text(MAX_CONTENT)
+            left_out = counted(self._without_content, "request")
+            notes.append(f"Headers and bodies of {left_out} after the first {content} of them: left out.")
         if len(recording.urls) == MAX_LISTED:
             notes.append(f"Only the first {MAX_LISTED:,} addresses are listed.")
 

@@ -187,9 +187,25 @@ def hostile_events(canary: Canary) -> list[Event]:
             property="drawImage",
             args=[{"rr_type": "HTMLImageElement", "src": canary.url("loaded-canvas")}],
         ),
+        hostile_requests(canary),
         event(5, 800, tag="$pageview", payload={"href": BREAKOUT.format(run=attack(canary, "visit"))}),
         mutation(1000, texts=[{"id": target["childNodes"][0]["id"], "value": "all was tried"}]),
     ]
+
+
+def hostile_requests(canary: Canary) -> Event:
+    """A network event whose requests try scripts and addresses in each of their fields."""
+
+    def text(way: str) -> str:
+        return BREAKOUT.format(run=attack(canary, f"network-{way}"))
+
+    names = ("method", "initiatorType", "requestBody", "responseBody")
+    fields: dict[str, Any] = {name: text(name) for name in names}
+    fields |= {name: {text(f"{name}-name"): text(name)} for name in ("requestHeaders", "responseHeaders")}
+    fields |= {"status": text("status"), "duration": text("duration"), "transferSize": text("size")}
+    urls = (text("url"), canary.url("loaded-request"), f"javascript:{attack(canary, 'request-url')}", "data:text/html,")
+    requests = [{**fields, "name": url} for url in urls]
+    return event(6, 790, plugin="rrweb/network@1", payload={"requests": requests})
 
 
 def hostile_app_events(canary: Canary) -> list[Event]:
@@ -279,8 +295,11 @@ def play_it(page: Page, url: str, alarms: list[str], canary: Canary) -> None:
         "() => document.querySelector('#root iframe').contentDocument.body.innerText.includes('all was tried')"
     )
     expect(page.locator("#toggle")).to_have_attribute("aria-label", "Play")
-    for tab in ("#tab-pages", "#tab-details", "#tab-console"):
+    for tab in ("#tab-network", "#tab-pages", "#tab-details", "#tab-console"):
         page.click(tab)
+        for said in page.locator("[role=tabpanel]:visible .row .said").all()[:5]:
+            said.click()
+    page.wait_for_timeout(QUIET_MS)
     page.locator("#log .row").first.click()  # back to before the attempts
     page.click("#toggle")
     page.wait_for_timeout(QUIET_MS)

@@ -178,7 +178,7 @@ def test_the_console_leads_to_its_time(page: Page, serve: Serve, sample: Path) -
     page.fill("#search", "</SCRIPT>")
     expect(rows).to_have_count(sum("</script>" in message.text for message in played.console))
     page.fill("#search", "nobody says this")
-    expect(page.locator("#none")).to_have_text("No message matches.")
+    expect(page.locator("#none")).to_have_text("Nothing matches.")
 
 
 def test_what_can_not_be_played_says_why(page: Page, serve: Serve) -> None:

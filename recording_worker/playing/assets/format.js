@@ -23,6 +23,10 @@ const format = {
     for (; bytes >= 1000 && unit < 3; unit += 1) bytes /= 1000;
     return `${unit ? bytes.toFixed(1) : bytes} ${units[unit]}`;
   },
+  duration(ms) {
+    if (ms === null || !Number.isFinite(ms)) return "";
+    return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+  },
   number(count) {
     return (count || 0).toLocaleString("en");
   },

@@ -5,13 +5,12 @@
   const LEAD_MS = 500; // a jump ends this long before the user does something
   const STEP_MS = 5000;
   const GOES_ON_MS = 1000; // ignore another window that ends less than this after the current one
-  const MAX_ROWS = 10_000;
 
   const embedded = $("recording");
   const channel = new MessageChannel();
   const stage = channel.port1;
-  const state = { window: -1, at: 0, playing: false, begun: false, ready: false, said: null, skipped: 0, turn: 0 };
-  let recording = null, rows = [], visits = [];
+  const state = { window: -1, at: 0, playing: false, begun: false, ready: false, skipped: 0, turn: 0 };
+  let recording = null, tabs = {}, tab = null;
 
   // -- reading the recording
 
@@ -121,37 +120,13 @@
     const window = current();
     $("state").textContent = from(window) !== null && pauseUntil(window, at) !== null ? "Inactive" : "";
     follow();
-    const place = mark(visits, at);
-    $("url").textContent = place ? place.item.url : "";
+    const place = recording.urls.findLast((visit) => visit.at <= at && visit.window === state.window);
+    $("url").textContent = place ? place.url : "";
   }
 
-  // Mark which rows of a list are past, and the last of these, which is returned.
-  function mark(list, at) {
-    let last = null;
-    for (const row of list) {
-      const ahead = row.item.at > at;
-      row.node.classList.toggle("ahead", ahead);
-      row.node.classList.remove("current");
-      if (!ahead && row.item.window === state.window) last = row;
-    }
-    if (last) last.node.classList.add("current");
-    return last;
-  }
-
-  // Scroll to the latest console message, but only once, so that the viewer can read other messages.
+  // Only the list that can be seen follows the time.
   function follow() {
-    const said = mark(rows, state.at);
-    if (said && said.item !== state.said) reveal($("log"), said.node);
-    state.said = said && said.item;
-  }
-
-  // Scroll only this box. scrollIntoView would also scroll the page on a small screen.
-  function reveal(box, node) {
-    const outer = box.getBoundingClientRect(), inner = node.getBoundingClientRect();
-    if (inner.bottom > outer.bottom) box.scrollTop += inner.bottom - outer.bottom;
-    else if (inner.top < outer.top) box.scrollTop += inner.top - outer.top;
-    if (inner.right > outer.right) box.scrollLeft += inner.right - outer.right;
-    else if (inner.left < outer.left) box.scrollLeft += inner.left - outer.left;
+    if (tab) tab.show(state.at, state.window);
   }
 
   // Return which window continues when this one ends, the first to show something; -1 if there is no such window.
@@ -249,40 +224,25 @@
     else choose(item.window, item.at);
   }
 
-  function row(item, text, level) {
-    const node = make("div", `row ${level}`);
-    node.append(make("button", "", since(item.at)), make("span", "said", text));
-    if (many()) node.append(make("small", "", String(item.window + 1)));
-    if (many()) node.lastChild.title = windowName(item.window);
-    node.onclick = () => {
-      if (!getSelection().isCollapsed) return; // the viewer selects text
-      node.classList.toggle("open");
-      goTo(item);
-    };
-    return { item, node };
+  // The number of an item's window, for its row, if there are several.
+  function windowOf(item) {
+    const node = make("small", "", many() ? String(item.window + 1) : "");
+    if (many()) node.title = windowName(item.window);
+    return node;
   }
-  function fill(target, made) {
-    target.replaceChildren(...made.map(({ node }) => {
-      const entry = make("li");
-      entry.append(node);
-      return entry;
-    }));
-    return made;
+  function drawVisit(visit) {
+    const node = make("div");
+    node.append(make("button", "", since(visit.at)), make("span", "said", visit.url), windowOf(visit));
+    return node;
   }
 
-  function drawConsole() {
-    const wanted = { "": ["info", "warn", "error"], warn: ["warn", "error"], error: ["error"] }[$("level").value];
-    const words = $("search").value.toLowerCase();
-    const found = recording.console.filter(
-      (said) => wanted.includes(said.level) && said.text.toLowerCase().includes(words),
-    );
-    rows = fill($("log"), found.slice(0, MAX_ROWS).map((said) => row(said, said.text || "(no text)", said.level)));
-    $("none").hidden = found.length > 0 && found.length <= MAX_ROWS;
-    if (!recording.console.length) $("none").textContent = "The page wrote nothing to the console.";
-    else if (!found.length) $("none").textContent = "No message matches.";
-    else $("none").textContent = `${number(found.length - MAX_ROWS)} more: narrow the search.`;
-    state.said = null;
-    follow();
+  function drawTabs() {
+    const around = { goTo, since, windowOf };
+    const pages = timedList($("trail"), { draw: drawVisit, goTo });
+    pages.fill(recording.urls);
+    $("nowhere").hidden = recording.urls.length > 0;
+    tabs = { console: consoleTab(recording, around), network: networkTab(recording, around), pages };
+    tab = tabs.console;
   }
 
   // -- listening to the viewer
@@ -294,8 +254,7 @@
   const timeAt = (event) => recording.start + partAt(event) * (recording.end - recording.start);
 
   function listenAside() {
-    $("level").onchange = $("search").oninput = drawConsole;
-    for (const tab of $("tabs").children) tab.onclick = () => selectTab(tab);
+    for (const button of $("tabs").children) button.onclick = () => selectTab(button);
     $("copy").onclick = async () => {
       try {
         await navigator.clipboard.writeText(recording.session);
@@ -331,10 +290,12 @@
     };
   }
   function selectTab(chosen) {
-    for (const tab of $("tabs").children) {
-      tab.setAttribute("aria-selected", tab === chosen);
-      $(tab.getAttribute("aria-controls")).hidden = tab !== chosen;
+    for (const button of $("tabs").children) {
+      button.setAttribute("aria-selected", button === chosen);
+      $(button.getAttribute("aria-controls")).hidden = button !== chosen;
     }
+    tab = tabs[chosen.getAttribute("aria-controls")] || null;
+    if (recording.windows.length) follow();
   }
 
   async function begin() {
@@ -345,18 +306,15 @@
     drawDetails(recording);
     drawWindows();
     listenAside();
-    $("nowhere").hidden = recording.urls.length > 0;
-    visits = fill($("trail"), recording.urls.slice(0, MAX_ROWS).map((visit) => row(visit, visit.url, "")));
+    drawTabs();
     if (!recording.windows.length) {
       tell("No event of this session can be read.");
       $("toggle").disabled = true;
-      drawConsole();
       return;
     }
     listenPlayer();
     const best = recording.windows.findIndex((window) => from(window) !== null);
     await choose(Math.max(0, best), null, false);
-    drawConsole();
   }
 
   // A data: document has an origin of its own, which it shares with nothing, not even with this page. It may use that
