@@ -8,8 +8,9 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
 
 from recording_worker.errors import BootError, WorkerError
-from recording_worker.kafka.clients import QUIET_LOGGER, as_config_error
-from recording_worker.kafka.transactions import FENCED, PURGED, retry_until_decided, transactional_config
+from recording_worker.kafka.clients import QUIET_LOGGER
+from recording_worker.kafka.transactional_client import TransactionalClient
+from recording_worker.kafka.transactions import FENCED, PURGED, transactional_config
 from recording_worker.messages import Headers
 from recording_worker.settings.choices import Delivery
 from recording_worker.settings.model import Settings
@@ -59,10 +60,7 @@ class ExclusiveProducer:
         Raises ConfigError.
         """
         self._waiting = waiting
-        try:
-            self._producer = Producer(_config(settings, transactional_id), logger=QUIET_LOGGER)
-        except KafkaException as problem:
-            raise as_config_error(problem) from problem
+        self._client = TransactionalClient(_config(settings, transactional_id), QUIET_LOGGER)
 
     def fence(self) -> None:
         """Fence the process that had the transactional id before, and abort what it left open.
@@ -70,7 +68,7 @@ class ExclusiveProducer:
         What it has committed is committed now, and nothing comes later. Raises BootError.
         """
         try:
-            retry_until_decided(self._producer.init_transactions, self._waiting)
+            self._client.fence(self._waiting)
         except KafkaException as problem:
             raise BootError(f"Kafka transactions can't be used: {problem.args[0].str()}") from problem
 
@@ -84,10 +82,14 @@ class ExclusiveProducer:
         Raises AbortedError, RecordTooLargeError, FencedError, WorkerError.
         """
         try:
-            self._producer.begin_transaction()
-            yield Transaction(self._producer)
+            self._client.settle(self._waiting)
+        except KafkaException as problem:
+            raise WorkerError(f"no new Kafka producer can take over: {problem.args[0].str()}") from problem
+        try:
+            self._client.producer.begin_transaction()
+            yield Transaction(self._client.producer)
             # if the answer to a commit is lost, it is asked for again; the commit may have happened, so never abort
-            retry_until_decided(self._producer.commit_transaction, self._waiting)
+            self._client.decide(self._client.producer.commit_transaction, self._waiting)
         except KafkaException as problem:
             error = problem.args[0]
             self._abort(error)
@@ -102,7 +104,7 @@ class ExclusiveProducer:
     def _abort(self, cause: KafkaError | None) -> None:
         """Abort the transaction. Raises FencedError, WorkerError if the producer is of no more use."""
         try:
-            retry_until_decided(self._producer.abort_transaction, self._waiting)
+            self._client.decide(self._client.producer.abort_transaction, self._waiting)
         except KafkaException as problem:
             error = problem.args[0]
             codes = {error.code()} if cause is None else {error.code(), cause.code()}

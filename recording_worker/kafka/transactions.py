@@ -10,24 +10,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, stop_never
 
 from recording_worker.errors import BootError, FlushError, TransactionTimeoutError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, as_config_error, is_fatal
 from recording_worker.kafka.offsets import Position, topic_partitions
 from recording_worker.kafka.producer import REPORT_ERRORS, produce_all, producer_config
 from recording_worker.kafka.refusals import Failure, Outgoing, take_refused
+from recording_worker.kafka.transactional_client import TransactionalClient, retry_until_decided
 from recording_worker.messages import OutputRecord
 from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
-
-log = structlog.get_logger()
-
-_CALL_TIMEOUT = 5.0
-"""Seconds that a call waits before it is made again; it then goes on with what it began. The manual advises to let it
-wait until it is decided, but meanwhile nobody would know that it waits."""
 
 _DEFAULTS = {
     # after its last connection is lost, librdkafka would forget its brokers and begin from bootstrap.servers again;
@@ -102,11 +95,8 @@ class TransactionalProducer:
         self._id = transactional_id
         self._topic = settings.topic
         self._metrics = metrics
-        try:
-            config = {**transactional_config(settings, transactional_id), **REPORT_ERRORS}
-            self._producer = Producer(config, logger=LIBRDKAFKA_LOGGER)
-        except KafkaException as problem:
-            raise as_config_error(problem) from problem
+        config = {**transactional_config(settings, transactional_id), **REPORT_ERRORS}
+        self._client = TransactionalClient(config, LIBRDKAFKA_LOGGER)
         self._timeout = int(config["transaction.timeout.ms"]) / 1000
         self._began = 0.0
         """When the last transaction began, monotonic seconds."""
@@ -117,7 +107,7 @@ class TransactionalProducer:
         Waits for the broker as long as it takes, and calls `waiting` every few seconds. Raises BootError.
         """
         try:
-            retry_until_decided(self._producer.init_transactions, waiting)
+            self._client.fence(waiting)
         except KafkaException as problem:
             raise _no_transactions(self._id, problem.args[0]) from problem
 
@@ -134,6 +124,7 @@ class TransactionalProducer:
         outgoing = Outgoing(records, self._metrics)
         learned = False
         while True:
+            self._settle()
             failures: list[Failure] = []
             error = self._attempt(outgoing, offsets, membership, failures)
             if error is None:
@@ -146,6 +137,13 @@ class TransactionalProducer:
             # a refused record leaves a gap in the sequence numbers, for which the next transaction may be aborted once
             learned = bool(refused)
 
+    def _settle(self) -> None:
+        """Wait until no request of an earlier transaction can meet the next one. Raises FlushError."""
+        try:
+            self._client.settle()
+        except KafkaException as problem:
+            raise FlushError(f"no new Kafka producer can take over: {problem.args[0].str()}") from problem
+
     def _attempt(
         self,
         outgoing: Outgoing,
@@ -155,20 +153,19 @@ class TransactionalProducer:
     ) -> KafkaError | None:
         """Make one transaction, and return why it was aborted, or None. Suspects go one by one, small ones first."""
         self._began = time.monotonic()
+        producer = self._client.producer
         try:
-            self._producer.begin_transaction()
+            producer.begin_transaction()
             for record in sorted(outgoing.suspects, key=attrgetter("size")):
-                produce_all(self._producer, [record], failures)
-                self._producer.flush()
-            produce_all(self._producer, outgoing.others(), failures)
-            self._producer.poll(0)
+                produce_all(producer, [record], failures)
+                producer.flush()
+            produce_all(producer, outgoing.others(), failures)
+            producer.poll(0)
             if failures:
                 return self._abort(failures[0].error, failures)
-            retry_until_decided(
-                lambda timeout: self._producer.send_offsets_to_transaction(offsets, membership, timeout)
-            )
+            self._client.decide(lambda timeout: producer.send_offsets_to_transaction(offsets, membership, timeout))
             # a commit whose answer is lost is asked for again, never aborted: it may have happened
-            retry_until_decided(self._producer.commit_transaction)
+            self._client.decide(producer.commit_transaction)
         except (KafkaException, SystemError) as problem:
             error = _error_of(problem)
             if is_fatal(error):
@@ -179,10 +176,10 @@ class TransactionalProducer:
     def _abort(self, error: KafkaError, failures: Sequence[Failure]) -> KafkaError:
         """Abort the transaction. Return why: the error of the record at fault, or else the call's error."""
         try:
-            retry_until_decided(self._producer.abort_transaction)
+            self._client.decide(self._client.producer.abort_transaction)
         except (KafkaException, SystemError) as problem:
             raise self._fault("Kafka transaction can't be aborted", _error_of(problem)) from problem
-        self._producer.poll(0)  # for the reports that are not in `failures` yet
+        self._client.producer.poll(0)  # for the reports that are not in `failures` yet
         failure = next((failure for failure in failures if failure.error.code() not in PURGED), None)
         where = "" if failure is None else f"topic {failure.record.topic}: "
         cause = error if failure is None else failure.error
@@ -222,28 +219,6 @@ def _no_transactions(transactional_id: str, error: KafkaError) -> BootError:
     return BootError(f"Kafka transactions can't be used under the transactional id {transactional_id}: {error.str()}")
 
 
-def retry_until_decided(
-    call: Callable[[float], Any], waiting: Callable[[], None] = lambda: None, *, timeout: float | None = None
-) -> None:
-    """Make a call again while its error is retriable, for `timeout` seconds or without an end. Raises KafkaException.
-
-    `call` takes the seconds that it may wait. `waiting` is called before each further call.
-    """
-
-    def before_retry(state: RetryCallState) -> None:
-        assert state.outcome is not None
-        log.warning("Kafka transaction: waiting for the broker", error=str(state.outcome.exception()))
-        waiting()
-
-    retrying = Retrying(
-        retry=retry_if_exception(_is_retriable),
-        stop=stop_never if timeout is None else stop_after_delay(timeout),
-        before_sleep=before_retry,
-        reraise=True,
-    )
-    retrying(call, _CALL_TIMEOUT if timeout is None else min(_CALL_TIMEOUT, timeout))
-
-
 def _error_of(problem: KafkaException | SystemError) -> KafkaError:
     """Return the error that a call raised. Raises `problem` if no such error is its cause.
 
@@ -255,10 +230,3 @@ def _error_of(problem: KafkaException | SystemError) -> KafkaError:
         raise problem
     error: KafkaError = found.args[0]
     return error
-
-
-def _is_retriable(problem: BaseException) -> bool:
-    if not isinstance(problem, KafkaException):
-        return False
-    error = problem.args[0]
-    return bool(error.retriable()) and not is_fatal(error)

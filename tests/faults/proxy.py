@@ -78,8 +78,9 @@ class Trap:
 class Caught:
     """A frame that is held until it is said what becomes of it."""
 
-    def __init__(self, api: int, connection: _Connection, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, api: int, frame: bytes, connection: _Connection, loop: asyncio.AbstractEventLoop) -> None:
         self.api = api
+        self.frame = frame
         self.client_port = connection.client_port
         self._loop = loop
         self._fate: asyncio.Future[float | None] = loop.create_future()
@@ -91,6 +92,11 @@ class Caught:
     def cut(self, share: float) -> None:
         """Forward this share of its bytes, and reset the connection."""
         self._decide(share)
+
+    def keep_back(self) -> bytes:
+        """Forward nothing of it, and reset the connection. Returns the frame, for `Proxy.deliver_late`."""
+        self.cut(0)
+        return self.frame
 
     def _decide(self, share: float | None) -> None:
         self._loop.call_soon_threadsafe(self._set_fate, share)
@@ -145,6 +151,20 @@ class Proxy:
     def catch(self, *apis: Api, side: Side = Side.REQUEST, least_bytes: int = 0, seconds: float = 60) -> "Caught":
         """Wait for the next such frame, and hold it: for requests that come again and again. Raises TimeoutError."""
         return self.trap(*apis, side=side, least_bytes=least_bytes).wait(seconds)
+
+    def deliver_late(self, frame: bytes) -> bytes:
+        """Bring a request that was kept back to the broker, on a connection of its own. Returns the whole answer."""
+
+        async def deliver() -> bytes:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._target)
+            try:
+                writer.write(frame)
+                head = await reader.readexactly(_LENGTH.size)
+                return head + await reader.readexactly(*_LENGTH.unpack(head))
+            finally:
+                writer.transport.abort()
+
+        return self._call(deliver())
 
     def close(self) -> None:
         async def end() -> None:
@@ -216,7 +236,7 @@ class Proxy:
         self._trap = None
         if not trap.caught.set_running_or_notify_cancel():
             return None
-        caught = Caught(api, connection, self._loop)
+        caught = Caught(api, frame, connection, self._loop)
         trap.caught.set_result(caught)
         return await caught.fate()
 

@@ -1,4 +1,4 @@
-"""A transaction goes on when all its connections are lost in the middle of a request, and the network stays away."""
+"""Transactions when connections are lost in the middle of a request: they go on, and what arrives late is refused."""
 
 import itertools
 import threading
@@ -8,8 +8,9 @@ from concurrent.futures import Future
 from typing import NamedTuple
 
 import pytest
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+from recording_worker.errors import WorkerError
 from recording_worker.kafka.offsets import Position
 from recording_worker.kafka.transactions import TransactionalProducer
 from recording_worker.messages import OutputRecord
@@ -20,6 +21,7 @@ from tests.faults.proxy import Api, Mode, Proxy, Side
 from tests.servers.kafka import KafkaServer
 
 AWAY_SECONDS = 1.5
+FENCED = {KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
 NUMBERS = itertools.count()
 
 
@@ -43,33 +45,99 @@ def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Link]:
 @pytest.mark.parametrize("side", Side)
 @pytest.mark.parametrize("api", [Api.PRODUCE, Api.ADD_OFFSETS_TO_TXN, Api.TXN_OFFSET_COMMIT, Api.END_TXN])
 def test_transaction_goes_on(link: Link, api: Api, side: Side) -> None:
-    name = f"t{next(NUMBERS)}"
-    for topic in (name, f"{name}-out"):
-        link.kafka.create_topic(topic)
-    settings = Settings(bootstrap_servers=f"127.0.0.1:{link.proxy.port}", topic=name, group_id=name)
-    producer = TransactionalProducer(settings, name, Metrics())
-    producer.begin()
-    membership = _of_no_member(link.kafka, name)
-
-    def transact(value: bytes, offset: int) -> object:
-        record = OutputRecord(f"{name}-out", b"key", value, [], 0)
-        return producer.transact([record], {0: Position(offset)}, membership)
-
-    # librdkafka's calls can't be interrupted: if one never returns, only its thread hangs
-    first: Future[object] = Future()
+    transactions = Transactions(link)
     trap = link.proxy.trap(api, side=side)
-    threading.Thread(target=lambda: first.set_result(transact(b"first", 1)), daemon=True).start()
-    caught = trap.wait()
-    caught.cut(0.5)
+    first = transactions.start(b"first", 1)
+    trap.wait().cut(0.5)
     link.proxy.set_mode(Mode.REFUSING)
     time.sleep(AWAY_SECONDS)
     link.proxy.set_mode(Mode.OPEN)
     assert first.result(60) is None
-    assert transact(b"second", 2) is None
+    assert transactions.start(b"second", 2).result(60) is None
+    assert transactions.committed() == ([b"first", b"second"], 2)
 
-    reader = CommittedReader(link.kafka.bootstrap_servers, [f"{name}-out"])
-    assert [record.value() for record in reader.read_to_end(30)] == [b"first", b"second"]
-    reader.close()
+
+@pytest.mark.parametrize(
+    ("late", "meets"),
+    [
+        (Api.PRODUCE, Api.END_TXN),
+        (Api.ADD_PARTITIONS_TO_TXN, Api.END_TXN),
+        (Api.ADD_OFFSETS_TO_TXN, Api.TXN_OFFSET_COMMIT),
+        (Api.TXN_OFFSET_COMMIT, Api.END_TXN),
+        (Api.END_TXN, Api.TXN_OFFSET_COMMIT),
+    ],
+)
+def test_request_that_arrives_in_the_next_transaction_changes_nothing(link: Link, late: Api, meets: Api) -> None:
+    transactions = Transactions(link)
+    trap = link.proxy.trap(late)
+    first = transactions.start(b"first", 1)
+    request = trap.wait().keep_back()
+    assert first.result(60) is None
+
+    trap = link.proxy.trap(meets)
+    second = transactions.start(b"second", 2)
+    held = trap.wait()
+    answer = link.proxy.deliver_late(request)
+    held.forward()
+    assert second.result(60) is None
+    assert transactions.committed() == ([b"first", b"second"], 2)
+    if late in (Api.ADD_OFFSETS_TO_TXN, Api.END_TXN):
+        assert error_in(answer) in FENCED
+
+
+def test_late_offsets_between_two_transactions_hold_up_nobody(link: Link) -> None:
+    transactions = Transactions(link)
+    trap = link.proxy.trap(Api.ADD_OFFSETS_TO_TXN)
+    first = transactions.start(b"first", 1)
+    request = trap.wait().keep_back()
+    assert first.result(60) is None
+    assert error_in(link.proxy.deliver_late(request)) == 0, "the broker takes it for a new transaction"
+    assert transactions.start(b"second", 2).result(60) is None
+    assert transactions.committed() == ([b"first", b"second"], 2)
+
+
+class Transactions:
+    """A worker's producer behind the proxy, with topics of its own."""
+
+    def __init__(self, link: Link) -> None:
+        self._topic = f"t{next(NUMBERS)}"
+        self._kafka = link.kafka
+        for topic in (self._topic, f"{self._topic}-out"):
+            link.kafka.create_topic(topic)
+        address = f"127.0.0.1:{link.proxy.port}"
+        settings = Settings(bootstrap_servers=address, topic=self._topic, group_id=self._topic)
+        self._producer = TransactionalProducer(settings, self._topic, Metrics())
+        self._producer.begin()
+        self._membership = _of_no_member(link.kafka, self._topic)
+
+    def start(self, value: bytes, offset: int) -> Future[object]:
+        """Begin a transaction of one record and one offset. librdkafka's calls can't be interrupted, so on a thread."""
+        done: Future[object] = Future()
+        record = OutputRecord(f"{self._topic}-out", b"key", value, [], 0)
+
+        def transact() -> None:
+            try:
+                done.set_result(self._producer.transact([record], {0: Position(offset)}, self._membership))
+            except WorkerError as error:
+                done.set_exception(error)
+
+        threading.Thread(target=transact, daemon=True).start()
+        return done
+
+    def committed(self) -> tuple[list[bytes | None], int]:
+        """The records and the offset that count."""
+        reader = CommittedReader(self._kafka.bootstrap_servers, [f"{self._topic}-out"])
+        values = [record.value() for record in reader.read_to_end(30)]
+        reader.close()
+        group = Consumer({"bootstrap.servers": self._kafka.bootstrap_servers, "group.id": self._topic})
+        [at] = group.committed([TopicPartition(self._topic, 0)], timeout=30)
+        group.close()
+        return values, at.offset
+
+
+def error_in(answer: bytes) -> int:
+    """The error of an answer to AddOffsetsToTxn or EndTxn: after its size, its correlation id and the throttle time."""
+    return int.from_bytes(answer[12:14], "big", signed=True)
 
 
 def _of_no_member(kafka: KafkaServer, group: str) -> bytes:

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 from structlog.testing import capture_logs
 
-from recording_worker.kafka.transactions import retry_until_decided
+from recording_worker.kafka.transactional_client import retry_until_decided
 
 RETRIABLE = KafkaError(KafkaError._TIMED_OUT, "too slow", False, True, False)
 FATAL = KafkaError(KafkaError._FENCED, "fenced", True, True, False)
