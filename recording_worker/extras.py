@@ -11,6 +11,7 @@ EXTRAS = {
     "confluent_kafka": ("Kafka", "kafka"),
     "nacl": ("encryption", "keys"),
     "psycopg": ("PostgreSQL", "postgres"),
+    "opentelemetry": ("Tracing", "tracing"),
     "redis": ("Redis", "redis"),
 }
 """Library → what it is for, and the extra that installs it. All else comes with the package itself."""

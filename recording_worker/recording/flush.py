@@ -31,6 +31,7 @@ from recording_worker.recording.session_batch import (
 from recording_worker.recording.stages import Stages
 from recording_worker.settings.model import Settings
 from recording_worker.storage.base import Storage
+from recording_worker.tracing.base import Attributes, NoTracing, Tracing
 
 log = structlog.get_logger()
 
@@ -142,6 +143,7 @@ class Flusher:
         on_flushed: Callable[[FlushedBatch], None] | None = None,
         name_sources: Callable[[Collection[int]], Mapping[int, str]] | None = None,
         mark_seen: Callable[[Iterable[Session]], None] | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """`on_started` is called on the flush thread before anything else is done with a batch, with its offsets:
         partition → the next one to read. `on_flushed` is called there once the batch is delivered.
@@ -161,6 +163,7 @@ class Flusher:
         self._on_flushed = on_flushed
         self._name_sources = name_sources
         self._mark_seen = mark_seen
+        self._tracing = tracing or NoTracing()
         self._dictionary = configured_dictionary(settings)
         self._dictionary_is_stored = False
         content = None if self._dictionary is None else self._dictionary.content
@@ -189,6 +192,7 @@ class Flusher:
         self.raise_if_failed()
         self.raw_bytes = session_batch.raw_bytes
         self._idle.clear()
+        self._tracing.hand_over(session_batch.batch_id)
         self._inbox.put((session_batch, reason))
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -208,17 +212,20 @@ class Flusher:
     def _run(self) -> None:
         while (job := self._inbox.get()) is not None:
             try:
-                with bound_contextvars(batch=job[0].batch_id):
-                    self._flush(*job)
+                session_batch, reason = job
+                batch_id = session_batch.batch_id
+                with bound_contextvars(batch=batch_id), self._tracing.flush(batch_id, reason.value) as attributes:
+                    self._flush(session_batch, reason, attributes)
             except Exception as fault:  # noqa: BLE001 - raised again on the thread that asked for the flush
                 self._metrics.flush_failures.inc()
                 self._fault = _as_worker_error(fault)
             finally:
-                del job
+                del job, session_batch
                 self.raw_bytes = 0
                 self._idle.set()
 
-    def _flush(self, session_batch: SessionBatchRecorder, reason: FlushReason) -> None:
+    def _flush(self, session_batch: SessionBatchRecorder, reason: FlushReason, attributes: Attributes) -> None:
+        """Flush a batch, and say in `attributes` what it was."""
         if self._on_started is not None:
             self._on_started(session_batch.offsets)
         started, created_ms = self._clock.monotonic(), self._clock.now_ms()
@@ -239,6 +246,12 @@ class Flusher:
             for writer in writers:
                 self._mark_seen(session for number in delivered for session in writer.file.sessions(number))
         flushed = replace(flushed, seconds=self._clock.monotonic() - started)
+        attributes |= {
+            "recording.sessions": flushed.sessions,
+            "recording.messages": flushed.messages,
+            "recording.bytes_written": flushed.bytes_written,
+            **{f"recording.flush.{stage}_seconds": seconds for stage, seconds in stages.seconds.items()},
+        }
         log.debug(
             "session batch flushed",
             reason=reason.value,

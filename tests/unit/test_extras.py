@@ -41,6 +41,7 @@ def run_without_extras(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_every_extra_and_its_libraries_are_known() -> None:
     optional = PROJECT["optional-dependencies"]
     imported = {"pynacl": "nacl", "confluent-kafka": "confluent_kafka"}
+    imported |= dict.fromkeys((Requirement(line).name for line in optional["tracing"]), "opentelemetry")
     declared = {
         (imported.get(Requirement(line).name, Requirement(line).name), extra)
         for extra, lines in optional.items()

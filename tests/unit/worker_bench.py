@@ -27,6 +27,7 @@ from recording_worker.recording.session_batch import (
     SessionLimits,
 )
 from recording_worker.settings.model import Settings
+from recording_worker.tracing.base import NoTracing
 from tests import builders
 from tests.builders import FakeClock, FixedRestrictions
 from tests.session_files import take_sessions
@@ -176,6 +177,7 @@ class Bench:
             trouble=lambda: "",
             clock=self.clock,
             pauses=self.pauses,
+            tracing=NoTracing(),
             **fakes,
         )
 

@@ -30,6 +30,7 @@ from recording_worker.processes.worker.pauses import LoopPauses
 from recording_worker.processes.worker.session_batches import SessionBatches
 from recording_worker.recording.session_batch import FlushReason
 from recording_worker.settings.model import Settings
+from recording_worker.tracing.base import Tracing
 
 log = structlog.get_logger()
 
@@ -57,6 +58,7 @@ class Worker:
         trouble: Callable[[], str],
         clock: Clock,
         pauses: LoopPauses,
+        tracing: Tracing,
     ) -> None:
         """`trouble`: see Progress."""
         self._settings = settings
@@ -68,6 +70,7 @@ class Worker:
         self._trouble = trouble
         self._clock = clock
         self._pauses = pauses
+        self._tracing = tracing
         self._orders: deque[ToWorker] = deque()
         """Orders that are received, and not obeyed yet."""
         self._rest = NO_MESSAGES
@@ -209,8 +212,10 @@ class Worker:
         """Run the pipeline over one batch. An empty batch lets it flush a session batch that is due."""
         batch = MessageBatch(self._settings.topic, messages, self._assignment.topic_id)
         try:
-            with self._pauses.active("steps"):
+            with self._pauses.active("steps"), self._tracing.poll(batch.topic, messages.headers) as attributes:
                 self._pauses.busy_for(self._pipeline.run(batch))
+                if batch.session_batch is not None:
+                    attributes["recording.batch_id"] = batch.session_batch.batch_id
         except WorkerError:
             raise
         except Exception as error:

@@ -46,6 +46,7 @@ from recording_worker.settings.choices import Delivery as DeliveryKind
 from recording_worker.settings.model import Settings
 from recording_worker.settings.secrets import secrets_of
 from recording_worker.storage.open import open_storage
+from recording_worker.tracing.base import NoTracing, Tracing
 
 log = structlog.get_logger()
 
@@ -130,7 +131,9 @@ def _boot(
     at_exit.callback(storage.close)
     storage.check()
     assignment = Assignment()
-    delivery = _delivery(settings, f"{settings.group_id}/{host}/{number}", assignment, channel, metrics)
+    name = f"{settings.group_id}/{host}/{number}"
+    delivery = _delivery(settings, name, assignment, channel, metrics)
+    tracing = _tracing(settings, name, at_exit)
     begin = FlushBegin(settings, assignment, channel, TopicGuard(settings))
 
     redis, mark_seen = None, None
@@ -152,6 +155,7 @@ def _boot(
         on_started=begin.report,
         name_sources=begin.name_sources,
         mark_seen=mark_seen,
+        tracing=tracing,
     )
     decoder = make_decoder(settings)
     manager = SessionBatchManager(
@@ -189,7 +193,18 @@ def _boot(
         trouble=lambda: delivery.trouble or stores.stale(),
         clock=clock,
         pauses=pauses,
+        tracing=tracing,
     )
+
+
+def _tracing(settings: Settings, instance: str, at_exit: ExitStack) -> Tracing:
+    if not settings.tracing:
+        return NoTracing()
+    from recording_worker.tracing import spans  # an extra brings its library
+
+    provider = spans.open_provider(instance)
+    at_exit.callback(spans.close_provider, provider)
+    return spans.SpanTracing(provider)
 
 
 def _delivery(

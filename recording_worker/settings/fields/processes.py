@@ -45,4 +45,7 @@ class ProcessFields(BaseModel):
         description="File with a token that requests to the ops server need, except for /healthz and /readyz.",
     )
     log_level: Annotated[LogLevel, LOWERED] = Field(LogLevel.INFO, description="Least serious log messages shown.")
+    tracing: bool = Field(
+        False, description="Send OpenTelemetry spans of polls and flushes. The OTEL_… variables say where to."
+    )
     log_json: bool = Field(False, description="Log JSON lines instead of text.")
