@@ -9,6 +9,7 @@ EXTRAS = {
     "boto3": ("S3", "s3"),
     "botocore": ("S3", "s3"),
     "confluent_kafka": ("Kafka", "kafka"),
+    "matplotlib": ("A report with plots", "bench"),
     "nacl": ("encryption", "keys"),
     "psycopg": ("PostgreSQL", "postgres"),
     "opentelemetry": ("Tracing", "tracing"),

@@ -26,6 +26,7 @@ COMMANDS = {
     "sweep": "Find and remove batch files that nothing refers to.",
     "dlq": "List, show, redrive or drop messages on the DLQ.",
     "dictionary": "Train a zstd dictionary, which makes batch files smaller.",
+    "bench": "Measure what recordings cost on this machine.",
     "rewind": "Set a stopped group's offsets back, to read messages again.",
 }
 """What each command does, in the order of the help. `recording_worker.cli.{name}` holds the command."""
