@@ -7,7 +7,7 @@ FORMATTED := $(wildcard $(foreach folder,_native _native/simd _native/text _nati
 
 SECONDS ?= 60
 
-.PHONY: help setup lock sbom audit player demo kafka s3 stores check integration test hooks sanitize faults drill soak fuzz aarch64 wheels check-deploy manifests mutants lint docs words bench end-to-end clean
+.PHONY: help setup lock sbom audit instructions player demo kafka s3 stores check integration test hooks sanitize faults drill soak fuzz aarch64 wheels check-deploy manifests mutants lint docs words bench end-to-end clean
 
 help:
 	@echo "make demo         run the worker on an embedded Kafka broker with made-up traffic, and check that all of it came out"
@@ -28,6 +28,7 @@ help:
 	@echo "make docs         build the docs as a site in build/site, and check its links"
 	@echo "make words        find words that prose here does without; ARGS=paths"
 	@echo "make bench        run the benchmarks"
+	@echo "make instructions count the instructions of the native core, and compare them with the committed baseline"
 	@echo "make end-to-end   measure the whole job and compare it with a Node consumer, on a real Kafka; ARGS=options"
 	@echo "make mutants      change the code in small ways, and see whether the tests notice; LIMIT=n SEED=n ONLY=text"
 	@echo "make faults       crash, freeze, cut off and fill up the worker on a real Kafka, and count every message; FAULTS=n SEED=n"
@@ -220,6 +221,11 @@ words:
 
 bench: setup
 	@$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-columns=min,median,ops,rounds
+
+# The same number whatever else the machine does, so a limit of 2 % gives no false alarms.
+instructions: setup
+	@tools/system-packages $(PYTHON) valgrind
+	@$(BIN)/python -m benchmarks.instructions
 
 end-to-end: setup
 	@tools/system-packages $(PYTHON) kafka
