@@ -11,9 +11,12 @@ EXTRAS = {
     "confluent_kafka": ("Kafka", "kafka"),
     "matplotlib": ("A report with plots", "bench"),
     "nacl": ("encryption", "keys"),
+    "jwt": ("serving blocks", "serve"),
     "psycopg": ("PostgreSQL", "postgres"),
     "opentelemetry": ("Tracing", "tracing"),
     "redis": ("Redis", "redis"),
+    "starlette": ("serving blocks", "serve"),
+    "uvicorn": ("serving blocks", "serve"),
 }
 """Library → what it is for, and the extra that installs it. All else comes with the package itself."""
 

@@ -19,6 +19,7 @@ from recording_worker.settings.fields.batches import BatchFields
 from recording_worker.settings.fields.kafka import KafkaFields
 from recording_worker.settings.fields.lookups import LookupFields
 from recording_worker.settings.fields.processes import ProcessFields
+from recording_worker.settings.fields.serving import ServingFields
 from recording_worker.settings.model import Settings
 from recording_worker.settings.units import DURATION, SIZE, unit_of, value_text
 
@@ -31,6 +32,7 @@ THEMES: dict[str, type[BaseModel]] = {
     "accepted": AcceptedFields,
     "batches": BatchFields,
     "processes": ProcessFields,
+    "serving": ServingFields,
 }
 SEE = {
     "group_instance_id": "[static members](../operate/deploying.md#static-members)",

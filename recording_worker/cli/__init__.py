@@ -22,6 +22,7 @@ COMMANDS = {
     "sessions": "List the sessions in batch files, and how well they can be played.",
     "export": "Write one session's events as JSON lines.",
     "play": "Play one session in a browser.",
+    "serve": "Serve blocks to other players over HTTP, as PostHog's recording API does.",
     "verify": "Check that every message was recorded once and every block can be read.",
     "sweep": "Find and remove batch files that nothing refers to.",
     "dlq": "List, show, redrive or drop messages on the DLQ.",

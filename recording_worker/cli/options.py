@@ -162,6 +162,7 @@ _SECTIONS = {
     "max_decompressed_bytes": "What is accepted",
     "storage_dir": "Session batches and storage",
     "workers": "Processes",
+    "serve_host": "The API of serve",
 }
 """Each section of the help begins at this setting."""
 

@@ -7,7 +7,7 @@ import click
 import structlog
 
 from recording_worker.cli.options import SETTINGS_HELP, SettingsCommand, restrict_files, settings_from, settings_options
-from recording_worker.settings.load import SCALARS
+from recording_worker.settings.load import SERVICE_SCALARS
 
 log = structlog.get_logger()
 
@@ -26,7 +26,7 @@ Examples:
 SIGTERM or Ctrl-C flushes and commits what was read, then exits with 0.
 Exit codes: 0 stopped as asked, 1 failed, 2 wrong settings, 3 can't start.""",
 )
-@settings_options(SCALARS)
+@settings_options(SERVICE_SCALARS)
 def run(config: Path | None, **flags: Any) -> int:
     """Run the service: read session recordings from Kafka and write them to storage as batch files.
 

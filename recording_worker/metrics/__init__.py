@@ -19,6 +19,7 @@ from recording_worker.metrics.kafka import KafkaMetrics
 from recording_worker.metrics.lookups import LookupMetrics
 from recording_worker.metrics.messages import MessageMetrics
 from recording_worker.metrics.processes import ProcessMetrics
+from recording_worker.metrics.serving import ServingMetrics
 from recording_worker.metrics.work import WorkMetrics
 
 GROUPS: dict[str, type] = {
@@ -29,6 +30,7 @@ GROUPS: dict[str, type] = {
     "lookups": LookupMetrics,
     "processes": ProcessMetrics,
     "dependencies": DependencyMetrics,
+    "serving": ServingMetrics,
 }
 
 
@@ -58,7 +60,7 @@ class Metrics(
             vars(values)["MmapedDict"] = AllocatedDict
             values.ValueClass = values.MultiProcessValue(lambda: process)  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        for family in _made():
+        for family in _made(*Metrics.__bases__):
             vars(self)[family.attribute] = family.make(self.registry)
         self.expect()
 
@@ -73,7 +75,7 @@ class Metrics(
         `values` are the values of labels that the catalogue does not list, by the label's name.
         """
         known = {label: [*texts] for label, texts in values.items()}
-        for family in _made():
+        for family in _made(*Metrics.__bases__):
             if family.labels and family.begins_at_0:
                 for labels in family.label_sets(known):
                     vars(self)[family.attribute].labels(*labels)
@@ -92,8 +94,17 @@ class Metrics(
             mark_process_dead(_process_of(worker), self._folder)  # type: ignore[no-untyped-call]
 
 
-def _made() -> Iterator[MadeFamily[object]]:
-    for group in GROUPS.values():
+class ServeMetrics(ServingMetrics):
+    """All metrics of a process that serves blocks."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        for family in _made(ServingMetrics):
+            vars(self)[family.attribute] = family.make(self.registry)
+
+
+def _made(*groups: type) -> Iterator[MadeFamily[object]]:
+    for group in groups:
         yield from (family for family in families(group) if isinstance(family, MadeFamily))
 
 

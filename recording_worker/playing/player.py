@@ -7,7 +7,6 @@ fetches it once, with npm. After that no network is needed.
 
 import base64
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from recording_worker.cache_folder import cache_folder
 from recording_worker.errors import BootError, WorkerError
 
 NAME = "@rrweb/replay"
@@ -44,11 +44,7 @@ class Player:
 
 def folder() -> Path:
     """Return the folder of the player, which may not exist yet. Raises BootError if the user has no home folder."""
-    try:
-        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError as error:
-        raise BootError("the player is kept in the home folder, and there is none: set XDG_CACHE_HOME") from error
-    return caches / "recording-worker" / f"player-{VERSION}"
+    return cache_folder() / f"player-{VERSION}"
 
 
 def load() -> Player:

@@ -45,11 +45,19 @@ class Block:
         try:
             check_block_size(entry.length, entry.size)
             dictionary = self.dictionaries.of(self.file, self.index.dictionary)
-            frame = self.file.read(entry.start, entry.length)
-            return decompress_block(frame, self.index.codec, entry.size, dictionary)
+            return decompress_block(self.read_compressed(), self.index.codec, entry.size, dictionary)
         except ValueError as error:
             where = f"{self.file.name}: block at byte {entry.start}"
             raise BatchFileError(f"{where} is damaged: {error}") from error
+
+    def read_compressed(self) -> bytes:
+        """Read what the codec of the index made of the lines. Raises BatchFileError if the file ends before."""
+        entry = self.entry
+        stored = self.file.read(entry.start, entry.length)
+        if len(stored) != entry.length:
+            where = f"{self.file.name}: block at byte {entry.start}"
+            raise BatchFileError(f"{where} is damaged: the file ends within it")
+        return stored
 
 
 class IndexFrame(NamedTuple):

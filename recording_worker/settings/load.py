@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from recording_worker.errors import ConfigError
+from recording_worker.settings.fields.serving import ServingFields
 from recording_worker.settings.model import Settings
 from recording_worker.settings.secrets import without_user
 from recording_worker.settings.toml import parse_toml
@@ -28,6 +29,9 @@ SECRETS = frozenset({"teams_postgres", "sessions_redis", "restrictions_redis"})
 
 SCALARS = tuple(name for name in Settings.model_fields if name not in TABLES)
 """The settings that are flags, environment variables and keys of the TOML file."""
+
+SERVICE_SCALARS = tuple(name for name in SCALARS if name not in ServingFields.model_fields)
+"""Those among them that `run` takes."""
 
 
 def flag_of(name: str) -> str:

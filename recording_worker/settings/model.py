@@ -19,11 +19,12 @@ from recording_worker.settings.fields.batches import BatchFields
 from recording_worker.settings.fields.kafka import KafkaFields
 from recording_worker.settings.fields.lookups import LookupFields
 from recording_worker.settings.fields.processes import ProcessFields
+from recording_worker.settings.fields.serving import ServingFields
 from recording_worker.settings.memory import MemoryBudget, default_memory, least_memory, memory_budget
 from recording_worker.settings.units import size_text
 
 
-class Settings(ProcessFields, BatchFields, AcceptedFields, LookupFields, KafkaFields):
+class Settings(ServingFields, ProcessFields, BatchFields, AcceptedFields, LookupFields, KafkaFields):
     """The worker's settings. Frozen and picklable; made by `load_settings`.
 
     The fields stand in the order of the bases from the last to the first.

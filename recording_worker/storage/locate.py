@@ -57,6 +57,14 @@ class Locator:
         except ConfigError as error:
             raise BatchFileError(str(error)) from error
 
+    def stored(self) -> Iterator[RangedFile]:
+        """Yield the batch files of the storage of the settings, which may be empty. Raises ConfigError."""
+        for root in _storage_of(self._settings).values():
+            if root.startswith(S3_SCHEME):
+                yield from self._s3.find(root, may_be_empty=True)
+            else:
+                yield from find_files([root])
+
     def find(self, paths: Iterable[str]) -> Iterator[RangedFile]:
         """Yield the files at these paths, s3:// and file:// URLs. Raises ConfigError.
 

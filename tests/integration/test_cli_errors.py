@@ -9,7 +9,7 @@ import pytest
 from recording_worker import __version__
 from recording_worker.cli import COMMANDS
 from recording_worker.kafka.embedded import EmbeddedBroker
-from recording_worker.settings.load import SCALARS, flag_of
+from recording_worker.settings.load import SERVICE_SCALARS, flag_of
 from tests.integration.command import Result, run
 from tests.integration.service import TOPIC
 from tests.sample import SAMPLE
@@ -26,9 +26,9 @@ def test_help_is_there_and_quick(command: list[str]) -> None:
     assert seconds < (0.3 if not command else 1.0)
 
 
-def test_all_settings_are_options_of_run() -> None:
+def test_all_settings_of_the_service_are_options_of_run() -> None:
     text = run("run", "--help").out
-    assert not [name for name in SCALARS if flag_of(name) not in text]
+    assert not [name for name in SERVICE_SCALARS if flag_of(name) not in text]
 
 
 def test_no_command_shows_the_help() -> None:

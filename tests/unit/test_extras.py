@@ -40,7 +40,7 @@ def run_without_extras(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def test_every_extra_and_its_libraries_are_known() -> None:
     optional = PROJECT["optional-dependencies"]
-    imported = {"pynacl": "nacl", "confluent-kafka": "confluent_kafka"}
+    imported = {"pyjwt": "jwt", "pynacl": "nacl", "confluent-kafka": "confluent_kafka"}
     imported |= dict.fromkeys((Requirement(line).name for line in optional["tracing"]), "opentelemetry")
     declared = {
         (imported.get(Requirement(line).name, Requirement(line).name), extra)
@@ -68,6 +68,7 @@ def test_files_are_written_and_read_without_any_extra(tmp_path: Path) -> None:
         (["run", "--any-token", "--storage-dir", "."], "Kafka", "confluent_kafka", "kafka"),
         (["dlq", "list"], "Kafka", "confluent_kafka", "kafka"),
         (["blocks", "s3://bucket/blocks"], "S3", "botocore", "s3"),
+        (["serve", "--storage-dir", "."], "serving blocks", "uvicorn", "serve"),
     ],
 )
 def test_a_command_names_the_extra_that_it_needs(arguments: list[str], purpose: str, library: str, extra: str) -> None:

@@ -15,7 +15,12 @@ from recording_worker.recording.session_batch import FlushReason, Since
 
 ROOT = Path(__file__).parents[2]
 CATALOGUE = [family for group in GROUPS.values() for family in families(group)]
-COUNTED = [family for family in CATALOGUE if isinstance(family, MadeFamily) and family.begins_at_0]
+COUNTED = [
+    family
+    for group in Metrics.__bases__
+    for family in families(group)
+    if isinstance(family, MadeFamily) and family.begins_at_0
+]
 SERIES = {series for family in CATALOGUE for series in family.series}
 CODE = "\n".join(
     path.read_text()

@@ -35,9 +35,7 @@ def test_play_without_a_home_is_one_line(tmp_path: Path) -> None:
     write_batch_file(tmp_path, block([(1, [line(1)])]))
     done = run("play", tmp_path, "--session", "session-1")
     assert (done.code, done.out) == (3, "")
-    assert done.err == (
-        "recording-worker: error: the player is kept in the home folder, and there is none: set XDG_CACHE_HOME\n"
-    )
+    assert done.err == ("recording-worker: error: there is no home folder to keep a cache in: set XDG_CACHE_HOME\n")
     with pytest.raises(BootError, match="set XDG_CACHE_HOME"):
         player.fetch()
 

@@ -31,10 +31,11 @@ class S3Files:
         """Return the file of this URL. Whether it exists shows when it is read. Raises ConfigError."""
         return self._open(S3Location.parse(url))
 
-    def find(self, url: str) -> Iterator["S3File"]:
+    def find(self, url: str, *, may_be_empty: bool = False) -> Iterator["S3File"]:
         """Yield the object of this URL, or all below it that are named like batch files, sorted. Raises ConfigError.
 
-        Objects with hidden names, or below hidden folders, are skipped.
+        Objects with hidden names, or below hidden folders, are skipped. `may_be_empty`: whether it is no error if there
+        is nothing of this name.
         """
         location = S3Location.parse(url)
         empty = True
@@ -45,7 +46,7 @@ class S3Files:
                     yield self._open(found.location)
         except S3_ERRORS as error:
             raise ConfigError(f"{url}: {describe(error)}") from error
-        if location.key and empty:  # a bucket may be empty, as a folder may
+        if location.key and empty and not may_be_empty:  # a bucket may be empty, as a folder may
             raise ConfigError(f"{url}: there is nothing of this name")
 
     def _open(self, location: S3Location) -> "S3File":

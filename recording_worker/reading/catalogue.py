@@ -1,0 +1,321 @@
+"""Catalogue: an SQLite database of what batch files hold, made from their indexes, each read once.
+
+Batch files never change, so a file that is known needs no second look. The database can be removed at any time: it is
+built again.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from recording_worker.errors import WorkerError
+from recording_worker.formats.batch_file import BatchFileError, BatchIndex, BlockEntry, NoIndexError
+from recording_worker.reading.batch_files import Block, read_blocks
+from recording_worker.reading.dictionaries import Dictionaries
+from recording_worker.storage.base import RangedFile
+
+SCHEMA_VERSION = 1
+"""Raise it with the tables: a database of another version is emptied."""
+_BUSY_SECONDS = 30.0
+_FILES_AT_ONCE = 64
+"""Files that one transaction adds."""
+
+_TABLES = """
+CREATE TABLE files(
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, codec TEXT NOT NULL, dictionary TEXT);
+CREATE TABLE blocks(
+    file INTEGER NOT NULL, start INTEGER NOT NULL, length INTEGER NOT NULL, size INTEGER NOT NULL,
+    team_id INTEGER NOT NULL, session_id TEXT NOT NULL, distinct_id TEXT NOT NULL,
+    events INTEGER NOT NULL, first_timestamp REAL NOT NULL, last_timestamp REAL NOT NULL, playable INTEGER NOT NULL,
+    PRIMARY KEY(file, start)) WITHOUT ROWID;
+CREATE INDEX blocks_of_session ON blocks(team_id, session_id, first_timestamp);
+CREATE TABLE sessions(
+    team_id INTEGER NOT NULL, session_id TEXT NOT NULL, distinct_id TEXT NOT NULL, blocks INTEGER NOT NULL,
+    events INTEGER NOT NULL, size INTEGER NOT NULL, first_timestamp REAL NOT NULL, last_timestamp REAL NOT NULL,
+    playable INTEGER NOT NULL, PRIMARY KEY(team_id, session_id)) WITHOUT ROWID;
+CREATE INDEX sessions_by_time ON sessions(team_id, first_timestamp, session_id);
+CREATE TABLE deleted(
+    team_id INTEGER NOT NULL, session_id TEXT NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY(team_id, session_id)) WITHOUT ROWID;
+CREATE TABLE positions(topic TEXT NOT NULL, part INTEGER NOT NULL, next INTEGER NOT NULL, PRIMARY KEY(topic, part));
+"""
+_SUM_UP = """
+INSERT OR REPLACE INTO sessions
+SELECT team_id, session_id, distinct_id, count(*), sum(events), sum(size), min(first_timestamp), max(last_timestamp),
+    max(playable)
+FROM blocks WHERE team_id = ? AND session_id = ? HAVING count(*) > 0"""
+"""With one min(), SQLite takes the other columns from the row that has it: the distinct id of the earliest block."""
+
+
+_BLOCKS = """SELECT name, codec, dictionary, start, length, size, first_timestamp, last_timestamp
+FROM blocks JOIN files ON files.id = blocks.file"""
+
+Report = Callable[[int, int], None]
+
+
+class StoredBlock(NamedTuple):
+    """Where a block is, and what it holds. Times are milliseconds since 1970."""
+
+    file: str
+    """The name of its file; see RangedFile."""
+    codec: str
+    dictionary: str | None
+    start: int
+    length: int
+    size: int
+    first_timestamp: float
+    last_timestamp: float
+
+    def open(self, file: RangedFile, dictionaries: Dictionaries) -> Block:
+        """Return the block, for reading alone: its entry lacks what that does not need.
+
+        `file` is the one of its name.
+        """
+        entry = BlockEntry(
+            team_id=0,
+            session_id="",
+            distinct_id="",
+            source="",
+            partition=0,
+            first_offset=0,
+            last_offset=0,
+            messages=[],
+            events=0,
+            first_timestamp=self.first_timestamp,
+            last_timestamp=self.last_timestamp,
+            has_full_snapshot=False,
+            size=self.size,
+            start=self.start,
+            length=self.length,
+        )
+        index = BatchIndex(0, "", self.codec, "", 0, [], self.dictionary)
+        return Block(file, index, entry, dictionaries)
+
+
+class ListedSession(NamedTuple):
+    """A session, summed up over its blocks. A message that several files hold counts with each."""
+
+    session_id: str
+    distinct_id: str
+    blocks: int
+    events: int
+    size: int
+    first_timestamp: float
+    last_timestamp: float
+    playable: bool
+
+
+class SessionQuery(NamedTuple):
+    """Which sessions of a team to list: the latest first, from `before` on down."""
+
+    since: float = float("-inf")
+    until: float = float("inf")
+    prefix: str = ""
+    distinct_id: str | None = None
+    playable: bool | None = None
+    before: tuple[float, str] | None = None
+    """The time and the id of the session that the listing goes on after."""
+    limit: int = 100
+
+
+class Changes(NamedTuple):
+    """What a listing changed."""
+
+    added: int
+    removed: int
+    problems: list[BatchFileError]
+
+
+class Catalogue:
+    """One database. Any thread may ask; adding and removing wait for each other. Raises WorkerError."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._writing, self._listing = threading.Lock(), threading.Lock()
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            with self._write() as connection:
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
+                if version != SCHEMA_VERSION:
+                    self._empty(connection)
+        except (OSError, sqlite3.Error) as error:
+            raise WorkerError(f"can't keep the index of the storage in {path}: {error}") from error
+
+    def _empty(self, connection: sqlite3.Connection) -> None:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for (name,) in names:
+            connection.execute(f'DROP TABLE "{name}"')
+        for statement in filter(str.strip, _TABLES.split(";")):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is None:
+            found = self._local.connection = sqlite3.connect(
+                self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            found.execute("PRAGMA journal_mode = WAL")
+            found.execute("PRAGMA synchronous = NORMAL")
+        return found
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        """Run the body in a transaction."""
+        with self._writing:
+            connection = self._connection
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def update(self, files: Iterable[RangedFile], report: Report = lambda _done, _of: None) -> Changes:
+        """Make the catalogue agree with a listing of all files: read the new ones, forget those that are gone.
+
+        `report` is told how many of the new files were read, and how many there are. Raises what `files` raises.
+        """
+        with self._listing:
+            gone, new = self._names(), []
+            for file in files:
+                if file.name in gone:
+                    gone.discard(file.name)
+                else:
+                    new.append(file)
+            problems: list[BatchFileError] = []
+            for start in range(0, len(new), _FILES_AT_ONCE):
+                some = new[start : start + _FILES_AT_ONCE]
+                problems += self.add(some)
+                report(start + len(some), len(new))
+            self._forget(gone)
+        return Changes(len(new) - len(problems), len(gone), problems)
+
+    def add(self, files: Sequence[RangedFile]) -> list[BatchFileError]:
+        """Read the indexes of new files. Return what is wrong with those that can't be read.
+
+        A file without an index is remembered too, as one without blocks. It may be PostHog's.
+        """
+        problems = []
+        read = list(zip(files, read_blocks(files), strict=True))
+        with self._write() as connection:
+            for file, found in read:
+                if isinstance(found, NoIndexError):
+                    found = []
+                if isinstance(found, BatchFileError):
+                    problems.append(found)
+                else:
+                    _insert(connection, file.name, found)
+        return problems
+
+    def knows(self, name: str) -> bool:
+        """Return whether the file of this name is in the catalogue."""
+        return self._connection.execute("SELECT 1 FROM files WHERE name = ?", (name,)).fetchone() is not None
+
+    def _names(self) -> set[str]:
+        return {name for (name,) in self._connection.execute("SELECT name FROM files")}
+
+    def _forget(self, names: Iterable[str]) -> None:
+        with self._write() as connection:
+            for name in names:
+                where = "file = (SELECT id FROM files WHERE name = ?)"
+                sessions = connection.execute(f"SELECT DISTINCT team_id, session_id FROM blocks WHERE {where}", (name,))
+                touched = sessions.fetchall()
+                connection.execute(f"DELETE FROM blocks WHERE {where}", (name,))
+                connection.execute("DELETE FROM files WHERE name = ?", (name,))
+                connection.executemany("DELETE FROM sessions WHERE team_id = ? AND session_id = ?", touched)
+                connection.executemany(_SUM_UP, touched)
+
+    def blocks(self, team_id: int, session_id: str, limit: int) -> list[StoredBlock]:
+        """Return a session's blocks by time, at most `limit`."""
+        rows = self._connection.execute(
+            f"{_BLOCKS} WHERE team_id = ? AND session_id = ? ORDER BY first_timestamp, name, start LIMIT ?",
+            (team_id, session_id, limit),
+        )
+        return [StoredBlock(*row) for row in rows]
+
+    def block(self, team_id: int, session_id: str, file: str, start: int) -> StoredBlock | None:
+        """Return the session's block that begins there; None if it has none there."""
+        row = self._connection.execute(
+            f"{_BLOCKS} WHERE name = ? AND start = ? AND team_id = ? AND session_id = ?",
+            (file, start, team_id, session_id),
+        ).fetchone()
+        return None if row is None else StoredBlock(*row)
+
+    def sessions(self, team_id: int, query: SessionQuery) -> list[ListedSession]:
+        """Return the sessions of a team, the latest first. Deleted ones are left out."""
+        before, session_id = query.before or (float("inf"), "")
+        rows = self._connection.execute(
+            f"""SELECT {", ".join(ListedSession._fields)} FROM sessions
+            WHERE team_id = :team AND first_timestamp >= :since AND first_timestamp < :until
+            AND (first_timestamp, session_id) < (:before, :session_id)
+            AND substr(session_id, 1, :length) = :prefix
+            AND (:distinct_id IS NULL OR distinct_id = :distinct_id)
+            AND (:playable IS NULL OR playable = :playable)
+            AND NOT EXISTS (SELECT 1 FROM deleted WHERE deleted.team_id = sessions.team_id
+                AND deleted.session_id = sessions.session_id)
+            ORDER BY first_timestamp DESC, session_id DESC LIMIT :limit""",
+            {
+                **query._asdict(),
+                "team": team_id,
+                "before": before,
+                "session_id": session_id,
+                "length": len(query.prefix),
+            },
+        )
+        return [ListedSession._make((*row[:-1], bool(row[-1]))) for row in rows]
+
+    def deleted_at(self, team_id: int, session_id: str) -> int | None:
+        """Return when a session was deleted, seconds since 1970; None if it was not."""
+        where = "team_id = ? AND session_id = ?"
+        row = self._connection.execute(f"SELECT at FROM deleted WHERE {where}", (team_id, session_id)).fetchone()
+        return None if row is None else int(row[0])
+
+    def followed(self, deleted: Iterable[tuple[int, str, int]], positions: Mapping[tuple[str, int], int]) -> None:
+        """Keep sessions that were deleted, as (team id, session id, seconds since 1970), and how far topics were read.
+
+        `positions`: (topic, partition) → the next offset to read.
+        """
+        with self._write() as connection:
+            connection.executemany("INSERT OR IGNORE INTO deleted VALUES(?, ?, ?)", deleted)
+            rows = [(*place, offset) for place, offset in positions.items()]
+            connection.executemany("INSERT OR REPLACE INTO positions VALUES(?, ?, ?)", rows)
+
+    def positions(self) -> dict[tuple[str, int], int]:
+        """Return (topic, partition) → the next offset to read."""
+        rows = self._connection.execute("SELECT topic, part, next FROM positions")
+        return {(topic, part): offset for topic, part, offset in rows}
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many files and sessions there are."""
+        files, sessions = (
+            self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("files", "sessions")
+        )
+        return int(files), int(sessions)
+
+
+def _insert(connection: sqlite3.Connection, name: str, blocks: Sequence[Block]) -> None:
+    index = blocks[0].index if blocks else None
+    added = connection.execute(
+        "INSERT OR IGNORE INTO files(name, codec, dictionary) VALUES(?, ?, ?)",
+        (name, index.codec if index else "", index.dictionary if index else None),
+    )
+    if added.rowcount == 0:  # another thread was quicker
+        return
+    rows = [(added.lastrowid, *_row(block.entry)) for block in blocks]
+    connection.executemany(f"INSERT INTO blocks VALUES({', '.join('?' * 11)})", rows)
+    connection.executemany(_SUM_UP, {(block.entry.team_id, block.entry.session_id) for block in blocks})
+
+
+def _row(entry: BlockEntry) -> tuple[object, ...]:
+    return (
+        *(entry.start, entry.length, entry.size, entry.team_id, entry.session_id, entry.distinct_id, entry.events),
+        *(entry.first_timestamp, entry.last_timestamp, entry.has_full_snapshot),
+    )

@@ -1,0 +1,89 @@
+"""The API of `serve` for tests: asked without a network, with tokens of all kinds."""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jwt
+
+from recording_worker.clock import SystemClock
+from recording_worker.metrics import ServeMetrics
+from recording_worker.reading.catalogue import Catalogue
+from recording_worker.serving.api import Api, Recorded
+from recording_worker.serving.blocks import Blocks, Place
+from recording_worker.serving.tokens import AUDIENCE, Tokens
+from recording_worker.serving.upkeep import Upkeep
+from recording_worker.settings.load import load_settings
+from tests.waiting import wait_for
+
+SECRET = "a-secret-of-the-tests-that-is-long-enough"
+OLD_SECRET = "another-secret-of-the-tests-that-is-older"
+
+
+def token(team_id: object = 1, *, secret: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str:
+    """A token to read of this team. A claim that is None is left out."""
+    given = {"team_id": team_id, "op": "read", "aud": AUDIENCE, "exp": time.time() + 60, **claims}
+    return jwt.encode({k: v for k, v in given.items() if v is not None}, secret, algorithm=algorithm)
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Asked:
+    """The API over the files of a folder."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        given = load_settings({"storage_dir": folder, **settings}, None, {})
+        self.place = Place(given)
+        self.catalogue = Catalogue(folder.parent / f"{folder.name}.sqlite")
+        self.metrics = ServeMetrics()
+        self.upkeep = Upkeep(given, self.place, self.catalogue, self.metrics, SystemClock())
+        self.blocks = Blocks(self.place, self.catalogue)
+        tokens = Tokens([SECRET, OLD_SECRET], SystemClock())
+        self.api = Api(given, self.blocks, self.catalogue, self.upkeep, tokens)
+        self.app: Recorded = self.api.app(self.metrics)
+
+    def start(self) -> "Asked":
+        self.upkeep.start()
+        wait_for(lambda: self.upkeep.can_serve, "the storage is listed")
+        return self
+
+    def get(self, path: str, query: str = "", authorization: str | None = None, method: str = "GET") -> Answer:
+        """Ask for a path as a client would send it, percent-decoded; with a token of team 1 unless given."""
+        given = f"Bearer {token()}" if authorization is None else authorization
+        return asyncio.run(self.answer(path, query, given, method))
+
+    async def answer(self, path: str, query: str, authorization: str, method: str = "GET") -> Answer:
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": "",
+            "query_string": query.encode("latin-1"),
+            "headers": [(b"host", b"localhost"), (b"authorization", authorization.encode("latin-1"))],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 80),
+        }
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await self.app(scope, receive, send)
+        headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        return Answer(sent[0]["status"], headers, b"".join(each.get("body", b"") for each in sent[1:]))
