@@ -25,6 +25,7 @@ from recording_worker.formats.rrweb import (
 from recording_worker.formats.timestamps import LATEST_MS
 from recording_worker.playing.boxes import Missing
 from recording_worker.playing.network import Request, requests_of
+from recording_worker.playing.steps import Step, WindowSteps, shared_room
 from recording_worker.playing.wireframes import Screen, has_wireframes
 from recording_worker.reading.batch_files import Block
 from recording_worker.reading.session_events import MAX_RECORDING_BYTES
@@ -45,7 +46,7 @@ _PART_BYTES = 500
 """What a wireframe on a mobile app's screen takes."""
 MAX_WINDOWS = 1_000
 MAX_LISTED = 10_000
-"""The most console messages, the most addresses and the most requests that the page lists."""
+"""The most console messages, addresses, requests and steps that the page lists."""
 MAX_CONTENT = 64 * 1024 * 1024
 """The most characters of headers and bodies of requests that the page holds."""
 
@@ -122,6 +123,8 @@ class Recording:
     """(time, url, window) of each page, in order. A window's url is not repeated while it stays the same."""
     requests: list[Request] = field(default_factory=list)
     """In the order in which they began."""
+    steps: list[Step] = field(default_factory=list)
+    """What the user did, in order."""
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     """Notes for the viewer: parts that are missing or can't be read."""
@@ -154,6 +157,7 @@ class Recording:
             "console": [
                 {"at": said.at, "level": said.level, "text": said.text, "window": said.window} for said in self.console
             ],
+            "steps": [step.as_json() for step in self.steps],
             "requests": [request.as_json() for request in self.requests],
             "windows": [
                 {
@@ -207,7 +211,10 @@ class _Reading:
         """The screens of mobile apps, by the number of the window."""
         self._missing: Counter[Missing] = Counter()
         self._content_room = MAX_CONTENT
-        self._requests = self._without_content = 0
+        self._requests = self._without_content = self._steps_left_out = 0
+        self._steps: list[WindowSteps] = []
+        """By the number of the window."""
+        self._nodes_room = shared_room()
 
     def add(self, line: bytes) -> None:
         """Add the next event."""
@@ -240,12 +247,18 @@ class _Reading:
         if number == len(recording.windows):
             self._numbers[window_id] = number
             recording.windows.append(Window(window_id, at, at))
+            self._steps.append(WindowSteps(number, self._nodes_room))
         window = recording.windows[number]
         if screen and window.size_line is None and all(screen.size):
             window.size_line = _line(window_id, _size_event(event, *screen.size))
         window.add(line, shown, at)
         _note(recording, event, at, number)
         self._add_requests(event, at, number)
+        if step := self._steps[number].add(shown, at):
+            if len(recording.steps) < MAX_LISTED:
+                recording.steps.append(step)
+            else:
+                self._steps_left_out += 1
 
     def _add_requests(self, event: Event, at: float, window: int) -> None:
         for request in requests_of(event, at):
@@ -306,6 +319,8 @@ class _Reading:
             notes.append(f"The console lists the first {len(recording.console):,} of {said:,} messages.")
         if self._requests > len(recording.requests):
             notes.append(f"The network lists the first {len(recording.requests):,} of {self._requests:,} requests.")
+        if self._steps_left_out:
+            notes.append(f"{counted(self._steps_left_out, 'step')} after the first {MAX_LISTED:,}: left out.")
         if self._without_content:
             content = size_text(MAX_CONTENT)
             left_out = counted(self._without_content, "request")

@@ -188,6 +188,7 @@ def hostile_events(canary: Canary) -> list[Event]:
             args=[{"rr_type": "HTMLImageElement", "src": canary.url("loaded-canvas")}],
         ),
         hostile_requests(canary),
+        *hostile_steps(canary, make),
         event(5, 800, tag="$pageview", payload={"href": BREAKOUT.format(run=attack(canary, "visit"))}),
         mutation(1000, texts=[{"id": target["childNodes"][0]["id"], "value": "all was tried"}]),
     ]
@@ -206,6 +207,22 @@ def hostile_requests(canary: Canary) -> Event:
     urls = (text("url"), canary.url("loaded-request"), f"javascript:{attack(canary, 'request-url')}", "data:text/html,")
     requests = [{**fields, "name": url} for url in urls]
     return event(6, 790, plugin="rrweb/network@1", payload={"requests": requests})
+
+
+def hostile_steps(canary: Canary, make: Builder) -> list[Event]:
+    """Clicks on elements, inputs and custom events whose texts try scripts."""
+
+    def text(way: str) -> str:
+        return BREAKOUT.format(run=attack(canary, f"step-{way}"))
+
+    names = ("aria-label", "placeholder", "alt", "title", "name", "role", "type")
+    named = [make.element("button", {name: text(name)}, text("button")) for name in names]
+    return [
+        mutation(791, adds=[added(1, node) for node in named]),
+        *[click(792, node["id"]) for node in named],
+        event(3, 793, source=5, id=named[0]["id"], text=text("input"), isChecked=False),
+        event(5, 794, tag=text("tag"), payload={text("payload-name"): text("payload")}),
+    ]
 
 
 def hostile_app_events(canary: Canary) -> list[Event]:
@@ -295,7 +312,7 @@ def play_it(page: Page, url: str, alarms: list[str], canary: Canary) -> None:
         "() => document.querySelector('#root iframe').contentDocument.body.innerText.includes('all was tried')"
     )
     expect(page.locator("#toggle")).to_have_attribute("aria-label", "Play")
-    for tab in ("#tab-network", "#tab-pages", "#tab-details", "#tab-console"):
+    for tab in ("#tab-network", "#tab-steps", "#tab-details", "#tab-console"):
         page.click(tab)
         for said in page.locator("[role=tabpanel]:visible .row .said").all()[:5]:
             said.click()

@@ -157,8 +157,8 @@ def test_without_readable_events_the_page_shows_what_it_knows(page: Page, serve:
     expect(page.locator("#none")).to_have_text("The page wrote nothing to the console.")
     page.mouse.click(300, 700)
     page.keyboard.press("ArrowRight")
-    page.click("#tab-pages")
-    expect(page.locator("#nowhere")).to_have_text("No address was recorded.")
+    page.click("#tab-steps")
+    expect(page.locator("#nowhere")).to_have_text("No step was recorded.")
     page.click("#tab-details")
     expect(page.locator("#notes li").first).to_be_hidden()  # nothing was skipped
     expect(page.locator("#notes")).to_contain_text("1 event can't be read: left out.")

@@ -230,7 +230,8 @@ def test_details_and_pages(page: Page, serve: Serve, sample: Path) -> None:
     details = page.inner_text("#details")
     for text in (r"Events\s+332", r"Clicks\s+23", r"Key presses\s+59", r"Window 2\s+170 events, 0:12.0:35"):
         assert re.search(text, details), text
-    page.click("#tab-pages")
+    page.click("#tab-steps")
+    page.select_option("#step-kind", "page")
     expect(page.locator("#trail .said")).to_have_text([url for _, url, _ in played.urls])
 
 

@@ -22,7 +22,6 @@ function drawDetails(recording) {
   $("verdict").textContent = verdict() + (notes.length ? ", parts are missing" : "");
   $("verdict").classList.toggle("bad", unplayable.length > 0 || notes.length > 0 || !windows.length);
   $("messages").textContent = number(recording.console.length);
-  $("visits").textContent = number(recording.urls.length);
 
   const facts = [
     ["Team", String(recording.team)],

@@ -4,13 +4,14 @@
   const SKIP_MIN_MS = 2000; // shorter pauses are not worth a jump
   const LEAD_MS = 500; // a jump ends this long before the user does something
   const STEP_MS = 5000;
+  const JUMP_SHOWN_MS = 3000;
   const GOES_ON_MS = 1000; // ignore another window that ends less than this after the current one
 
   const embedded = $("recording");
   const channel = new MessageChannel();
   const stage = channel.port1;
   const state = { window: -1, at: 0, playing: false, begun: false, ready: false, skipped: 0, turn: 0 };
-  let recording = null, tabs = {}, tab = null;
+  let recording = null, happenings = [], tabs = {}, tab = null;
 
   // -- reading the recording
 
@@ -98,6 +99,12 @@
     show(within(current(), at));
     if (state.ready) order("seek");
   }
+  function sayJump(length) {
+    $("jump").textContent = `Skipped ${format.clock(length)} of inactivity`;
+    $("jump").hidden = false;
+    clearTimeout(state.jumped);
+    state.jumped = setTimeout(() => { $("jump").hidden = true; }, JUMP_SHOWN_MS);
+  }
   function drawToggle() {
     $("toggle").classList.toggle("playing", state.playing);
     $("toggle").setAttribute("aria-label", state.playing ? "Pause" : "Play");
@@ -149,8 +156,12 @@
     time({ at, turn }) {
       if (!state.ready || turn !== state.turn || typeof at !== "number" || !Number.isFinite(at)) return;
       const until = pauseUntil(current(), at);
-      if (state.playing && $("skip").checked && until !== null && until - at > SKIP_MIN_MS) seek(until);
-      else show(within(current(), at));
+      if (state.playing && $("skip").checked && until !== null && until - at > SKIP_MIN_MS) {
+        sayJump(until - at);
+        seek(until);
+      } else {
+        show(within(current(), at));
+      }
     },
     end({ turn }) {
       if (!state.ready || turn !== state.turn) return;
@@ -211,12 +222,14 @@
     unseen.title = "Before the first full snapshot: can't be played";
     unseen.style.width = percent((from(window) === null ? window.end : from(window)) - window.start, own);
     unseen.hidden = from(window) === window.start;
-    for (const said of recording.console) {
-      if (said.window !== index || said.level === "info") continue;
-      const tick = row.appendChild(make("div", `mark ${said.level}`));
-      tick.style.left = percent(said.at - recording.start, length);
-    }
+    drawMarks(row, happenings.filter((item) => item.window === index), recording);
     return row;
+  }
+
+  // Go to the next or the previous of what happened, in any window.
+  function step(direction) {
+    const next = nextHappening(happenings, state.at, direction);
+    if (next) goTo(next);
   }
 
   function goTo(item) {
@@ -230,18 +243,10 @@
     if (many()) node.title = windowName(item.window);
     return node;
   }
-  function drawVisit(visit) {
-    const node = make("div");
-    node.append(make("button", "", since(visit.at)), make("span", "said", visit.url), windowOf(visit));
-    return node;
-  }
-
   function drawTabs() {
     const around = { goTo, since, windowOf };
-    const pages = timedList($("trail"), { draw: drawVisit, goTo });
-    pages.fill(recording.urls);
-    $("nowhere").hidden = recording.urls.length > 0;
-    tabs = { console: consoleTab(recording, around), network: networkTab(recording, around), pages };
+    const steps = stepsTab(happenings, around);
+    tabs = { console: consoleTab(recording, around), network: networkTab(recording, around), steps };
     tab = tabs.console;
   }
 
@@ -276,7 +281,8 @@
       else seek(timeAt(event));
     };
     line.onpointermove = (event) => {
-      $("peek").textContent = since(timeAt(event));
+      const near = markAt(happenings, timeAt(event), ((recording.end - recording.start) * 4) / $("lanes").clientWidth);
+      $("peek").textContent = since(timeAt(event)) + (near ? ` ${near.text}` : "");
       $("peek").style.left = `${100 * partAt(event)}%`;
       if (line.hasPointerCapture(event.pointerId)) seek(timeAt(event));
     };
@@ -285,6 +291,8 @@
       if (event.key === " " && !event.target.matches("button")) $("toggle").click();
       else if (event.key === "ArrowLeft") seek(state.at - STEP_MS);
       else if (event.key === "ArrowRight") seek(state.at + STEP_MS);
+      else if (event.key === "n") step(1);
+      else if (event.key === "p") step(-1);
       else return;
       event.preventDefault();
     };
@@ -303,6 +311,7 @@
     $("length").textContent = since(recording.end);
     $("timeline").setAttribute("aria-valuemin", 0);
     $("timeline").setAttribute("aria-valuemax", Math.round(recording.end - recording.start));
+    happenings = happeningsOf(recording);
     drawDetails(recording);
     drawWindows();
     listenAside();
