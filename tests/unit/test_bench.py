@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from recording_worker.bench import cases as bench_cases
+from recording_worker.bench import load as bench_load
 from recording_worker.bench import processes, turns
 from recording_worker.bench import run as bench_run
 from recording_worker.bench.load import cut, read_load
@@ -31,6 +32,7 @@ def results() -> Results:
         patch.setattr(processes, "_STEADY_SECONDS", 0.5)
         patch.setattr(processes, "_SECONDS", 0.1)
         patch.setattr(bench_cases, "LEVELS", (1, 9))
+        patch.setattr(bench_run, "SIZES", (4_000, 256_000))
         patch.setattr(turns, "_TURN_SECONDS", 0.001)
         done: list[float] = []
         plan = Plan(Settings(), [SAMPLE], MAX_BYTES, rounds=5, workers=1)
@@ -146,10 +148,15 @@ def test_messages_are_cut_to_about_one_size() -> None:
     assert cut([small[0]._replace(value=b"no JSON")], 4_000) == []
 
 
-def test_only_so_many_bytes_are_read_and_traffic_is_made_up() -> None:
+def test_only_so_many_bytes_are_read() -> None:
     assert read_load([SAMPLE], 1).left_out == 81
-    assert len(read_load([], MAX_BYTES).messages) > 1_000
-    assert read_load([], 1 << 16).fingerprint == read_load([], 1 << 16).fingerprint
+
+
+def test_without_files_the_same_traffic_is_made_up_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_load, "_MADE_UP_MESSAGES", 50)
+    made = read_load([], MAX_BYTES)
+    assert len(made.messages) == 50
+    assert made.fingerprint == read_load([], MAX_BYTES).fingerprint
 
 
 def test_a_file_that_is_no_bench_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
