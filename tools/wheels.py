@@ -93,7 +93,7 @@ def make_sdist() -> Path:
 
 
 def fetch_sources() -> Path:
-    """Fetch the sources of CODECS and LICENCES with apt, which checks signatures. Return the folder in which they are unpacked."""
+    """Fetch the sources of CODECS and LICENCES with apt, which checks signatures. Return their folder."""
     folder = BUILD / "sources"
     if folder.exists():
         return folder
