@@ -5,7 +5,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,9 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tests import hooks
+from tests.faults.history import HistoryFile, Read, problems
 from tests.faults.ledger import Ledger
-from tests.faults.load import Load
+from tests.faults.load import Load, Sent
 from tests.faults.messages import RESTRICTIONS, teams
 from tests.faults.processes import Host
 from tests.faults.proxy import Api, Caught, Proxy, Side
@@ -91,10 +92,14 @@ class Round:
             for name in HOSTS
         ]
         self.load = Load(broker.bootstrap_servers, self._topic, PARTITIONS, rate=rate, chance=chance)
-        self._ledger = Ledger(
-            broker.bootstrap_servers, self._outputs["metadata"], self._outputs["dlq"], self._outputs["overflow"]
-        )
+        self._history = HistoryFile(folder / "history.jsonl")
+        self._all_sent: list[Sent] = []
+        self._ledger = self._new_ledger(self._history.read)
         self._group = Consumer({**lasting_client(broker.bootstrap_servers), "group.id": self._name})
+
+    def _new_ledger(self, on_read: Callable[[Read], None]) -> Ledger:
+        metadata, dlq, overflow = (self._outputs[name] for name in ("metadata", "dlq", "overflow"))
+        return Ledger(self.broker.bootstrap_servers, metadata, dlq, overflow, on_read)
 
     def _settings(self, name: str, proxy: Proxy, folder: Path) -> dict[str, Any]:
         classic = self.membership.protocol == "classic"
@@ -150,11 +155,26 @@ class Round:
 
         wait_for(kept_and_done, what, seconds)
 
-    def check(self, kind: str, recovery: float) -> Outcome:
+    def check(self, kind: str, recovery: float, hits: int = 0) -> Outcome:
         """With the load paused and all of it committed: what became of what was sent since the last check."""
         sent = self.load.take_sent()
+        self._all_sent += sent
+        self._history.sent(sent)
         findings = self._ledger.check(sent, READABLE_SECONDS)
-        return Outcome(kind, recovery, len(sent), len(findings.lost), len(findings.doubled), findings.lines())
+        return Outcome(kind, recovery, len(sent), hits, len(findings.lost), len(findings.doubled), findings.lines())
+
+    def check_history(self) -> list[str]:
+        """What is wrong with all that was sent, read and committed, once all of it is committed and checked.
+
+        Another reader reads everything again first.
+        """
+        again = self._new_ledger(self._history.read_again)
+        again.check(self._all_sent, READABLE_SECONDS)
+        again.close()
+        asked = [TopicPartition(self._topic, partition) for partition in range(PARTITIONS)]
+        committed = self._group.committed(asked, timeout=30)
+        self._history.committed({at.partition: max(0, at.offset) for at in committed})
+        return [f"history: {problem}" for problem in problems(self._history.path.read_text().splitlines())]
 
     def verify(self) -> list[str]:
         """What `recording-worker verify` finds wrong."""
@@ -177,12 +197,28 @@ class Round:
             host.close()
         self.load.close()
         self._ledger.close()
+        self._history.close()
         self._group.close()
 
     # what faults use
 
     def a_host(self) -> Host:
         return self.chance.choice(self.running)
+
+    def hits(self, count: Callable[[], int], seconds: float = 10) -> int:
+        """Return how much a fault has hit, once that is anything. Raises TimeoutError if it hits nothing."""
+        deadline = time.monotonic() + seconds
+        while not (number := count()):
+            if time.monotonic() > deadline:
+                raise TimeoutError("the fault has hit nothing")
+            for host in self.hosts:
+                host.keep()
+            time.sleep(0.05)
+        return int(number)
+
+    def rebalances(self) -> int:
+        """How often hosts have been given partitions, or have given them back."""
+        return sum(host.logged("partitions placed") + host.logged("partitions revoked") for host in self.hosts)
 
     def a_worker(self, host: Host) -> int:
         self.wait_for(lambda: len(host.workers()) == 2, "two workers")

@@ -1,7 +1,8 @@
 """`python -m tests.faults.host run …`: the worker's command on storage that fails when it is told to.
 
 The file named by FAULTY_STORAGE says how: `fail` (EIO), `full` (ENOSPC), `hang`; nothing where all is well. Files
-are written halfway first, as a device would. Spawned processes import this module again, so the workers have it too.
+are written halfway first, as a device would. Each write that is hit adds a byte to a file of the same name with
+`.hits` added. Spawned processes import this module again, so the workers have it too.
 """
 
 import errno
@@ -24,6 +25,9 @@ def _write_file(folder: int, name: str, parts: Iterable[Part]) -> None:
     if name.startswith(".check"):  # the worker's proof at its start that files can be written
         return _really_write(folder, name, parts)
     order = _control.read_text()
+    if order:
+        with _control.with_name(f"{_control.name}.hits").open("ab") as hits:
+            hits.write(b".")
     if order in ERRORS:
         made = list(parts)
         _really_write(folder, name, made[: len(made) // 2])

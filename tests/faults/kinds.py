@@ -10,10 +10,14 @@ from tests.faults.arena import Round
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of fault. `inject` returns when the fault is over: what was taken away is back."""
+    """A kind of fault. `inject` returns when the fault is over: what was taken away is back.
+
+    It returns how much it has hit: processes that ended, connections that were cut or refused, frames that were held
+    up, writes that failed, moves of partitions. Raises TimeoutError if it has hit nothing.
+    """
 
     name: str
-    inject: Callable[[Round], None]
+    inject: Callable[[Round], int]
     weight: int = 2
     """How often it is drawn, relative to the other kinds, after each was injected once."""
     takes_long: bool = False
@@ -41,6 +45,7 @@ KINDS = (
     Kind("connection cut in a fetch", server.cut_in_fetch),
     Kind("connection cut in the transaction's offsets", server.cut_in_offsets, weight=3),
     Kind("connection cut in a commit", server.cut_in_commit, weight=4),
+    Kind("request of a transaction arrives late", server.request_arrives_late, weight=6),
     Kind("network refuses connections", server.network_refuses),
     Kind("network silent", server.network_is_silent),
     Kind("storage fails", server.storage_fails),

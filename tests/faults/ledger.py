@@ -4,7 +4,7 @@ import json
 import re
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import zstandard
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
+from tests.faults.history import Read
 from tests.faults.load import Sent
 from tests.faults.messages import NUMBER_HEADER, NUMBER_IN_LINE, Fate
 from tests.servers.kafka import lasting_client
@@ -98,7 +99,16 @@ class Findings:
 class Ledger:
     """Compares each number with where it must end: once in a block, in the DLQ or in the overflow, or nowhere."""
 
-    def __init__(self, bootstrap_servers: str, metadata_topic: str, dlq_topic: str, overflow_topic: str) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        metadata_topic: str,
+        dlq_topic: str,
+        overflow_topic: str,
+        on_read: Callable[[Read], None] = lambda _found: None,
+    ) -> None:
+        """`on_read` is called with each message that is found."""
+        self._on_read = on_read
         self._ends = {dlq_topic: Fate.DLQ, overflow_topic: Fate.REDIRECTED}
         self._reader = CommittedReader(bootstrap_servers, [metadata_topic, dlq_topic, overflow_topic])
         self._sent: dict[int, Sent] = {}
@@ -158,6 +168,7 @@ class Ledger:
             findings.other.append(f"{one}: is of {source} by {where}")
 
     def _found(self, number: int, fate: Fate, where: str, findings: Findings) -> Sent | None:
+        self._on_read(Read(number, fate, where))
         one = self._sent.get(number)
         if one is None:
             findings.other.append(f"number {number}, which was not sent, in {where}")

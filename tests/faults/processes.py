@@ -112,6 +112,16 @@ class Host:
         temporary.write_text(order)
         temporary.rename(self._control)
 
+    @property
+    def failed_writes(self) -> int:
+        """How many writes of its workers have failed or hung."""
+        hits = self._control.with_name(f"{self._control.name}.hits")
+        return len(hits.read_bytes()) if hits.exists() else 0
+
+    def logged(self, event: str) -> int:
+        """How many lines of its log are about this event."""
+        return self.log_file.read_bytes().count(event.encode())
+
     def hanging(self) -> list[int]:
         """The workers that hang in a write.
 

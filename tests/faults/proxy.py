@@ -120,6 +120,8 @@ class Proxy:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._trap: Trap | None = None
         self._mode = Mode.OPEN
+        self.hits = 0
+        """How many connections were reset or refused, and how many frames were held up, in all modes so far."""
         self._sounding = asyncio.Event()
         self._sounding.set()
         self._target = 0
@@ -138,6 +140,7 @@ class Proxy:
             else:
                 self._sounding.set()
             if mode is Mode.REFUSING:
+                self.hits += len(self._connections)
                 for connection in list(self._connections):
                     connection.reset()
 
@@ -196,6 +199,7 @@ class Proxy:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._sounding.wait()
         if self._mode is Mode.REFUSING:
+            self.hits += 1
             return
         from_broker, to_broker = await asyncio.open_connection("127.0.0.1", self._target)
         connection = _Connection(writer.get_extra_info("peername")[1], (writer, to_broker))
@@ -216,6 +220,7 @@ class Proxy:
             while True:
                 head = await source.readexactly(_LENGTH.size)
                 frame = head + await source.readexactly(*_LENGTH.unpack(head))
+                self.hits += not self._sounding.is_set()
                 await self._sounding.wait()
                 api = _api_of(frame, side, connection)
                 share = await self._trapped(api, side, frame, connection)

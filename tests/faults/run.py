@@ -4,6 +4,7 @@ Prints each fault as it goes and a table at the end; exit code 1 where a message
 """
 
 import argparse
+import contextlib
 import random
 import re
 import shutil
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from tests.faults.arena import MEMBERSHIPS, Arena, Round
 from tests.faults.kinds import KINDS, Kind
-from tests.faults.table import FAULTS, Outcome, publish, summary, table
+from tests.faults.table import FAULTS, Outcome, add_run, publish, summary, table
 
 ROUND_FAULTS = 8
 """Faults between two fresh starts: what `verify` reads after each fault stays bounded by it."""
@@ -24,7 +25,7 @@ RATE = 20.0
 _AFTER_SECONDS = 0.3
 """What is sent for so long after the end of a fault has to be committed before the group counts as recovered."""
 _ATTEMPTS = 3
-"""A fault that waits for a request which does not come is tried so often."""
+"""A fault that hits nothing is tried so often, each time with other random choices."""
 
 
 def plan(faults: int, chance: random.Random) -> list[Kind]:
@@ -54,10 +55,13 @@ def run_faults(
                         outcome = one_fault(current, kind, verify=verify_each or place == len(part) - 1)
                     except (AssertionError, TimeoutError) as problem:
                         outcome = Outcome(kind.name, float("inf"), 0, wrong=[f"not recovered: {problem}"])
+                    if place == len(part) - 1 and not outcome.wrong:
+                        outcome.wrong += current.check_history()
                     outcomes.append(outcome)
                     say(
-                        f"{len(outcomes):4}  {kind.name:<48} lost {outcome.lost}, doubled {outcome.doubled},"
-                        f" recovered in {outcome.recovery:.1f} s; {current.load.messages} messages"
+                        f"{len(outcomes):4}  {kind.name:<48} hits {outcome.hits}, lost {outcome.lost},"
+                        f" doubled {outcome.doubled}, recovered in {outcome.recovery:.1f} s;"
+                        f" {current.load.messages} messages"
                     )
                     for line in outcome.wrong:
                         say(f"      {line}")
@@ -71,30 +75,26 @@ def run_faults(
 
 
 def one_fault(current: Round, kind: Kind, *, verify: bool) -> Outcome:
+    current.load.resume()
     time.sleep(current.chance.uniform(0, 1))
-    _inject(current, kind)
+    hits = _inject(current, kind)
     over = time.monotonic()
     time.sleep(_AFTER_SECONDS)
     current.recover(current.load.ends)
     recovery = time.monotonic() - over
     current.load.pause()
     current.recover(current.load.ends)
-    outcome = current.check(kind.name, recovery)
+    outcome = current.check(kind.name, recovery, hits)
     if verify:
         outcome.wrong += current.verify()
-    current.load.resume()
     return outcome
 
 
-def _inject(current: Round, kind: Kind) -> None:
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            kind.inject(current)
-        except TimeoutError:
-            if attempt == _ATTEMPTS:
-                raise
-        else:
-            return
+def _inject(current: Round, kind: Kind) -> int:
+    for _attempt in range(1, _ATTEMPTS):
+        with contextlib.suppress(TimeoutError):
+            return kind.inject(current)
+    return kind.inject(current)
 
 
 def main(arguments: Iterable[str]) -> int:
@@ -111,10 +111,11 @@ def main(arguments: Iterable[str]) -> int:
     say = _Progress()
     say(f"{len(kinds)} faults, seed {seed}; logs in {folder}")
     outcomes = run_faults(kinds, folder, seed, verify_each=True, say=say)
-    lines = [table(outcomes), "", summary(outcomes)]
-    print("\n".join(lines))
+    print("\n".join([table(outcomes), "", summary(outcomes)]))
     if given.publish:
-        publish(FAULTS, f"`make faults FAULTS={given.faults} SEED={seed}`", lines)
+        runs, all_outcomes = add_run(f"`make faults FAULTS={given.faults} SEED={seed}`", outcomes)
+        made = "\n".join(f"- {run}" for run in runs)
+        publish(FAULTS, [f"The sum of these runs:\n\n{made}\n", table(all_outcomes), "", summary(all_outcomes)])
     if any(outcome.wrong for outcome in outcomes):
         return 1
     shutil.rmtree(folder)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.arena import MEMBERSHIPS, Arena, Round
-from tests.faults.table import SOAK, publish
+from tests.faults.table import SOAK, made_by, publish
 
 RATE = 60.0
 """Messages a second."""
@@ -147,7 +147,7 @@ def main(arguments: Iterable[str]) -> int:
     lines.append(f"\n{given.minutes:g} minutes, {messages:,} messages; what grew, was lost or doubled: {len(wrong)}.")
     print("\n".join([*lines, *wrong]))
     if given.publish:
-        publish(SOAK, f"`make soak MINUTES={given.minutes:g}`", lines)
+        publish(SOAK, [f"{made_by(f'`make soak MINUTES={given.minutes:g}`')}:", "", *lines])
     if wrong:
         return 1
     shutil.rmtree(folder)

@@ -36,3 +36,4 @@ def test_every_message_is_recorded_once_through_every_fault(
             outcome = one_fault(current, kind, verify=False)
             assert not outcome.wrong, (kind.name, SEED, outcome.wrong)
         assert not current.verify(), SEED
+        assert not current.check_history(), SEED
