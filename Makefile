@@ -7,7 +7,7 @@ FORMATTED := $(wildcard $(foreach folder,_native _native/simd _native/text _nati
 
 SECONDS ?= 60
 
-.PHONY: help setup lock sbom audit instructions player demo kafka s3 stores check integration test hooks sanitize faults drill soak fuzz aarch64 wheels check-deploy manifests mutants lint docs words bench end-to-end clean
+.PHONY: help setup lock sbom audit instructions player demo kafka s3 stores check integration test hooks sanitize faults simulate drill soak fuzz aarch64 wheels check-deploy manifests mutants lint docs words bench end-to-end clean
 
 help:
 	@echo "make demo         run the worker on an embedded Kafka broker with made-up traffic, and check that all of it came out"
@@ -19,7 +19,7 @@ help:
 	@echo "make lock         write requirements.lock, the exact versions that setup installs, from pyproject.toml"
 	@echo "make sbom         write build/sbom.cdx.json: what the installed package consists of, as CycloneDX"
 	@echo "make audit        look for known vulnerabilities in what requirements.lock names; asks PyPI"
-	@echo "make check        run the tests that need no servers: unit, contract, property, native, security"
+	@echo "make check        run the tests that need no servers: unit, contract, property, native, security, simulation"
 	@echo "make integration  run all others: they start servers, processes and a browser"
 	@echo "make test         both, and the tests of the native core once more under sanitizers"
 	@echo "make hooks        build the native core with test hooks, which tests of crashes need"
@@ -32,6 +32,7 @@ help:
 	@echo "make end-to-end   measure the whole job and compare it with a Node consumer, on a real Kafka; ARGS=options"
 	@echo "make mutants      change the code in small ways, and see whether the tests notice; LIMIT=n SEED=n ONLY=text"
 	@echo "make faults       crash, freeze, cut off and fill up the worker on a real Kafka, and count every message; FAULTS=n SEED=n"
+	@echo "make simulate     run supervisor and workers on modelled brokers, a schedule per seed; SEEDS=n FIRST=n, or SEED=n to see one"
 	@echo "make drill        break ten things around a service, and see each on the page, in metrics, alerts and the log"
 	@echo "make soak         run the worker under load, and check that nothing grows; MINUTES=n"
 	@echo "make fuzz         fuzz each stage of the native core; SECONDS=n per stage"
@@ -109,7 +110,7 @@ stores: setup
 test: check sanitize integration
 
 # As many at a time as there are cores, but no more than that are worth their start.
-CHECK := unit or contract or property or native or security
+CHECK := unit or contract or property or native or security or simulation
 check: setup
 	@echo "check: running the tests that need no servers"
 	@$(BIN)/python -m pytest -m "$(CHECK)" -n auto --maxprocesses 8
@@ -154,6 +155,12 @@ MINUTES ?= 20
 faults: setup hooks
 	@tools/system-packages $(PYTHON) kafka
 	@$(BIN)/python -m tests.faults.run --publish --faults $(FAULTS) $(if $(SEED),--seed $(SEED))
+
+SEEDS     ?= 20000
+FIRST     ?= 0
+PROCESSES ?= 2
+simulate: setup
+	@$(BIN)/python -m tests.simulation.run $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --first $(FIRST) --processes $(PROCESSES))
 
 soak: setup
 	@tools/system-packages $(PYTHON) kafka
