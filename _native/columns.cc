@@ -10,8 +10,9 @@ ChunkPool::~ChunkPool() {
   for (const Free& chunk : free_) unmap_memory(chunk.bytes, chunk.capacity);
 }
 
-ChunkRef ChunkPool::take(size_t size) {
+ChunkRef ChunkPool::take(size_t size, ChunkUse use) {
   auto chunk = std::make_unique<Chunk>();
+  chunk->use = use;
   chunk->capacity = size > chunk_bytes ? (size + chunk_bytes - 1) / chunk_bytes * chunk_bytes : chunk_bytes;
   chunk->bytes = reuse(chunk->capacity);
   if (!chunk->bytes) {
@@ -19,7 +20,7 @@ ChunkRef ChunkPool::take(size_t size) {
     make_room(chunk->capacity);
     chunk->bytes = map_memory(chunk->capacity);
   }
-  held_ += chunk->capacity;
+  held_[static_cast<size_t>(use)] += chunk->capacity;
   // If the shared pointer can't be made, its constructor calls the deleter.
   return ChunkRef(chunk.release(), [pool = shared_from_this()](Chunk* unused) { pool->give_back(unused); });
 }
@@ -49,7 +50,7 @@ uint8_t* ChunkPool::reuse(size_t& capacity) {
 }
 
 void ChunkPool::give_back(Chunk* chunk) noexcept {
-  held_ -= chunk->capacity;
+  held_[static_cast<size_t>(chunk->use)] -= chunk->capacity;
   try {
     keep(chunk->bytes, chunk->capacity);
   } catch (const std::bad_alloc&) {
@@ -68,7 +69,8 @@ void ChunkPool::keep(uint8_t* bytes, size_t capacity) {
 
 // Frees kept chunks until `size` more bytes fit in addition to what is kept and what is held. Needs the lock.
 void ChunkPool::make_room(size_t size) noexcept {
-  for (; !free_.empty() && kept_ + held_ + size > most_; free_.pop_front()) {
+  const size_t held = held_[0] + held_[1];
+  for (; !free_.empty() && kept_ + held + size > most_; free_.pop_front()) {
     kept_ -= free_.front().capacity;
     unmap_memory(free_.front().bytes, free_.front().capacity);
   }

@@ -12,9 +12,13 @@
 
 namespace recording {
 
-// A piece of memory for lines. Rows follow each other, and a row is in one chunk as a whole. Everything that refers to
-// lines holds a reference to their chunk. Bytes that are written never change.
+// What a chunk holds: lines of messages, or compressed blocks.
+enum class ChunkUse : uint8_t { lines, blocks };
+
+// A piece of memory for lines or compressed blocks. Rows follow each other, and a row is in one chunk as a whole.
+// Everything that refers to lines holds a reference to their chunk. Bytes that are written never change.
 struct Chunk {
+  ChunkUse use = ChunkUse::lines;
   size_t capacity = 0;
   size_t used = 0;
   uint8_t* bytes = nullptr;
@@ -22,9 +26,9 @@ struct Chunk {
 
 using ChunkRef = std::shared_ptr<Chunk>;
 
-// Chunks that nothing refers to any more, kept for the next rows: the system has to clear fresh memory first. All
-// chunks together may take `most_bytes`, as far as freeing kept ones helps: the ones that have waited longest go first.
-// Chunks come back from any thread.
+// Chunks that nothing refers to any more, kept for the next rows and blocks: the system has to clear fresh memory
+// first. All chunks together may take `most_bytes`, as far as freeing kept ones helps: the ones that have waited
+// longest go first. Chunks are taken and come back on any thread.
 class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
  public:
   static constexpr size_t chunk_bytes = 2 << 20;
@@ -35,13 +39,13 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
   ~ChunkPool();
 
   // A chunk with room for `size` bytes: of the usual size, or a multiple of it if that is too small.
-  ChunkRef take(size_t size);
+  ChunkRef take(size_t size, ChunkUse use);
 
-  // Gives back to the system what is kept for the next rows.
+  // Gives back to the system what is kept for later.
   void free_kept();
 
-  // The bytes of all chunks that something refers to.
-  size_t held_bytes() const { return held_; }
+  // The bytes of all chunks with lines that something refers to.
+  size_t line_bytes() const { return held_[static_cast<size_t>(ChunkUse::lines)]; }
 
  private:
   // Larger chunks are rare, and are not kept.
@@ -58,7 +62,7 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
   void make_room(size_t size) noexcept;
 
   const size_t most_;
-  std::atomic<size_t> held_ = 0;
+  std::atomic<size_t> held_[2] = {};  // by use: the bytes of all chunks that something refers to
   std::mutex mutex_;
   std::deque<Free> free_;  // the first has waited longest
   size_t kept_ = 0;        // bytes of all of them

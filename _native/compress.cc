@@ -102,7 +102,7 @@ std::unique_ptr<Codec> make_snappy_codec() { return std::make_unique<SnappyCodec
 CompressedBlocks BlockCompressor::compress(const BlockLines* blocks, size_t count) {
   if (!count) return {};
   for (const BlockLines* block = blocks; block != blocks + count; ++block) run_flush_hooks(*block->slices);
-  if (!chunk_) chunk_ = pool_->take(ChunkPool::chunk_bytes);
+  if (!chunk_) chunk_ = pool_->take(ChunkPool::chunk_bytes, ChunkUse::blocks);
   if (codec_->bound(blocks->size) > room()) return compress_aside(*blocks);
   CompressedBlocks done;
   done.chunk = chunk_;
@@ -119,10 +119,10 @@ CompressedBlocks BlockCompressor::compress(const BlockLines* blocks, size_t coun
 }
 
 CompressedBlocks BlockCompressor::compress_aside(const BlockLines& block) {
-  ChunkRef aside = pool_->take(codec_->bound(block.size));
+  ChunkRef aside = pool_->take(codec_->bound(block.size), ChunkUse::blocks);
   const size_t size = codec_->compress(block, aside->bytes);
   if (size > ChunkPool::chunk_bytes / 2) return {aside, {aside->bytes, aside->bytes + size}, {size}};
-  if (size > room()) chunk_ = pool_->take(size);
+  if (size > room()) chunk_ = pool_->take(size, ChunkUse::blocks);
   uint8_t* const begin = chunk_->bytes + chunk_->used;
   std::memcpy(begin, aside->bytes, size);
   chunk_->used += size;

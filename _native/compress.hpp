@@ -47,15 +47,19 @@ class BlockCompressor {
   // call, and it can be stored while the next lines are compressed.
   static constexpr size_t lines_per_call = 4 << 20;
 
-  explicit BlockCompressor(std::unique_ptr<Codec> codec) : codec_(std::move(codec)) {}
+  // What a pool of compressed blocks alone keeps.
+  static constexpr size_t kept_bytes = 16 << 20;
+
+  // Writes blocks to chunks of the pool. The pool of the lines lets blocks have the memory that lines had before.
+  explicit BlockCompressor(std::unique_ptr<Codec> codec,
+                           std::shared_ptr<ChunkPool> pool = std::make_shared<ChunkPool>(kept_bytes))
+      : codec_(std::move(codec)), pool_(std::move(pool)) {}
 
   // Compresses the first of `count` blocks, and as many after it as lines_per_call and the chunk have room for. Blocks
   // must not be empty. Throws std::bad_alloc.
   CompressedBlocks compress(const BlockLines* blocks, size_t count);
 
  private:
-  static constexpr size_t kept_bytes = 16 << 20;
-
   // Bytes that are free in chunk_.
   size_t room() const { return chunk_->capacity - chunk_->used; }
 
@@ -65,7 +69,7 @@ class BlockCompressor {
   CompressedBlocks compress_aside(const BlockLines& block);
 
   std::unique_ptr<Codec> codec_;
-  std::shared_ptr<ChunkPool> pool_ = std::make_shared<ChunkPool>(kept_bytes);
+  std::shared_ptr<ChunkPool> pool_;
   ChunkRef chunk_;  // the one being filled
 };
 

@@ -1,10 +1,10 @@
 # Declarations of the C++ that compress.pxi binds.
 
 from libc.stdint cimport uint8_t
-from libcpp.memory cimport unique_ptr
+from libcpp.memory cimport shared_ptr, unique_ptr
 from libcpp.vector cimport vector
 
-from decode cimport Span
+from decode cimport ChunkPool, Span
 
 
 cdef extern from "compress.hpp" namespace "recording" nogil:
@@ -24,5 +24,6 @@ cdef extern from "compress.hpp" namespace "recording" nogil:
 
     cdef cppclass BlockCompressor:
         BlockCompressor(unique_ptr[Codec] codec) except +
+        BlockCompressor(unique_ptr[Codec] codec, shared_ptr[ChunkPool] pool) except +
         CppCompressedBlocks compress(const BlockLines* blocks, size_t count) except +
     const size_t lines_per_call "recording::BlockCompressor::lines_per_call"

@@ -25,7 +25,7 @@ cdef class Compressor:
     cdef unique_ptr[BlockCompressor] compressor
     cdef bint busy
 
-    def __cinit__(self, str codec not None, int level=1, bytes dictionary=None):
+    def __cinit__(self, str codec not None, int level=1, bytes dictionary=None, Decoder decoder=None):
         cdef unique_ptr[Codec] made
         cdef Span prepared
         if codec == "zstd":
@@ -40,7 +40,10 @@ cdef class Compressor:
             made = make_snappy_codec()
         else:
             raise ValueError(f"there is no codec {codec!r}")
-        self.compressor.reset(new BlockCompressor(move(made)))
+        if decoder is None:
+            self.compressor.reset(new BlockCompressor(move(made)))
+        else:
+            self.compressor.reset(new BlockCompressor(move(made), decoder.decoder.get().pool()))
 
     def compress(self, blocks not None):
         cdef CompressedBlocks done = CompressedBlocks.__new__(CompressedBlocks)

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libcpp cimport bool as cpp_bool
+from libcpp.memory cimport shared_ptr
 from libcpp.pair cimport pair
 from libcpp.string cimport string
 from libcpp.vector cimport vector
@@ -58,6 +59,9 @@ cdef extern from "unpack.hpp" namespace "recording" nogil:
 
 
 cdef extern from "columns.hpp" namespace "recording" nogil:
+    cdef cppclass ChunkPool:
+        pass
+
     cdef struct TextSlice:
         pass
 
@@ -150,6 +154,7 @@ cdef extern from "decoder.hpp" namespace "recording" nogil:
         CppDecoder(const Limits& limits) except +
         void decode(vector[Message]& messages, Columns& columns, cpp_bool large) except +
         size_t held_bytes()
+        const shared_ptr[ChunkPool]& pool()
 
 
 cdef extern from "session_block.hpp" namespace "recording" nogil:

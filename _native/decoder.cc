@@ -250,7 +250,7 @@ Reason Decoder::write_lines(Columns& columns, Row& row) {
   if (most > line_expansion * limits_.max_decompressed_bytes) return Reason::PAYLOAD_TOO_LARGE;
   if (stops_at_large(most / 2)) return Reason::NONE;
 
-  if (!chunk_ || chunk_->capacity - chunk_->used < most) chunk_ = pool_->take(most);
+  if (!chunk_ || chunk_->capacity - chunk_->used < most) chunk_ = pool_->take(most, ChunkUse::lines);
   if (columns.chunks.empty() || columns.chunks.back() != chunk_) columns.chunks.push_back(chunk_);
   uint8_t* const begin = chunk_->bytes + chunk_->used;
   uint8_t* out = begin;

@@ -52,7 +52,10 @@ class Decoder {
   void decode(std::vector<Message>& messages, Columns& columns, bool large);
 
   // The bytes of memory that hold lines of decoded messages.
-  size_t held_bytes() const { return pool_->held_bytes(); }
+  size_t held_bytes() const { return pool_->line_bytes(); }
+
+  // Where these lines are. Compressed blocks may be there too.
+  const std::shared_ptr<ChunkPool>& pool() const { return pool_; }
 
  private:
   Reason decode_one(const Message& message, Columns& columns, Row& row);

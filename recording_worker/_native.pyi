@@ -503,12 +503,15 @@ class SessionBatch:
 class Compressor:
     """Compresses blocks, each by itself. Keeps its memory between calls. One thread at a time may use it."""
 
-    def __new__(cls, codec: str, level: int = 1, dictionary: bytes | None = None) -> Self:
+    def __new__(
+        cls, codec: str, level: int = 1, dictionary: bytes | None = None, decoder: Decoder | None = None
+    ) -> Self:
         """Make a compressor of codec "zstd" or "snappy".
 
         zstd: each block becomes one frame with its content size and a checksum. `level` is zstd's. `dictionary` is a
         zstd dictionary; then each frame carries its id. snappy: each block becomes raw snappy, without framing; `level`
-        does not matter. Raises ValueError for another codec, or if `dictionary` is not one that the codec can use.
+        does not matter. Blocks take memory that the lines of `decoder` had before, and leave theirs to it. Raises
+        ValueError for another codec, or if `dictionary` is not one that the codec can use.
         """
     def compress(self, blocks: Iterable[SessionBlock]) -> CompressedBlocks:
         """Compress the first block and as many after it as fit, with the GIL released.

@@ -67,6 +67,7 @@ def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
         metrics=metrics,
         on_flushed=counts.flushed,
         name_sources=lambda partitions: {partition: sources[partition] for partition in partitions},
+        decoder=decoder,
     )
     # not refreshed: the same rules apply to the whole file
     stores = Stores(clock, metrics, interval=settings.refresh_interval, stale_after=settings.stale_after)

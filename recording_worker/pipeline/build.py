@@ -83,7 +83,7 @@ def make_decoder(settings: Settings) -> Decoder:
         correct_clock_skew=settings.correct_clock_skew,
         large_bytes=settings.budget.large_bytes,
         unpack_client_compression=settings.unpacks_client_compression,
-        kept_chunk_bytes=settings.budget.held_bytes,
+        kept_chunk_bytes=settings.budget.kept_bytes,
     )
 
 

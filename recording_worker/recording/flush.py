@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from recording_worker._native import Compressor, FileBlocks, PackedRecords
+from recording_worker._native import Compressor, Decoder, FileBlocks, PackedRecords
 from recording_worker.clock import Clock
 from recording_worker.errors import StepError, WorkerError
 from recording_worker.formats.accounts import Account
@@ -144,6 +144,7 @@ class Flusher:
         name_sources: Callable[[Collection[int]], Mapping[int, str]] | None = None,
         mark_seen: Callable[[Iterable[Session]], None] | None = None,
         tracing: Tracing | None = None,
+        decoder: Decoder | None = None,
     ) -> None:
         """`on_started` is called on the flush thread before anything else is done with a batch, with its offsets:
         partition → the next one to read. `on_flushed` is called there once the batch is delivered.
@@ -153,6 +154,7 @@ class Flusher:
         worker's any more, and are dropped from the batch. It raises FlushError if the batch may hold messages of
         another source. Without it the source is `{topic}/{partition}`, which is right for a Kafka topic that is never
         created again. `mark_seen` takes the sessions whose blocks are delivered.
+        Blocks are compressed into memory that lines of `decoder` had before, if it is given.
         """
         self._storage = storage
         self._delivery = delivery
@@ -167,7 +169,7 @@ class Flusher:
         self._dictionary = configured_dictionary(settings)
         self._dictionary_is_stored = False
         content = None if self._dictionary is None else self._dictionary.content
-        self._compressor = Compressor(settings.codec.value, settings.zstd_level, content)
+        self._compressor = Compressor(settings.codec.value, settings.zstd_level, content, decoder)
         self._inbox: SimpleQueue[tuple[SessionBatchRecorder, FlushReason] | None] = SimpleQueue()
         self.raw_bytes = 0
         """What the batch in flight holds, see SessionBatchRecorder; 0 if there is none."""

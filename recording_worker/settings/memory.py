@@ -35,6 +35,8 @@ class MemoryBudget:
     """The lines of all session batches: the one that is filled, and the one that is being flushed."""
     batch_bytes: int
     """A session batch that is due for its flush. So the next one has room while this one is flushed."""
+    kept_bytes: int
+    """The memory of lines and of compressed blocks that is used again. Fresh memory costs the system time."""
 
 
 def memory_budget(memory: int, *, keeps_files: bool) -> MemoryBudget:
@@ -42,9 +44,10 @@ def memory_budget(memory: int, *, keeps_files: bool) -> MemoryBudget:
     rest = max(memory, 2 * PROCESS_BYTES) - PROCESS_BYTES
     fetch, poll, large = rest // 28, rest // 14, rest // 56
     held = rest - COMPRESSION_BYTES - 4 * fetch - poll - DECODING_FACTOR * large
+    kept = held
     if keeps_files:  # a file is as large as its batch, if that does not compress
         held = held * 3 // 5
-    return MemoryBudget(fetch, poll, large, held, held * 2 // 3)
+    return MemoryBudget(fetch, poll, large, held, held * 2 // 3, kept)
 
 
 def least_memory(max_decompressed_bytes: int) -> int:

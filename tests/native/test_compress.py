@@ -189,6 +189,22 @@ def test_large_blocks_that_become_small_take_little_memory() -> None:
     assert [zstandard.decompress(block) for block in split(parts[-1])] == lines[-1:]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no /proc")
+def test_blocks_take_the_memory_that_lines_had() -> None:
+    """24 MiB of lines are gone, and 12 MiB of blocks that don't compress are made. No fresh memory is needed."""
+    decoder = _native.Decoder(large_bytes=64 * MIB, kept_chunk_bytes=64 * MIB)
+    value = plain_value([event_text(f'"{noise(MIB)}"')])
+    batch, gone = (call_native(decoder, [Input(value)] * rows).decoded for rows in (12, 24))
+    blocks, lines = blocks_of(batch, [[row] for row in range(12)])
+    del gone
+    held, before = decoder.held_bytes, resident_bytes()
+    parts = list(compress_all(_native.Compressor("snappy", decoder=decoder), blocks))
+    assert sum(map(len, parts)) > 12 * MIB
+    assert resident_bytes() < before + 4 * MIB
+    assert decoder.held_bytes == held, "what blocks take does not count as lines"
+    assert [raw_snappy(block) for part in parts for block in split(part)] == lines
+
+
 @pytest.mark.parametrize("codec", READ)
 def test_parts_that_are_kept_do_not_change(codec: str) -> None:
     """12 MiB that don't compress, in parts that are all kept, while the compressor goes on; then half are dropped."""

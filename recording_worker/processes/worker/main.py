@@ -146,6 +146,7 @@ def _boot(
         if settings.mark_sessions_seen:
             mark_seen = SeenSessions(redis, SessionKeys(settings.sessions_redis_prefix), metrics).mark
 
+    decoder = make_decoder(settings)
     flusher = Flusher(
         storage,
         delivery,
@@ -156,8 +157,8 @@ def _boot(
         name_sources=begin.name_sources,
         mark_seen=mark_seen,
         tracing=tracing,
+        decoder=decoder,
     )
-    decoder = make_decoder(settings)
     manager = SessionBatchManager(
         settings.topic,
         clock,
