@@ -51,9 +51,6 @@ class PaddedBuffer {
   }
 
  private:
-  // Capacities are multiples of this: the next message may be somewhat larger.
-  static constexpr size_t step = 256 * 1024;
-
   uint8_t* bytes_ = nullptr;
   size_t capacity_ = 0;
 };
