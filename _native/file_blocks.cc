@@ -56,7 +56,7 @@ void write_entry(JsonWriter& json, const FileBlock& at, const std::string& sourc
   json.raw(R"(,"session_id":)");
   json.string(session.id);
   json.raw(R"(,"distinct_id":)");
-  json.string(block.distinct_id);
+  json.string(at.encrypted ? std::string() : block.distinct_id);
   json.raw(R"(,"source":)");
   json.string(source);
   json.raw(R"(,"partition":)");
@@ -99,7 +99,7 @@ void write_entry(JsonWriter& json, const FileBlock& at, const std::string& sourc
   json.integer(at.timeline.gaps);
   json.raw(R"(,"snapshot_source":)");
   json.string(block.source.empty() ? "web" : block.source);
-  json.raw("}");
+  json.raw(at.encrypted ? R"(,"encryption":"secretbox"})" : "}");
 }
 
 void write_metadata(JsonWriter& json, const FileBlock& at, const FileFacts& facts, const uint8_t* random) {
@@ -226,6 +226,12 @@ void FileBlocks::store(const std::vector<size_t>& lengths) {
     stored_bytes_ += length;
     at.session->block.free_lines();
   }
+}
+
+void FileBlocks::store_encrypted(size_t before, size_t length) {
+  stored_bytes_ += before;
+  blocks_.at(stored_).encrypted = true;
+  store({length});
 }
 
 std::string FileBlocks::index_entries(const std::map<int64_t, std::string>& sources) const {

@@ -17,6 +17,7 @@ struct FileBlock {
   Timeline timeline;
   uint64_t start = 0;   // where the block begins in the file
   uint64_t length = 0;  // its size there; 0 until it is stored
+  bool encrypted = false;
 };
 
 // Keys and values of Kafka records, in one piece of memory.
@@ -73,6 +74,10 @@ class FileBlocks {
 
   // Says where the next blocks are in the file: one after the other, of these sizes. Frees their lines.
   void store(const std::vector<size_t>& lengths);
+
+  // Says that the next block is encrypted and has this size, with `before` bytes in front of it that belong to no
+  // block. Frees its lines.
+  void store_encrypted(size_t before, size_t length);
 
   // The entries of the file's index: a JSON array. `sources` names the source of each partition.
   std::string index_entries(const std::map<int64_t, std::string>& sources) const;

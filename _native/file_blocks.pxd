@@ -48,6 +48,7 @@ cdef extern from "file_blocks.hpp" namespace "recording" nogil:
         size_t raw_bytes()
         cpp_map[int64_t, SourceOffsets] offsets() except +
         void store(const vector[size_t]& lengths) except +
+        void store_encrypted(size_t before, size_t length) except +
         string index_entries(const cpp_map[int64_t, string]& sources) except +
         cpp_map[int64_t, CppPackedRecords] metadata(const FileFacts& facts) except +
         ConsolePosition first_console_log(int64_t partition)

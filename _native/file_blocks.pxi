@@ -95,6 +95,11 @@ cdef class FileBlocks:
             raise ValueError(f"{len(lengths)} blocks, but only {len(self) - self.stored} are not stored yet")
         self.file.get().store(given)
 
+    def store_encrypted(self, uint64_t before, uint64_t length):
+        if self.stored == len(self):
+            raise ValueError("all blocks are stored")
+        self.file.get().store_encrypted(before, length)
+
     def index_entries(self, dict sources not None):
         cdef cpp_map[int64_t, string] names
         cdef string entries

@@ -437,6 +437,12 @@ class FileBlocks:
 
         Raises ValueError if there are fewer blocks left.
         """
+    def store_encrypted(self, before: int, length: int) -> None:
+        """Say that the next block is encrypted and has this size, in bytes. Frees its lines.
+
+        In front of it are `before` bytes that belong to no block. Its index entry says so, and leaves out its distinct
+        id. Raises ValueError if there is no block left.
+        """
     def index_entries(self, sources: dict[int, str]) -> bytes:
         """Return the entries of the file's index, a JSON array: `formats.batch_file.BlockEntry` reads them.
 

@@ -45,7 +45,12 @@ RESTRICTIONS_REDIS = Dependency(
 SESSIONS_REDIS = Dependency(
     "sessions_redis", "Redis (sessions)", "New sessions are not limited. Sessions get their team's retention period."
 )
-DEPENDENCIES = {each.name: each for each in (KAFKA, STORAGE, TEAMS_POSTGRES, RESTRICTIONS_REDIS, SESSIONS_REDIS)}
+KEY_STORE = Dependency(
+    "key_store", "Key store", "Nothing is recorded: no session is stored in the clear because of an error.", needed=True
+)
+DEPENDENCIES = {
+    each.name: each for each in (KAFKA, STORAGE, KEY_STORE, TEAMS_POSTGRES, RESTRICTIONS_REDIS, SESSIONS_REDIS)
+}
 
 
 class DependencyState(NamedTuple):

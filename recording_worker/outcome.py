@@ -60,6 +60,7 @@ class Reason(IntEnum):
     LAG_SHED = 42
     NO_SESSION_ID_IN_HEADER = 43
     NO_DISTINCT_ID_IN_HEADER = 44
+    SESSION_DELETED = 45
 
     @property
     def label(self) -> str:
@@ -83,5 +84,6 @@ _DROPS = {
     Reason.TEAM_MISSING_RETENTION_PERIOD,
     Reason.SESSION_EVENT_LIMIT,
     Reason.SESSION_BLOCKED,
+    Reason.SESSION_DELETED,
 }
 _REDIRECTS = {Reason.OVERFLOW_FORCED, Reason.OVERFLOW_HOT_SESSION, Reason.LAG_SHED}

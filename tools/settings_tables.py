@@ -17,6 +17,7 @@ from recording_worker.settings.compatibility import with_defaults
 from recording_worker.settings.fields.accepted import AcceptedFields
 from recording_worker.settings.fields.batches import BatchFields
 from recording_worker.settings.fields.kafka import KafkaFields
+from recording_worker.settings.fields.keys import KeyFields
 from recording_worker.settings.fields.lookups import LookupFields
 from recording_worker.settings.fields.processes import ProcessFields
 from recording_worker.settings.fields.serving import ServingFields
@@ -31,6 +32,7 @@ THEMES: dict[str, type[BaseModel]] = {
     "lookups": LookupFields,
     "accepted": AcceptedFields,
     "batches": BatchFields,
+    "keys": KeyFields,
     "processes": ProcessFields,
     "serving": ServingFields,
 }
@@ -70,6 +72,7 @@ SEE = {
     "file_names": "[names](../data/batch-files.md#names)",
     "zstd_dictionary": "[dictionaries](storage.md#dictionaries)",
     "unpack_client_compression": "[what the client compressed](../data/messages.md#what-the-client-compressed)",
+    "key_store": "[encryption](../operate/encryption.md)",
     "memory": "[memory](../operate/deploying.md#memory)",
     "drain_deadline": "[signals](../operate/deploying.md#signals)",
     "progress_deadline": "[when a process dies or hangs](../operate/deploying.md#when-a-process-dies-or-hangs)",

@@ -85,6 +85,7 @@ def _json(block: Block) -> bytes:
         "out_of_order_count": entry.out_of_order_count,
         "gap_count": entry.gap_count,
         "snapshot_source": entry.snapshot_source,
+        "encryption": entry.encryption,
         "size": entry.size,
         "start": entry.start,
         "length": entry.length,

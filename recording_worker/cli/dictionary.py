@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from recording_worker.cli.options import S3_SETTINGS, settings_from, settings_options
+from recording_worker.cli.options import KEY_SETTINGS, S3_SETTINGS, settings_from, settings_options
 from recording_worker.cli.output import print_figures
 from recording_worker.cli.say import say
 from recording_worker.cli.scanning import Paths, Scan
@@ -81,7 +81,7 @@ Examples:
     help="Lines to learn from, chosen by chance; training takes about four times as much memory.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON, and nothing else.")
-@settings_options(("zstd_level", "unpack_client_compression", *S3_SETTINGS))
+@settings_options(("zstd_level", "unpack_client_compression", *S3_SETTINGS, *KEY_SETTINGS))
 def train(
     paths: tuple[str, ...],
     out: Path,

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from recording_worker.cli.options import (
+    KEY_SETTINGS,
     MESSAGE_FILES_HELP,
     SETTINGS_HELP,
     message_files,
@@ -41,6 +42,7 @@ _SETTINGS = (
     "workers",
     "storage_file_mode",
     "file_names",
+    *KEY_SETTINGS,
 )
 
 

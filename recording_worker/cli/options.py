@@ -43,6 +43,17 @@ A flag beats the environment, which beats the file.
 SIZE is in bytes, or has a unit: 512KiB, 64MiB.
 DURATION has a unit: 500ms, 10s, 5m, 24h, 7d. Without a unit it is in seconds."""
 
+KEY_SETTINGS = (
+    "key_store",
+    "keys_postgres",
+    "keys_master_file",
+    "keys_table",
+    "keys_kms_key",
+    "keys_region",
+    "keys_endpoint",
+)
+"""The settings that a command needs to find the keys of encrypted sessions."""
+
 S3_SETTINGS = ("s3_endpoint", "s3_region", "s3_addressing")
 """The settings that a command needs to read from S3."""
 

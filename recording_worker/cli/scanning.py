@@ -10,21 +10,25 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from recording_worker.cli.options import S3_SETTINGS, settings_from, settings_options
+from recording_worker.cli.options import KEY_SETTINGS, S3_SETTINGS, settings_from, settings_options
 from recording_worker.errors import WorkerError
 from recording_worker.formats.batch_file import BatchFileError
+from recording_worker.formats.session_keys import Session
+from recording_worker.keys.open import open_keys
 from recording_worker.reading.batch_files import Block, read_blocks
+from recording_worker.reading.decryption import Decryption
 from recording_worker.reading.session_events import check_one_team, session_lines
 from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import Locator
 from recording_worker.text import counted, printable
 
 Item = TypeVar("Item")
+_SETTINGS = (*S3_SETTINGS, *KEY_SETTINGS)
 
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """The paths a command was given, and the settings for S3."""
+    """The paths a command was given, and the settings for S3 and for keys."""
 
     given: tuple[str, ...]
     settings: Settings
@@ -38,6 +42,7 @@ class Scan:
 
     def __init__(self, paths: Paths) -> None:
         self._files = list(_tracked("Listing files", Locator(paths.settings).find(paths.given)))
+        self._decryption = Decryption(open_keys(paths.settings))
         self.problems: list[BatchFileError] = []
         """What is wrong with each file and block that could not be read so far."""
 
@@ -48,11 +53,15 @@ class Scan:
 
     def blocks(self) -> Iterator[list[Block]]:
         """Yield the blocks of each file that can be read."""
-        for found in _tracked("Reading indexes", read_blocks(self._files), len(self._files)):
+        for found in _tracked("Reading indexes", read_blocks(self._files, self._decryption), len(self._files)):
             if isinstance(found, BatchFileError):
                 self.problems.append(found)
             else:
                 yield found
+
+    def check_not_deleted(self, session: Session) -> None:
+        """Raise SessionDeletedError if the key store says that a session is deleted, StoreError if it can't say."""
+        self._decryption.check(session)
 
     def lines(self, session: list[Block]) -> Iterator[bytes]:
         """Yield a session's lines from the blocks that can be read, in time order, without line breaks."""
@@ -84,20 +93,21 @@ def session_blocks(scan: Scan, session_id: str, team_id: int | None) -> list[Blo
         listing = "`recording-worker sessions` lists the sessions"
         raise WorkerError(f"no session {session_id}{team} in {counted(scan.files, 'batch file')}: {listing}")
     check_one_team(found, session_id)
+    scan.check_not_deleted((found[0].entry.team_id, session_id))
     return found
 
 
 def paths_argument(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the argument PATH... as `paths: Paths`, and the options for S3.
+    """Give a command the argument PATH... as `paths: Paths`, and the options for S3 and for keys.
 
     Must be the last decorator, so that the command's own options come first in its help.
     """
 
     @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
-    @settings_options(S3_SETTINGS)
+    @settings_options(_SETTINGS)
     @wraps(command)
     def with_paths(paths: tuple[str, ...], config: Path | None, **options: Any) -> Any:
-        flags = {name: options.pop(name) for name in S3_SETTINGS}
+        flags = {name: options.pop(name) for name in _SETTINGS}
         return command(paths=Paths(paths, settings_from(config, flags)), **options)
 
     return with_paths

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recording_worker.cli.options import S3_SETTINGS, settings_from, settings_options
+from recording_worker.cli.options import KEY_SETTINGS, S3_SETTINGS, settings_from, settings_options
 from recording_worker.cli.say import json_text, say
 from recording_worker.cli.times import parse_time
 from recording_worker.errors import ConfigError
@@ -40,6 +40,7 @@ Exit codes: 0 nothing is wrong, 1 something is wrong, 2 wrong settings, or there
         "storage",
         "storage_prefix",
         *S3_SETTINGS,
+        *KEY_SETTINGS,
     )
 )
 @click.option("--since", metavar="TIME", help="Check what was committed since this time: ISO 8601, UTC by default.")

@@ -99,6 +99,8 @@ class BlockEntry:
     """Silences of more than 10 s between events in order of their time."""
     snapshot_source: str | None = None
     """What recorded the session: `web`, or `mobile`, whose snapshots are wireframes or screenshots."""
+    encryption: str | None = None
+    """How the block is encrypted: `secretbox`; None if it is not. If it is, the entry has no distinct id."""
 
     def contradiction(self) -> str | None:
         """Return what can't be true of a block; None if its figures agree with each other."""

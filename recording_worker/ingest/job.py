@@ -9,9 +9,11 @@ from pathlib import Path
 
 from recording_worker.clock import SystemClock
 from recording_worker.dependencies import Dependencies
+from recording_worker.errors import WorkerError
 from recording_worker.formats.message_file import read_messages
 from recording_worker.ingest.counts import IngestCounts
 from recording_worker.ingest.topics import TopicFiles
+from recording_worker.keys.open import open_keys
 from recording_worker.lookups.refreshed import Stores
 from recording_worker.lookups.restrictions.open import open_restrictions
 from recording_worker.lookups.teams.open import open_teams
@@ -59,6 +61,7 @@ def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
     topics = TopicFiles(job.topics_folder, settings.metadata_topic)
     storage = LocalStorage(job.folder, url_root=job.final_folder)
     sources = {partition: _source(path) for partition, path in job.files}
+    keys = open_keys(settings)
     flusher = Flusher(
         storage,
         topics,
@@ -66,6 +69,7 @@ def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
         clock=clock,
         metrics=metrics,
         on_flushed=counts.flushed,
+        encrypts=keys is not None,
         name_sources=lambda partitions: {partition: sources[partition] for partition in partitions},
         decoder=decoder,
     )
@@ -82,6 +86,7 @@ def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
             flusher=flusher,
             clock=clock,
             metrics=metrics,
+            keys=keys,
             offline=True,
         )
         for batch in _run_batches(job, pipeline, report):
@@ -101,6 +106,8 @@ def run_job(job: IngestJob, report: Callable[[int, int], None]) -> IngestCounts:
     finally:
         flusher.close()
         topics.close()
+        if keys is not None:
+            keys.close()
     counts.sessions = topics.sessions
     counts.discarded = manager.discarded_messages
     return counts
@@ -141,6 +148,8 @@ def _run_batches(job: IngestJob, pipeline: Pipeline, report: Callable[[int, int]
     while polled := rest + _poll(messages, settings.poll_messages - len(rest), settings.budget.fetch_bytes):
         batch = MessageBatch(settings.topic, MessageColumns.of(polled))
         pipeline.run(batch)
+        if batch.waits:
+            raise WorkerError(batch.waits)
         rest = list(batch.rest)
         yield batch
         report(sum(read), len(batch))

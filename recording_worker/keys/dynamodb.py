@@ -17,7 +17,7 @@ from recording_worker import __version__
 from recording_worker.errors import ConfigError, StoreError
 from recording_worker.formats.secretbox import KEY_BYTES
 from recording_worker.formats.session_keys import Session
-from recording_worker.keys.store import TOMBSTONE_SECONDS, SessionKey
+from recording_worker.keys.store import TOMBSTONE_SECONDS, SessionKey, stored_name
 
 _AT_ONCE = 16
 """Requests to KMS, and for new items, at a time."""
@@ -56,24 +56,27 @@ class DynamoKeys:
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="keys")
 
     def read(self, sessions: Collection[Session]) -> dict[Session, SessionKey]:
-        wanted, items = list(sessions), list[Item]()
+        names = {stored_name(session): session for session in sessions}
+        wanted, items = list(names), list[Item]()
         for start in range(0, len(wanted), _ITEMS_PER_READ):
             items += self._read_items(wanted[start : start + _ITEMS_PER_READ])
-        return dict(self._all(self._known, items))
+        return {names[name]: known for name, known in self._all(self._known, items)}
 
     def create(self, expires: Mapping[Session, int], now: int) -> dict[Session, SessionKey]:
         """See KeyStore. Each new session takes one request to KMS and one to DynamoDB."""
-        made = self._all(lambda given: self._create(*given, now), expires.items())
-        found = {session: key for session, key in made if key is not None}
-        return found | self.read([session for session, key in made if key is None])
+        names = {stored_name(session): session for session in expires}
+        made = self._all(lambda name: self._create(name, expires[names[name]], now), names)
+        found = {names[name]: known for name, known in made if known is not None}
+        return found | self.read([names[name] for name, known in made if known is None])
 
     def destroy(self, session: Session, by: str, now: int) -> SessionKey:
         """See KeyStore. The item changes in one conditional request, so that no other worker comes in between."""
+        name = stored_name(session)
         while True:
-            if not self._change(session, by, now):
+            if not self._change(name, by, now):
                 self._put(
                     {
-                        **_name(session),
+                        **_name(name),
                         "session_state": {"S": "deleted"},
                         "deleted_at": {"N": str(now)},
                         "deleted_by": {"S": by},
@@ -189,12 +192,14 @@ class DynamoKeys:
 
 
 def _name(session: Session) -> Item:
-    return {"session_id": {"S": session[1]}, "team_id": {"N": str(session[0])}}
+    team_id, session_id = session
+    return {"session_id": {"S": session_id}, "team_id": {"N": str(team_id)}}
 
 
 def _context(session: Session) -> dict[str, str]:
     """KMS opens a key only for the session that it was made for."""
-    return {"session_id": session[1], "team_id": str(session[0])}
+    team_id, session_id = session
+    return {"session_id": session_id, "team_id": str(team_id)}
 
 
 def _is_conflict(error: ClientError) -> bool:

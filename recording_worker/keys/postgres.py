@@ -16,7 +16,7 @@ from recording_worker.errors import ConfigError, StoreError
 from recording_worker.formats.secretbox import KEY_BYTES
 from recording_worker.formats.session_keys import Session
 from recording_worker.formats.wrapped_key import MASTER_ID_BYTES, MasterKeys
-from recording_worker.keys.store import TOMBSTONE_SECONDS, SessionKey
+from recording_worker.keys.store import TOMBSTONE_SECONDS, SessionKey, stored_name
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS session_recording_keys (
@@ -85,29 +85,34 @@ class PostgresKeys:
         self._connection: psycopg.Connection | None = None
 
     def read(self, sessions: Collection[Session]) -> dict[Session, SessionKey]:
-        return self._asked(lambda connection: self._read(connection, sessions)) if sessions else {}
+        names = {stored_name(session): session for session in sessions}
+        found = self._asked(lambda connection: self._read(connection, names)) if names else {}
+        return {names[name]: known for name, known in found.items()}
 
     def create(self, expires: Mapping[Session, int], now: int) -> dict[Session, SessionKey]:
         """See KeyStore. One statement makes all keys, and another reads them."""
         if not expires:
             return {}
+        names = {stored_name(session): session for session in expires}
         rows = [
-            (*each, self._masters.wrap(random_bytes(KEY_BYTES), each, now), until) for each, until in expires.items()
+            (*name, self._masters.wrap(random_bytes(KEY_BYTES), name, now), expires[session])
+            for name, session in names.items()
         ]
         columns = [list(column) for column in zip(*rows, strict=True)]
 
         def create(connection: psycopg.Connection) -> dict[Session, SessionKey]:
             connection.execute(_CREATE, (now, *columns))
-            return self._read(connection, expires)
+            return self._read(connection, names)
 
-        return self._asked(create)
+        return {names[name]: known for name, known in self._asked(create).items()}
 
     def destroy(self, session: Session, by: str, now: int) -> SessionKey:
-        given = {"team": session[0], "session": session[1], "now": now, "until": now + TOMBSTONE_SECONDS, "by": by}
+        team_id, session_id = name = stored_name(session)
+        given = {"team": team_id, "session": session_id, "now": now, "until": now + TOMBSTONE_SECONDS, "by": by}
 
         def destroy(connection: psycopg.Connection) -> SessionKey:
             connection.execute(_DESTROY, given)
-            return self._read(connection, [session])[session]
+            return self._read(connection, [name])[name]
 
         return self._asked(destroy)
 

@@ -1,13 +1,19 @@
 """KeyStore: what all key stores have in common."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Protocol
 
 from recording_worker.formats.session_keys import Session
 
 TOMBSTONE_SECONDS = 30 * 86_400
 """How long a session without a key is known as deleted. Messages of it may still be on their way."""
+
+_HASHED = "blake2b:"
+_MAX_ID_BYTES = 1024
+_UNUSUAL = re.compile("[\0\ud800-\udfff]|^$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,18 @@ class SessionKey:
     @property
     def is_deleted(self) -> bool:
         return self.deleted_at is not None
+
+
+def stored_name(session: Session) -> Session:
+    """Return the name under which a key store knows a session. Clients choose session ids, and may choose any text.
+
+    An id that a database may refuse is known by its hash: a very long one, and one with null characters or halves of
+    characters.
+    """
+    team_id, session_id = session
+    encoded = session_id.encode(errors="surrogatepass")
+    plain = len(encoded) <= _MAX_ID_BYTES and not _UNUSUAL.search(session_id) and not session_id.startswith(_HASHED)
+    return session if plain else (team_id, _HASHED + blake2b(encoded, digest_size=32).hexdigest())
 
 
 class KeyStore(Protocol):

@@ -1,4 +1,4 @@
-"""Metrics of what is looked up: teams, restrictions, and sessions in Redis."""
+"""Metrics of what is looked up: teams, restrictions, sessions in Redis, and keys."""
 
 from recording_worker.metrics.family import CounterFamily, GaugeFamily, HistogramFamily, Label
 
@@ -6,7 +6,7 @@ _STORE = Label("store", bound="`teams`, `restrictions_file`, `restrictions_redis
 
 
 class LookupMetrics:
-    """What is looked up: teams, restrictions, and sessions in Redis."""
+    """What is looked up: teams, restrictions, sessions in Redis, and keys."""
 
     store_reads = CounterFamily(
         "store_reads",
@@ -46,6 +46,15 @@ class LookupMetrics:
     )
     sessions_unmarked = CounterFamily(
         "sessions_unmarked", "Stored sessions that could not be marked as seen in Redis for PostHog's consumer."
+    )
+    session_keys_made = CounterFamily("session_keys_made", "Sessions that got a key to be encrypted with.")
+    key_store_failures = CounterFamily(
+        "key_store_failures", "Times that the key store could not be used; each time, recording waits for it."
+    )
+    key_store_seconds = HistogramFamily(
+        "key_store_request_seconds",
+        "Time to find and make the keys of a poll's sessions in the key store, with retries.",
+        buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
     )
     retention_unpinned = CounterFamily(
         "retention_unpinned_sessions",

@@ -6,7 +6,7 @@ later steps skip rows that are not ok. A bad message is data, not an exception.
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from recording_worker._native import (
     group_rows,
     offset_ranges,
 )
+from recording_worker.formats.session_keys import Session
 from recording_worker.lookups.teams.service import Team
 from recording_worker.messages import NO_MESSAGES, Message, MessageColumns, OutputRecord
 from recording_worker.outcome import Disposition, Reason
@@ -96,6 +97,13 @@ class MessageBatch:
         """The team of each distinct token. See `team`."""
         self.retentions = bytearray([NO_PERIOD]) * rows
         """Codes of retention periods, places in RETENTIONS: the team's, unless pin_retention finds another."""
+        # resolve_session_key
+        self.session_keys: dict[Session, bytes | None] = {}
+        """Session → its key; None if it is stored in the clear. Empty without encryption."""
+        self.waits = ""
+        """Why the batch has to wait before a step. Empty if it does not."""
+        self.next_step = 0
+        """The step that it waits for, counted from 0."""
         # obtain_batch
         self.session_batch: SessionBatchRecorder | None = None
         # what leaves with the offsets of this batch: (partition, record)
@@ -164,8 +172,18 @@ class MessageBatch:
     def halt(self, partition: int, why: str) -> None:
         """Hold back all rows of a partition, whatever was decided about them. None of them counts."""
         self.halts[partition] = why
+        self._hold([partition])
+
+    def leave(self, partitions: Collection[int]) -> None:
+        """Leave out these partitions, because they are not read any more. None of their rows counts."""
+        self._hold(partitions)
+        self.rest = self.rest.without(partitions)
+        for partition in partitions:
+            self.halts.pop(partition, None)
+
+    def _hold(self, partitions: Collection[int]) -> None:
         for row, number in enumerate(self.partitions):
-            if number == partition:
+            if number in partitions:
                 self.dispositions[row] = Disposition.HELD
                 self.reasons[row] = Reason.NONE
 

@@ -4,7 +4,9 @@ from collections.abc import Collection, Sequence
 
 from recording_worker._native import Decoder
 from recording_worker.clock import Clock
+from recording_worker.dependencies import KEY_STORE, DependencyWatch
 from recording_worker.formats.session_keys import SessionKeys
+from recording_worker.keys.store import KeyStore
 from recording_worker.lookups.redis_commands import Redis
 from recording_worker.lookups.restrictions.service import RestrictionService
 from recording_worker.lookups.teams.service import TeamService
@@ -25,6 +27,7 @@ from recording_worker.pipeline.steps.parse_session_recording_message import Pars
 from recording_worker.pipeline.steps.pin_retention import PinRetention
 from recording_worker.pipeline.steps.record_session_event import RecordSessionEvent
 from recording_worker.pipeline.steps.redirect_hot_sessions import RedirectHotSessions
+from recording_worker.pipeline.steps.resolve_session_key import ResolveSessionKey
 from recording_worker.pipeline.steps.resolve_team import ResolveTeam
 from recording_worker.pipeline.steps.set_poison_messages_aside import PoisonMessages, SetPoisonMessagesAside
 from recording_worker.pipeline.steps.shed_lag import ShedLag
@@ -47,16 +50,22 @@ class Pipeline:
     def run(self, batch: MessageBatch) -> float:
         """Run all steps, for an empty batch too: it lets the session batch be flushed by its age.
 
-        Messages that were cut off are left in `batch.rest`; they must come first in the next batch. Return the seconds
-        of the steps over messages: all but flush_batch.
+        Messages that were cut off are left in `batch.rest`; they must come first in the next batch. If a step says that
+        the batch waits (`batch.waits`), the steps after it are not run. Run the batch again later: it goes on with that
+        step. Return the seconds of the steps over messages: all but flush_batch.
         """
         over_messages = 0.0
+        batch.waits = ""
         self._times.begin()
-        for number, step in enumerate(self._steps):
+        for number in range(batch.next_step, len(self._steps)):
+            step = self._steps[number]
             step.run(batch)
             spent = self._times.ended(number)
             if step.name != FlushBatch.name:
                 over_messages += spent
+            if batch.waits:
+                batch.next_step = number
+                break
         self._times.note()
         return over_messages
 
@@ -98,11 +107,14 @@ def build_pipeline(
     clock: Clock,
     metrics: Metrics,
     redis: Redis | None = None,
+    keys: KeyStore | None = None,
+    keys_watch: DependencyWatch | None = None,
     offline: bool = False,
 ) -> Pipeline:
     """Build the pipeline of a worker.
 
     `redis` keeps what is known about sessions. Without it, new sessions are not limited and periods are not pinned.
+    `keys` keeps the keys of sessions, and `keys_watch` is told how that goes. Without it, nothing is encrypted.
     `offline`: the Kafka timestamp of each message counts as now, instead of the clock, no partition halts, and messages
     for the DLQ are not logged: who ingests files gets their number at the end.
     """
@@ -125,6 +137,7 @@ def build_pipeline(
             *_limit_steps(settings, manager, metrics, offline=offline),
             ResolveTeam(teams),
             *(_session_steps(settings, redis, clock, metrics) if redis is not None else []),
+            *(_key_steps(settings, keys, keys_watch, redis, clock, metrics) if keys is not None else []),
             ObtainBatch(manager),
             TrackLibVersion(),
             RecordSessionEvent(metrics, settings.debug_partition),
@@ -175,4 +188,26 @@ def _session_steps(settings: Settings, redis: Redis, clock: Clock, metrics: Metr
     return [
         LimitNewSessions(redis, keys, buckets, clock, metrics, block=settings.block_new_sessions),
         PinRetention(redis, keys, metrics),
+    ]
+
+
+def _key_steps(
+    settings: Settings,
+    store: KeyStore,
+    watch: DependencyWatch | None,
+    redis: Redis | None,
+    clock: Clock,
+    metrics: Metrics,
+) -> list[Step]:
+    """The step that finds the key of each session. It asks Redis which sessions have begun in the clear."""
+    return [
+        ResolveSessionKey(
+            store,
+            clock,
+            metrics,
+            watch or DependencyWatch(KEY_STORE, clock),
+            check_interval=settings.key_check_interval,
+            redis=redis,
+            names=SessionKeys(settings.sessions_redis_prefix),
+        )
     ]

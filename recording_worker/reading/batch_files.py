@@ -15,6 +15,7 @@ from recording_worker.formats.batch_file import (
     parse_index_frame,
 )
 from recording_worker.formats.block import check_block_size, decompress_block
+from recording_worker.reading.decryption import Decryption
 from recording_worker.reading.dictionaries import Dictionaries
 from recording_worker.reading.prefetch import prefetch
 from recording_worker.storage.base import RangedFile
@@ -33,6 +34,8 @@ class Block:
     entry: BlockEntry
     dictionaries: Dictionaries = field(default_factory=Dictionaries)
     """Blocks that are read together share it."""
+    decryption: Decryption = field(default_factory=Decryption)
+    """The same."""
 
     @property
     def weight(self) -> int:
@@ -40,7 +43,7 @@ class Block:
         return self.entry.length + self.entry.size
 
     def read(self) -> bytes:
-        """Read the block's lines. Raises BatchFileError if they are not what the index says."""
+        """Read the block's lines. Raises BatchFileError if they are not what the index says, or are deleted."""
         entry = self.entry
         try:
             check_block_size(entry.length, entry.size)
@@ -51,13 +54,17 @@ class Block:
             raise BatchFileError(f"{where} is damaged: {error}") from error
 
     def read_compressed(self) -> bytes:
-        """Read what the codec of the index made of the lines. Raises BatchFileError if the file ends before."""
+        """Read what the codec of the index made of the lines. Raises BatchFileError if it can't be read."""
         entry = self.entry
         stored = self.file.read(entry.start, entry.length)
         if len(stored) != entry.length:
             where = f"{self.file.name}: block at byte {entry.start}"
             raise BatchFileError(f"{where} is damaged: the file ends within it")
-        return stored
+        try:
+            return self.decryption.opened(stored, (entry.team_id, entry.session_id), entry.encryption)
+        except ValueError as error:
+            where = f"{self.file.name}: block at byte {entry.start}"
+            raise BatchFileError(f"{where} is damaged: {error}") from error
 
 
 class IndexFrame(NamedTuple):
@@ -96,12 +103,14 @@ def _without_index(file: RangedFile) -> str:
     return "no index at its end: not a batch file, or one that was cut off, or snappy blocks of PostHog's consumer"
 
 
-def read_blocks(files: Iterable[RangedFile]) -> Iterator[list[Block] | BatchFileError]:
+def read_blocks(
+    files: Iterable[RangedFile], decryption: Decryption | None = None
+) -> Iterator[list[Block] | BatchFileError]:
     """Yield the blocks of each file, or what is wrong with the file.
 
     Reads several files ahead, but takes apart one index at a time: that takes many times as much memory.
     """
-    dictionaries = Dictionaries()
+    dictionaries, decryption = Dictionaries(), decryption or Decryption()
     for frame in prefetch(_frame_or_problem, files):
         if isinstance(frame, BatchFileError):
             yield frame
@@ -112,7 +121,7 @@ def read_blocks(files: Iterable[RangedFile]) -> Iterator[list[Block] | BatchFile
             yield problem
         else:
             alone = replace(index, blocks=[])  # who keeps a block does not keep the index of its file
-            yield [Block(frame.file, alone, entry, dictionaries) for entry in index.blocks]
+            yield [Block(frame.file, alone, entry, dictionaries, decryption) for entry in index.blocks]
 
 
 def _frame_or_problem(file: RangedFile) -> IndexFrame | BatchFileError:

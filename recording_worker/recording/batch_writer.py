@@ -3,9 +3,10 @@
 import os
 from collections.abc import Iterator, Mapping
 
-from recording_worker._native import UUID_RANDOM_BYTES, Compressor, FileBlocks, PackedRecords
+from recording_worker._native import UUID_RANDOM_BYTES, CompressedBlocks, Compressor, FileBlocks, PackedRecords
 from recording_worker.formats.batch_file import file_key, file_metadata, index_frame
 from recording_worker.formats.retention import RETENTION_DAYS, RETENTIONS
+from recording_worker.formats.session_keys import Session
 from recording_worker.recording.compression import compress_all
 from recording_worker.settings.choices import Codec, FileNames
 from recording_worker.storage.base import Part
@@ -24,10 +25,12 @@ class BatchWriter:
         names: FileNames,
         dictionary_id: str | None,
         sources: Mapping[int, str],
+        keys: Mapping[Session, bytes | None] | None = None,
     ) -> None:
         """`created_ms`: when the flush began, milliseconds since 1970. `sources`: partition → its source.
 
-        `dictionary_id`: the dictionary of the compressor that `parts` will get.
+        `dictionary_id`: the dictionary of the compressor that `parts` will get. `keys`: session → the key of its block;
+        None in place of a key: the block is stored in the clear. Without `keys` all blocks are.
         """
         self.file = file
         self._batch_id = batch_id
@@ -38,6 +41,7 @@ class BatchWriter:
         self._dictionary_id = dictionary_id
         self._offsets = file.offsets()
         self._sources = {partition: sources[partition] for partition in self._offsets}
+        self._keys = keys
         self.size = 0
         """Bytes of the parts given so far."""
         self.session_sizes: list[int] = []
@@ -60,11 +64,13 @@ class BatchWriter:
         """
         blocks = self.file.session_blocks()
         self.session_sizes = [block.size for block in blocks]
-        for part in compress_all(compressor, blocks):
-            self.file.store(part.lengths)
-            self.block_sizes += part.lengths
-            self.size += len(part)
-            yield memoryview(part)
+        compressed = compress_all(compressor, blocks)
+        parts: Iterator[Part] = (
+            self._in_the_clear(compressed) if self._keys is None else self._encrypted(compressed, self._keys)
+        )
+        for stored in parts:
+            self.size += len(stored)
+            yield stored
         frame = index_frame(
             batch_id=self._batch_id,
             codec=self._codec,
@@ -75,6 +81,37 @@ class BatchWriter:
         )
         self.size += len(frame)
         yield frame
+
+    def _in_the_clear(self, parts: Iterator[CompressedBlocks]) -> Iterator[memoryview]:
+        for part in parts:
+            self.file.store(part.lengths)
+            self.block_sizes += part.lengths
+            yield memoryview(part)
+
+    def _encrypted(
+        self, parts: Iterator[CompressedBlocks], keys: Mapping[Session, bytes | None]
+    ) -> Iterator[bytes | memoryview]:
+        """Give the blocks, each encrypted with the key of its session. A session without an entry raises KeyError."""
+        from recording_worker.formats.secretbox import FRAME_HEADER_BYTES, frame_header, seal  # an extra's library
+
+        sessions = iter([session for number in self._offsets for session in self.file.sessions(number)])
+        framed = self._codec is Codec.ZSTD
+        for part in parts:
+            content, start = memoryview(part), 0
+            for length in part.lengths:
+                block, start = content[start : start + length], start + length
+                key = keys[next(sessions)]
+                if key is None:
+                    self.file.store([length])
+                    self.block_sizes.append(length)
+                    yield block
+                    continue
+                stored = seal(bytes(block), key)
+                self.file.store_encrypted(FRAME_HEADER_BYTES if framed else 0, len(stored))
+                self.block_sizes.append(len(stored))
+                if framed:
+                    yield frame_header(len(stored))
+                yield stored
 
     def block_metadata(self, file_url: str) -> dict[int, PackedRecords]:
         """Return partition → the metadata of its blocks, once the file is stored under its URL."""

@@ -145,6 +145,7 @@ class Flusher:
         mark_seen: Callable[[Iterable[Session]], None] | None = None,
         tracing: Tracing | None = None,
         decoder: Decoder | None = None,
+        encrypts: bool = False,
     ) -> None:
         """`on_started` is called on the flush thread before anything else is done with a batch, with its offsets:
         partition → the next one to read. `on_flushed` is called there once the batch is delivered.
@@ -155,6 +156,7 @@ class Flusher:
         another source. Without it the source is `{topic}/{partition}`, which is right for a Kafka topic that is never
         created again. `mark_seen` takes the sessions whose blocks are delivered.
         Blocks are compressed into memory that lines of `decoder` had before, if it is given.
+        `encrypts`: encrypt each session as the batch's keys say. A session that they leave out makes the flush fail.
         """
         self._storage = storage
         self._delivery = delivery
@@ -166,6 +168,7 @@ class Flusher:
         self._name_sources = name_sources
         self._mark_seen = mark_seen
         self._tracing = tracing or NoTracing()
+        self._encrypts = encrypts
         self._dictionary = configured_dictionary(settings)
         self._dictionary_is_stored = False
         content = None if self._dictionary is None else self._dictionary.content
@@ -311,6 +314,7 @@ class Flusher:
                 names=self._settings.file_names,
                 dictionary_id=None if self._dictionary is None else self._dictionary.id,
                 sources=sources,
+                keys=batch.keys if self._encrypts else None,
             )
             for file in files
         ]

@@ -12,6 +12,7 @@ from recording_worker._native import PartitionFigures, SessionBatch
 from recording_worker.clock import Clock
 from recording_worker.formats.accounts import Account
 from recording_worker.formats.batch_file import MAX_INDEX_BYTES
+from recording_worker.formats.session_keys import Session
 from recording_worker.messages import OutputRecord
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.settings.model import Settings
@@ -163,6 +164,8 @@ class SessionBatchRecorder:
         self.started = started
         """When its first message came, monotonic seconds."""
         self.partitions: dict[int, PartitionBatch] = {}
+        self.keys: dict[Session, bytes | None] = {}
+        """Session → the key of its blocks; None if they are stored in the clear. Empty without encryption."""
         self.sessions = SessionBatch(limits.events, limits.console_logs)
 
     @property

@@ -74,6 +74,14 @@ class S3Encryption(StrEnum):
     KMS = "aws:kms"
 
 
+class KeyStoreKind(StrEnum):
+    """Where the keys of encrypted sessions are. With none, sessions are not encrypted."""
+
+    NONE = "none"
+    POSTGRES = "postgres"
+    DYNAMODB = "dynamodb"
+
+
 class LogLevel(StrEnum):
     """The least serious messages that are logged."""
 

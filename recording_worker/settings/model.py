@@ -12,11 +12,12 @@ from typing import Any
 
 from pydantic import ConfigDict, model_validator
 
-from recording_worker.settings.choices import Codec, S3Encryption
+from recording_worker.settings.choices import Codec, KeyStoreKind, S3Encryption
 from recording_worker.settings.compatibility import with_defaults
 from recording_worker.settings.fields.accepted import AcceptedFields
 from recording_worker.settings.fields.batches import BatchFields
 from recording_worker.settings.fields.kafka import KafkaFields
+from recording_worker.settings.fields.keys import KeyFields
 from recording_worker.settings.fields.lookups import LookupFields
 from recording_worker.settings.fields.processes import ProcessFields
 from recording_worker.settings.fields.serving import ServingFields
@@ -24,7 +25,7 @@ from recording_worker.settings.memory import MemoryBudget, default_memory, least
 from recording_worker.settings.units import size_text
 
 
-class Settings(ServingFields, ProcessFields, BatchFields, AcceptedFields, LookupFields, KafkaFields):
+class Settings(ServingFields, ProcessFields, KeyFields, BatchFields, AcceptedFields, LookupFields, KafkaFields):
     """The worker's settings. Frozen and picklable; made by `load_settings`.
 
     The fields stand in the order of the bases from the last to the first.
@@ -48,6 +49,8 @@ class Settings(ServingFields, ProcessFields, BatchFields, AcceptedFields, Lookup
             raise ValueError("zstd_dictionary needs codec zstd")
         if self.s3_kms_key is not None and self.s3_encryption is not S3Encryption.KMS:
             raise ValueError("s3_kms_key needs s3_encryption aws:kms")
+        if self.key_store is KeyStoreKind.POSTGRES and (self.keys_postgres is None or self.keys_master_file is None):
+            raise ValueError("key_store postgres needs keys_postgres and keys_master_file")
         if self.storage is not None and self.storage_dir is not None:
             raise ValueError("storage and storage_dir exclude each other")
         return self

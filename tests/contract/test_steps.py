@@ -7,6 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from recording_worker._native import Decoder
+from recording_worker.dependencies import KEY_STORE, DependencyWatch
 from recording_worker.lookups.redis_commands import Command
 from recording_worker.lookups.restrictions.service import Restriction, Rule
 from recording_worker.lookups.teams.service import Team
@@ -28,6 +29,7 @@ from recording_worker.pipeline.steps.parse_session_recording_message import Pars
 from recording_worker.pipeline.steps.pin_retention import PinRetention
 from recording_worker.pipeline.steps.record_session_event import RecordSessionEvent
 from recording_worker.pipeline.steps.redirect_hot_sessions import RedirectHotSessions
+from recording_worker.pipeline.steps.resolve_session_key import ResolveSessionKey
 from recording_worker.pipeline.steps.resolve_team import ResolveTeam
 from recording_worker.pipeline.steps.set_poison_messages_aside import SetPoisonMessagesAside
 from recording_worker.pipeline.steps.shed_lag import ShedLag
@@ -52,6 +54,7 @@ from tests.builders import (
     session_message,
     value,
 )
+from tests.memory_keys import MemoryKeys
 
 
 class KeepingFlusher:
@@ -131,6 +134,18 @@ STEPS: dict[str, tuple[Callable[[SessionBatchManager], Step], set[Disposition]]]
         {Disposition.DROP},
     ),
     "pin_retention": (lambda _: PinRetention(REDIS, KEYS, METRICS), {Disposition.DROP}),
+    "resolve_session_key": (
+        lambda _: ResolveSessionKey(
+            MemoryKeys({(1, "session-18")}),
+            CLOCK,
+            METRICS,
+            DependencyWatch(KEY_STORE, CLOCK),
+            check_interval=60.0,
+            redis=None,
+            names=KEYS,
+        ),
+        {Disposition.DROP},
+    ),
     "obtain_batch": (ObtainBatch, set()),
     "track_lib_version": (lambda _: TrackLibVersion(), set()),
     "record_session_event": (lambda _: RecordSessionEvent(METRICS), {Disposition.DROP}),
@@ -162,6 +177,7 @@ def mixed_batch() -> MessageBatch:
         session_message(15, "session-15"),
         message(16, timestamp_ms=NOW_MS - 7_200_000),
         message(17, value=b"x" * 20_000, headers=headers(session_id="hot")),
+        session_message(18, "session-18"),
     )
 
 
@@ -219,9 +235,9 @@ def test_every_row_ends_in_exactly_one_disposition_and_offsets_pass_all_of_them(
     pipeline = pipeline_of(manager, flusher)
     pipeline.run(rows)
     assert len(rows.rest) == 0
-    assert {row for row in range(18) if not rows.dispositions[row]} == {0, 10}
-    assert {row for row in range(18) if rows.dispositions[row]} == {row for row in range(18) if all(rows.why(row))}
-    assert manager.current.offsets == {0: 18}
+    assert {row for row in range(19) if not rows.dispositions[row]} == {0, 10}
+    assert {row for row in range(19) if rows.dispositions[row]} == {row for row in range(19) if all(rows.why(row))}
+    assert manager.current.offsets == {0: 19}
     by_topic = [record.topic for _, record in rows.records]
     assert by_topic.count("session_recording_snapshot_item_dlq") == 5
     assert by_topic.count("session_recording_snapshot_item_overflow") == 2
@@ -232,12 +248,12 @@ def test_every_row_ends_in_exactly_one_disposition_and_offsets_pass_all_of_them(
 def test_metrics_say_how_messages_ended_and_how_long_each_step_took() -> None:
     manager, metrics = new_manager(), Metrics()
     pipeline_of(manager, KeepingFlusher(), metrics=metrics).run(mixed_batch())
-    assert counted(metrics, "messages_received_total", partition="0") == 18
+    assert counted(metrics, "messages_received_total", partition="0") == 19
     processed = [counted(metrics, "messages_processed_total", disposition=how) for how in ("ok", "redirect", "dlq")]
     assert processed == [2, 3, 5]
     assert counted(metrics, "messages_total", disposition="ok", reason="") == 0, "not delivered"
     counts = manager.current.counts()[0]
-    assert counts.ended.total() == 18
+    assert counts.ended.total() == 19
     assert counts.ended[Disposition.DLQ, Reason.INVALID_JSON] == 1
     assert counts.warned["replay_lib_version_too_old"] == 1
     assert counted(metrics, "sessions_handled") == manager.session_count == 1
@@ -309,11 +325,12 @@ def test_the_decoded_size_of_a_poll_is_limited_and_its_rest_comes_first_next_tim
         ({"hot_session_bytes_per_minute": 1000}, {"redirect_hot_sessions"}),
         ({"dlq_halt_consecutive": 3, "lag_shed_after": 3600.0, "offline": True}, set()),
         ({"redis": REDIS}, {"limit_new_sessions", "pin_retention"}),
+        ({"keys": MemoryKeys()}, {"resolve_session_key"}),
         ({}, set()),
     ],
 )
 def test_some_steps_run_only_if_they_are_asked_for(settings: dict[str, Any], steps: set[str]) -> None:
-    options = {name: settings.pop(name) for name in ("offline", "redis") if name in settings}
+    options = {name: settings.pop(name) for name in ("offline", "redis", "keys") if name in settings}
     metrics = Metrics()
     build_pipeline(
         Settings(**settings),
@@ -327,6 +344,7 @@ def test_some_steps_run_only_if_they_are_asked_for(settings: dict[str, Any], ste
         **options,
     ).run(batch())
     optional = {"halt_on_dlq", "shed_lag", "redirect_hot_sessions", "limit_new_sessions", "pin_retention"}
+    optional.add("resolve_session_key")
     ran = {name for name in ORDER if counted(metrics, "step_seconds_total", step=name) is not None}
     assert ran == set(ORDER) - optional | steps
 
@@ -354,6 +372,7 @@ def pipeline_of(
         clock=CLOCK,
         metrics=metrics or Metrics(),
         redis=REDIS,
+        keys=MemoryKeys({(1, "session-18")}),
     )
     pipeline.set_aside(POISON)
     return pipeline

@@ -83,6 +83,16 @@ def test_a_key_is_made_once_and_read_by_all(place: Place) -> None:
     assert theirs.create({A: LATER}, NOW + 5) == {A: made[A]}, "the first key counts"
 
 
+def test_any_text_may_be_a_session_id(place: Place) -> None:
+    ids = ["", "a\0b", "\ud83d", "ü\U0001f642", "x" * 4096, "x" * 4095 + "y", "blake2b:00", "'; DROP TABLE x; --", "%s"]
+    store = place.open()
+    made = store.create({(1, session_id): LATER for session_id in ids}, NOW)
+    assert len({known.key for known in made.values()}) == len(ids)
+    assert store.read(made) == made
+    assert all(store.destroy(session, "ann", NOW).is_deleted for session in made)
+    assert all(known.is_deleted for known in store.read(made).values())
+
+
 def test_two_workers_that_meet_new_sessions_get_the_same_keys(place: Place) -> None:
     expires = {(1, f"session-{number}"): LATER for number in range(30)}
     stores = [place.open() for _ in range(3)]

@@ -297,3 +297,46 @@ def test_without_a_supervisor_it_ends(bench: Bench) -> None:
     bench.supervisor.close()
     with pytest.raises(EOFError):
         bench.worker.run(lambda _: None)
+
+
+@pytest.mark.parametrize("bench", [{"encrypts": True}], indirect=True)
+def test_messages_wait_for_the_key_store_and_are_recorded_once_it_is_back(bench: Bench) -> None:
+    bench.keys.is_away = True
+    bench.comes(message(0), message(1), message(0, 1))
+    bench.turn(assigned(0, 1))
+    bench.comes(message(2))
+    polls = bench.consumer.polls
+    bench.turn()
+    assert bench.consumer.polls == polls, "nothing more is read"
+    assert bench.take_held() == {}
+    bench.keys.is_away = False
+    bench.turn()
+    assert bench.take_held() == {0: [0, 1], 1: [0]}
+    bench.turn()
+    assert bench.take_held() == {0: [2]}
+
+
+@pytest.mark.parametrize("bench", [{"encrypts": True, "cut_after": 2}], indirect=True)
+def test_a_partition_can_be_revoked_while_its_messages_wait(bench: Bench) -> None:
+    bench.keys.is_away = True
+    bench.comes(message(0), message(0, 1), message(1), message(1, 1))
+    bench.turn(assigned(0, 1))
+    said = bench.turn(Revoke((0,)))
+    assert [order for order in said if isinstance(order, Released)] == [Released((Placement(0, 1, 0),))]
+    bench.keys.is_away = False
+    bench.turn()
+    bench.turn()
+    assert bench.take_held() == {1: [0, 1]}, "another worker reads what was revoked"
+
+
+@pytest.mark.parametrize("bench", [{"encrypts": True}], indirect=True)
+def test_what_was_read_before_is_flushed_while_messages_wait(bench: Bench) -> None:
+    bench.turn(assigned(0))
+    bench.comes(*(message(offset) for offset in range(4)))
+    bench.turn()
+    bench.keys.is_away = True
+    bench.clock.ms += 1_000_000
+    bench.comes(message(4))
+    bench.turn()
+    bench.turn(Stop())
+    assert bench.flusher.flushed == [({0: [0, 1, 2, 3]}, FlushReason.STOP)]

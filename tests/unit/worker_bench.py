@@ -30,6 +30,7 @@ from recording_worker.settings.model import Settings
 from recording_worker.tracing.base import NoTracing
 from tests import builders
 from tests.builders import FakeClock, FixedRestrictions
+from tests.memory_keys import MemoryKeys
 from tests.session_files import take_sessions
 
 EVENT = builders.event(source=1, positions=[], filler="x" * 50_000)
@@ -139,11 +140,17 @@ class Bench:
     """
 
     def __init__(
-        self, cut_after: int = 1000, large_bytes: int = 1 << 20, held_bytes: int = 1 << 30, **settings: Any
+        self,
+        cut_after: int = 1000,
+        large_bytes: int = 1 << 20,
+        held_bytes: int = 1 << 30,
+        encrypts: bool = False,
+        **settings: Any,
     ) -> None:
         """`cut_after`: the pipeline cuts batches after this many good messages.
 
         `large_bytes`: messages that decode to more are large. `held_bytes`: what session batches may take.
+        `encrypts`: with `keys`.
         """
         ours, theirs = Pipe()
         self.supervisor: SupervisorChannel = Channel(ours)
@@ -154,6 +161,7 @@ class Bench:
         decoder = Decoder(max_decoded_bytes=cut_after * MESSAGE_BYTES - 1, large_bytes=large_bytes)
         self.consumer, self.flusher, self.assignment = FakeConsumer(), FakeFlusher(), Assignment()
         self.manager = SessionBatchManager(self.settings.topic, self.clock, budget.batch_bytes, inf, SessionLimits())
+        self.keys = MemoryKeys()
         self.pipeline = WatchedPipeline(
             build_pipeline(
                 self.settings,
@@ -164,6 +172,7 @@ class Bench:
                 flusher=self.flusher,
                 clock=self.clock,
                 metrics=self.metrics,
+                keys=self.keys if encrypts else None,
             )
         )
         self.pauses = LoopPauses(self.metrics)

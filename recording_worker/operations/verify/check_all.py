@@ -8,6 +8,7 @@ from recording_worker.operations.verify.check_files import FileCheck
 from recording_worker.operations.verify.check_posthog import posthog_findings
 from recording_worker.operations.verify.finding import Finding
 from recording_worker.operations.verify.ledger import Ledger
+from recording_worker.reading.decryption import Decryption
 from recording_worker.storage.locate import Locator
 
 
@@ -55,17 +56,18 @@ def check_all(
     after: Committed,
     report: Callable[[float, int], None] = lambda _blocks, _messages: None,
     *,
+    decryption: Decryption | None = None,
     posthog_prefix: str | None = None,
 ) -> VerifyReport:
     """Check all that was read into the ledger, and every block it names.
 
     `after` is what was committed after the metadata was read. `report` is called with how many blocks and messages
     were checked since its last call. If there is a `posthog_prefix`, what was added for PostHog's rules is checked too:
-    keys have to begin with it.
+    keys have to begin with it. Encrypted blocks are read with `decryption`.
     """
     add_carried(ledger, horizon)
     found = _counted(ledger)
-    check = FileCheck(ledger, locator, horizon)
+    check = FileCheck(ledger, locator, horizon, decryption or Decryption())
     for file, blocks in ledger.files():
         found.findings += check.findings(file, blocks)
         report(len(blocks), sum(block.message_count for block in blocks))
@@ -77,6 +79,8 @@ def check_all(
         found.notes.append(f"{batches} batches have no account: it was lost, or an earlier version wrote them")
     else:
         found.notes += _unaccounted(ledger, horizon)
+    if check.deleted:
+        found.notes.append(f"{check.deleted} blocks are of deleted sessions: nothing can read them any more")
     if check.expired:
         found.notes.append(f"{check.expired} files are gone, as their retention period is over")
     return found

@@ -25,6 +25,7 @@ from recording_worker.operations.verify.finding import Finding, FindingKind
 from recording_worker.operations.verify.ledger import Ledger
 from recording_worker.operations.verify.offset_set import OffsetSet, ranges
 from recording_worker.reading.batch_files import read_index
+from recording_worker.reading.decryption import Decryption, SessionDeletedError
 from recording_worker.reading.dictionaries import Dictionaries, DictionaryError
 from recording_worker.settings.choices import Codec
 from recording_worker.storage.base import RangedFile
@@ -36,14 +37,17 @@ _DAY_MS = 86_400_000
 class FileCheck:
     """Checks file after file of a ledger. It remembers the offsets of all messages, one bit each."""
 
-    def __init__(self, ledger: Ledger, locator: Locator, horizon: Horizon) -> None:
+    def __init__(self, ledger: Ledger, locator: Locator, horizon: Horizon, decryption: Decryption) -> None:
         self._ledger = ledger
         self._locator = locator
         self._horizon = horizon
         self._dictionaries = Dictionaries()
+        self._decryption = decryption
         self._seen: defaultdict[str, OffsetSet] = defaultdict(OffsetSet)
         self.expired = 0
         """Files that are gone, as their retention period is over."""
+        self.deleted = 0
+        """Blocks of deleted sessions."""
         self.unreferenced: dict[tuple[str, int], int] = {}
         """(batch, partition) → messages in blocks that metadata should lead to, and does not."""
 
@@ -71,6 +75,7 @@ class FileCheck:
             yield self._file_finding(FindingKind.DICTIONARY_MISSING, str(error), file_url, blocks)
             readable = False
         entries = {} if index is None else {(entry.start, entry.length): entry for entry in index.blocks}
+        self._decryption.prepare({(block.team_id, block.session_id) for block in blocks})
         for block in blocks:
             place = parse_block_url(block.block_url)
             entry = entries.pop((place.start, place.length), None)
@@ -79,7 +84,7 @@ class FileCheck:
             if entry is not None:
                 yield from self._doubled(entry, block)
             if readable:
-                yield from self._content_findings(file, block, dictionary)
+                yield from self._content_findings(file, block, entry, dictionary)
         if index is not None:
             yield from self._unreferenced(file_url, index, entries.values())
 
@@ -116,7 +121,7 @@ class FileCheck:
             "codec": (index.codec, block.codec),
             "team_id": (entry.team_id, block.team_id),
             "session_id": (entry.session_id, block.session_id),
-            "distinct_id": (entry.distinct_id, block.distinct_id),
+            "distinct_id": (entry.distinct_id, "" if entry.encryption else block.distinct_id),
             "partition": (entry.partition, block.partition),
             "first_offset": (entry.first_offset, block.first_offset),
             "last_offset": (entry.last_offset, block.last_offset),
@@ -140,7 +145,7 @@ class FileCheck:
             yield self._finding(FindingKind.MESSAGE_DOUBLED, text, block, first, last)
 
     def _content_findings(
-        self, file: RangedFile, block: BlockRecord, dictionary: Dictionary | None
+        self, file: RangedFile, block: BlockRecord, entry: BlockEntry | None, dictionary: Dictionary | None
     ) -> Iterator[Finding]:
         place = parse_block_url(block.block_url)
         try:
@@ -157,8 +162,15 @@ class FileCheck:
             yield self._finding(FindingKind.BLOCK_CUT, text, block)
             return
         try:
+            session = block.team_id, block.session_id
+            if entry is None:
+                stored = self._decryption.opened_by_key(stored, session)
+            else:
+                stored = self._decryption.opened(stored, session, entry.encryption)
             lines = decompress_block(stored, block.codec, block.size, dictionary)
             _check_lines(lines, block)
+        except SessionDeletedError:
+            self.deleted += 1
         except ValueError as error:
             yield self._finding(FindingKind.BLOCK_DAMAGED, str(error), block)
 

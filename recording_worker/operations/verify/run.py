@@ -9,12 +9,14 @@ from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.admin import Admin
 from recording_worker.kafka.offsets import Position
 from recording_worker.kafka.topic_snapshot import TopicSnapshot
+from recording_worker.keys.open import open_keys
 from recording_worker.operations.verify.check_accounts import Committed, Horizon
 from recording_worker.operations.verify.check_all import VerifyReport, check_all
 from recording_worker.operations.verify.check_posthog import add_for_posthog
 from recording_worker.operations.verify.finding import Finding
 from recording_worker.operations.verify.ledger import Ledger
 from recording_worker.progress import ProgressBar
+from recording_worker.reading.decryption import Decryption
 from recording_worker.settings.model import Settings
 from recording_worker.storage.locate import Locator
 
@@ -48,7 +50,10 @@ class VerifyRun:
             horizon = Horizon(self._now_ms, metadata_ms, self._read_dlq(ledger), before)
             with self._progress("checking blocks", ledger.totals().blocks) as report:
                 prefix = self._settings.storage_prefix if posthog else None
-                found = check_all(ledger, self._locator, horizon, after, report, posthog_prefix=prefix)
+                decryption = Decryption(open_keys(self._settings))
+                found = check_all(
+                    ledger, self._locator, horizon, after, report, decryption=decryption, posthog_prefix=prefix
+                )
         finally:
             ledger.close()
         if not any(before.values()):

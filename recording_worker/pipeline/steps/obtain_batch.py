@@ -6,7 +6,7 @@ from recording_worker.recording.session_batch import SessionBatchManager
 
 
 class ObtainBatch(Step):
-    """Sets `session_batch`. An empty poll does not begin a session batch."""
+    """Sets `session_batch`, and gives it the sessions' keys. An empty poll does not begin a session batch."""
 
     name = "obtain_batch"
 
@@ -16,3 +16,4 @@ class ObtainBatch(Step):
     def run(self, batch: MessageBatch) -> None:
         if len(batch):
             batch.session_batch = self._manager.current
+            batch.session_batch.keys.update(batch.session_keys)

@@ -1,5 +1,6 @@
 """Worker: the tight loop of a worker process. Takes orders, reads messages, runs the pipeline, reports its progress."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Collection
 
@@ -39,6 +40,8 @@ _PROGRESS_SECONDS = 1.0
 _ISOLATED_MESSAGES = 100
 """Messages that are flushed together while a partition is isolated. If their flush ends the worker, each of them is
 flushed alone."""
+_WAIT_SECONDS = 0.1
+"""The pause before a batch that waits is tried again."""
 _ORDER_SECONDS = 0.05
 """How often a worker looks for orders while it waits for a flush."""
 
@@ -75,6 +78,8 @@ class Worker:
         """Orders that are received, and not obeyed yet."""
         self._rest = NO_MESSAGES
         """Messages that were cut off the last batch."""
+        self._waiting: MessageBatch | None = None
+        """A batch that a step lets wait. Nothing is read until it is done."""
         self._isolated: set[int] = set()
         """Partitions to read message by message. While there is one, all are read so."""
         self._large_waits = False
@@ -108,7 +113,9 @@ class Worker:
             self._obey(self._orders.popleft())
         if self._large_waits or self._batches.take_too_much:
             self._free_memory()
-        elif self._isolated:
+        elif self._waiting is not None and not self._batches.is_full:
+            self._run_waiting(self._waiting)
+        elif self._isolated and self._waiting is None:
             self._run_isolated()
         elif not self._batches.is_full:
             self._run_batch(self._next(self._settings.poll_messages))
@@ -210,9 +217,20 @@ class Worker:
 
     def _run_batch(self, messages: MessageColumns) -> None:
         """Run the pipeline over one batch. An empty batch lets it flush a session batch that is due."""
-        batch = MessageBatch(self._settings.topic, messages, self._assignment.topic_id)
+        self._run(MessageBatch(self._settings.topic, messages, self._assignment.topic_id))
+
+    def _run_waiting(self, batch: MessageBatch) -> None:
+        """Go on with the batch that waits. Let the session batch, which holds none of it, be flushed by its age."""
+        self._run_steps(MessageBatch(self._settings.topic, NO_MESSAGES, self._assignment.topic_id))
+        self._run(batch)
+        if self._waiting is not None:
+            time.sleep(_WAIT_SECONDS)
+        elif self._isolated:
+            self._flush_in_isolation()
+
+    def _run_steps(self, batch: MessageBatch) -> None:
         try:
-            with self._pauses.active("steps"), self._tracing.poll(batch.topic, messages.headers) as attributes:
+            with self._pauses.active("steps"), self._tracing.poll(batch.topic, batch.messages.headers) as attributes:
                 self._pauses.busy_for(self._pipeline.run(batch))
                 if batch.session_batch is not None:
                     attributes["recording.batch_id"] = batch.session_batch.batch_id
@@ -220,6 +238,12 @@ class Worker:
             raise
         except Exception as error:
             raise StepError(f"a step of the pipeline raised {error!r}") from error
+
+    def _run(self, batch: MessageBatch) -> None:
+        self._run_steps(batch)
+        self._waiting = batch if batch.waits else None
+        if batch.waits:
+            return
         self._rest = batch.rest.followed_by(self._rest)
         self._large_waits = batch.large_waits
         for partition, why in batch.halts.items():
@@ -237,6 +261,8 @@ class Worker:
     def _stop_reading(self, partitions: Collection[int]) -> None:
         self._consumer.unassign(partitions)
         self._rest = self._rest.without(partitions)
+        if self._waiting is not None:
+            self._waiting.leave(partitions)
         self._isolated.difference_update(partitions)
         for partition in partitions:
             self._alone_before.pop(partition, None)

@@ -12,7 +12,7 @@ from typing import NoReturn
 import structlog
 
 from recording_worker.clock import SystemClock
-from recording_worker.dependencies import SESSIONS_REDIS, STORAGE, Dependencies
+from recording_worker.dependencies import KEY_STORE, SESSIONS_REDIS, STORAGE, Dependencies
 from recording_worker.errors import BootError, ConfigError, StepError, WorkerError
 from recording_worker.extras import missing_extras_named
 from recording_worker.formats.session_keys import SessionKeys
@@ -22,6 +22,7 @@ from recording_worker.kafka.output_topics import outputs
 from recording_worker.kafka.producer import RecordProducer
 from recording_worker.kafka.topic_id import TopicGuard
 from recording_worker.kafka.transactions import TransactionalProducer
+from recording_worker.keys.open import open_keys
 from recording_worker.logs.raw_output import divert_stderr
 from recording_worker.logs.setup import configure_logs
 from recording_worker.lookups.refreshed import Stores
@@ -147,6 +148,11 @@ def _boot(
             mark_seen = SeenSessions(redis, SessionKeys(settings.sessions_redis_prefix), metrics).mark
 
     decoder = make_decoder(settings)
+    keys = open_keys(settings)
+    if keys is not None:
+        dependencies.watch(KEY_STORE, keys.probe)
+        at_exit.callback(keys.close)
+
     flusher = Flusher(
         storage,
         delivery,
@@ -158,6 +164,7 @@ def _boot(
         mark_seen=mark_seen,
         tracing=tracing,
         decoder=decoder,
+        encrypts=keys is not None,
     )
     manager = SessionBatchManager(
         settings.topic,
@@ -178,6 +185,8 @@ def _boot(
         clock=clock,
         metrics=metrics,
         redis=redis,
+        keys=keys,
+        keys_watch=None if keys is None else dependencies.watch(KEY_STORE),
     )
     stores.start()
     if number == 0:

@@ -1,0 +1,142 @@
+"""resolve_session_key: finds the key that each session is encrypted with, and makes it for a new session."""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import structlog
+
+from recording_worker.clock import Clock
+from recording_worker.dependencies import DependencyWatch
+from recording_worker.errors import StoreError
+from recording_worker.formats.retention import RETENTION_DAYS, RETENTIONS
+from recording_worker.formats.session_keys import Session, SessionKeys
+from recording_worker.keys.store import KeyStore, SessionKey
+from recording_worker.lookups.lru import LruCache
+from recording_worker.lookups.redis_commands import Redis
+from recording_worker.metrics import Metrics
+from recording_worker.outcome import Disposition, Reason
+from recording_worker.pipeline.batch import Ending, MessageBatch
+from recording_worker.pipeline.step import Step
+
+log = structlog.get_logger()
+
+_CAPACITY = 100_000
+"""Sessions whose keys this process remembers: about 30 MB."""
+_DAY_SECONDS = 86_400
+_IN_THE_CLEAR = SessionKey()
+
+
+class _Remembered(NamedTuple):
+    known: SessionKey
+    at: float
+    """When the key store said so, monotonic seconds."""
+
+
+class ResolveSessionKey(Step):
+    """Reads `teams`, `decoded`, `retentions`; sets `session_keys`. Ends rows of deleted sessions: drop.
+
+    A session that the key store does not know gets a key. If Redis says that a part of it is stored already, it began
+    before encryption was on, and stays in the clear, as PostHog's consumer has it. If Redis does not answer, it gets a
+    key. A worker asks again about a session that it records, so that it notices a deletion.
+
+    Blocks while the key store is asked, some seconds at most. If the key store can't be used, the batch waits
+    (`waits`): nothing is stored in the clear because of an error.
+    """
+
+    name = "resolve_session_key"
+
+    def __init__(
+        self,
+        store: KeyStore,
+        clock: Clock,
+        metrics: Metrics,
+        watch: DependencyWatch,
+        *,
+        check_interval: float,
+        redis: Redis | None,
+        names: SessionKeys,
+    ) -> None:
+        """`check_interval`: after how many seconds it is asked again about a session."""
+        self._store = store
+        self._clock = clock
+        self._metrics = metrics
+        self._watch = watch
+        self._check_interval = check_interval
+        self._redis = redis
+        self._names = names
+        self._remembered: LruCache[Session, _Remembered] = LruCache(_CAPACITY)
+
+    def run(self, batch: MessageBatch) -> None:
+        decoded = batch.decoded
+        if decoded is None:
+            return
+        groups = batch.group(batch.tokens.codes, decoded.session_ids.codes)
+        sessions: dict[int, Session] = {}
+        periods: dict[Session, int] = {}
+        for group, row in enumerate(groups.first):
+            team = batch.team(row)
+            if team is not None:
+                sessions[group] = session = (team.id, decoded.session_id(row))
+                periods.setdefault(session, batch.retentions[row])
+        known = self._remember(periods)
+        if unknown := {session: period for session, period in periods.items() if session not in known}:
+            try:
+                known |= self._ask(unknown)
+            except StoreError as error:
+                self._wait(batch, error)
+                return
+        batch.session_keys = {session: each.key for session, each in known.items() if not each.is_deleted}
+        ending = Ending(Disposition.DROP, Reason.SESSION_DELETED, self.name, "the session is deleted")
+        batch.end_all(groups.codes, {group: ending for group, each in sessions.items() if known[each].is_deleted})
+
+    def _remember(self, sessions: Collection[Session]) -> dict[Session, SessionKey]:
+        """Return what is known of these sessions, if it was asked lately. A deletion stays."""
+        now, known = self._clock.monotonic(), {}
+        for session in sessions:
+            remembered = self._remembered.get(session)
+            if remembered is not None and (remembered.known.is_deleted or now - remembered.at < self._check_interval):
+                known[session] = remembered.known
+        return known
+
+    def _ask(self, periods: dict[Session, int]) -> dict[Session, SessionKey]:
+        """Ask about these sessions, and make keys for new ones. Raises StoreError."""
+        began = self._clock.monotonic()
+        self._watch.asks()
+        known = self._store.read(periods)
+        absent = [session for session in periods if session not in known]
+        seen = self._seen(absent)
+        now = self._clock.now_ms() // 1000
+        expires = {
+            session: now + RETENTION_DAYS[RETENTIONS[periods[session]]] * _DAY_SECONDS
+            for session in absent
+            if session not in seen
+        }
+        known |= self._store.create(expires, now)
+        known |= dict.fromkeys(seen, _IN_THE_CLEAR)
+        seconds = self._clock.monotonic() - began
+        self._watch.worked(seconds)
+        self._metrics.key_store_seconds.observe(seconds)
+        self._metrics.session_keys_made.inc(len(expires))
+        for session, each in known.items():
+            self._remembered.put(session, _Remembered(each, began))
+        return known
+
+    def _seen(self, sessions: list[Session]) -> set[Session]:
+        """Return which of these sessions have begun before encryption was on."""
+        in_the_clear = {
+            each
+            for each in sessions
+            if (remembered := self._remembered.get(each)) is not None and remembered.known == _IN_THE_CLEAR
+        }
+        others = [each for each in sessions if each not in in_the_clear]
+        if self._redis is None or not others:
+            return in_the_clear
+        replies = self._redis.ask([("EXISTS", self._names.seen(each)) for each in others]) or []
+        return in_the_clear | {each for each, reply in zip(others, replies, strict=False) if reply == 1}
+
+    def _wait(self, batch: MessageBatch, error: StoreError) -> None:
+        batch.waits = f"the key store can't be used: {error}"
+        self._metrics.key_store_failures.inc()
+        if self._watch.state.failing_since is None:
+            log.warning("the key store can't be used: recording waits for it", error=str(error))
+        self._watch.failed(str(error))
