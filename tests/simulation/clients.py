@@ -148,9 +148,10 @@ class GroupConsumer(Client):
 
         def look() -> None:
             process = self.link.process
-            if member != self._member:
+            given_up = member != self._member
+            if given_up and not broker.is_member(member):
                 return
-            silent = bool(process.frozen) or not process.alive or not self.link.is_up
+            silent = given_up or bool(process.frozen) or not process.alive or not self.link.is_up
             if not silent:
                 silent_since[0] = None
                 if not broker.is_member(member):
