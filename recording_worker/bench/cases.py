@@ -58,6 +58,7 @@ class Job:
             settings=settings,
             clock=clock,
             metrics=metrics,
+            decoder=self.decoder,
             on_flushed=self.flushed.append,
         )
         self._pipeline = build_pipeline(
@@ -98,6 +99,10 @@ class Job:
         self.flush()
         self.flusher.wait()
         self.flushed.clear()
+
+    def close(self) -> None:
+        """End the flush thread."""
+        self.flusher.close()
 
 
 def _polls(settings: Settings, messages: Sequence[Message]) -> Iterator[MessageColumns]:
@@ -202,10 +207,11 @@ class Measured:
         self.bytes = full.batch.uncompressed_bytes
         self.messages = full.batch.rows
         self.recorded = len(full.ok)
-        self.jobs = {
+        settings_of = {
             "zstd": settings.model_copy(update={"codec": Codec.ZSTD}),
             "snappy": settings.model_copy(update={"codec": Codec.SNAPPY}),
         }
+        self._jobs: list[Job] = []
         self.cases = [Case(YARDSTICK, lambda: zlib.compress(_TEXT, 6), len(_TEXT))]
         self._add("decode", packed.run)
         self._add("decode and unpack", unpacked.run)
@@ -214,7 +220,8 @@ class Measured:
             blocks = [block for file in record(decoded).take() for block in file.session_blocks()]
             compressor = Compressor(codec, settings.zstd_level)
             self._add(f"compress {codec}", lambda blocks=blocks, with_=compressor: stored_bytes(with_, blocks))
-            self._add(f"whole {codec}", Job(self.jobs[codec], messages).run)
+            self._jobs.append(Job(settings_of[codec], messages))
+            self._add(f"whole {codec}", self._jobs[-1].run)
         for size, cut_messages in sized.items():
             decoding = Decoding(settings, cut_messages, unpack=False)
             decoded_bytes = decoding.run().batch.uncompressed_bytes
@@ -224,6 +231,11 @@ class Measured:
         self.no_dictionary = ""
         """Why there are no cases with a dictionary; empty if there are."""
         self._add_codecs(settings, blocks_of(full))
+
+    def close(self) -> None:
+        """End what the cases have started."""
+        for job in self._jobs:
+            job.close()
 
     def _add(self, name: str, run: object, size: int | None = None) -> None:
         assert callable(run)

@@ -5,6 +5,7 @@ import platform
 import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,8 +46,8 @@ def run(plan: Plan, advance: Callable[[float, int], None]) -> Results:
     """Measure. `advance` gets the share of the work since its last call. Raises WorkerError."""
     load = read_load(plan.paths, plan.max_bytes)
     sized = {size: made for size in SIZES if (made := cut(load.messages, size))}
-    measured = Measured(plan.settings, load.messages, sized)
-    rounds = measure(measured.cases, plan.rounds, lambda: advance(0.6 / plan.rounds, 0))
+    with closing(Measured(plan.settings, load.messages, sized)) as measured:
+        rounds = measure(measured.cases, plan.rounds, lambda: advance(0.6 / plan.rounds, 0))
     scaled = scaling(plan.settings, plan.paths, plan.max_bytes, plan.workers)
     advance(0.25, 0)
     long = steady(plan.settings, plan.paths, plan.max_bytes)

@@ -78,13 +78,15 @@ def test_an_exception_that_no_storage_explains_may_be_the_fault_of_a_message(flu
 
 
 def test_close_waits_for_the_flush_in_flight(flusher_of: Make, deliveries: Deliveries) -> None:
+    before = set(threading.enumerate())
     flusher = flusher_of()
+    (thread,) = set(threading.enumerate()) - before
     deliveries.let.clear()
     flusher.submit(session_batch("a"), FlushReason.STOP)
     threading.Timer(0.1, deliveries.let.set).start()
     flusher.close()
     assert len(deliveries.delivered) == 1
-    assert "flush" not in [thread.name for thread in threading.enumerate()]
+    assert not thread.is_alive()
 
 
 class CallingStorage:
