@@ -11,7 +11,8 @@ from typing import Any, NoReturn, Self
 def signals_end() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end what runs here like Ctrl-C does, so that it can clean up.
 
-    This also works if a library turns what the signal raised into an error of its own, as confluent-kafka does.
+    This also works if a library turns what the signal raised into an error of its own, as confluent-kafka does. What
+    a signal raises in a finalizer Python only prints: then the command ends when what runs here is done.
     """
     raised: list[BaseException] = []
 
@@ -29,6 +30,9 @@ def signals_end() -> Iterator[None]:
         if raised:
             raise raised[0] from None
         raise
+    else:
+        if raised:
+            raise raised[0]
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

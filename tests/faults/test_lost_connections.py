@@ -19,8 +19,11 @@ from recording_worker.settings.model import Settings
 from tests.faults.ledger import CommittedReader
 from tests.faults.proxy import Api, Mode, Proxy, Side
 from tests.servers.kafka import KafkaServer
+from tests.waiting import wait_for
 
 AWAY_SECONDS = 1.5
+CONCURRENT_TRANSACTIONS = 51
+"""What a broker answers while it still ends the transaction before."""
 FENCED = {KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
 NUMBERS = itertools.count()
 
@@ -91,7 +94,14 @@ def test_late_offsets_between_two_transactions_hold_up_nobody(link: Link) -> Non
     first = transactions.start(b"first", 1)
     request = trap.wait().keep_back()
     assert first.result(60) is None
-    assert error_in(link.proxy.deliver_late(request)) == 0, "the broker takes it for a new transaction"
+    errors: list[int] = []
+
+    def is_taken() -> bool:
+        errors.append(error_in(link.proxy.deliver_late(request)))
+        return errors[-1] != CONCURRENT_TRANSACTIONS
+
+    wait_for(is_taken, "the first transaction has ended", 30)
+    assert errors[-1] == 0, "the broker takes it for a new transaction"
     assert transactions.start(b"second", 2).result(60) is None
     assert transactions.committed() == ([b"first", b"second"], 2)
 

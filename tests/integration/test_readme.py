@@ -95,7 +95,8 @@ class Reader:
         codes = []
         while self._serving:
             process = self._serving.pop()
-            os.killpg(process.pid, signal.SIGINT)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGINT)
             try:
                 codes.append(process.wait(60))
             except subprocess.TimeoutExpired:

@@ -3,6 +3,7 @@
 import os
 import random
 import socket
+from collections import deque
 
 _FIRST = 20_000
 """Ports from here to 32,000 lie below those the system gives to outgoing connections.
@@ -11,6 +12,8 @@ Otherwise a client that tries to reach a stopped server could get the server's o
 """
 _PER_PROCESS = 500
 _PROCESSES = 24
+_given: deque[int] = deque(maxlen=_PER_PROCESS // 2)
+"""Ports given last: who has one may take long to listen on it, or be stopped for a while."""
 
 
 def free_ports(number: int) -> list[int]:
@@ -20,10 +23,13 @@ def free_ports(number: int) -> list[int]:
     ports: set[int] = set()
     while len(ports) < number:
         port = random.randrange(start, start + _PER_PROCESS)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
         ports.add(port)
+        _given.append(port)
     return sorted(ports)

@@ -27,6 +27,17 @@ def test_a_signal_ends_them_even_if_a_library_turns_it_into_an_error(number: int
     assert signal.getsignal(number) is before
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_that_is_raised_in_a_finalizer_ends_them_too() -> None:
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as ended, signals_end():
+        Finalized()
+    assert ended.value.code == 143
+
+
 def test_other_errors_stay_as_they_are() -> None:
     with pytest.raises(TypeError, match="wrong"), signals_end():
         raise TypeError("wrong")
