@@ -1,7 +1,7 @@
 """`recording-worker play`: a session in the browser."""
 
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import click
@@ -61,7 +61,7 @@ def play(paths: Paths, session_id: str, team_id: int | None, port: int, target: 
         server = PlayServer(page.served_page(rrweb), recording, port)
         say(server.url)
         say("Press Ctrl-C to stop.")
-        with signals_end(), closing(server):
+        with suppress(KeyboardInterrupt, SystemExit), signals_end(), closing(server):
             server.run()
     scan.raise_problems()
 

@@ -3,7 +3,6 @@
 import secrets
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 
 from recording_worker.http_server import HTML, JSON, Answer, HttpServer, Page
@@ -41,9 +40,8 @@ class PlayServer:
         self.url = f"http://{HOST}:{bound}/{secret}/"
 
     def run(self) -> None:
-        """Serve until it is closed, or until Ctrl-C, or a signal that ends like it."""
-        with suppress(KeyboardInterrupt, SystemExit):
-            self._closed.wait()
+        """Serve until it is closed."""
+        self._closed.wait()
 
     def close(self) -> None:
         self._closed.set()
