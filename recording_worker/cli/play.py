@@ -1,7 +1,7 @@
 """`recording-worker play`: a session in the browser."""
 
 from collections.abc import Iterable
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -44,7 +44,7 @@ def play(paths: Paths, session_id: str, team_id: int | None, port: int, target: 
     batch file, a folder of batch files, or s3://BUCKET/PREFIX. Needs rrweb's player, which `make player`
     fetches once.
     """
-    from recording_worker.cli.signals import signals_end
+    from recording_worker.cli.signals import until_signal
     from recording_worker.playing import page, player
     from recording_worker.playing.server import PlayServer
     from recording_worker.playing.session import recording_of
@@ -61,7 +61,7 @@ def play(paths: Paths, session_id: str, team_id: int | None, port: int, target: 
         server = PlayServer(page.served_page(rrweb), recording, port)
         say(server.url)
         say("Press Ctrl-C to stop.")
-        with suppress(KeyboardInterrupt, SystemExit), signals_end(), closing(server):
+        with until_signal(), closing(server):
             server.run()
     scan.raise_problems()
 

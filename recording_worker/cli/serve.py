@@ -1,6 +1,5 @@
 """`recording-worker serve`: blocks for other people's players."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +34,8 @@ def serve(config: Path | None, **flags: Any) -> None:
     JSON lines, whatever they are stored as. Needs the extra `serve`.
     """
     settings = settings_from(config, flags)
-    from recording_worker.cli.signals import signals_end
+    from recording_worker.cli.signals import until_signal
     from recording_worker.serving.server import run_server
 
-    with suppress(KeyboardInterrupt, SystemExit), signals_end():  # uvicorn raises the signal again that stopped it
+    with until_signal():  # uvicorn raises the signal again that stopped it
         run_server(settings, say)

@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self
 
@@ -36,6 +36,13 @@ def signals_end() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def until_signal() -> Iterator[None]:
+    """Serve until a signal, which is the end that was asked for: the command goes on after it, and ends well."""
+    with suppress(KeyboardInterrupt, SystemExit), signals_end():
+        yield
 
 
 class Interruptible:
