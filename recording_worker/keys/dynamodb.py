@@ -149,39 +149,38 @@ class DynamoKeys:
         """Take the key out of an item. Return whether there is an item. It may be deleted already."""
         changes = "SET session_state = :deleted, deleted_at = :at, deleted_by = :by REMOVE encrypted_key"
         given = {":deleted": {"S": "deleted"}, ":at": {"N": str(now)}, ":by": {"S": by}}
-        try:
-            self._items.update_item(
+        return self._unless_refused(
+            lambda: self._items.update_item(
                 TableName=self._table,
                 Key=_name(session),
                 UpdateExpression=changes,
                 ConditionExpression="attribute_exists(session_id) AND session_state <> :deleted",
                 ExpressionAttributeValues=given,
             )
-        except ClientError as error:
-            if _is_conflict(error):
-                return False
-            raise _store_error(error) from error
-        except BotoCoreError as error:
-            raise _store_error(error) from error
-        return True
+        )
 
     def _put(self, item: Item) -> bool:
         """Store an item. Return False if the session has one."""
-        try:
-            self._items.put_item(
+        return self._unless_refused(
+            lambda: self._items.put_item(
                 TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(session_id)"
             )
-        except ClientError as error:
-            if _is_conflict(error):
-                return False
-            raise _store_error(error) from error
-        except BotoCoreError as error:
-            raise _store_error(error) from error
-        return True
+        )
 
     def _all(self, do: Callable[[Work], Done], work: Iterable[Work]) -> list[Done]:
         """Do each piece of work on a few threads. Raises what the first failed one raises."""
         return list(self._threads.map(do, work))
+
+    @staticmethod
+    def _unless_refused(write: Callable[[], Any]) -> bool:
+        """Make a write that has a condition. Return False if the item does not meet it."""
+        try:
+            write()
+        except (ClientError, BotoCoreError) as error:
+            if isinstance(error, ClientError) and _is_conflict(error):
+                return False
+            raise _store_error(error) from error
+        return True
 
     @staticmethod
     def _ask(request: Callable[[], Any]) -> Any:
