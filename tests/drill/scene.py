@@ -12,7 +12,6 @@ from typing import Any
 from tests import hooks
 from tests.integration.service import Service
 from tests.integration.test_run_exactly_once import Recording
-from tests.servers.child import ServerProcess
 from tests.servers.faulty_proxy import FaultyProxy
 from tests.servers.kafka import KafkaServer
 from tests.servers.postgres import PostgresServer
@@ -80,17 +79,8 @@ class Scene:
 
 
 @contextmanager
-def killed(server: ServerProcess) -> Iterator[None]:
-    server.kill()
-    try:
-        yield
-    finally:
-        server.start()
-
-
-@contextmanager
 def broker_killed(scene: Scene) -> Iterator[None]:
-    with killed(scene.servers.kafka):
+    with scene.servers.kafka.killed():
         yield
 
 
@@ -102,7 +92,7 @@ def broker_frozen(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def s3_refused(scene: Scene) -> Iterator[None]:
-    with killed(scene.servers.s3), scene.traffic():
+    with scene.servers.s3.killed(), scene.traffic():
         yield
 
 
@@ -118,13 +108,13 @@ def s3_slow(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def redis_away(scene: Scene) -> Iterator[None]:
-    with killed(scene.servers.redis):
+    with scene.servers.redis.killed():
         yield
 
 
 @contextmanager
 def postgres_away(scene: Scene) -> Iterator[None]:
-    with killed(scene.servers.postgres):
+    with scene.servers.postgres.killed():
         yield
 
 

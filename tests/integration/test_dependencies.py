@@ -1,7 +1,7 @@
 """What the service depends on, killed and frozen, and back: seen in the log, in the metrics and by `/readyz`."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 from pydantic import SecretStr
@@ -24,16 +24,7 @@ from tests.waiting import wait_for
 Away = Callable[[ServerProcess], AbstractContextManager[None]]
 
 
-@contextmanager
-def killed(server: ServerProcess) -> Iterator[None]:
-    server.kill()
-    try:
-        yield
-    finally:
-        server.start()
-
-
-AWAY: dict[str, Away] = {"killed": killed, "frozen": ServerProcess.paused}
+AWAY: dict[str, Away] = {"killed": ServerProcess.killed, "frozen": ServerProcess.paused}
 
 
 def test_what_is_killed_or_frozen_is_seen_and_so_is_its_return(

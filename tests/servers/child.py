@@ -119,6 +119,15 @@ class ServerProcess:
                 os.kill(int(child), number)
 
     @contextmanager
+    def killed(self) -> Iterator[None]:
+        """Kill it, and start it at the end."""
+        self.kill()
+        try:
+            yield
+        finally:
+            self.start()
+
+    @contextmanager
     def paused(self) -> Iterator[None]:
         """Pause it, and resume it at the end. Returns once it answers."""
         self.pause()
