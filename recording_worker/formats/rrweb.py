@@ -4,8 +4,13 @@ The native core applies the same rules (`_native/events.cc`); `tests/property/te
 Event types, sources and interactions: https://github.com/rrweb-io/rrweb/blob/master/packages/types/src/index.ts
 """
 
+import json
 from enum import IntEnum
 from typing import Any, NamedTuple
+
+import orjson
+
+from recording_worker.formats.timestamps import LATEST_MS
 
 Event = dict[str, Any]
 
@@ -16,6 +21,8 @@ ACTIVITY_GAP_MS = 5_000
 CONSOLE_PLUGIN = "rrweb/console@1"
 MAX_URL_LENGTH = 4_096
 """Characters; longer urls are cut."""
+_MAX_EVENT_MEMORY = 512 * 1024 * 1024
+"""What Python may take for the values of one event, while it is looked at."""
 MAX_CONSOLE_STRING_LENGTH = 2_999
 """Characters; longer strings of a console event are cut."""
 _SPACES = "\t\n\v\f\r \xa0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200B)))
@@ -81,6 +88,30 @@ class ConsoleLine(NamedTuple):
     level: str
     """info, warn or error."""
     message: str
+
+
+def read_line(line: bytes) -> tuple[str, Event, float]:
+    """Return window id, event and timestamp of a line. Raises ValueError, or RecursionError if it nests very deep."""
+    if _memory_of(line) > _MAX_EVENT_MEMORY:
+        raise ValueError("it takes too much memory")
+    try:
+        item = orjson.loads(line)
+    except ValueError:  # it is stricter than JSON about lone surrogates, depth and long numbers
+        item = json.loads(line)
+    if not (isinstance(item, list) and len(item) == 2):
+        raise ValueError("not a pair of window id and event")
+    window_id, event = item
+    if not (isinstance(window_id, str) and isinstance(event, dict)):
+        raise ValueError("not a pair of window id and event")
+    at = event.get("timestamp")
+    if not (isinstance(at, int | float) and abs(at) <= LATEST_MS):  # not NaN, and no integer that no float holds
+        raise ValueError("no timestamp")
+    return window_id, event, float(at)
+
+
+def _memory_of(line: bytes) -> int:
+    """Return about how many bytes Python takes for the values on a line, from above."""
+    return len(line) + 200 * line.count(b"{") + 64 * (line.count(b"[") + line.count(b","))
 
 
 def type_of(event: Event) -> float | None:

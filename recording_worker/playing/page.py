@@ -79,7 +79,7 @@ def _page(player: Player, connect: str, recording: str) -> Page:
         _part("page.html"),
         policy=policy,
         player=f"{NAME} {VERSION} (https://github.com/rrweb-io/rrweb, MIT License)",
-        style=_part("page.css"),
+        style=_part("base.css") + _part("page.css"),
         stage=f"data:text/html;charset=utf-8;base64,{base64.b64encode(stage.encode()).decode()}",
         recording=recording,
         script=script,

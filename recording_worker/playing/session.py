@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-import orjson
-
 from recording_worker._native import unpack_line
 from recording_worker.formats.rrweb import (
     ACTIVE_SOURCES,
@@ -18,11 +16,11 @@ from recording_worker.formats.rrweb import (
     console_line,
     data_of,
     is_click,
+    read_line,
     source_of,
     type_of,
     url_of,
 )
-from recording_worker.formats.timestamps import LATEST_MS
 from recording_worker.playing.boxes import Missing
 from recording_worker.playing.network import Request, requests_of
 from recording_worker.playing.steps import Step, WindowSteps, shared_room
@@ -38,8 +36,6 @@ _MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 """The limit for one event."""
 _MAX_GZIP_RATIO = 1032
 """The most bytes that gzip makes of one."""
-_MAX_EVENT_MEMORY = 512 * 1024 * 1024
-"""What Python may take for the values of one event, while it is looked at."""
 _EVENT_BYTES = 100
 """What an event takes in addition to its line."""
 _PART_BYTES = 500
@@ -221,14 +217,14 @@ class _Reading:
         recording = self._recording
         recording.bytes += len(line) + 1
         try:
-            window_id, event, at = _parsed(line)
+            window_id, event, at = read_line(line)
         except (ValueError, RecursionError):
             self._unread += 1
             return
         if event.get("cv") == _PACKED:
             try:
                 unpacked = self._unpacked(line)
-                _, event, _ = _parsed(unpacked)
+                _, event, _ = read_line(unpacked)
                 line = unpacked
             except (ValueError, RecursionError):
                 self._not_unpacked += 1
@@ -329,25 +325,6 @@ class _Reading:
             notes.append(f"Only the first {MAX_LISTED:,} addresses are listed.")
 
 
-def _parsed(line: bytes) -> tuple[str, Event, float]:
-    """Return window id, event and timestamp of a line. Raises ValueError, or RecursionError if it nests very deep."""
-    if _memory_of(line) > _MAX_EVENT_MEMORY:
-        raise ValueError("it takes too much memory")
-    try:
-        item = orjson.loads(line)
-    except ValueError:  # it is stricter than JSON about lone surrogates, depth and long numbers
-        item = json.loads(line)
-    if not (isinstance(item, list) and len(item) == 2):
-        raise ValueError("not a pair of window id and event")
-    window_id, event = item
-    if not (isinstance(window_id, str) and isinstance(event, dict)):
-        raise ValueError("not a pair of window id and event")
-    at = event.get("timestamp")
-    if not (isinstance(at, int | float) and abs(at) <= LATEST_MS):  # not NaN, and no integer that no float holds
-        raise ValueError("no timestamp")
-    return window_id, event, float(at)
-
-
 def _line(window_id: str, event: Event) -> bytes:
     return json.dumps([window_id, event], separators=(",", ":")).encode()
 
@@ -356,11 +333,6 @@ def _size_event(event: Event, width: float, height: float) -> Event:
     """Return the event that tells the player the size of a mobile app's screen, if the app has not told it."""
     data = {"href": "", "width": width, "height": height}
     return {"type": EventType.META, "timestamp": event["timestamp"], "data": data}
-
-
-def _memory_of(line: bytes) -> int:
-    """Return about how many bytes Python takes for the values on a line, from above."""
-    return len(line) + 200 * line.count(b"{") + 64 * (line.count(b"[") + line.count(b","))
 
 
 def _note(recording: Recording, event: Event, at: float, window: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from recording_worker._native import unpack_line
+from recording_worker.formats import rrweb
 from recording_worker.formats.batch_file import BatchIndex
 from recording_worker.playing import session
 from recording_worker.playing.session import Recording, Window, recording_of
@@ -239,7 +240,7 @@ def test_attempts_to_unpack_count_as_what_they_may_have_taken(monkeypatch: pytes
 
 
 def test_an_event_of_too_many_values_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "_MAX_EVENT_MEMORY", 1_000_000)
+    monkeypatch.setattr(rrweb, "_MAX_EVENT_MEMORY", 1_000_000)
     many = b'["w1",{"type":2,"timestamp":1,"data":[' + b"{}," * 5_000 + b"0]}]"
     recording = bounded([many, line(event(3, 5, text="x" * 900_000))], 1 << 30)
     assert recording.notes == ["1 event can't be read: left out."]
