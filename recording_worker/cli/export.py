@@ -15,7 +15,9 @@ Examples:
   recording-worker export /var/lib/recordings/blocks --session ID > session.jsonl
   recording-worker export s3://recordings/blocks --session ID --team 2 | head"""
 )
-@click.option("--session", "session_id", required=True, metavar="ID", help="The session to write.")
+@click.option(
+    "--session", "session_id", required=True, metavar="ID", help="The session to write: its id, or how it begins."
+)
 @click.option("--team", "team_id", type=int, metavar="N", help="Its team; needed if several teams use the id.")
 @paths_argument
 def export(paths: Paths, session_id: str, team_id: int | None) -> None:

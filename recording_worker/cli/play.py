@@ -19,7 +19,9 @@ Examples:
   recording-worker play s3://recordings/blocks --session ID
   recording-worker play out/blocks --session ID --html session.html"""
 )
-@click.option("--session", "session_id", required=True, metavar="ID", help="The session to play.")
+@click.option(
+    "--session", "session_id", required=True, metavar="ID", help="The session to play: its id, or how it begins."
+)
 @click.option("--team", "team_id", type=int, metavar="N", help="Its team; needed if several teams use the id.")
 @click.option(
     "--port",

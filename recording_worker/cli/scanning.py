@@ -24,6 +24,8 @@ from recording_worker.text import counted, printable
 
 Item = TypeVar("Item")
 _SETTINGS = (*S3_SETTINGS, *KEY_SETTINGS)
+_NAMED_SESSIONS = 5
+"""The most sessions that an error names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +81,29 @@ def _tracked(title: str, items: Iterable[Item], total: int | None = None) -> Ite
     return track(items, title, total=total, console=console, transient=True, disable=not console.is_terminal)
 
 
-def session_blocks(scan: Scan, session_id: str, team_id: int | None) -> list[Block]:
-    """Return the blocks of one session. Raises WorkerError if there are no blocks, or if several teams use the id."""
+def session_blocks(scan: Scan, wanted: str, team_id: int | None) -> list[Block]:
+    """Return the blocks of one session, which is named by its id, or by how its id begins.
+
+    Raises WorkerError if there are no blocks, if several ids begin like this, or if several teams use the id.
+    """
     found = [
         block
         for file_blocks in scan.blocks()
         for block in file_blocks
-        if block.entry.session_id == session_id and team_id in (None, block.entry.team_id)
+        if block.entry.session_id.startswith(wanted) and team_id in (None, block.entry.team_id)
     ]
+    ids = sorted({block.entry.session_id for block in found})
     if not found:
         scan.raise_problems()
         team = "" if team_id is None else f" of team {team_id}"
         listing = "`recording-worker sessions` lists the sessions"
-        raise WorkerError(f"no session {session_id}{team} in {counted(scan.files, 'batch file')}: {listing}")
+        raise WorkerError(f"no session {wanted}{team} in {counted(scan.files, 'batch file')}: {listing}")
+    if wanted not in ids and len(ids) > 1:
+        more = "" if len(ids) <= _NAMED_SESSIONS else f" and {len(ids) - _NAMED_SESSIONS:,} more"
+        named = ", ".join(map(printable, ids[:_NAMED_SESSIONS]))
+        raise WorkerError(f"{len(ids):,} sessions begin with {wanted}, so say more of the id: {named}{more}")
+    session_id = wanted if wanted in ids else ids[0]
+    found = [block for block in found if block.entry.session_id == session_id]
     check_one_team(found, session_id)
     scan.check_not_deleted((found[0].entry.team_id, session_id))
     return found
