@@ -1,6 +1,7 @@
 """KafkaServer: one broker that is its own controller, in a folder of its own, quick to start and easy to hurt."""
 
 import base64
+import fcntl
 import shutil
 import subprocess
 import tempfile
@@ -151,7 +152,8 @@ class KafkaServer(ServerProcess):
         super().start()
 
     def command(self) -> list[str]:
-        return [*self._java("-Xms64m", "-Xmx512m"), "kafka.Kafka", str(self._properties)]
+        options = ("-Xms64m", "-Xmx512m", self._classes())
+        return [*self._java(*options), "kafka.Kafka", str(self._properties)]
 
     def answers(self) -> bool:
         """Whether a topic could be created now, and metadata names the broker.
@@ -228,6 +230,19 @@ class KafkaServer(ServerProcess):
         log4j = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties')}"
         return [require("java", "openjdk-17-jre-headless"), *options, *_JAVA, log4j, "-cp", f"{libraries()}/*"]
 
+    def _classes(self) -> str:
+        """Return Java's option for its archive of Kafka's classes, which halves the work of a start.
+
+        The archive is made once, next to the libraries, by a broker that starts and stops.
+        """
+        archive = libraries().with_name(f"{libraries().name}-classes.jsa")
+        if not archive.exists():
+            with archive.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not archive.exists():
+                    _record_classes(archive)
+        return f"-XX:SharedArchiveFile={archive}"
+
     def _formatted(self) -> Path:
         """Return a folder as Kafka's tool formats it: the same for all brokers, made once, next to the libraries."""
         formatted = libraries().with_name(f"{libraries().name}-formatted")
@@ -259,3 +274,21 @@ class KafkaServer(ServerProcess):
     def _has_leaders(admin: AdminClient, name: str, partitions: int) -> bool:
         found: Any = admin.list_topics(name, timeout=_TOPIC_SECONDS).topics[name].partitions
         return len(found) == partitions and all(partition.leader >= 0 for partition in found.values())
+
+
+class _Recorder(KafkaServer):
+    """A broker that writes down at its end which classes it loaded, for others to start with."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.archive = folder / "classes.jsa"
+
+    def _classes(self) -> str:
+        return f"-XX:ArchiveClassesAtExit={self.archive}"
+
+
+def _record_classes(archive: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=archive.parent) as temporary:
+        with _Recorder(Path(temporary)) as recorder:
+            pass
+        recorder.archive.rename(archive)
