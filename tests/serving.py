@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jwt
 
 from recording_worker.clock import SystemClock
+from recording_worker.keys.store import KeyStore
 from recording_worker.metrics import ServeMetrics
 from recording_worker.reading.catalogue import Catalogue
 from recording_worker.serving.api import Api, Recorded
@@ -41,13 +42,13 @@ class Answer(NamedTuple):
 class Asked:
     """The API over the files of a folder."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, store: KeyStore | None = None, **settings: Any) -> None:
         given = load_settings({"storage_dir": folder, **settings}, None, {})
         self.place = Place(given)
         self.catalogue = Catalogue(folder.parent / f"{folder.name}.sqlite")
         self.metrics = ServeMetrics()
         self.upkeep = Upkeep(given, self.place, self.catalogue, self.metrics, SystemClock())
-        self.blocks = Blocks(self.place, self.catalogue)
+        self.blocks = Blocks(self.place, self.catalogue, store)
         tokens = Tokens([SECRET, OLD_SECRET], SystemClock())
         self.api = Api(given, self.blocks, self.catalogue, self.upkeep, tokens)
         self.app: Recorded = self.api.app(self.metrics)

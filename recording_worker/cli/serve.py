@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from recording_worker.cli.options import S3_SETTINGS, settings_from, settings_options
+from recording_worker.cli.options import KEY_SETTINGS, S3_SETTINGS, settings_from, settings_options
 from recording_worker.cli.say import say
 from recording_worker.settings.fields.serving import ServingFields
 
@@ -22,7 +22,7 @@ Exit codes: 0 stopped as asked, 1 failed, 2 wrong settings, 3 can't start."""
 )
 @settings_options(
     (
-        *("storage_dir", "storage", *S3_SETTINGS),
+        *("storage_dir", "storage", *S3_SETTINGS, *KEY_SETTINGS),
         *ServingFields.model_fields,
         *("bootstrap_servers", "metadata_topic", "not_ready_after", "log_level", "log_json"),
     )
@@ -31,7 +31,7 @@ def serve(config: Path | None, **flags: Any) -> None:
     """Serve sessions and their blocks over HTTP, as PostHog's recording API does.
 
     Callers need a token of their team, signed with a secret of --serve-secret-file. Blocks come as raw snappy or as
-    JSON lines, whatever they are stored as. Needs the extra `serve`.
+    JSON lines, whatever they are stored as, and decrypted with --key-store. Needs the extra `serve`.
     """
     settings = settings_from(config, flags)
     from recording_worker.cli.signals import until_signal

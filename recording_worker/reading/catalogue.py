@@ -1,7 +1,7 @@
 """Catalogue: an SQLite database of what batch files hold, made from their indexes, each read once.
 
 Batch files never change, so a file that is known needs no second look. The database can be removed at any time: it is
-built again.
+built again. `session_list.py` adds what the lines of the blocks say.
 """
 
 import sqlite3
@@ -14,10 +14,11 @@ from typing import NamedTuple
 from recording_worker.errors import WorkerError
 from recording_worker.formats.batch_file import BatchFileError, BatchIndex, BlockEntry, NoIndexError
 from recording_worker.reading.batch_files import Block, read_blocks
+from recording_worker.reading.decryption import Decryption
 from recording_worker.reading.dictionaries import Dictionaries
 from recording_worker.storage.base import RangedFile
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raise it with the tables: a database of another version is emptied."""
 _BUSY_SECONDS = 30.0
 _FILES_AT_ONCE = 64
@@ -30,28 +31,42 @@ CREATE TABLE blocks(
     file INTEGER NOT NULL, start INTEGER NOT NULL, length INTEGER NOT NULL, size INTEGER NOT NULL,
     team_id INTEGER NOT NULL, session_id TEXT NOT NULL, distinct_id TEXT NOT NULL,
     events INTEGER NOT NULL, first_timestamp REAL NOT NULL, last_timestamp REAL NOT NULL, playable INTEGER NOT NULL,
+    encryption TEXT,
+    is_read INTEGER NOT NULL DEFAULT 0, clicks INTEGER NOT NULL DEFAULT 0, errors INTEGER NOT NULL DEFAULT 0,
+    warnings INTEGER NOT NULL DEFAULT 0, url TEXT,
     PRIMARY KEY(file, start)) WITHOUT ROWID;
+CREATE TABLE texts(
+    file INTEGER NOT NULL, start INTEGER NOT NULL, team_id INTEGER NOT NULL, session_id TEXT NOT NULL,
+    urls TEXT NOT NULL, errors TEXT NOT NULL, console TEXT NOT NULL, PRIMARY KEY(file, start)) WITHOUT ROWID;
+CREATE INDEX unread_blocks ON blocks(last_timestamp) WHERE is_read = 0;
 CREATE INDEX blocks_of_session ON blocks(team_id, session_id, first_timestamp);
 CREATE TABLE sessions(
     team_id INTEGER NOT NULL, session_id TEXT NOT NULL, distinct_id TEXT NOT NULL, blocks INTEGER NOT NULL,
     events INTEGER NOT NULL, size INTEGER NOT NULL, first_timestamp REAL NOT NULL, last_timestamp REAL NOT NULL,
-    playable INTEGER NOT NULL, PRIMARY KEY(team_id, session_id)) WITHOUT ROWID;
+    playable INTEGER NOT NULL, clicks INTEGER NOT NULL, errors INTEGER NOT NULL, warnings INTEGER NOT NULL, url TEXT,
+    unread INTEGER NOT NULL, encrypted INTEGER NOT NULL, PRIMARY KEY(team_id, session_id)) WITHOUT ROWID;
 CREATE INDEX sessions_by_time ON sessions(team_id, first_timestamp, session_id);
 CREATE TABLE deleted(
     team_id INTEGER NOT NULL, session_id TEXT NOT NULL, at INTEGER NOT NULL,
     PRIMARY KEY(team_id, session_id)) WITHOUT ROWID;
 CREATE TABLE positions(topic TEXT NOT NULL, part INTEGER NOT NULL, next INTEGER NOT NULL, PRIMARY KEY(topic, part));
 """
-_SUM_UP = """
+_OF_SESSION = "FROM blocks WHERE team_id = ?1 AND session_id = ?2"
+SUM_UP = f"""
 INSERT OR REPLACE INTO sessions
-SELECT team_id, session_id, distinct_id, count(*), sum(events), sum(size), min(first_timestamp), max(last_timestamp),
-    max(playable)
-FROM blocks WHERE team_id = ? AND session_id = ? HAVING count(*) > 0"""
-"""With one min(), SQLite takes the other columns from the row that has it: the distinct id of the earliest block."""
+SELECT ?1, ?2, (SELECT distinct_id {_OF_SESSION} ORDER BY first_timestamp LIMIT 1), count(*), sum(events), sum(size),
+    min(first_timestamp), max(last_timestamp), max(playable), sum(clicks), sum(errors), sum(warnings),
+    (SELECT url {_OF_SESSION} AND url IS NOT NULL ORDER BY first_timestamp LIMIT 1),
+    sum(is_read = 0), max(encryption IS NOT NULL)
+{_OF_SESSION} HAVING count(*) > 0"""
+"""Sums up a session, (team id, session id), over its blocks."""
 
-
-_BLOCKS = """SELECT name, codec, dictionary, start, length, size, first_timestamp, last_timestamp
+SELECT_BLOCKS = """SELECT name, codec, dictionary, start, length, size, team_id, session_id, encryption,
+    first_timestamp, last_timestamp
 FROM blocks JOIN files ON files.id = blocks.file"""
+
+_INDEXED = """file, start, length, size, team_id, session_id, distinct_id, events, first_timestamp, last_timestamp,
+    playable, encryption"""
 
 Report = Callable[[int, int], None]
 
@@ -66,17 +81,21 @@ class StoredBlock(NamedTuple):
     start: int
     length: int
     size: int
+    team_id: int
+    session_id: str
+    encryption: str | None
+    """As in BlockEntry."""
     first_timestamp: float
     last_timestamp: float
 
-    def open(self, file: RangedFile, dictionaries: Dictionaries) -> Block:
+    def open(self, file: RangedFile, dictionaries: Dictionaries, decryption: Decryption) -> Block:
         """Return the block, for reading alone: its entry lacks what that does not need.
 
         `file` is the one of its name.
         """
         entry = BlockEntry(
-            team_id=0,
-            session_id="",
+            team_id=self.team_id,
+            session_id=self.session_id,
             distinct_id="",
             source="",
             partition=0,
@@ -90,9 +109,10 @@ class StoredBlock(NamedTuple):
             size=self.size,
             start=self.start,
             length=self.length,
+            encryption=self.encryption,
         )
         index = BatchIndex(0, "", self.codec, "", 0, [], self.dictionary)
-        return Block(file, index, entry, dictionaries)
+        return Block(file, index, entry, dictionaries, decryption)
 
 
 class ListedSession(NamedTuple):
@@ -139,7 +159,7 @@ class Catalogue:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch(mode=0o600)
-            with self._write() as connection:
+            with self.write() as connection:
                 (version,) = connection.execute("PRAGMA user_version").fetchone()
                 if version != SCHEMA_VERSION:
                     self._empty(connection)
@@ -155,7 +175,8 @@ class Catalogue:
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @property
-    def _connection(self) -> sqlite3.Connection:
+    def connection(self) -> sqlite3.Connection:
+        """The connection of this thread."""
         found: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if found is None:
             found = self._local.connection = sqlite3.connect(
@@ -166,10 +187,10 @@ class Catalogue:
         return found
 
     @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
+    def write(self) -> Iterator[sqlite3.Connection]:
         """Run the body in a transaction."""
         with self._writing:
-            connection = self._connection
+            connection = self.connection
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -205,7 +226,7 @@ class Catalogue:
         """
         problems = []
         read = list(zip(files, read_blocks(files), strict=True))
-        with self._write() as connection:
+        with self.write() as connection:
             for file, found in read:
                 if isinstance(found, NoIndexError):
                     found = []
@@ -217,34 +238,35 @@ class Catalogue:
 
     def knows(self, name: str) -> bool:
         """Return whether the file of this name is in the catalogue."""
-        return self._connection.execute("SELECT 1 FROM files WHERE name = ?", (name,)).fetchone() is not None
+        return self.connection.execute("SELECT 1 FROM files WHERE name = ?", (name,)).fetchone() is not None
 
     def _names(self) -> set[str]:
-        return {name for (name,) in self._connection.execute("SELECT name FROM files")}
+        return {name for (name,) in self.connection.execute("SELECT name FROM files")}
 
     def _forget(self, names: Iterable[str]) -> None:
-        with self._write() as connection:
+        with self.write() as connection:
             for name in names:
                 where = "file = (SELECT id FROM files WHERE name = ?)"
                 sessions = connection.execute(f"SELECT DISTINCT team_id, session_id FROM blocks WHERE {where}", (name,))
                 touched = sessions.fetchall()
-                connection.execute(f"DELETE FROM blocks WHERE {where}", (name,))
+                for table in ("blocks", "texts"):
+                    connection.execute(f"DELETE FROM {table} WHERE {where}", (name,))
                 connection.execute("DELETE FROM files WHERE name = ?", (name,))
                 connection.executemany("DELETE FROM sessions WHERE team_id = ? AND session_id = ?", touched)
-                connection.executemany(_SUM_UP, touched)
+                connection.executemany(SUM_UP, touched)
 
     def blocks(self, team_id: int, session_id: str, limit: int) -> list[StoredBlock]:
         """Return a session's blocks by time, at most `limit`."""
-        rows = self._connection.execute(
-            f"{_BLOCKS} WHERE team_id = ? AND session_id = ? ORDER BY first_timestamp, name, start LIMIT ?",
+        rows = self.connection.execute(
+            f"{SELECT_BLOCKS} WHERE team_id = ? AND session_id = ? ORDER BY first_timestamp, name, start LIMIT ?",
             (team_id, session_id, limit),
         )
         return [StoredBlock(*row) for row in rows]
 
     def block(self, team_id: int, session_id: str, file: str, start: int) -> StoredBlock | None:
         """Return the session's block that begins there; None if it has none there."""
-        row = self._connection.execute(
-            f"{_BLOCKS} WHERE name = ? AND start = ? AND team_id = ? AND session_id = ?",
+        row = self.connection.execute(
+            f"{SELECT_BLOCKS} WHERE name = ? AND start = ? AND team_id = ? AND session_id = ?",
             (file, start, team_id, session_id),
         ).fetchone()
         return None if row is None else StoredBlock(*row)
@@ -252,7 +274,7 @@ class Catalogue:
     def sessions(self, team_id: int, query: SessionQuery) -> list[ListedSession]:
         """Return the sessions of a team, the latest first. Deleted ones are left out."""
         before, session_id = query.before or (float("inf"), "")
-        rows = self._connection.execute(
+        rows = self.connection.execute(
             f"""SELECT {", ".join(ListedSession._fields)} FROM sessions
             WHERE team_id = :team AND first_timestamp >= :since AND first_timestamp < :until
             AND (first_timestamp, session_id) < (:before, :session_id)
@@ -275,7 +297,7 @@ class Catalogue:
     def deleted_at(self, team_id: int, session_id: str) -> int | None:
         """Return when a session was deleted, seconds since 1970; None if it was not."""
         where = "team_id = ? AND session_id = ?"
-        row = self._connection.execute(f"SELECT at FROM deleted WHERE {where}", (team_id, session_id)).fetchone()
+        row = self.connection.execute(f"SELECT at FROM deleted WHERE {where}", (team_id, session_id)).fetchone()
         return None if row is None else int(row[0])
 
     def followed(self, deleted: Iterable[tuple[int, str, int]], positions: Mapping[tuple[str, int], int]) -> None:
@@ -283,20 +305,20 @@ class Catalogue:
 
         `positions`: (topic, partition) → the next offset to read.
         """
-        with self._write() as connection:
+        with self.write() as connection:
             connection.executemany("INSERT OR IGNORE INTO deleted VALUES(?, ?, ?)", deleted)
             rows = [(*place, offset) for place, offset in positions.items()]
             connection.executemany("INSERT OR REPLACE INTO positions VALUES(?, ?, ?)", rows)
 
     def positions(self) -> dict[tuple[str, int], int]:
         """Return (topic, partition) → the next offset to read."""
-        rows = self._connection.execute("SELECT topic, part, next FROM positions")
+        rows = self.connection.execute("SELECT topic, part, next FROM positions")
         return {(topic, part): offset for topic, part, offset in rows}
 
     def counts(self) -> tuple[int, int]:
         """Return how many files and sessions there are."""
         files, sessions = (
-            self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("files", "sessions")
+            self.connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("files", "sessions")
         )
         return int(files), int(sessions)
 
@@ -310,12 +332,12 @@ def _insert(connection: sqlite3.Connection, name: str, blocks: Sequence[Block]) 
     if added.rowcount == 0:  # another thread was quicker
         return
     rows = [(added.lastrowid, *_row(block.entry)) for block in blocks]
-    connection.executemany(f"INSERT INTO blocks VALUES({', '.join('?' * 11)})", rows)
-    connection.executemany(_SUM_UP, {(block.entry.team_id, block.entry.session_id) for block in blocks})
+    connection.executemany(f"INSERT INTO blocks({_INDEXED}) VALUES({', '.join('?' * 12)})", rows)
+    connection.executemany(SUM_UP, {(block.entry.team_id, block.entry.session_id) for block in blocks})
 
 
 def _row(entry: BlockEntry) -> tuple[object, ...]:
     return (
         *(entry.start, entry.length, entry.size, entry.team_id, entry.session_id, entry.distinct_id, entry.events),
-        *(entry.first_timestamp, entry.last_timestamp, entry.has_full_snapshot),
+        *(entry.first_timestamp, entry.last_timestamp, entry.has_full_snapshot, entry.encryption),
     )

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from recording_worker.errors import WorkerError
+from recording_worker.errors import StoreError, WorkerError
 from recording_worker.formats.timestamps import LAST_MS
 from recording_worker.logs.folding import FOLD_BY
 from recording_worker.metrics import ServeMetrics
@@ -130,6 +130,9 @@ class Api:
                 return _error(400, str(error))
             except TimeoutError:
                 return _error(503, "This takes too long", _LATER)
+            except StoreError as error:
+                log.warning("the key store can't be asked", path=request.url.path, error=str(error))
+                return _error(503, "The key store does not answer", _LATER)
             except WorkerError as error:
                 log.error("a request failed", path=request.url.path, error=str(error))
                 return _error(500, "Failed to read from the storage")
@@ -142,6 +145,8 @@ class Api:
         team_id, query = team_of(request.path_params["team_id"]), session_query(_query_of(request))
         found = await self._in_thread(self._catalogue.sessions, team_id, query)
         last = found[-1] if len(found) == query.limit else None
+        keys = [(team_id, session.session_id) for session in found]
+        deleted = await self._in_thread(self._blocks.deleted_keys, keys)
         listed = [
             {
                 "session_id": session.session_id,
@@ -154,13 +159,14 @@ class Api:
                 "playable": session.playable,
             }
             for session in found
+            if session.session_id not in deleted
         ]
         cursor = None if last is None else cursor_text(last.first_timestamp, last.session_id)
         return JSONResponse({"sessions": listed, "next": cursor}, headers=_NO_STORE)
 
     async def _list_blocks(self, request: Request) -> Response:
         team_id, session_id = team_of(request.path_params["team_id"]), session_of(request.path_params["session_id"])
-        if await self._in_thread(self._catalogue.deleted_at, team_id, session_id) is not None:
+        if await self._in_thread(self._blocks.deletion, team_id, session_id) is not None:
             return JSONResponse({"blocks": []}, headers=_NO_STORE)  # as for a session that never was
         found = await self._in_thread(self._catalogue.blocks, team_id, session_id, MAX_LISTED + 1)
         if len(found) > MAX_LISTED:
@@ -206,10 +212,11 @@ class Api:
 
     async def _gone(self, team_id: int, session_id: str) -> Response | None:
         """Return what to answer if the session was deleted; None if it was not."""
-        at = await self._in_thread(self._catalogue.deleted_at, team_id, session_id)
-        if at is None:
+        gone = await self._in_thread(self._blocks.deletion, team_id, session_id)
+        if gone is None:
             return None
-        return JSONResponse({"error": "recording_deleted", "deleted_at": at, "deleted_by": None}, 410, _NO_STORE)
+        answer = {"error": "recording_deleted", "deleted_at": gone.at, "deleted_by": gone.by}
+        return JSONResponse(answer, 410, _NO_STORE)
 
     async def _in_thread(self, work: Callable[..., Made], *arguments: Any) -> Made:
         future: Future[Made] = self._threads.submit(work, *arguments)

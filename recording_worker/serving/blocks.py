@@ -1,6 +1,7 @@
 """Blocks: finds the blocks of a session, and makes what a caller wants of one."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,10 @@ import cramjam
 from recording_worker.errors import ConfigError
 from recording_worker.formats.batch_file import FILE_NAME, BatchFileError, FileMissingError
 from recording_worker.formats.retention import RETENTIONS
+from recording_worker.formats.session_keys import Session
+from recording_worker.keys.store import KeyStore
 from recording_worker.reading.catalogue import Catalogue, StoredBlock
+from recording_worker.reading.decryption import Decryption, SessionDeletedError
 from recording_worker.reading.dictionaries import Dictionaries, DictionaryError
 from recording_worker.settings.choices import Codec
 from recording_worker.settings.model import Settings
@@ -64,12 +68,24 @@ class Body(NamedTuple):
     """Its content type."""
 
 
-class Blocks:
-    """Reads blocks by what the catalogue says. Any thread may use it."""
+class Deletion(NamedTuple):
+    """A session is deleted."""
 
-    def __init__(self, place: Place, catalogue: Catalogue) -> None:
+    at: int
+    """Seconds since 1970."""
+    by: str | None
+
+
+class Blocks:
+    """Reads blocks by what the catalogue says, and with the keys of a key store. Any thread may use it.
+
+    No key is kept: the key store is asked for each block, so that a session whose key is destroyed is gone at once.
+    """
+
+    def __init__(self, place: Place, catalogue: Catalogue, store: KeyStore | None = None) -> None:
         self.place = place
         self._catalogue = catalogue
+        self._store = store
         self._dictionaries = Dictionaries()
 
     def find(self, team_id: int, session_id: str, key: str, start: int, end: int) -> StoredBlock | None:
@@ -97,16 +113,40 @@ class Blocks:
         """Return the bytes of memory that reading a block takes: as it is stored, its lines, and these as snappy."""
         return block.length + 2 * block.size + block.size // 6 + 64
 
+    def deletion(self, team_id: int, session_id: str) -> Deletion | None:
+        """Return the deletion of a session, by the metadata topic or by its key; None if it is not deleted.
+
+        Raises StoreError.
+        """
+        at = self._catalogue.deleted_at(team_id, session_id)
+        return Deletion(at, None) if at is not None else self.deleted_keys([(team_id, session_id)]).get(session_id)
+
+    def deleted_keys(self, sessions: Collection[Session]) -> dict[str, Deletion]:
+        """Return session id → deletion, for sessions of one team that the key store says are deleted.
+
+        Raises StoreError.
+        """
+        if self._store is None or not sessions:
+            return {}
+        return {
+            session_id: Deletion(known.deleted_at, known.deleted_by or None)
+            for (_, session_id), known in self._store.read(sessions).items()
+            if known.deleted_at is not None
+        }
+
     def read(self, block: StoredBlock, *, decompress: bool) -> Body | None:
-        """Return a block as JSON lines, or as raw snappy; None if its file is gone. Raises WorkerError."""
-        opened = block.open(self.place.open(block.file), self._dictionaries)
+        """Return a block as JSON lines, or as raw snappy; None if its file or its session is gone.
+
+        Raises WorkerError.
+        """
+        opened = block.open(self.place.open(block.file), self._dictionaries, Decryption(self._store))
         try:
             if decompress:
                 return Body(opened.read(), "application/jsonl")
             if block.codec != Codec.SNAPPY:
                 return Body(bytes(cramjam.snappy.compress_raw(opened.read())), "application/octet-stream")
             stored = opened.read_compressed()
-        except FileMissingError:
+        except (FileMissingError, SessionDeletedError):
             return None
         except DictionaryError:
             self._dictionaries = Dictionaries()  # the next request looks again

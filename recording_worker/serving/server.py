@@ -14,6 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from recording_worker.cache_folder import cache_folder
 from recording_worker.clock import SystemClock
 from recording_worker.errors import BootError, ConfigError
+from recording_worker.keys.open import open_keys
 from recording_worker.metrics import ServeMetrics
 from recording_worker.reading.catalogue import Catalogue
 from recording_worker.redaction import hide
@@ -44,7 +45,8 @@ def run_server(settings: Settings, started: Callable[[str], None]) -> None:
     place = Place(settings)
     catalogue = Catalogue(settings.serve_index or _index_of(place, settings))
     upkeep = Upkeep(settings, place, catalogue, metrics, clock)
-    api = Api(settings, Blocks(place, catalogue), catalogue, upkeep, Tokens(secrets, clock))
+    store = open_keys(settings)
+    api = Api(settings, Blocks(place, catalogue, store), catalogue, upkeep, Tokens(secrets, clock))
     config = uvicorn.Config(
         api.app(metrics),
         http=_Protocol,
@@ -66,7 +68,11 @@ def run_server(settings: Settings, started: Callable[[str], None]) -> None:
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         log.info("serving blocks", url=url, storage=str(place), follow=settings.serve_follow)
         started(url)
-        asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+        try:
+            asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+        finally:
+            if store is not None:
+                store.close()
 
 
 class _Protocol(H11Protocol):

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,18 @@ from urllib.parse import quote, urlencode
 import cramjam
 import orjson
 import pytest
+import zstandard
 
 from recording_worker.formats.batch_file import BlockEntry, file_key, index_frame
+from recording_worker.formats.secretbox import seal
+from recording_worker.formats.session_keys import Session
+from recording_worker.keys.store import SessionKey
 from recording_worker.reading.catalogue import Catalogue
 from recording_worker.settings.choices import FileNames
 from recording_worker.storage.local.file import find_files
 from tests.batch_files import block, line, make_dictionary, store_dictionary, write_batch_file
 from tests.builders import NOW_MS
+from tests.memory_keys import MemoryKeys
 from tests.serving import Asked, token
 
 LINES = [line(NOW_MS + number, n=number) for number in range(50)]
@@ -346,3 +351,80 @@ def test_any_spelling_of_a_path_is_answered(asked: Asked) -> None:
     assert asked.get("/api/projects/0/sessions", authorization=f"Bearer {token(0)}").status == 400
     assert asked.get("/api/projects/1/recordings//block").status in (400, 404)
     assert asked.get("/api/projects/1/sessions", method="POST").status == 405
+
+
+def test_an_encrypted_session_is_decrypted_until_its_key_is_destroyed(folder: Path) -> None:
+    keys = MemoryKeys()
+    key = keys.create({(1, "secret"): 2}, 1)[1, "secret"].key
+    assert key is not None
+    entry, lines = block([(1, LINES)], "secret")
+    stored = seal(zstandard.ZstdCompressor(write_checksum=True).compress(lines), key)
+    entry = replace(entry, length=len(stored), encryption="secretbox", distinct_id="")
+    clear, clear_lines = block([(2, LINES)], "clear")
+    frame = zstandard.ZstdCompressor(write_checksum=True).compress(clear_lines)
+    clear = replace(clear, start=len(stored), length=len(frame))
+    key_of_file = file_key("blocks", "30d", NOW_MS, "0195f1a0-0000-7000-8000-000000000000")
+    path = folder / key_of_file
+    path.parent.mkdir(parents=True)
+    facts: dict[str, Any] = {"batch_id": "batch", "codec": "zstd", "retention": "30d", "created_ms": NOW_MS}
+    path.write_bytes(stored + frame + index_frame(**facts, blocks=orjson.dumps([entry, clear])))
+    asked = Asked(folder, keys).start()
+
+    def answers(session: str, of: BlockEntry) -> list[int]:
+        return [asked.get(block_path(session), query_of(key_of_file, of, decompress=way)).status for way in (0, 1)]
+
+    assert asked.get(block_path("secret"), query_of(key_of_file, entry, decompress=1)).body == TEXT
+    packed = asked.get(block_path("secret"), query_of(key_of_file, entry)).body
+    assert bytes(cramjam.snappy.decompress_raw(packed)) == TEXT
+    assert answers("clear", clear) == [200, 200], "a session without a key is in the clear"
+    keys.is_away = True
+    assert answers("clear", clear) == [503, 503], "it may be deleted"
+    keys.is_away = False
+    keys.destroy((1, "clear"), "ann", 1_800_000_000)
+    keys.destroy((1, "secret"), "ann", 1_800_000_000)
+    assert answers("secret", entry) + answers("clear", clear) == [410] * 4
+    gone = {"error": "recording_deleted", "deleted_at": 1_800_000_000, "deleted_by": "ann"}
+    assert asked.get(block_path("secret"), query_of(key_of_file, entry)).json == gone
+    assert asked.get("/api/projects/1/recordings/secret/blocks").json == {"blocks": []}
+    assert asked.get("/api/projects/1/sessions").json == {"sessions": [], "next": None}
+    without = Asked(folder).start()
+    assert without.get(block_path("secret"), query_of(key_of_file, entry)).status == 500
+    for one in (asked, without):
+        one.upkeep.close()
+
+
+def test_a_key_that_is_destroyed_while_its_block_is_read(
+    folder: Path, stored: dict[str, tuple[str, BlockEntry]]
+) -> None:
+    class Destroying(MemoryKeys):
+        """Destroys the key after a number of questions."""
+
+        left = 100
+
+        def read(self, sessions: Collection[Session]) -> dict[Session, SessionKey]:
+            self.left -= 1
+            if self.left == 0:
+                self.destroy((1, "zstd"), "ann", 5)
+            return super().read(sessions)
+
+    keys = Destroying()
+    asked = Asked(folder, keys).start()
+    for left in (1, 2, 3):
+        keys.left, keys.known = left, {}
+        assert asked.get(block_path("zstd"), query_of(*stored["1:zstd"])).status == 410, left
+        assert asked.api._memory.used == 0
+    asked.upkeep.close()
+
+
+def test_the_listing_names_who_began_the_session(tmp_path: Path) -> None:
+    """SQLite may take a column from any row when several figures are a smallest or a largest."""
+    early, lines = block([(1, [line(NOW_MS)])], "s")
+    late, late_lines = block([(2, [line(NOW_MS + 9000)])], "s")
+    late = replace(late, distinct_id="later", has_full_snapshot=True)
+    folder = tmp_path / "storage"
+    write_batch_file(folder, (late, late_lines))
+    write_batch_file(folder, (replace(early, distinct_id="first"), lines))
+    asked = Asked(folder).start()
+    (listed,) = asked.get("/api/projects/1/sessions").json["sessions"]
+    assert listed["distinct_id"] == "first"
+    asked.upkeep.close()
