@@ -58,6 +58,8 @@ class Member:
     """Gets the generation, and which partitions come and go."""
     is_busy: Callable[[], bool]
     """Whether it can't rejoin now, because its application is in a callback."""
+    hears: bool = False
+    """Whether the answer that tells it about a generation is on its way to it. It joins the next one after that."""
     owned: set[int] = field(default_factory=set)
     releasing: set[int] = field(default_factory=set)
 
@@ -236,7 +238,8 @@ class Broker:
         self._assign()
 
     def _can_join(self, member: Member) -> bool:
-        return member.host.is_up and not member.host.process.frozen and not member.is_busy()
+        is_away = not member.host.is_up or bool(member.host.process.frozen)
+        return not is_away and not member.hears and not member.is_busy()
 
     def _assign(self) -> None:
         """Divide the partitions as cooperative-sticky does: what moves is first taken, and given in a later round."""
@@ -253,6 +256,7 @@ class Broker:
         for each in members:
             gone = each.owned - set(target[each.id])
             come = set(target[each.id]) - held
+            each.hears = True
             each.releasing = gone
             each.owned |= come
             each.learn(self.generation, come, gone)

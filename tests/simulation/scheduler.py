@@ -63,6 +63,8 @@ class Scheduler:
         self.failure: BaseException | None = None
         """The first exception that left a task."""
         self._heap: list[tuple[float, float, int, Any, int]] = []
+        self._tasks: dict[Task, None] = {}
+        """All that have not ended. A task of a dead process is unwound soon."""
         self._count = 0
         self._hub: Any = None
 
@@ -95,9 +97,10 @@ class Scheduler:
                 self.failure = self.failure or error
             finally:
                 process.tasks.pop(task, None)
+                del self._tasks[task]
 
         task.greenlet = greenlet(whole, self._hub)
-        process.tasks[task] = None
+        process.tasks[task] = self._tasks[task] = None
         self._push(self.now, task, task.turn)
         return task
 
@@ -182,10 +185,9 @@ class Scheduler:
                     self.current = None
 
     def close(self) -> None:
-        """Unwind all tasks that are left."""
-        tasks = [target for _, _, _, target, _ in self._heap if isinstance(target, Task)]
+        """Unwind all tasks that are left. One that waits for ever would keep the whole world in memory."""
         self._heap.clear()
-        self._unwind(tasks)
+        self._unwind([*self._tasks])
 
     def _unwind(self, tasks: list[Task]) -> None:
         before, self.current = self.current, None

@@ -9,7 +9,10 @@ from recording_worker.settings.choices import Delivery
 from tests.simulation import host as hosts
 from tests.simulation.broker import Broker, Link, Network
 from tests.simulation.checks import BrokenError, Ledger
-from tests.simulation.clients import Admin, GroupConsumer, PlainProducer, Reader, TransactionalProducer
+from tests.simulation.clients.admin import Admin
+from tests.simulation.clients.group_consumer import GroupConsumer
+from tests.simulation.clients.producers import PlainProducer, TransactionalProducer
+from tests.simulation.clients.reader import Reader
 from tests.simulation.host import SETTINGS, Host
 from tests.simulation.processes import Handle
 from tests.simulation.scheduler import Process, Scheduler
