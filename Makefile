@@ -7,6 +7,9 @@ FORMATTED := $(wildcard $(foreach folder,_native _native/simd _native/text _nati
 
 SECONDS ?= 60
 
+# The tests start hundreds of processes: they read the modules that the first one compiled.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup lock sbom audit instructions player demo kafka s3 stores check integration test hooks sanitize faults simulate drill soak fuzz aarch64 wheels check-deploy manifests mutants lint docs words bench end-to-end clean
 
 help:
