@@ -43,19 +43,21 @@ class Scan:
     """
 
     def __init__(self, paths: Paths) -> None:
-        self._files = list(_tracked("Listing files", Locator(paths.settings).find(paths.given)))
-        self._decryption = Decryption(open_keys(paths.settings))
+        self.found = list(_tracked("Listing files", Locator(paths.settings).find(paths.given)))
+        """The files to read."""
+        self.store = open_keys(paths.settings)
+        self._decryption = Decryption(self.store)
         self.problems: list[BatchFileError] = []
         """What is wrong with each file and block that could not be read so far."""
 
     @property
     def files(self) -> int:
         """The number of files to read."""
-        return len(self._files)
+        return len(self.found)
 
     def blocks(self) -> Iterator[list[Block]]:
         """Yield the blocks of each file that can be read."""
-        for found in _tracked("Reading indexes", read_blocks(self._files, self._decryption), len(self._files)):
+        for found in _tracked("Reading indexes", read_blocks(self.found, self._decryption), len(self.found)):
             if isinstance(found, BatchFileError):
                 self.problems.append(found)
             else:

@@ -1,7 +1,7 @@
 """`recording-worker sessions`: lists the sessions in batch files."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import click
 from rich import filesize
@@ -12,9 +12,12 @@ from rich.text import Text
 from recording_worker.cli.output import standard_output
 from recording_worker.cli.say import json_text
 from recording_worker.cli.scanning import Paths, Scan, paths_argument
+from recording_worker.cli.session_cache import count_bar, from_anywhere, open_session_list
 from recording_worker.cli.tables import length_text, plain_table, table_console, time_text
 from recording_worker.cli.times import parse_duration_ms, parse_time
 from recording_worker.formats.batch_file import BlockEntry
+from recording_worker.formats.session_keys import Session
+from recording_worker.reading.session_list import Wanted
 from recording_worker.reading.session_summary import SessionSummary, summarize_sessions
 from recording_worker.text import counted, printable
 
@@ -28,12 +31,15 @@ SORTS: dict[str, Callable[[SessionSummary], float]] = {
     "gaps": lambda session: session.gap_count or 0,
 }
 
+_AT_LEAST = click.IntRange(min=0)
+
 
 @click.command(
     epilog="""\b
 Examples:
   recording-worker sessions /var/lib/recordings --limit 20
   recording-worker sessions out/blocks --team 2 --since 2026-11-24 --not-playable
+  recording-worker sessions out/blocks --user ann@ --url /checkout --errors 1
   recording-worker sessions out/blocks --sort gaps --json"""
 )
 @click.option("--team", "team_id", type=int, metavar="N", help="Only sessions of this team.")
@@ -42,6 +48,10 @@ Examples:
 @click.option("--until", metavar="TIME", help="Only sessions that began before this time.")
 @click.option("--min-duration", metavar="DURATION", help="Only sessions at least this long: 90s, 5m, 1h.")
 @click.option("--playable/--not-playable", default=None, help="Only sessions that can, or can't, be played.")
+@click.option("--user", default="", metavar="TEXT", help="Only sessions of users with this in their distinct id.")
+@click.option("--url", default="", metavar="TEXT", help="Only sessions with this in the address of a page.")
+@click.option("--errors", type=_AT_LEAST, default=0, metavar="N", help="Only sessions with N console errors or more.")
+@click.option("--clicks", type=_AT_LEAST, default=0, metavar="N", help="Only sessions with N clicks or more.")
 @click.option(
     "--sort", type=click.Choice(list(SORTS)), default="start", show_default=True, help="Sort by this, largest first."
 )
@@ -57,6 +67,10 @@ def sessions(
     until: str | None,
     min_duration: str | None,
     playable: bool | None,
+    user: str,
+    url: str,
+    errors: int,
+    clicks: int,
     sort: str,
     reverse: bool,
     limit: int | None,
@@ -64,8 +78,9 @@ def sessions(
 ) -> None:
     """List the sessions in batch files, and how well each can be played; newest first.
 
-    Reads only the index at the end of each file. A session's blocks are put together from all files. Each
-    message counts once, even if several files hold it. A PATH is a batch file, a folder of batch files, or
+    Reads only the index at the end of each file. --url, --errors and --clicks also read the blocks, each once:
+    the user's cache folder keeps what they say. A session's blocks are put together from all files. Each message
+    counts once, even if several files hold it. A PATH is a batch file, a folder of batch files, or
     s3://BUCKET/PREFIX.
     """
     earliest = float("-inf") if since is None else parse_time(since, "--since")
@@ -79,11 +94,30 @@ def sessions(
             and playable in (None, session.has_full_snapshot)
         )
 
-    scan = Scan(paths)
-    entries = (
-        entry for entry in _entries(scan) if team_id in (None, entry.team_id) and entry.session_id.startswith(prefix)
+    asked = Wanted(
+        team_id,
+        prefix,
+        since=None if since is None else earliest,
+        until=None if until is None else latest,
+        min_duration_ms=shortest,
+        playable=playable,
+        user=user,
+        url=url,
+        min_clicks=clicks,
+        min_errors=errors,
     )
-    found = [session for session in summarize_sessions(entries) if wanted(session)]
+    if asked.needs_contents:
+        paths = from_anywhere(paths)
+    scan = Scan(paths)
+    matching = _matching(scan, paths, asked) if asked.needs_contents else None
+    of_user = set[Session]()
+    entries = _noting_user(_entries(scan), user, of_user)
+    entries = (entry for entry in entries if team_id in (None, entry.team_id) and entry.session_id.startswith(prefix))
+    found = [
+        session
+        for session in summarize_sessions(entries)
+        if wanted(session) and (not user or session.key in of_user) and (matching is None or session.key in matching)
+    ]
     found.sort(key=SORTS[sort], reverse=not reverse)
     listed = found[:limit]
     with standard_output():
@@ -92,6 +126,24 @@ def sessions(
         else:
             _print(listed, of=found, files=scan.files)
     scan.raise_problems()
+
+
+def _matching(scan: Scan, paths: Paths, wanted: Wanted) -> set[Session]:
+    """Return the sessions whose blocks say what is wanted. Reads the blocks that were not read yet."""
+    listed = open_session_list(scan, paths)
+    scan.problems.clear()  # reading the indexes once more finds them again
+    with count_bar("Reading blocks") as report:
+        listed.read_contents(report, wanted)
+    return listed.matching(wanted)
+
+
+def _noting_user(entries: Iterable[BlockEntry], user: str, of_user: set[Session]) -> Iterator[BlockEntry]:
+    """Yield the same entries. `of_user` gets the sessions that have this in a distinct id."""
+    user = user.lower()
+    for entry in entries:
+        if user in entry.distinct_id.lower():
+            of_user.add((entry.team_id, entry.session_id))
+        yield entry
 
 
 def _json(session: SessionSummary) -> bytes:

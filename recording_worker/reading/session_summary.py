@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from recording_worker.formats.batch_file import BlockEntry
 from recording_worker.formats.rrweb import GAP_MS
+from recording_worker.formats.session_keys import Session
 
 
 class SessionSummary:
@@ -96,6 +97,11 @@ class SessionSummary:
             if not in_order:
                 self._offsets[entry.source] = array("q", sorted(seen))
         return new
+
+    @property
+    def key(self) -> Session:
+        """Team id and session id."""
+        return self.team_id, self.session_id
 
     @property
     def duration_ms(self) -> float:

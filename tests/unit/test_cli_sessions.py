@@ -1,6 +1,7 @@
 """`recording-worker sessions`."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,68 @@ def listed(folder: Path, *arguments: str) -> str:
 )
 def test_sorted_and_filtered(folder: Path, arguments: str, expected: str) -> None:
     assert listed(folder, *arguments.split()) == expected
+
+
+@pytest.fixture
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Sessions: a (user ann, then bob; a click, an error), c (no click). A message of a is in two files."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "storage"
+    click = json.dumps(["w", {"type": 3, "timestamp": NOW_MS, "data": {"source": 2, "type": 2}}]).encode()
+    payload = {"plugin": "rrweb/console@1", "payload": {"level": "error", "payload": ["Lost"]}}
+    error = json.dumps(["w", {"type": 6, "timestamp": NOW_MS, "data": payload}]).encode()
+    page = json.dumps(["w", {"type": 4, "timestamp": NOW_MS, "data": {"href": "https://a.test/Cart"}}]).encode()
+    first, lines = block([(1, [page, click])], "a")
+    write_batch_file(folder, (replace(first, distinct_id="ann"), lines))
+    second, lines = block([(2, [error])], "a")
+    write_batch_file(folder, (replace(second, distinct_id="Bob", first_timestamp=NOW_MS, last_timestamp=NOW_MS), lines))
+    write_batch_file(folder, block([(3, [page])], "c"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("--user bob", "a"),
+        ("--user ANN", "a"),
+        ("--user -1", "c"),
+        ("--user nobody", ""),
+        ("--clicks 1", "a"),
+        ("--clicks 2", ""),
+        ("--errors 1", "a"),
+        ("--errors 0 --clicks 0", "a c"),
+        ("--url /cart", "a c"),
+        ("--url /cart --errors 1 --user ann", "a"),
+        ("--url /cart --team 2", ""),
+        ("--url nowhere", ""),
+    ],
+)
+def test_filtered_by_what_the_lines_say(told: Path, arguments: str, expected: str) -> None:
+    for _ in range(2):  # from the files, and from the cache
+        assert " ".join(sorted(listed(told, *arguments.split()).split())) == expected
+    paths = list((told.parent / "cache").rglob("*"))
+    assert all(path.stat().st_mode & 0o077 == 0 for path in paths if path.name.startswith("sessions") or path.is_file())
+    assert bool(paths) == any(name in arguments for name in ("clicks 1", "clicks 2", "errors 1", "url")), paths
+
+
+def test_a_new_file_is_found_from_any_folder(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert listed(told, "--clicks", "1") == "a"
+    databases = list((told.parent / "cache").rglob("*.sqlite"))
+    old = databases[0].with_name("0123456789abcdef.sqlite")
+    old.touch()
+    os.utime(old, (0, 0))
+    write_batch_file(told, block([(9, [b'["w",{"type":3,"timestamp":5,"data":{"source":2,"type":2}}]'])], "new"))
+    monkeypatch.chdir(told)
+    assert sorted(listed(Path(), "--clicks", "1").split()) == ["a", "new"]
+    assert list((told.parent / "cache").rglob("*.sqlite")) == databases, "the same one, and old ones are removed"
+
+
+def test_a_damaged_file_is_named_once(told: Path) -> None:
+    damaged = next(path for path in told.rglob("*-*") if path.is_file())
+    damaged.write_bytes(damaged.read_bytes()[:-3])
+    done = run("sessions", told, "--clicks", "1")
+    assert done.code == 1
+    assert done.err.count(str(damaged)) == 1
 
 
 def test_the_json_has_every_field(folder: Path) -> None:
