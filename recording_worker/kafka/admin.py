@@ -45,11 +45,10 @@ class Admin:
 
     def __init__(self, settings: Settings, timeout: float = BROKER_TIMEOUT) -> None:
         """Connect. Raises BootError if no broker answers within `timeout` seconds, ConfigError."""
-        self._servers = settings.bootstrap_servers
         self._errors = ClientErrors()
-        config = {**client_config(settings, None, defaults={}, ours={}), "error_cb": self._errors}
+        self._config = {**client_config(settings, None, defaults={}, ours={}), "error_cb": self._errors}
         try:
-            self._client = AdminClient(config, logger=QUIET_LOGGER)
+            self._client = AdminClient(self._config, logger=QUIET_LOGGER)
         except KafkaException as problem:
             raise as_config_error(problem) from problem
         self._topics(timeout)
@@ -148,7 +147,7 @@ class Admin:
             return self._client.list_topics(timeout=timeout).topics
         except KafkaException as problem:
             self._client.poll(0)
-            raise self._errors.no_broker(self._servers, problem) from problem
+            raise self._errors.no_broker(self._config, problem) from problem
 
     def _is_readable(self, topic: str) -> bool:
         """Whether all brokers know a new topic yet."""

@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from recording_worker.errors import BootError, ConfigError
 from recording_worker.kafka.log_lines import ToPlainWords, log_error
+from recording_worker.kafka.tls import tls_mismatch
 from recording_worker.settings.model import Settings
 from recording_worker.settings.types import Properties
 
@@ -98,7 +99,7 @@ def check_broker(config: Mapping[str, Any], topic: str, timeout: float = BROKER_
         found = consumer.list_topics(topic, timeout=timeout).topics[topic]
     except KafkaException as problem:
         consumer.poll(0)
-        raise errors.no_broker(config["bootstrap.servers"], problem) from problem
+        raise errors.no_broker(config, problem) from problem
     finally:
         consumer.close()
     if found.error is not None:
@@ -114,6 +115,10 @@ class ClientErrors:
     def __call__(self, error: KafkaError) -> None:
         self._first = self._first or error.str()
 
-    def no_broker(self, servers: str, problem: KafkaException) -> BootError:
-        """The error if a call failed because no broker answered. Poll the client before: that collects its errors."""
-        return BootError(f"no Kafka broker reachable at {servers}: {self._first or problem.args[0].str()}")
+    def no_broker(self, config: Mapping[str, Any], problem: KafkaException) -> BootError:
+        """The error if a call failed because no broker answered. Poll the client before: that collects its errors.
+
+        `config` is the client's.
+        """
+        why = tls_mismatch(config) or self._first or problem.args[0].str()
+        return BootError(f"no Kafka broker reachable at {config['bootstrap.servers']}: {why}")

@@ -64,7 +64,7 @@ class KafkaProbe:
             found = self._client.list_topics(timeout=connect_seconds)
         except KafkaException as problem:
             self._client.poll(0)
-            raise errors.no_broker(settings.bootstrap_servers, problem) from problem
+            raise errors.no_broker(config, problem) from problem
         self._timeout = answer_seconds
         self._known: dict[str, TopicMetadata] = found.topics
         self.brokers = len(found.brokers)

@@ -94,8 +94,8 @@ def refusal(address: str, properties: Mapping[str, Any]) -> str:
         ({"sasl.password": "hunter3"}, "Authentication failed"),
         ({"sasl.username": "nobody"}, "Authentication failed"),
         ({"sasl.mechanism": "PLAIN"}, "Unsupported SASL mechanism"),
-        ({"security.protocol": "SASL_PLAINTEXT"}, "brokers are down"),
-        ({"security.protocol": "PLAINTEXT"}, "brokers are down"),
+        ({"security.protocol": "SASL_PLAINTEXT"}, "this port speaks TLS, and security.protocol is sasl_plaintext: set"),
+        ({"security.protocol": "PLAINTEXT"}, "this port speaks TLS, and security.protocol is plaintext: set it to"),
     ],
 )
 def test_who_is_not_let_in_by_a_password(
@@ -114,6 +114,7 @@ def test_who_is_not_let_in_by_a_certificate(
     stranger = Authority(tmp_path, "stranger")
     file = str(stranger.issue("client"))
     assert "SSL alert" in refusal(address, {"security.protocol": "SSL", "ssl.ca.location": str(authority.file)})
+    assert "this port speaks TLS, and security.protocol is plaintext" in refusal(address, {})
     assert "SSL alert" in refusal(address, certificate | {"ssl.certificate.location": file, "ssl.key.location": file})
 
 
@@ -125,3 +126,9 @@ def test_a_broker_that_is_not_the_one_it_says(kafka: KafkaServer, scram: Propert
     assert "certificate verify failed" in said
     said = refusal(address.replace("127.0.0.1", "localhost"), scram)
     assert "certificate verify failed" in said
+
+
+def test_a_port_that_does_not_speak_tls(kafka: KafkaServer, scram: Properties) -> None:
+    for protocol in ("SASL_SSL", "SSL"):
+        said = refusal(kafka.bootstrap_servers, scram | {"security.protocol": protocol})
+        assert f"this port does not speak TLS, and security.protocol is {protocol.lower()}: name the" in said
