@@ -19,6 +19,7 @@ import h11
 import structlog
 
 from recording_worker.errors import BootError
+from recording_worker.http_tls import ServerTls
 
 log = structlog.get_logger()
 
@@ -58,7 +59,7 @@ class Page(NamedTuple):
     any_host: bool = False
     """Whether the request may name any host."""
     for_all: bool = False
-    """Whether the request needs no token."""
+    """Whether the request needs no token and no certificate."""
 
 
 class Limits(NamedTuple):
@@ -96,16 +97,18 @@ class HttpServer:
         headers: Sequence[tuple[str, str]] = (),
         limits: Limits = LIMITS,
         token: str | None = None,
+        tls: ServerTls | None = None,
     ) -> None:
         """`pages`: path → page. Port 0 takes any. `is_allowed`: whether a request may name this host (`Host: …`).
 
         `headers` are sent with every answer. If there is a `token`, requests must have it: as a bearer token, or as the
-        password of any user, which browsers ask for.
+        password of any user, which browsers ask for. With `tls` it speaks HTTPS, and clients may need a certificate.
         """
         self._pages = pages
         self._is_allowed = is_allowed
         self._headers = headers
         self._token = None if token is None else token.encode()
+        self._tls = tls
         self._limits = limits
         self._connections: dict[asyncio.Task[None], None] = {}
         """The oldest first."""
@@ -160,6 +163,9 @@ class HttpServer:
         only_head = False
         try:
             async with asyncio.timeout(self._limits.request):
+                if self._tls is not None:
+                    # here and not in start_server, so that the limits hold for the handshake too
+                    await writer.start_tls(self._tls.context())
                 request = await _read_request(connection, reader)
         except h11.RemoteProtocolError as error:
             answer = _refusal(HTTPStatus(error.error_status_hint))
@@ -167,7 +173,7 @@ class HttpServer:
             if request is None:
                 return
             only_head = request.method == b"HEAD"
-            answer = await self._answer(request)
+            answer = await self._answer(request, has_certificate=bool(writer.get_extra_info("peercert")))
         writer.write(self._head(connection, answer))
         for start in range(0, 0 if only_head else len(answer.body), _CHUNK_BYTES):
             writer.write(answer.body[start : start + _CHUNK_BYTES])
@@ -177,12 +183,16 @@ class HttpServer:
 
     async def _part(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Let the client read the rest of the answer. It may still be sending a body: that must not cut it off."""
-        writer.write_eof()
         async with asyncio.timeout(self._limits.send):
+            if not writer.can_write_eof():  # TLS, which ends both ways at once
+                writer.close()
+                await writer.wait_closed()
+                return
+            writer.write_eof()
             while await reader.read(_READ_BYTES):
                 pass
 
-    async def _answer(self, request: h11.Request) -> Answer:
+    async def _answer(self, request: h11.Request, *, has_certificate: bool) -> Answer:
         headers = dict(request.headers)
         if request.method not in (b"GET", b"HEAD"):
             return _refusal(HTTPStatus.METHOD_NOT_ALLOWED)
@@ -192,9 +202,10 @@ class HttpServer:
         page = self._pages.get(path)
         if not (page and page.any_host) and not self._is_allowed(headers.get(b"host", b"").decode("latin-1")):
             return _refusal(HTTPStatus.MISDIRECTED_REQUEST)
-        if self._token is not None and not (page and page.for_all):
-            given = _given_token(headers.get(b"authorization", b""))
-            if not hmac.compare_digest(given, self._token):
+        if not (page and page.for_all):
+            if self._tls is not None and self._tls.needs_certificates and not has_certificate:
+                return _refusal(HTTPStatus.FORBIDDEN)
+            if self._token is not None and not hmac.compare_digest(_given_token(headers), self._token):
                 return _refusal(HTTPStatus.UNAUTHORIZED)
         if page is None:
             return _refusal(HTTPStatus.NOT_FOUND)
@@ -255,9 +266,9 @@ async def _read_request(connection: h11.Connection, reader: asyncio.StreamReader
     return event if isinstance(event, h11.Request) else None
 
 
-def _given_token(authorization: bytes) -> bytes:
-    """Return the bearer token, or the password, of an Authorization header; nothing if it has neither."""
-    scheme, _, credentials = authorization.strip().partition(b" ")
+def _given_token(headers: Mapping[bytes, bytes]) -> bytes:
+    """Return the bearer token, or the password, that a request has; nothing if it has neither."""
+    scheme, _, credentials = headers.get(b"authorization", b"").strip().partition(b" ")
     match scheme.lower():
         case b"bearer":
             return credentials.strip()

@@ -11,6 +11,7 @@ import structlog
 from recording_worker import __version__
 from recording_worker.clock import SystemClock
 from recording_worker.errors import BootError, ConfigError, WorkerError
+from recording_worker.http_tls import ServerTls
 from recording_worker.kafka.clients import BROKER_TIMEOUT
 from recording_worker.kafka.output_topics import outputs
 from recording_worker.kafka.transactions import can_transact
@@ -45,6 +46,7 @@ def run_supervisor(settings: Settings) -> int:
     clock = SystemClock()
     token = None if settings.ops_token_file is None else read_token(settings.ops_token_file)
     hide([token] if token else [])
+    tls = _ops_tls(settings)
     systemd = SystemdNotifier(os.environ, clock)
     try:
         settings = _with_possible_delivery(settings)
@@ -57,7 +59,7 @@ def run_supervisor(settings: Settings) -> int:
             document = StatusDocument(settings, history, clock)
             pages = OpsPages(lambda: supervisor.status, clock, registry, document)
             names = filter(None, map(str.strip, (settings.ops_host_names or "").split(",")))
-            ops = OpsServer(pages, settings.ops_host, settings.ops_port, names, token=token)
+            ops = OpsServer(pages, settings.ops_host, settings.ops_port, names, token=token, tls=tls)
             with closing(ops), RawOutput(folder).logged(), observed(lambda: supervisor.status, history, clock):
                 return supervisor.run()
     except (ConfigError, BootError):
@@ -84,6 +86,12 @@ def _log_start(settings: Settings) -> None:
         storage=settings.storage or str(settings.storage_dir),
         codec=settings.codec.value,
     )
+
+
+def _ops_tls(settings: Settings) -> ServerTls | None:
+    if settings.ops_tls_certificate is None:
+        return None
+    return ServerTls(settings.ops_tls_certificate, settings.ops_tls_key, settings.ops_tls_client_ca)
 
 
 def _with_possible_delivery(settings: Settings) -> Settings:

@@ -51,6 +51,8 @@ class Settings(ServingFields, ProcessFields, KeyFields, BatchFields, AcceptedFie
             raise ValueError("s3_kms_key needs s3_encryption aws:kms")
         if self.key_store is KeyStoreKind.POSTGRES and (self.keys_postgres is None or self.keys_master_file is None):
             raise ValueError("key_store postgres needs keys_postgres and keys_master_file")
+        if self.ops_tls_certificate is None and (self.ops_tls_key is not None or self.ops_tls_client_ca is not None):
+            raise ValueError("ops_tls_key and ops_tls_client_ca need ops_tls_certificate")
         if self.storage is not None and self.storage_dir is not None:
             raise ValueError("storage and storage_dir exclude each other")
         return self

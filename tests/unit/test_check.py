@@ -201,3 +201,12 @@ def test_a_token_file_that_holds_no_token_is_found(tmp_path: Path) -> None:
     assert "holds no token" in found.text
     (tmp_path / "token").write_text("a-token:of-24-characters\n")
     assert error_of(run_checks([settings_check(settings)], 10)) is None
+
+
+def test_a_certificate_of_the_ops_server_that_can_not_be_read_is_found(tmp_path: Path) -> None:
+    settings = Settings(storage="blackhole:", any_token=True, ops_tls_certificate=tmp_path / "missing.pem")
+    [found] = run_checks([settings_check(settings)], 10)
+    assert (found.verdict, found.exit_code) == (Verdict.PROBLEM, 2)
+    assert "missing.pem: no certificate with its key" in found.text
+    with pytest.raises(ValueError, match="need ops_tls_certificate"):
+        Settings(ops_tls_client_ca=tmp_path / "ca.pem")

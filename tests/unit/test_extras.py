@@ -18,6 +18,10 @@ from recording_worker.lookups.refreshed import Stores
 from recording_worker.lookups.restrictions.open import open_restrictions
 from recording_worker.lookups.teams.open import open_teams
 from recording_worker.metrics import Metrics
+from recording_worker.operations.check.finding import Verdict
+from recording_worker.operations.check.host import settings_check
+from recording_worker.operations.check.lookups import lookup_checks
+from recording_worker.operations.check.run import run_checks
 from recording_worker.processes.control import BootFailed, Channel, FromWorker
 from recording_worker.processes.worker import main as worker
 from recording_worker.settings.load import load_settings
@@ -82,8 +86,9 @@ def test_a_command_names_the_extra_that_it_needs(arguments: list[str], purpose: 
 
 def missing(monkeypatch: pytest.MonkeyPatch, library: str, user: str) -> None:
     """Let the library be missing when the module `user` is imported for the first time."""
-    for name in [name for name in sys.modules if name == user or name.startswith(f"{user}.")]:
-        monkeypatch.delitem(sys.modules, name)
+    for name in list(sys.modules):
+        if name == user or name.startswith((f"{user}.", f"{library}.")):
+            monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, library, None)
 
 
@@ -109,6 +114,24 @@ def test_a_worker_reports_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> No
     channel: Channel[None, FromWorker] = Channel(ours)
     [report] = [message for message in channel.receive() if isinstance(message, BootFailed)]
     assert "pip install 'recording-worker[s3]'" in str(report.error)
+
+
+def test_the_check_says_that_the_extra_for_tracing_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings({"storage": "blackhole:", "any_token": True, "tracing": True}, None)
+    [fine] = run_checks([settings_check(settings)], 10)
+    assert fine.verdict is Verdict.OK
+    missing(monkeypatch, "opentelemetry", "recording_worker.tracing.spans")
+    [found] = run_checks([settings_check(settings)], 10)
+    assert (found.verdict, found.exit_code) == (Verdict.PROBLEM, ConfigError.exit_code)
+    assert found.text.endswith("which is not installed: pip install 'recording-worker[tracing]'")
+
+
+def test_a_check_that_needs_a_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing(monkeypatch, "psycopg", "recording_worker.lookups.teams.postgres")
+    settings = load_settings({"teams_postgres": "postgres://host/db"}, None)
+    [found] = run_checks([*lookup_checks(settings)], 10)
+    assert (found.verdict, found.exit_code) == (Verdict.PROBLEM, ConfigError.exit_code)
+    assert found.text.endswith("which is not installed: pip install 'recording-worker[postgres]'")
 
 
 def test_other_missing_modules_stay_what_they_are() -> None:

@@ -3,9 +3,12 @@
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from recording_worker.errors import ConfigError
+from recording_worker.extras import missing_extras_named
+from recording_worker.http_tls import ServerTls
 from recording_worker.operations.check.finding import Finding
 from recording_worker.operations.check.run import Check
 from recording_worker.recording.dictionary import configured_dictionary
@@ -45,15 +48,11 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         settings.check_memory()
     except ValueError as problem:
         wrong(str(problem))
-    try:
-        configured_dictionary(settings)
-    except ConfigError as problem:
-        wrong(str(problem))
-    try:
-        if settings.ops_token_file is not None:
-            read_token(settings.ops_token_file)
-    except ConfigError as problem:
-        wrong(str(problem))
+    for use in _used(settings):
+        try:
+            use()
+        except ConfigError as problem:
+            wrong(str(problem))
     limit, needed = container_memory(), settings.workers * settings.memory_bytes + SUPERVISOR_BYTES
     if limit is not None and needed > limit:
         text = f"{counted(settings.workers, 'worker')} and the supervisor may take {size_text(needed)} of memory"
@@ -61,6 +60,22 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         found.append(Finding.warning("settings", f"{text}, and the container has {size_text(limit)}", advice))
     each = f"{counted(settings.workers, 'worker')} with {size_text(settings.memory_bytes)} each"
     yield from found or [Finding.ok("settings", f"{each}, delivery {settings.delivery.value}")]
+
+
+def _used(settings: Settings) -> Iterator[Callable[[], object]]:
+    """Yield what uses files and libraries that the settings ask for. Each raises ConfigError if that can't be done."""
+    yield partial(configured_dictionary, settings)
+    if settings.ops_token_file is not None:
+        yield partial(read_token, settings.ops_token_file)
+    if settings.ops_tls_certificate is not None:
+        yield partial(ServerTls, settings.ops_tls_certificate, settings.ops_tls_key, settings.ops_tls_client_ca)
+    if settings.tracing:
+        yield _import_tracing
+
+
+def _import_tracing() -> None:
+    with missing_extras_named():
+        import recording_worker.tracing.spans  # noqa: F401 - workers use it; here its library must only be there
 
 
 def _port(settings: Settings) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from recording_worker.errors import WorkerError
+from recording_worker.extras import missing_extras_named
 from recording_worker.operations.check.finding import Finding
 
 
@@ -47,8 +48,9 @@ class _Running:
 
     def _run(self) -> None:
         try:
-            for finding in self._check.look():
-                self._found.append(finding)
+            with missing_extras_named():
+                for finding in self._check.look():
+                    self._found.append(finding)
         except WorkerError as error:
             self._found.append(Finding.problem(self._check.subject, error))
         except OSError as error:

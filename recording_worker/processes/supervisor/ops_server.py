@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from recording_worker.clock import Clock
 from recording_worker.errors import BootError
 from recording_worker.http_server import CSS, HTML, JAVASCRIPT, JSON, LIMITS, Answer, HttpServer, Limits, Page
+from recording_worker.http_tls import ServerTls
 from recording_worker.processes.supervisor.document import StatusDocument
 from recording_worker.processes.supervisor.page import HEADERS, asset, whole_page
 from recording_worker.processes.supervisor.status import Status
@@ -82,8 +83,8 @@ def _unavailable(reason: str) -> Answer:
 class OpsServer:
     """Serves the pages. Raises BootError if the address can't be used.
 
-    `host_names`: further names of this host that requests may use. `token`: what requests need for all pages but
-    /healthz and /readyz.
+    `host_names`: further names of this host that requests may use. `token`, and the certificates of `tls`: what
+    requests need for all pages but /healthz and /readyz.
     """
 
     def __init__(
@@ -94,15 +95,18 @@ class OpsServer:
         host_names: Iterable[str] = (),
         limits: Limits = LIMITS,
         token: str | None = None,
+        tls: ServerTls | None = None,
     ) -> None:
         self._names = {name.lower() for name in ("localhost", socket.gethostname(), host, *host_names)}
         try:
-            self._server = HttpServer(pages.by_path, host, port, self._is_allowed, HEADERS, limits, token=token)
+            self._server = HttpServer(pages.by_path, host, port, self._is_allowed, HEADERS, limits, token, tls)
         except BootError as error:
             raise BootError(f"ops server: {error}") from None
         self.address = self._server.address
-        log.info("ops server", url=f"http://{self.address[0]}:{self.address[1]}/")
-        if token is None and not ip_address(self.address[0].partition("%")[0]).is_loopback:
+        scheme = "http" if tls is None else "https"
+        log.info("ops server", url=f"{scheme}://{self.address[0]}:{self.address[1]}/")
+        is_open = token is None and not (tls and tls.needs_certificates)
+        if is_open and not ip_address(self.address[0].partition("%")[0]).is_loopback:
             log.warning("other hosts can read metrics and the status page: set ops_token_file, or a network policy")
 
     def close(self) -> None:

@@ -44,6 +44,17 @@ class ProcessFields(BaseModel):
         None,
         description="File with a token that requests to the ops server need, except for /healthz and /readyz.",
     )
+    ops_tls_certificate: Path | None = Field(
+        None, description="PEM file with the certificate of the ops server, which then speaks HTTPS."
+    )
+    ops_tls_key: Path | None = Field(
+        None, description="PEM file with the key of that certificate; if not set, it is in the same file."
+    )
+    ops_tls_client_ca: Path | None = Field(
+        None,
+        description="PEM file of the authorities that sign clients' certificates. Requests to the ops server then need"
+        " one, except for /healthz and /readyz.",
+    )
     log_level: Annotated[LogLevel, LOWERED] = Field(LogLevel.INFO, description="Least serious log messages shown.")
     tracing: bool = Field(
         False, description="Send OpenTelemetry spans of polls and flushes. The OTEL_… variables say where to."
