@@ -36,9 +36,9 @@ class FlushMetrics:
     )
     flush_stage_seconds = HistogramFamily(
         "flush_stage_seconds",
-        "Time of each stage of a flush: taking over the session batch, compressing its lines, storing its files,"
-        " delivering its records and offsets.",
-        Label("stage", ("gather", "compress", "store", "deliver")),
+        "Time of each stage of a flush: taking over the session batch, compressing its lines, encrypting"
+        " its blocks, storing its files, delivering its records and offsets.",
+        Label("stage", ("gather", "compress", "encrypt", "store", "deliver")),
         buckets=FLUSH_BUCKETS,
     )
     session_bytes = HistogramFamily(

@@ -27,6 +27,9 @@ class ProcessMetrics:
     worker_memory = StatusFamily("worker_resident_memory_bytes", "Memory that the worker's process has.", WORKER)
     worker_memory_budget = StatusFamily("worker_memory_budget_bytes", "What each worker may take (`memory`).")
     worker_cpu = StatusCounterFamily("worker_cpu_seconds", "CPU time of the worker's process.", WORKER)
+    worker_read = StatusFamily(
+        "worker_read_timestamp_seconds", "When the worker last said that it had read messages.", WORKER
+    )
     worker_flushed = StatusFamily(
         "worker_flush_timestamp_seconds", "When the worker last delivered a session batch.", WORKER
     )

@@ -1,7 +1,8 @@
 """BatchWriter: makes one batch file out of the sessions of one retention period."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from recording_worker._native import UUID_RANDOM_BYTES, CompressedBlocks, Compressor, FileBlocks, PackedRecords
 from recording_worker.formats.batch_file import file_key, file_metadata, index_frame
@@ -10,6 +11,8 @@ from recording_worker.formats.session_keys import Session
 from recording_worker.recording.compression import compress_all
 from recording_worker.settings.choices import Codec, FileNames
 from recording_worker.storage.base import Part
+
+Timed = Callable[[], AbstractContextManager[None]]
 
 
 class BatchWriter:
@@ -57,16 +60,18 @@ class BatchWriter:
         """Return what a store can say about the file without reading it."""
         return file_metadata(self._batch_id, self._codec, topic, self._offsets)
 
-    def parts(self, compressor: Compressor) -> Iterator[Part]:
+    def parts(self, compressor: Compressor, encrypting: Timed = nullcontext) -> Iterator[Part]:
         """Give the file: blocks, compressed when they are asked for, and the index. To be called once.
 
-        The lines of blocks are freed once they are compressed.
+        The lines of blocks are freed once they are compressed. `encrypting` is entered while a block is encrypted.
         """
         blocks = self.file.session_blocks()
         self.session_sizes = [block.size for block in blocks]
         compressed = compress_all(compressor, blocks)
         parts: Iterator[Part] = (
-            self._in_the_clear(compressed) if self._keys is None else self._encrypted(compressed, self._keys)
+            self._in_the_clear(compressed)
+            if self._keys is None
+            else self._encrypted(compressed, self._keys, encrypting)
         )
         for stored in parts:
             self.size += len(stored)
@@ -89,7 +94,7 @@ class BatchWriter:
             yield memoryview(part)
 
     def _encrypted(
-        self, parts: Iterator[CompressedBlocks], keys: Mapping[Session, bytes | None]
+        self, parts: Iterator[CompressedBlocks], keys: Mapping[Session, bytes | None], encrypting: Timed
     ) -> Iterator[bytes | memoryview]:
         """Give the blocks, each encrypted with the key of its session. A session without an entry raises KeyError."""
         from recording_worker.formats.secretbox import FRAME_HEADER_BYTES, frame_header, seal  # an extra's library
@@ -106,7 +111,8 @@ class BatchWriter:
                     self.block_sizes.append(length)
                     yield block
                     continue
-                stored = seal(bytes(block), key)
+                with encrypting():
+                    stored = seal(bytes(block), key)
                 self.file.store_encrypted(FRAME_HEADER_BYTES if framed else 0, len(stored))
                 self.block_sizes.append(len(stored))
                 if framed:

@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from queue import SimpleQueue
 from typing import Protocol
 
@@ -342,7 +343,8 @@ class Flusher:
     def _store(self, writer: BatchWriter, flushed: FlushedBatch, stages: Stages) -> None:
         """Write one file, and add its metadata to the batch's records."""
         key, metadata = writer.key(self._settings.storage_prefix), writer.file_metadata(flushed.topic)
-        url = self._storage.write(key, stages.timed("compress", writer.parts(self._compressor)), metadata)
+        parts = writer.parts(self._compressor, partial(stages.of, "encrypt"))
+        url = self._storage.write(key, stages.timed("compress", parts), metadata)
         self._metrics.session_bytes.observe_all(writer.session_sizes)
         self._metrics.block_bytes.observe_all(writer.block_sizes)
         self._metrics.file_bytes.observe(writer.size)

@@ -15,9 +15,9 @@ from recording_worker.metrics import Metrics
 from recording_worker.recording.flush import FlushedBatch
 from recording_worker.recording.session_batch import FlushReason, SessionBatchRecorder, SessionLimits
 from recording_worker.storage.base import Part
-from tests.builders import TOPIC, FakeClock, session_message
+from tests.builders import TOPIC, FakeClock, counted, session_message
 from tests.unit.flushing import Deliveries, Make, files, flush, session_batch
-from tests.unit.test_session_batch import decoded, record_all
+from tests.unit.test_session_batch import TEAM, decoded, record_all
 
 
 def test_one_flush_at_a_time(flusher_of: Make, deliveries: Deliveries) -> None:
@@ -168,6 +168,16 @@ def test_metrics_and_the_caller_are_told_once_it_is_delivered(flusher_of: Make, 
     assert metrics.session_bytes._sum.get() == told[0].raw_bytes
     assert 0 < metrics.block_bytes._sum.get() < told[0].bytes_written, "the rest is the index"
     assert metrics.flushes.labels("size")._value.get() == 1
+
+
+@pytest.mark.parametrize("encrypts", [True, False])
+def test_encryption_is_a_stage_of_its_own(flusher_of: Make, deliveries: Deliveries, encrypts: bool) -> None:
+    metrics, batch = Metrics(), session_batch("a", "b")
+    batch.keys = {(TEAM.id, session_id): bytes(32) for session_id in ("a", "b")}
+    flush(flusher_of(metrics=metrics, encrypts=encrypts), batch)
+    assert len(deliveries.delivered) == 1
+    assert counted(metrics, "flush_stage_seconds_count", stage="compress") == 1
+    assert counted(metrics, "flush_stage_seconds_count", stage="encrypt") == encrypts
 
 
 def test_a_flush_that_takes_long_is_logged_with_its_stages(flusher_of: Make) -> None:

@@ -14,7 +14,7 @@ NOW = int(time.time())
 STATUS = Status(
     0.0,
     workers=(
-        WorkerStatus(0, os.getpid(), WorkerState.RUNNING, 2, LastFlush(NOW - 7.5, 3, 99), committed_at=NOW - 6.5),
+        WorkerStatus(0, os.getpid(), WorkerState.RUNNING, 2, LastFlush(NOW - 7.5, 3, 99), NOW - 1.5, NOW - 6.5),
         WorkerStatus(1, None, WorkerState.WAITING, 0, None),
     ),
     partitions=(
@@ -36,6 +36,7 @@ def test_workers_say_whether_they_are_up_and_what_they_take() -> None:
     assert [served("worker_up", worker=worker) for worker in "01"] == [1, 0]
     assert [served("worker_partitions", worker=worker) for worker in "01"] == [2, 0]
     assert [served("worker_flush_timestamp_seconds", worker=worker) for worker in "01"] == [NOW - 7.5, None]
+    assert [served("worker_read_timestamp_seconds", worker=worker) for worker in "01"] == [NOW - 1.5, None]
     assert [served("worker_commit_timestamp_seconds", worker=worker) for worker in "01"] == [NOW - 6.5, None]
     assert served("worker_memory_budget_bytes") == 512
     memory, cpu = served("worker_resident_memory_bytes", worker="0"), served("worker_cpu_seconds_total", worker="0")

@@ -122,13 +122,13 @@ class History:
         return cores
 
     def stage_shares(self) -> dict[str, float]:
-        """Return stage of a flush → its share of the time of the flushes that ended lately."""
+        """Return stage of a flush → its share of the time of the flushes that ended lately, if it took any."""
         recent = self._recent()
         if not recent:
             return {}
         spent = {stage: at - recent[0].stages.get(stage, 0.0) for stage, at in recent[-1].stages.items()}
         whole = sum(spent.values())
-        return {stage: seconds / whole for stage, seconds in spent.items()} if whole > 0 else {}
+        return {stage: seconds / whole for stage, seconds in spent.items() if seconds > 0}
 
     def recent_dlq(self) -> dict[str, float]:
         """Return reason → messages for the DLQ in the time that is kept."""

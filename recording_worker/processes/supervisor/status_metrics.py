@@ -41,6 +41,7 @@ class StatusCollector(Collector):
 def _of_workers(status: Status) -> Iterator[Metric]:
     uses = {each.number: use for each in status.workers if each.pid and (use := usage_of(each.pid))}
     held = {each.number: sum(at.worker == each.number for at in status.partitions) for each in status.workers}
+    read = {each.number: each.read_at for each in status.workers if each.read_at is not None}
     flushed = {each.number: each.last_flush.at for each in status.workers if each.last_flush is not None}
     committed = {each.number: each.committed_at for each in status.workers if each.committed_at is not None}
     yield Metrics.worker_up.collect(_by_number({each.number: _is_up(each) for each in status.workers}))
@@ -48,6 +49,7 @@ def _of_workers(status: Status) -> Iterator[Metric]:
     yield Metrics.worker_memory.collect(_by_number({number: use.memory_bytes for number, use in uses.items()}))
     yield Metrics.worker_memory_budget.collect({(): status.memory_budget} if status.memory_budget else {})
     yield Metrics.worker_cpu.collect(_by_number({number: use.cpu_seconds for number, use in uses.items()}))
+    yield Metrics.worker_read.collect(_by_number(read))
     yield Metrics.worker_flushed.collect(_by_number(flushed))
     yield Metrics.worker_committed.collect(_by_number(committed))
 
