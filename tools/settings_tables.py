@@ -73,6 +73,7 @@ SEE = {
     "zstd_dictionary": "[dictionaries](storage.md#dictionaries)",
     "unpack_client_compression": "[what the client compressed](../data/messages.md#what-the-client-compressed)",
     "key_store": "[encryption](../operate/encryption.md)",
+    "cpus": "[pinning and NUMA](../operate/tuning.md#pinning-and-numa)",
     "memory": "[memory](../operate/deploying.md#memory)",
     "drain_deadline": "[signals](../operate/deploying.md#signals)",
     "progress_deadline": "[when a process dies or hangs](../operate/deploying.md#when-a-process-dies-or-hangs)",

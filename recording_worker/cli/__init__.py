@@ -28,6 +28,7 @@ COMMANDS = {
     "dlq": "List, show, redrive or drop messages on the DLQ.",
     "dictionary": "Train a zstd dictionary, which makes batch files smaller.",
     "bench": "Measure what recordings cost on this machine.",
+    "profile": "Show what a running worker does, as a flame graph.",
     "rewind": "Set a stopped group's offsets back, to read messages again.",
 }
 """What each command does, in the order of the help. `recording_worker.cli.{name}` holds the command."""

@@ -172,7 +172,7 @@ _SECTIONS = {
     "teams": "Teams and restrictions",
     "max_decompressed_bytes": "What is accepted",
     "storage_dir": "Session batches and storage",
-    "workers": "Processes",
+    "cpus": "Processes",
     "serve_host": "The API of serve",
 }
 """Each section of the help begins at this setting."""

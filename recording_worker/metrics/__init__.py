@@ -6,6 +6,7 @@ docs/operate/metrics.md is made from the catalogue as well (tools/metrics_tables
 
 import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Self
 
 from prometheus_client import CollectorRegistry, values
@@ -17,6 +18,7 @@ from recording_worker.metrics.files import AllocatedDict
 from recording_worker.metrics.flushes import FlushMetrics
 from recording_worker.metrics.kafka import KafkaMetrics
 from recording_worker.metrics.lookups import LookupMetrics
+from recording_worker.metrics.merged import MergedMetrics
 from recording_worker.metrics.messages import MessageMetrics
 from recording_worker.metrics.processes import ProcessMetrics
 from recording_worker.metrics.serving import ServingMetrics
@@ -32,6 +34,9 @@ GROUPS: dict[str, type] = {
     "dependencies": DependencyMetrics,
     "serving": ServingMetrics,
 }
+
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable that names the folder of metrics. Processes that are started later inherit it."""
 
 
 def families(group: type) -> Iterator[Family]:
@@ -56,7 +61,7 @@ class Metrics(
         self._folder = folder
         if folder is not None:
             # prometheus_client looks at both whenever it makes a metric
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+            os.environ[FOLDER_VARIABLE] = folder
             vars(values)["MmapedDict"] = AllocatedDict
             values.ValueClass = values.MultiProcessValue(lambda: process)  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
@@ -85,13 +90,29 @@ class Metrics(
         if self._folder is None:
             return self.registry
         registry = CollectorRegistry()
-        MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]
+        registry.register(MergedMetrics(self._folder))
         return registry
 
     def worker_ended(self, worker: int) -> None:
         """Stop serving what a worker said about its present state. Its counts stay."""
         if self._folder is not None:
             mark_process_dead(_process_of(worker), self._folder)  # type: ignore[no-untyped-call]
+
+
+def counts_of_worker(folder: str, worker: int) -> dict[tuple[str, str], float]:
+    """Return what one worker has counted: (name of the series, the values of its labels) → value.
+
+    Raises OSError if its files are gone.
+    """
+    files = [
+        str(path) for path in Path(folder).glob(f"*_{_process_of(worker)}.db") if not path.name.startswith("gauge")
+    ]
+    if not files:
+        raise FileNotFoundError(f"no metrics of worker {worker} in {folder}")
+    merged = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+    return {
+        (sample.name, " ".join(sample.labels.values())): sample.value for metric in merged for sample in metric.samples
+    }
 
 
 class ServeMetrics(ServingMetrics):

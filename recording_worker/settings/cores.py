@@ -1,11 +1,14 @@
-"""How many cores this process may use."""
+"""How many cores this process may use, and which of them each worker is pinned to."""
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from recording_worker.settings.cgroup import ROOT, cgroup_folders, read_text
+
+_MOST_CORES = 1 << 16
+"""More than a kernel knows."""
 
 
 def usable_cores(root: Path = ROOT) -> int:
@@ -15,6 +18,26 @@ def usable_cores(root: Path = ROOT) -> int:
     """
     quotas = [math.ceil(quota) for folder in cgroup_folders("cpu", root) for quota in _quota(folder)]
     return max(1, min([len(os.sched_getaffinity(0)), *quotas]))
+
+
+def parse_cores(text: str) -> list[int]:
+    """Return the cores of a list as the kernel writes it: `0-3,8,10-11`. Raises ValueError."""
+    cores: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not (first.isdecimal() and (last.isdecimal() if dash else True)) or int(last or first) >= _MOST_CORES:
+            raise ValueError("must be a list of cores such as 0-3,8,10-11")
+        cores += range(int(first), int(last or first) + 1)
+    if not cores or len(set(cores)) < len(cores):
+        raise ValueError("must name each core once, and the lower end of a range first")
+    return cores
+
+
+def cores_of(worker: int, workers: int, cores: Sequence[int]) -> Sequence[int]:
+    """Return the cores that a worker is pinned to: its part of the list, in order, or one that it shares."""
+    if workers >= len(cores):
+        return [cores[worker * len(cores) // workers]]
+    return cores[worker * len(cores) // workers : (worker + 1) * len(cores) // workers]
 
 
 def _quota(folder: Path) -> Iterator[float]:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from recording_worker.settings.cores import parse_cores
 from recording_worker.settings.units import DURATION, SIZE
 
 _S3_URL = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]+[A-Za-z0-9](/[^?#]*)?")
@@ -73,6 +74,11 @@ def _below_the_storage(value: str) -> str:
     return value
 
 
+def _cores(value: str) -> str:
+    parse_cores(value)
+    return value
+
+
 LOWERED = BeforeValidator(_lower)
 
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -85,4 +91,5 @@ StorageUrl = Annotated[str, AfterValidator(_storage_url)]
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^/?#]+(/[^?#]*)?$"), AfterValidator(_without_user)]
+Cores = Annotated[str, AfterValidator(_cores)]
 KeyPrefix = Annotated[str, AfterValidator(_below_the_storage)]

@@ -1,4 +1,4 @@
-"""How many workers a host starts unless it is told: as many as it has cores, or as its quota allows."""
+"""How many workers a host starts unless it is told, and which cores each of them is pinned to."""
 
 import os
 from collections.abc import Mapping
@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from recording_worker.settings.cores import usable_cores
+from recording_worker.errors import ConfigError
+from recording_worker.settings.cores import cores_of, parse_cores, usable_cores
+from recording_worker.settings.load import load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -52,3 +54,42 @@ def test_cgroups_of_version_1(tmp_path: Path, quota: str, cores: int) -> None:
 
 def test_without_cgroups_all_cores_count(tmp_path: Path) -> None:
     assert usable_cores(tmp_path) == 16
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"), [("0", [0]), ("0-3", [0, 1, 2, 3]), ("8, 2-3,10-11", [8, 2, 3, 10, 11]), ("7-7", [7])]
+)
+def test_a_list_of_cores_is_written_as_the_kernel_does(text: str, cores: list[int]) -> None:
+    assert parse_cores(text) == cores
+
+
+@pytest.mark.parametrize("text", ["", "a", "0-", "-3", "3-1", "0,0", "1-3,2", "0;1", "0-99999999"])
+def test_what_is_no_list_of_cores_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must"):
+        parse_cores(text)
+    if text:
+        with pytest.raises(ConfigError, match=r"^--cpus: must .* \(got "):
+            load_settings({"cpus": text}, None, {})
+
+
+@pytest.mark.parametrize(
+    ("workers", "cores", "each"),
+    [
+        (2, [4, 5], [[4], [5]]),
+        (2, [0, 1, 2, 3], [[0, 1], [2, 3]]),
+        (2, [0, 1, 2], [[0], [1, 2]]),
+        (4, [7, 9], [[7], [7], [9], [9]]),
+        (3, [1], [[1], [1], [1]]),
+    ],
+)
+def test_the_cores_are_divided_among_the_workers_in_their_order(
+    workers: int, cores: list[int], each: list[list[int]]
+) -> None:
+    assert [[*cores_of(worker, workers, cores)] for worker in range(workers)] == each
+
+
+def test_there_is_a_worker_for_each_core_that_workers_are_pinned_to() -> None:
+    assert load_settings({"cpus": "0-2,8"}, None, {}).workers == 4
+    assert load_settings({"cpus": "0-2,8", "workers": "8"}, None, {}).workers == 8
+    assert load_settings({"cpus": "0-63"}, None, {}).workers == 16, "no more than this process may use"
+    assert load_settings({}, None, {}).workers == 16

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from recording_worker.metrics import Metrics
 from recording_worker.metrics.family import BatchHistogram
@@ -95,3 +96,31 @@ def test_a_summary_takes_the_observations_of_a_batch_at_once(sizes: list[int]) -
         one_by_one.observe(size)
     assert at_once._count.get() == one_by_one._count.get() == len(sizes)
     assert at_once._sum.get() == one_by_one._sum.get() == sum(sizes)
+
+
+def work_as_many(folder: str) -> None:
+    """Each process counts something of its own, too."""
+    worker = len(list(Path(folder).glob("counter_*")))
+    metrics = Metrics.of_worker(folder, worker)
+    metrics.expect(partition=[str(worker)])
+    metrics.messages_received.labels(str(worker)).inc(worker)
+    metrics.flush_stage_seconds.labels("store").observe(worker / 10)
+    metrics.recorded_message_bytes.observe_sum(2, worker)
+    metrics.sessions_handled.set(worker)
+    metrics.delivery_retries.set(worker)
+
+
+def compare_with_the_library(folder: str) -> None:
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
+    ours = Metrics(folder, "supervisor").served()
+    expected, served = (sorted(generate_latest(each).decode().splitlines()) for each in (registry, ours))
+    assert len(served) > 300
+    assert served == expected
+    assert sorted(generate_latest(ours).decode().splitlines()) == served, "a second time"
+
+
+def test_what_is_served_is_what_the_library_would_serve(tmp_path: Path) -> None:
+    for _ in range(3):
+        in_a_process(work_as_many, tmp_path)
+    in_a_process(compare_with_the_library, tmp_path)

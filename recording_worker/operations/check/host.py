@@ -12,6 +12,7 @@ from recording_worker.http_tls import ServerTls
 from recording_worker.operations.check.finding import Finding
 from recording_worker.operations.check.run import Check
 from recording_worker.recording.dictionary import configured_dictionary
+from recording_worker.settings.cores import parse_cores
 from recording_worker.settings.load import flag_of
 from recording_worker.settings.memory import SUPERVISOR_BYTES, container_memory
 from recording_worker.settings.model import Settings
@@ -53,6 +54,9 @@ def _settings(settings: Settings) -> Iterator[Finding]:
             use()
         except ConfigError as problem:
             wrong(str(problem))
+    usable = os.sched_getaffinity(0)
+    if settings.cpus is not None and (others := sorted({*parse_cores(settings.cpus)} - usable)):
+        wrong(f"cpus names cores that this process may not use: {', '.join(map(str, others))}")
     limit, needed = container_memory(), settings.workers * settings.memory_bytes + SUPERVISOR_BYTES
     if limit is not None and needed > limit:
         text = f"{counted(settings.workers, 'worker')} and the supervisor may take {size_text(needed)} of memory"

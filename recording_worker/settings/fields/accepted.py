@@ -2,14 +2,15 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from recording_worker.settings.choices import Compatibility
+from recording_worker.settings.fields.base import Fields
 from recording_worker.settings.memory import MIB
 from recording_worker.settings.types import Bytes, PositiveInt, PositiveNumber, Seconds
 
 
-class AcceptedFields(BaseModel):
+class AcceptedFields(Fields):
     """Settings of what is accepted, and how it is read."""
 
     max_decompressed_bytes: Bytes = Field(64 * MIB, description="Largest message after decompression.")

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from recording_worker.settings.choices import Codec, FileNames, S3Addressing, S3Encryption
+from recording_worker.settings.fields.base import Fields
 from recording_worker.settings.types import Bytes, HttpUrl, KeyPrefix, PositiveInt, Seconds, StorageUrl
 
 
-class BatchFields(BaseModel):
+class BatchFields(Fields):
     """Settings of session batches and where their files go."""
 
     storage_dir: Path | None = Field(None, description="Local folder for batch files.")

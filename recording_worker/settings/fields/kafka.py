@@ -1,12 +1,13 @@
 """Settings of the Kafka clients and topics."""
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from recording_worker.settings.choices import Delivery, DlqHeaders, GroupProtocol, OnOffsetGap, StartFrom
+from recording_worker.settings.fields.base import Fields
 from recording_worker.settings.types import HostPorts, Properties, Seconds
 
 
-class KafkaFields(BaseModel):
+class KafkaFields(Fields):
     """Settings of the Kafka clients and topics."""
 
     bootstrap_servers: HostPorts = Field("127.0.0.1:9092", description="Kafka brokers: host:port, separated by commas.")

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from recording_worker.settings.choices import KeyStoreKind
+from recording_worker.settings.fields.base import Fields
 from recording_worker.settings.types import LOWERED, HttpUrl, PostgresUrl, Seconds
 
 
-class KeyFields(BaseModel):
+class KeyFields(Fields):
     """Settings of encryption: where the keys of sessions are."""
 
     key_store: Annotated[KeyStoreKind, LOWERED] = Field(

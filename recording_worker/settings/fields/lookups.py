@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from recording_worker.settings.fields.base import Fields
 from recording_worker.settings.types import PositiveInt, PositiveNumber, PostgresUrl, RedisUrl, Seconds
 
 
-class LookupFields(BaseModel):
+class LookupFields(Fields):
     """Settings of what messages are looked up in: teams, restrictions and known sessions."""
 
     teams: Path | None = Field(None, description="TOML file of teams: [[team]] tables with id, token, retention, ….")

@@ -1,21 +1,35 @@
 """Settings of the processes, the ops server and the log."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from recording_worker.settings.choices import LogLevel
-from recording_worker.settings.cores import usable_cores
-from recording_worker.settings.types import LOWERED, Bytes, PositiveInt, Seconds
+from recording_worker.settings.cores import parse_cores, usable_cores
+from recording_worker.settings.fields.base import Fields
+from recording_worker.settings.types import LOWERED, Bytes, Cores, PositiveInt, Seconds
 
 
-class ProcessFields(BaseModel):
+def _default_workers(given: Mapping[str, Any]) -> int:
+    """Return the number of workers for the settings before it."""
+    cpus = given.get("cpus")
+    return usable_cores() if cpus is None else min(usable_cores(), len(parse_cores(cpus)))
+
+
+class ProcessFields(Fields):
     """Settings of the processes, the ops server and the log."""
 
+    cpus: Cores | None = Field(
+        None,
+        description="Cores that the workers are pinned to, such as 0-15,32-47: divided among them in this order. If not"
+        " set, the system moves workers between cores.",
+    )
     workers: PositiveInt = Field(
-        default_factory=usable_cores,
-        description="Worker processes; the host's cores if not set, or the CPU quota of the container.",
+        default_factory=_default_workers,
+        description="Worker processes; if not set, the cores of cpus, or else the host's cores, or the CPU quota of the"
+        " container.",
     )
     memory: Bytes | None = Field(
         None,

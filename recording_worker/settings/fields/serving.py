@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from recording_worker.settings.fields.base import Fields
 from recording_worker.settings.types import Bytes, PositiveInt, Seconds
 
 
-class ServingFields(BaseModel):
+class ServingFields(Fields):
     """Settings of `serve`, which hands blocks out over HTTP."""
 
     serve_host: str = Field("127.0.0.1", description="Address of the API of `serve`.")
