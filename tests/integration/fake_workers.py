@@ -40,6 +40,17 @@ def obedient(_settings: Settings, _host: str, _number: int, connection: Connecti
                 return
 
 
+def chatters(_settings: Settings, _host: str, _number: int, connection: Connection, _supervisor: int) -> None:
+    """Ready, then reports its progress all the time."""
+    channel: WorkerChannel = Channel(connection)
+    channel.send(Ready())
+    offset = 0
+    while True:
+        offset += 1
+        channel.send(Progress({0: PartitionState(offset, offset)}, flushing=False))
+        time.sleep(0.002)
+
+
 def cannot_boot(_settings: Settings, _host: str, _number: int, connection: Connection, _supervisor: int) -> None:
     channel: WorkerChannel = Channel(connection)
     channel.send(BootFailed(BootError("no storage")))

@@ -237,6 +237,18 @@ def test_hearing_waits_while_a_worker_without_a_pipe_goes_on(pool_of: PoolOf) ->
     assert pool.ready == set(), "it takes no orders"
 
 
+def test_reports_are_heard_while_it_waits(pool_of: PoolOf) -> None:
+    """Otherwise the turns of a supervisor would be as many as its workers' reports."""
+    pool = pool_of(fake_workers.chatters, workers=2)
+    pool.spawn_missing()
+    until(pool, lambda: pool.ready == {0, 1})
+    before = [dict(slot.positions) for slot in pool.slots]
+    began = time.monotonic()
+    pool.hear(0.5)
+    assert time.monotonic() - began >= 0.45
+    assert all(slot.positions[0] > old.get(0, 0) for slot, old in zip(pool.slots, before, strict=True))
+
+
 def test_hearing_ends_with_the_first_message_and_with_an_end(pool_of: PoolOf) -> None:
     pool = pool_of(fake_workers.obedient, workers=1)
     pool.spawn_missing()

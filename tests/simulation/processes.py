@@ -127,11 +127,15 @@ class Context:
         return handle
 
 
-def wait(scheduler: Scheduler, waitables: list[PipeEnd | Event], timeout: float) -> None:
+def wait(scheduler: Scheduler, waitables: list[PipeEnd | Event], timeout: float) -> list[PipeEnd | Event]:
     """Stand in for multiprocessing.connection.wait."""
+
+    def ready() -> list[PipeEnd | Event]:
+        return [each for each in waitables if (each.is_set() if isinstance(each, Event) else each.is_readable)]
+
     task = scheduler.task()
-    if any(each.is_set() if isinstance(each, Event) else each.is_readable for each in waitables):
-        return
+    if found := ready():
+        return found
     signals = [each.signal if isinstance(each, Event) else each.heard for each in waitables]
     for each in signals:
         each.add(task)
@@ -140,3 +144,4 @@ def wait(scheduler: Scheduler, waitables: list[PipeEnd | Event], timeout: float)
     finally:
         for each in signals:
             each.remove(task)
+    return ready()

@@ -70,6 +70,8 @@ def simulated(
         (start_offsets, "random", rng),
         (pool, "multiprocessing", SimpleNamespace(get_context=lambda _: processes.Context(scheduler, started))),
         (pool, "wait", partial(processes.wait, scheduler)),
+        (pool, "Connection", processes.PipeEnd),
+        (pool, "_REPORTS", ()),  # a turn here takes long: see TURN_SECONDS
         (control, "select", processes.Select),
         (slot, "_is_frozen", is_frozen),
         (slot, "os", SimpleNamespace(kill=lambda *_: None)),

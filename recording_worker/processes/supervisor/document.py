@@ -1,6 +1,8 @@
 """The document of `/status.json`: all that the status page shows. docs/operate/status.md describes it."""
 
 import socket
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from recording_worker import __version__
@@ -57,7 +59,7 @@ class StatusDocument:
                 "brokers_connected": status.brokers_connected,
                 "committed_at": status.committed_at,
             },
-            "workers": [self._worker(each, status) for each in status.workers],
+            "workers": list(self._workers(status)),
             "partitions": [_partition(each) for each in status.partitions],
             "dlq": [
                 {"reason": reason, "messages": total, "recent": recent.get(reason, 0.0)}
@@ -78,11 +80,17 @@ class StatusDocument:
             "stages": [{"name": name, "share": share} for name, share in self._history.stage_shares().items()],
         }
 
-    def _worker(self, worker: WorkerStatus, status: Status) -> dict[str, Any]:
+    def _workers(self, status: Status) -> Iterator[dict[str, Any]]:
+        cores, held = self._history.cpu(), defaultdict[int | None, list[PartitionStatus]](list)
+        for at in status.partitions:
+            held[at.worker].append(at)
+        for worker in status.workers:
+            yield self._worker(worker, held[worker.number], cores.get(worker.number))
+
+    def _worker(self, worker: WorkerStatus, held: Sequence[PartitionStatus], cores: float | None) -> dict[str, Any]:
         pid, usage = self._history.latest.usage.get(worker.number, (None, None))
         if pid != worker.pid:  # another process, which has ended
             usage = None
-        held = [at for at in status.partitions if at.worker == worker.number]
         flush = worker.last_flush
         return {
             "number": worker.number,
@@ -93,7 +101,7 @@ class StatusDocument:
             "lag_messages": sum(at.lag or 0 for at in held),
             "memory_bytes": usage.memory_bytes if usage is not None else None,
             "memory_budget_bytes": self._settings.memory_bytes,
-            "cpu_cores": self._history.cpu().get(worker.number) if usage is not None else None,
+            "cpu_cores": cores if usage is not None else None,
             "read_at": worker.read_at,
             "committed_at": worker.committed_at,
             "flushed_at": flush.at if flush is not None else None,

@@ -85,9 +85,10 @@ class PartitionMemory:
 
     def on_progress(self, worker: int, states: Mapping[int, PartitionState]) -> None:
         self.table.progress(worker, states)
-        for at in self.table.held_by(worker):
+        now = self._now()
+        for at in self.table.of(worker, states):
             if self._is_idle(at):
-                at.caught_up_at = self._now()
+                at.caught_up_at = now
 
     def on_ends(self, found: FoundEnds) -> None:
         """Note how far the logs go, whatever the workers say."""

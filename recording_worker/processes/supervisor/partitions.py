@@ -91,17 +91,23 @@ class PartitionTable:
     def held_by(self, worker: int) -> list[OwnedPartition]:
         return [at for at in self if at.holder == worker]
 
+    def of(self, worker: int, numbers: Iterable[int]) -> list[OwnedPartition]:
+        """Return the partitions among these that a worker holds."""
+        return [at for at in self._some(numbers) if at.holder == worker]
+
     def lags(self, workers: Iterable[int]) -> dict[int, dict[int, int]]:
         """Return worker → partition it holds → messages it has yet to read.
 
         A worker is left out until it has reported on all its partitions.
         """
-        lags = {}
-        for worker in workers:
-            held = self.held_by(worker)
-            known = {at.number: at.state for at in held if at.state is not None and at.state.high >= 0}
-            if len(known) == len(held):
-                lags[worker] = {number: max(0, state.high - state.position) for number, state in known.items()}
+        lags: dict[int, dict[int, int]] = {worker: {} for worker in workers}
+        for at in self:
+            if at.holder not in lags:
+                continue
+            if at.state is None or at.state.high < 0:
+                del lags[at.holder]
+            else:
+                lags[at.holder][at.number] = max(0, at.state.high - at.state.position)
         return lags
 
     def to_move(self) -> list[int]:
@@ -141,9 +147,8 @@ class PartitionTable:
             partition.stopped, partition.halted = why, halted
 
     def progress(self, worker: int, states: Mapping[int, PartitionState]) -> None:
-        for partition in self._some(states):
-            if partition.holder == worker:
-                partition.state = states[partition.number]
+        for partition in self.of(worker, states):
+            partition.state = states[partition.number]
 
     def found_ends(self, ends: Mapping[int, int]) -> None:
         for partition in self._some(ends):

@@ -43,6 +43,11 @@ _DUMP_SECONDS = 1.0
 _KILL_SECONDS = 5.0
 """Time that killed workers get to end. One that waits for a disk or a network mount may take for ever."""
 
+_GATHER_SECONDS = 0.02
+"""How long reports gather before they are heard. All workers together wake the supervisor no more often."""
+_REPORTS = (Progress, DependencyReport)
+"""What workers say every second. No turn of the loop has to follow at once."""
+
 WorkerMain = Callable[[Settings, str, int, Connection, int], None]
 """A worker's entry point: settings, host, worker number, its end of the pipe, the supervisor's process id."""
 
@@ -108,19 +113,30 @@ class WorkerPool:
                 self._spawn(slot)
 
     def hear(self, timeout: float) -> None:
-        """Handle what the workers say, in order. Waits up to `timeout` seconds, or until a worker speaks or ends.
+        """Handle what the workers say, in order. Waits up to `timeout` seconds, or until a worker ends or says more.
 
-        Raises the error of a worker that can't start, if no worker in its place was ever ready.
+        Reports that come all the time are noted while it waits: otherwise many workers would leave no pause between
+        two turns. Raises the error of a worker that can't start, if no worker in its place was ever ready.
         """
-        waitables: list[Connection | int] = []
-        for _, process in self._processes():
-            # a closed pipe is readable for ever: of such a process only the end is waited for
-            waitables.append(process.handle.sentinel)
-            if process.state is not WorkerState.ENDING:
-                waitables.append(process.channel.connection)
-        wait(waitables, timeout)
+        deadline = time.monotonic() + timeout
+        while not self._hear_some(max(0.0, deadline - time.monotonic())):
+            rest = deadline - time.monotonic()
+            if rest <= 0:
+                return
+            time.sleep(min(_GATHER_SECONDS, rest))  # what others say meanwhile is heard in one go
+
+    def _hear_some(self, timeout: float) -> bool:
+        """Wait for a message or an end, and handle what is said. Return whether it is more than a report."""
+        ends: list[int] = []
+        speakers: dict[Connection, tuple[Slot, WorkerProcess]] = {}
         for slot, process in self._processes():
-            self._hear(slot, process)
+            # a closed pipe is readable for ever: of such a process only the end is waited for
+            ends.append(process.handle.sentinel)
+            if process.state is not WorkerState.ENDING:
+                speakers[process.channel.connection] = slot, process
+        ready = wait([*ends, *speakers], timeout)
+        said = [self._hear(*speakers[each]) for each in ready if isinstance(each, Connection)]
+        return any(said) or len(said) < len(ready)
 
     def reap(self) -> list[WorkerExit]:
         """Return the workers that ended, after handling what they said last. Their slots are filled after a delay.
@@ -207,14 +223,19 @@ class WorkerPool:
         now = self._clock.monotonic()
         return WorkerProcess(handle, Channel(ours), started=now, heard=now)
 
-    def _hear(self, slot: Slot, process: WorkerProcess) -> None:
+    def _hear(self, slot: Slot, process: WorkerProcess) -> bool:
+        """Handle what a worker has said. Return whether it was more than reports."""
+        more = False
         try:
             for message in process.channel.receive():
                 if not isinstance(message, DependencyReport):
                     process.heard = self._clock.monotonic()
                 self._handle(slot, process, message)
+                more = more or not isinstance(message, _REPORTS)
         except EOFError:
             process.enter(WorkerState.ENDING)
+            return True
+        return more
 
     def _handle(self, slot: Slot, process: WorkerProcess, message: FromWorker) -> None:
         """Handle what a worker says. This is the only place that tells these messages apart."""

@@ -1,6 +1,7 @@
 """StatusCollector: the metrics that the supervisor serves of its status, and of its workers' processes."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client.core import Metric
@@ -40,7 +41,8 @@ class StatusCollector(Collector):
 
 def _of_workers(status: Status) -> Iterator[Metric]:
     uses = {each.number: use for each in status.workers if each.pid and (use := usage_of(each.pid))}
-    held = {each.number: sum(at.worker == each.number for at in status.partitions) for each in status.workers}
+    counted = Counter(at.worker for at in status.partitions)
+    held = {each.number: counted[each.number] for each in status.workers}
     read = {each.number: each.read_at for each in status.workers if each.read_at is not None}
     flushed = {each.number: each.last_flush.at for each in status.workers if each.last_flush is not None}
     committed = {each.number: each.committed_at for each in status.workers if each.committed_at is not None}
