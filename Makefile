@@ -10,7 +10,7 @@ SECONDS ?= 60
 # The tests start hundreds of processes: they read the modules that the first one compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lock sbom audit instructions player demo kafka s3 stores check integration test hooks sanitize faults simulate drill soak fuzz aarch64 wheels check-deploy manifests mutants lint docs words bench end-to-end clean
+.PHONY: help setup lock sbom audit instructions player demo kafka s3 stores check integration test hooks sanitize faults simulate drill soak fuzz aarch64 wheels check-deploy manifests mutants lint docs words bench parts many-workers end-to-end clean
 
 help:
 	@echo "make demo         run the worker on an embedded Kafka broker with made-up traffic, and check that all of it came out"
@@ -30,8 +30,10 @@ help:
 	@echo "make lint         check style, types, C++ format, the native stub, the floors of the house, dependencies, spelling and words"
 	@echo "make docs         build the docs as a site in build/site, and check its links"
 	@echo "make words        find words that prose here does without; ARGS=paths"
-	@echo "make bench        run the benchmarks"
+	@echo "make bench        measure everything in short, in about five minutes: this machine, the core, parts, two workers, many workers"
+	@echo "make parts        measure each part: decoding by encoding and size, compression, each step"
 	@echo "make instructions count the instructions of the native core, and compare them with the committed baseline"
+	@echo "make many-workers measure hosts of up to 64 workers with 1,024 partitions; ARGS=options"
 	@echo "make end-to-end   measure the whole job and compare it with a Node consumer, on a real Kafka; ARGS=options"
 	@echo "make mutants      change the code in small ways, and see whether the tests notice; LIMIT=n SEED=n ONLY=text"
 	@echo "make faults       crash, freeze, cut off and fill up the worker on a real Kafka, and count every message; FAULTS=n SEED=n"
@@ -229,8 +231,25 @@ docs: setup
 words:
 	@$(PYTHON) tools/banned_words.py $(ARGS)
 
+# Each line is the short form of a benchmark of its own. Nothing else should run meanwhile.
+SAMPLE := tests/data/sample.jsonl.zst
 bench: setup
+	@tools/system-packages $(PYTHON) kafka
+	@tools/system-packages $(PYTHON) valgrind
+	@mkdir -p build
+	@echo "bench: load average $$(cut -d ' ' -f 1 /proc/loadavg); the report comes to build/bench.html"
+	@$(BIN)/recording-worker bench $(SAMPLE) --rounds 5 --report build/bench.html
+	@$(BIN)/python -m benchmarks.instructions
+	@$(BIN)/python -m benchmarks.compare $(SAMPLE) --runs 1
+	@$(BIN)/python -m pytest benchmarks -q --benchmark-only --benchmark-columns=median,ops --benchmark-max-time=0.1 --benchmark-min-rounds=3
+	@$(BIN)/python -m benchmarks.many_workers --workers 4 8 --seconds 10
+
+parts: setup
 	@$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-columns=min,median,ops,rounds
+
+many-workers: setup
+	@tools/system-packages $(PYTHON) kafka
+	@$(BIN)/python -m benchmarks.many_workers $(ARGS)
 
 # The same number whatever else the machine does, so a limit of 2 % gives no false alarms.
 instructions: setup
