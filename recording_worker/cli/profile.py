@@ -42,9 +42,22 @@ Exit codes: 0 done, 1 the worker can't be watched, 2 wrong settings, or py-spy i
     help="File to write: a flame graph (.svg), or a profile for speedscope (.json). By default worker-N.svg.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the stages as JSON, and nothing else.")
-@settings_options(("ops_host", "ops_port", "ops_token_file"))
+@click.option(
+    "--pid",
+    type=click.IntRange(min=1),
+    metavar="PID",
+    help="The worker's process, if the ops server can't be asked. The log names it.",
+)
+@settings_options(("ops_host", "ops_port", "ops_token_file", "ops_tls_certificate", "ops_tls_client_ca"))
 def profile(
-    worker: int, seconds: int, rate: int, out: Path | None, as_json: bool, config: Path | None, **flags: Any
+    worker: int,
+    seconds: int,
+    rate: int,
+    out: Path | None,
+    as_json: bool,
+    pid: int | None,
+    config: Path | None,
+    **flags: Any,
 ) -> None:
     """Watch a running worker: a flame graph with Python's and native frames, and what each stage took meanwhile.
 
@@ -57,7 +70,7 @@ def profile(
 
     path = out or Path(f"worker-{worker}.svg")
     with signals_end():
-        found = watch(settings, worker, seconds, rate, path)
+        found = watch(settings, worker, seconds, rate, path, pid)
     if as_json:
         say(json.dumps({**found._asdict(), "stages": [stage._asdict() for stage in found.stages]}))
         return

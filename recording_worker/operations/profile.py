@@ -6,6 +6,7 @@ py-spy looks at the process from outside: it stops it for a moment, reads its st
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import time
@@ -86,13 +87,14 @@ def find_worker(settings: Settings, worker: int) -> int:
     return pid
 
 
-def profile(settings: Settings, worker: int, seconds: int, rate: int, out: Path) -> Profile:
+def profile(settings: Settings, worker: int, seconds: int, rate: int, out: Path, pid: int | None = None) -> Profile:
     """Watch a worker for some seconds, and write the flame graph to `out`. `rate`: looks a second.
 
-    Raises ConfigError for what is missing or wrong, WorkerError if the process can't be watched.
+    `pid`: its process; the ops server is asked if it is not given. Raises ConfigError for what is missing or wrong,
+    WorkerError if the process can't be watched.
     """
     file_format, tool = format_of(out), find_tool()
-    pid = find_worker(settings, worker)
+    pid = find_worker(settings, worker) if pid is None else pid
     folder = _metrics_folder(pid)
     command = [tool, "record", "--pid", str(pid), "--native", "--threads", "--duration", str(seconds)]
     command += ["--rate", str(rate), "--format", file_format, "--output", str(out)]
@@ -138,12 +140,13 @@ def _stages(grown: dict[tuple[str, str], float]) -> Iterator[Stage]:
 
 def _status(settings: Settings) -> dict[str, Any]:
     host = _EVERYWHERE.get(settings.ops_host, settings.ops_host)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.ops_port}/status.json"
+    scheme = "http" if settings.ops_tls_certificate is None else "https"
+    url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.ops_port}/status.json"
     request = urllib.request.Request(url)
     if settings.ops_token_file is not None:
         request.add_header("Authorization", f"Bearer {read_token(settings.ops_token_file)}")
     try:
-        with urllib.request.urlopen(request, timeout=_ASK_SECONDS) as response:
+        with urllib.request.urlopen(request, timeout=_ASK_SECONDS, context=_trust(settings)) as response:
             found = json.load(response)
     except urllib.error.HTTPError as error:
         with error:
@@ -155,6 +158,19 @@ def _status(settings: Settings) -> dict[str, Any]:
     if not isinstance(found, dict) or "workers" not in found:
         raise WorkerError(f"{url} is not the ops server of recording-worker")
     return found
+
+
+def _trust(settings: Settings) -> ssl.SSLContext | None:
+    """Return what the ops server is known by: its certificate itself, whoever signed it and for which names."""
+    if settings.ops_tls_certificate is None:
+        return None
+    if settings.ops_tls_client_ca is not None:
+        raise ConfigError("the ops server wants a certificate of its clients: say which process it is with --pid")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(settings.ops_tls_certificate)
+    return context
 
 
 def _metrics_folder(pid: int) -> str:

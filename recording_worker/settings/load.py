@@ -102,7 +102,11 @@ def settings_of(given: Given) -> Settings:
     try:
         settings = Settings.model_validate(given.values)
     except ValidationError as error:
-        problems += [_describe(problem, given.values, given.sources) for problem in error.errors()]
+        problems += [
+            _describe(problem, given.values, given.sources)
+            for problem in error.errors()
+            if problem["type"] != "default_factory_not_called"  # a default that follows from a setting that is wrong
+        ]
     if problems:
         raise ConfigError("\n".join(problems))
     return settings

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from recording_worker.metrics import Metrics, counts_of_worker
 from recording_worker.operations import profile as profiling
 from recording_worker.operations.profile import find_worker, profile
 from recording_worker.settings.model import Settings
+from tests.servers.certificates import Authority
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -33,14 +35,18 @@ class Answering(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def ops_server(body: str, status: int = 200) -> Iterator[Settings]:
+def ops_server(body: str, status: int = 200, certificate: Path | None = None) -> Iterator[Settings]:
     """A server that answers like this, and the settings that lead to it."""
     handler = type("Handler", (Answering,), {"body": body.encode(), "status": status})
     with HTTPServer(("127.0.0.1", 0), handler) as server:
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
-            yield Settings(ops_host="0.0.0.0", ops_port=server.server_port)
+            yield Settings(ops_host="0.0.0.0", ops_port=server.server_port, ops_tls_certificate=certificate)
         finally:
             server.shutdown()
             thread.join()
@@ -70,6 +76,17 @@ def test_the_token_of_the_ops_server_is_sent(tmp_path: Path) -> None:
         find_worker(settings.model_copy(update={"ops_token_file": token}), 0)
     with ops_server("", 401) as settings, pytest.raises(WorkerError, match=r"answers 401: it needs its token"):
         find_worker(settings, 0)
+
+
+def test_a_server_with_a_certificate_is_known_by_it(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "authority")
+    own, other = authority.issue("server"), authority.issue("other")
+    with ops_server(workers(17), certificate=own) as settings:
+        assert find_worker(settings, 0) == 17
+        with pytest.raises(WorkerError, match=r"no service at https://127.0.0.1.*certificate verify failed"):
+            find_worker(settings.model_copy(update={"ops_tls_certificate": other}), 0)
+        with pytest.raises(ConfigError, match="say which process it is with --pid"):
+            find_worker(settings.model_copy(update={"ops_tls_client_ca": authority.file}), 0)
 
 
 @pytest.mark.parametrize("body", ["[]", "{}", "<html>"])
