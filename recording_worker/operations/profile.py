@@ -161,7 +161,7 @@ def _status(settings: Settings) -> dict[str, Any]:
 
 
 def _trust(settings: Settings) -> ssl.SSLContext | None:
-    """Return what the ops server is known by: its certificate itself, whoever signed it and for which names."""
+    """Return what the ops server is known by: its certificate itself, for any name and of any authority."""
     if settings.ops_tls_certificate is None:
         return None
     if settings.ops_tls_client_ca is not None:
