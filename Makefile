@@ -39,7 +39,7 @@ help:
 	@echo "make faults       crash, freeze, cut off and fill up the worker on a real Kafka, and count every message; FAULTS=n SEED=n"
 	@echo "make simulate     run supervisor and workers on modelled brokers, a schedule per seed; SEEDS=n FIRST=n, or SEED=n to see one"
 	@echo "make drill        break ten things around a service, and see each on the page, in metrics, alerts and the log"
-	@echo "make soak         run the worker under load, and check that nothing grows; MINUTES=n"
+	@echo "make soak         run the worker under load and rebalances, and check that nothing grows; MINUTES=n"
 	@echo "make fuzz         fuzz each stage of the native core; SECONDS=n per stage"
 	@echo "make aarch64      cross-compile the native core, and run the parts that qemu can run"
 	@echo "make wheels       make the source distribution and wheels, and try them in bare environments; about ten minutes"

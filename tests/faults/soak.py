@@ -1,7 +1,7 @@
-"""`python -m tests.faults.soak`: steady load on one host for a while; memory, threads and descriptors must not grow.
+"""`python -m tests.faults.soak`: steady load and a rebalance a minute; memory, threads and descriptors must not grow.
 
-Prints each process's at the start (after a warm-up), in the middle and at the end; exit code 1 where any grows, or a
-message is lost or doubled.
+Prints what each process has at the start (after a warm-up), in the middle and at the end. The exit code is 1 if any of
+it grows, if a message is lost or doubled, or if a rebalance did not happen.
 """
 
 import argparse
@@ -21,10 +21,12 @@ from tests.faults.table import SOAK, made_by, publish
 RATE = 60.0
 """Messages a second."""
 WARM_UP_SECONDS = 120.0
-WINDOW_SECONDS = 60.0
-"""Memory goes up and down with the batch being filled, so each figure is one of as long a window."""
+REBALANCE_SECONDS = 60.0
+"""A second host comes and goes in turn, this long after it last did."""
+WINDOW_SECONDS = 2 * REBALANCE_SECONDS
+"""In this time the second host comes and goes once: what a host has depends on how many partitions it owns."""
 MIN_MINUTES = 3 * WINDOW_SECONDS / 60
-"""In less time the windows at the start, in the middle and at the end would overlap."""
+"""In less time the windows at the start, in the middle and at the end overlap: one would be compared with itself."""
 SAMPLE_SECONDS = 2.0
 CHECK_SECONDS = 60.0
 MARGIN_MIB = 24.0
@@ -49,7 +51,7 @@ def sample(pid: int, at: float) -> Sample:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A process over a while: the median of its memory, the most threads and descriptors."""
+    """A process over a while: medians, because a rebalance takes a thread and a connection for a moment."""
 
     rss_mib: float
     threads: int
@@ -59,8 +61,8 @@ class Window:
     def of(cls, samples: Sequence[Sample]) -> "Window":
         return cls(
             statistics.median(one.rss_mib for one in samples),
-            max(one.threads for one in samples),
-            max(one.descriptors for one in samples),
+            statistics.median_low(one.threads for one in samples),
+            statistics.median_low(one.descriptors for one in samples),
         )
 
     def __str__(self) -> str:
@@ -90,27 +92,73 @@ def growth(name: str, start: Window, end: Window) -> list[str]:
     return found
 
 
-def soak(current: Round, seconds: float) -> tuple[dict[str, list[Sample]], list[str]]:
-    """Load for so long; samples by process, and what is wrong with the messages."""
+class Visitor:
+    """A second host, which comes and goes in turn. Each time, the first one gives partitions away or gets some."""
+
+    def __init__(self, current: Round) -> None:
+        self._first = current.running[0]
+        self._host = current.hosts[1]
+        self.turns = 0
+        self.rebalances = 0
+        """Turns after which the first host was seen to rebalance."""
+        self._expected = ("", 0)
+        """The event that the first host is to log after the last turn, and how often it had before."""
+
+    def turn(self) -> None:
+        """Come, or go."""
+        self.settle()
+        comes = self.turns % 2 == 0
+        event = "partitions revoked" if comes else "partitions placed"
+        self._expected = event, self._first.logged(event)
+        self.turns += 1
+        if comes:
+            self._host.start()
+        else:
+            self._host.stop()
+
+    def settle(self) -> None:
+        """Count what became of the last turn."""
+        event, before = self._expected
+        if event and self._first.logged(event) > before:
+            self.rebalances += 1
+        self._expected = "", 0
+
+    def wrong(self) -> list[str]:
+        """Return what did not go as it should."""
+        found = []
+        if self.rebalances < self.turns:
+            found.append(f"{self.turns - self.rebalances} of {self.turns} rebalances did not happen")
+        if bad := [code for code in self._host.exits if code != 0]:
+            found.append(f"the second host ended with {bad}")
+        return found
+
+
+def soak(current: Round, visitor: Visitor, seconds: float) -> tuple[dict[str, list[Sample]], list[str]]:
+    """Load for so long. Return the samples by process, and what is wrong with the messages."""
     host = current.running[0]
     pids = {"supervisor": host.pid}
     pids |= {f"worker {number}": pid for number, pid in enumerate(sorted(host.workers()))}
     samples: dict[str, list[Sample]] = {name: [] for name in pids}
     wrong: list[str] = []
     begin = time.monotonic()
-    check_at = begin + CHECK_SECONDS
-    while (now := time.monotonic()) < begin + WARM_UP_SECONDS + seconds:
+    end = begin + WARM_UP_SECONDS + seconds
+    check_at, turn_at = begin + CHECK_SECONDS, begin + REBALANCE_SECONDS / 2
+    while (now := time.monotonic()) < end:
         if now >= begin + WARM_UP_SECONDS:
             for name, pid in pids.items():
                 samples[name].append(sample(pid, now))
         if now >= check_at:
             wrong += _check(current)
             check_at = now + CHECK_SECONDS
+        if turn_at <= now < end - REBALANCE_SECONDS / 2:
+            visitor.turn()
+            turn_at = now + REBALANCE_SECONDS
         time.sleep(SAMPLE_SECONDS)
+    visitor.settle()
     wrong += [*_check(current), *current.verify()]
     if {host.pid, *host.workers()} != {*pids.values()}:
         wrong.append("processes were started again")
-    return samples, wrong
+    return samples, [*wrong, *visitor.wrong()]
 
 
 def _check(current: Round) -> list[str]:
@@ -128,14 +176,15 @@ def main(arguments: Iterable[str]) -> int:
     given = parser.parse_args([*arguments])
     if given.minutes < MIN_MINUTES:
         parser.error(
-            f"--minutes must be at least {MIN_MINUTES:g}: what is compared are minutes at the start and the end"
+            f"--minutes must be at least {MIN_MINUTES:g}: what is compared are two minutes at the start and at the end"
         )
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     print(f"soak for {given.minutes:g} minutes after {WARM_UP_SECONDS / 60:g} of warm-up; logs in {folder}", flush=True)
     arena = Arena(folder, rate=RATE)
     try:
         with arena.round(0, MEMBERSHIPS[0], random.Random(0), hosts=1, max_batch_age=10.0) as current:
-            samples, wrong = soak(current, given.minutes * 60)
+            visitor = Visitor(current)
+            samples, wrong = soak(current, visitor, given.minutes * 60)
             messages = current.load.messages
     finally:
         arena.close()
@@ -144,7 +193,8 @@ def main(arguments: Iterable[str]) -> int:
         start, middle, end = windows(taken)
         lines.append(f"| {name} | {start} | {middle} | {end} |")
         wrong += growth(name, start, end)
-    lines.append(f"\n{given.minutes:g} minutes, {messages:,} messages; what grew, was lost or doubled: {len(wrong)}.")
+    done = f"{given.minutes:g} minutes, {messages:,} messages, {visitor.rebalances} rebalances"
+    lines.append(f"\n{done}; what grew, was lost, doubled or did not happen: {len(wrong)}.")
     print("\n".join([*lines, *wrong]))
     if given.publish:
         publish(SOAK, [f"{made_by(f'`make soak MINUTES={given.minutes:g}`')}:", "", *lines])

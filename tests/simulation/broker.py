@@ -1,31 +1,27 @@
-"""A model of Kafka's brokers: logs, one consumer group, transactions. It says what requests do when they arrive.
+"""A model of Kafka's brokers: logs, offsets, transactions. It says what requests do when they arrive.
 
 Where it leaves something out, it is stricter than Kafka or equal to it for what the product may rely on. The facts are
-Kafka's: GroupCoordinator (a generation per rebalance, offsets only under the present one), TransactionCoordinator (an
-epoch per producer, open transactions end after their time), and OffsetFetch with `require_stable`.
+Kafka's: TransactionCoordinator (an epoch per producer, open transactions end after their time), and OffsetFetch with
+`require_stable`. `group.py` has the consumer group.
 """
 
 import random
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError
 
-from tests.simulation.scheduler import Future, Process, Scheduler, Signal
+from tests.simulation.group import Group
+from tests.simulation.network import Busy, error
+from tests.simulation.scheduler import Scheduler, Signal
 
-SESSION_SECONDS = 2.0
 TRANSACTION_SECONDS = 4.0
-_REBALANCE_SECONDS = 20.0
 GENERATION = struct.Struct("=i")
 MAGIC = b"CGMDv2:"
 
 Offsets = dict[int, tuple[int, str]]
 """Partition → offset and its metadata."""
-
-
-def error(code: int, text: str, *, fatal: bool = False, retriable: bool = False, abort: bool = False) -> KafkaException:
-    return KafkaException(KafkaError(code, text, fatal, retriable, abort))
 
 
 @dataclass(slots=True)
@@ -50,94 +46,6 @@ class Transaction:
     """Whether its end is decided, and not visible yet."""
 
 
-@dataclass(slots=True, eq=False)
-class Member:
-    id: str
-    host: "Link"
-    learn: Callable[[int, set[int], set[int]], None]
-    """Gets the generation, and which partitions come and go."""
-    is_busy: Callable[[], bool]
-    """Whether it can't rejoin now, because its application is in a callback."""
-    hears: bool = False
-    """Whether the answer that tells it about a generation is on its way to it. It joins the next one after that."""
-    owned: set[int] = field(default_factory=set)
-    releasing: set[int] = field(default_factory=set)
-
-
-class Link:
-    """A process's way to the brokers."""
-
-    def __init__(self, network: "Network", process: Process, host: "HostLink") -> None:
-        self._network = network
-        self.process = process
-        self.host = host
-
-    @property
-    def is_up(self) -> bool:
-        return not self._network.down and not self.host.cut
-
-    def request(self, effect: Callable[[], object]) -> "Future[object]":
-        """Send a request. Its answer comes once the link is up. What is sent arrives even if the sender is dead."""
-        return self._network.request(self, effect)
-
-
-@dataclass(slots=True)
-class HostLink:
-    cut: int = 0
-    """How many faults cut it off now."""
-
-
-class Busy(Exception):  # noqa: N818 - not an error
-    """The broker can't answer yet: the request is sent again."""
-
-
-class Network:
-    """Carries requests and answers, each with a delay. Links that are cut hold them up."""
-
-    def __init__(self, scheduler: Scheduler, rng: random.Random) -> None:
-        self._scheduler = scheduler
-        self._rng = rng
-        self.down = 0
-        """How many faults keep the brokers away now."""
-        self.slow = 1.0
-
-    def delay(self) -> float:
-        fast = self._rng.random() < 0.97
-        return self._rng.uniform(0.001, 0.01 if fast else 2.5) * self.slow
-
-    def request(self, link: Link, effect: Callable[[], object]) -> "Future[object]":
-        answer: Future[object] = Future(self._scheduler)
-        self._scheduler.call(self.delay(), lambda: self._arrive(link, effect, answer))
-        return answer
-
-    def _arrive(self, link: Link, effect: Callable[[], object], answer: "Future[object]") -> None:
-        if not link.is_up:
-            if link.process.alive:  # the client sends it again, unless it is dead
-                self._scheduler.call(self._rng.uniform(0.1, 0.3), lambda: self._arrive(link, effect, answer))
-            return
-        result: object = None
-        problem: Exception | None = None
-        try:
-            result = effect()
-        except Busy:
-            if link.process.alive:
-                self._scheduler.call(self._rng.uniform(0.02, 0.1), lambda: self._arrive(link, effect, answer))
-            return
-        except KafkaException as refused:
-            problem = refused
-        self._scheduler.call(self.delay(), lambda: self._answer(link, answer, result, problem))
-
-    def _answer(self, link: Link, answer: "Future[object]", result: object, problem: Exception | None) -> None:
-        if not link.process.alive:
-            return
-        if not link.is_up:
-            self._scheduler.call(self._rng.uniform(0.1, 0.3), lambda: self._answer(link, answer, result, problem))
-        elif problem is not None:
-            answer.set_exception(problem)
-        else:
-            answer.set_result(result)
-
-
 class Watcher:
     """Learns what becomes visible in Kafka."""
 
@@ -149,19 +57,17 @@ class Watcher:
 class Broker:
     """The cluster. Every method is what a request does when it arrives, and raises KafkaException if it is refused."""
 
-    def __init__(self, scheduler: Scheduler, rng: random.Random, partitions: int, watcher: Watcher) -> None:
+    def __init__(
+        self, scheduler: Scheduler, rng: random.Random, partitions: int, group: Group, watcher: Watcher
+    ) -> None:
         self._scheduler = scheduler
         self._rng = rng
+        self.group = group
         self._watcher = watcher
         self._partitions = partitions
         self.topic: Topic | None = Topic(0, [[] for _ in range(partitions)])
         self._topics = 1
         self.fetchers = Signal(scheduler)
-        self.generation = 0
-        self._members: dict[str, Member] = {}
-        self._joined = 0
-        self._rebalancing: float | None = None
-        """When the rebalance that is under way began."""
         self.committed: Offsets = {}
         self.leaves_gaps = False
         """Whether a refused record leaves a hole in the sequence numbers, for which the next transaction is aborted."""
@@ -194,81 +100,10 @@ class Broker:
             raise error(KafkaError.UNKNOWN_TOPIC_OR_PART, "unknown topic", retriable=True)
         return self.topic
 
-    # the group
-
-    def join(self, member: Member) -> None:
-        self._members[member.id] = member
-        self.rebalance()
-
-    def new_member_id(self) -> str:
-        self._joined += 1
-        return f"member-{self._joined}"
-
-    def is_member(self, member: str) -> bool:
-        return member in self._members
-
-    def leave(self, member: str) -> None:
-        if self._members.pop(member, None) is not None:
-            self.rebalance()
-
-    def released(self, member: str, partitions: set[int]) -> None:
-        """The member has given these back, and rejoins."""
-        found = self._members.get(member)
-        if found is not None:
-            found.owned -= partitions
-            found.releasing -= partitions
-            self.rebalance()
-
-    def rebalance(self) -> None:
-        if self._rebalancing is None:
-            self._rebalancing = self._scheduler.now
-            self._scheduler.call(self._rng.uniform(0.01, 0.2), self._try_to_complete)
-
-    def _try_to_complete(self) -> None:
-        assert self._rebalancing is not None
-        late = self._scheduler.now - self._rebalancing > _REBALANCE_SECONDS
-        waits = [each for each in self._members.values() if not self._can_join(each)]
-        if waits and not late:
-            self._scheduler.call(self._rng.uniform(0.05, 0.3), self._try_to_complete)
-            return
-        for each in waits:
-            del self._members[each.id]
-        self._rebalancing = None
-        self.generation += 1
-        self._assign()
-
-    def _can_join(self, member: Member) -> bool:
-        is_away = not member.host.is_up or bool(member.host.process.frozen)
-        return not is_away and not member.hears and not member.is_busy()
-
-    def _assign(self) -> None:
-        """Divide the partitions as cooperative-sticky does: what moves is first taken, and given in a later round."""
-        members = sorted(self._members.values(), key=lambda each: each.id)
-        if not members:
-            return
-        share, odd = divmod(self._partitions, len(members))
-        target = {each.id: sorted(each.owned)[: share + (place < odd)] for place, each in enumerate(members)}
-        taken = {number for numbers in target.values() for number in numbers}
-        for number in range(self._partitions):
-            if number not in taken:
-                min(target.values(), key=len).append(number)
-        held = {number for each in members for number in each.owned}
-        for each in members:
-            gone = each.owned - set(target[each.id])
-            come = set(target[each.id]) - held
-            each.hears = True
-            each.releasing = gone
-            each.owned |= come
-            each.learn(self.generation, come, gone)
-
-    def check_member(self, member: str, generation: int) -> None:
-        if member not in self._members:
-            raise error(KafkaError.UNKNOWN_MEMBER_ID, "unknown member")
-        if generation != self.generation:
-            raise error(KafkaError.ILLEGAL_GENERATION, "illegal generation")
+    # offsets
 
     def commit(self, member: str, generation: int, offsets: Offsets) -> None:
-        self.check_member(member, generation)
+        self.group.check_member(member, generation)
         self._commit(offsets)
 
     def fetch_offsets(self, partitions: list[int]) -> Offsets:
@@ -317,7 +152,7 @@ class Broker:
         (generation,) = GENERATION.unpack_from(membership, len(MAGIC))
         transaction = self._transaction(producer, epoch)
         if generation >= 0:  # without one, Kafka accepts offsets from anybody
-            self.check_member(membership[len(MAGIC) + GENERATION.size :].decode(), generation)
+            self.group.check_member(membership[len(MAGIC) + GENERATION.size :].decode(), generation)
         others = {name: set(each.offsets) for name, each in self._open.items() if name != producer}
         self._watcher.offsets_pending(producer, offsets, others)
         transaction.offsets.update(offsets)

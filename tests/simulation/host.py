@@ -1,33 +1,31 @@
 """A host of the service: the real supervisor and the real workers, put together on models of what is around them."""
 
+from array import array
 from contextlib import ExitStack
 from typing import Any
 
+from recording_worker._native import DecodedBatch
+from recording_worker.clock import Clock
 from recording_worker.errors import WorkerError
-from recording_worker.kafka.consumer import PartitionConsumer
-from recording_worker.kafka.topic_id import TopicGuard
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.pipeline.batch import MessageBatch
 from recording_worker.pipeline.build import Pipeline, make_decoder
 from recording_worker.pipeline.step import Step
-from recording_worker.pipeline.steps.flush_batch import FlushBatch
+from recording_worker.pipeline.steps.flush_batch import FlushBatch, FlushThread
 from recording_worker.pipeline.steps.handle_results import HandleResults
 from recording_worker.pipeline.steps.obtain_batch import ObtainBatch
+from recording_worker.pipeline.steps.parse_headers import ParseHeaders
+from recording_worker.pipeline.steps.parse_session_recording_message import ParseSessionRecordingMessage
 from recording_worker.pipeline.steps.set_poison_messages_aside import SetPoisonMessagesAside
 from recording_worker.processes.control import Channel, WorkerChannel
 from recording_worker.processes.supervisor.main import Supervisor
 from recording_worker.processes.supervisor.systemd import SystemdNotifier
 from recording_worker.processes.worker import main as worker_main
-from recording_worker.processes.worker.assignment import Assignment
-from recording_worker.processes.worker.flush_begin import FlushBegin
-from recording_worker.processes.worker.loop import Worker
-from recording_worker.processes.worker.session_batches import SessionBatches
-from recording_worker.recording.flush import Flusher
-from recording_worker.recording.session_batch import SessionBatchManager, SessionLimits
+from recording_worker.recording.session_batch import SessionBatchManager
 from recording_worker.settings.model import Settings
-from recording_worker.storage.blackhole import BlackholeStorage
-from recording_worker.tracing.base import NoTracing
-from tests.simulation.broker import HostLink
+from tests import builders
+from tests.simulation.checks import METADATA_TOPIC
+from tests.simulation.network import HostLink
 from tests.simulation.scheduler import Process, Scheduler
 
 
@@ -60,10 +58,24 @@ SETTINGS = Settings(
     drain_deadline=2.0,
     progress_deadline=6.0,
     memory="512MiB",
+    storage="blackhole:",
+    metadata_topic=METADATA_TOPIC,
 )
 METRICS: Any = Silent()
 DECODER = make_decoder(SETTINGS)
 """It has no part in what is simulated."""
+
+
+def _decode_one() -> DecodedBatch:
+    batch = builders.batch(builders.message())
+    ParseHeaders().run(batch)
+    ParseSessionRecordingMessage(DECODER, None, 36500, METRICS).run(batch)
+    assert batch.decoded is not None
+    return batch.decoded
+
+
+DECODED = _decode_one()
+"""A message, which is recorded again and again."""
 
 
 class RedirectAll(Step):
@@ -144,37 +156,44 @@ def worker_process(settings: Settings, host: str, number: int, connection: Any, 
         worker_main._work(settings, host, number, channel, METRICS, at_exit)
 
 
-def boot(
-    clock: Scheduler, settings: Settings, host: str, number: int, channel: Any, metrics: Any, _: ExitStack
-) -> Worker:
-    """Put a worker together, as `worker.main._boot` does, on a pipeline that has no part in the protocol."""
-    assignment = Assignment()
-    delivery = worker_main._delivery(settings, f"{settings.group_id}/{host}/{number}", assignment, channel, metrics)
-    begin = FlushBegin(settings, assignment, channel, TopicGuard(settings))
-    flusher = Flusher(
-        BlackholeStorage(),
-        delivery,
-        settings=settings,
-        clock=clock,
-        metrics=metrics,
-        on_started=begin.report,
-        name_sources=begin.name_sources,
-    )
-    manager = SessionBatchManager(
-        settings.topic, clock, settings.budget.batch_bytes, settings.max_batch_age, SessionLimits.of(settings)
-    )
+class StoreSome(Step):
+    """Adds a session for each partition of the poll: a file must be stored before the batch is delivered."""
+
+    name = "store_some"
+
+    def run(self, batch: MessageBatch) -> None:
+        if batch.session_batch is None:
+            return
+        for partition, offset in dict(zip(batch.partitions, batch.offsets, strict=True)).items():
+            batch.session_batch.sessions.record(
+                DECODED,
+                array("q", [partition]),
+                array("q", [offset]),
+                bytearray(1),
+                bytearray(1),
+                array("i", [0]),
+                array("q", [1]),
+                bytes(1),
+                bytes(1),
+            )
+
+
+def pipeline(
+    settings: Settings,
+    *,
+    stores: bool,
+    manager: SessionBatchManager,
+    flusher: FlushThread,
+    clock: Clock,
+    metrics: Any,
+    **_: object,
+) -> Pipeline:
+    """Build a pipeline with the steps that have a part in the protocol: stands in for `build_pipeline`.
+
+    `stores`: whether its batches need the storage.
+    """
     poison = SetPoisonMessagesAside()
     results = HandleResults(settings.dlq_topic, settings.overflow_topic, settings.backfill_topic, clock, metrics)
-    steps = [poison, RedirectAll(), ObtainBatch(manager), results, FlushBatch(manager, flusher, metrics)]
-    return Worker(
-        settings,
-        channel=channel,
-        consumer=PartitionConsumer(settings, metrics),
-        pipeline=Pipeline(steps, poison, metrics),
-        batches=SessionBatches(manager, flusher, DECODER, settings.budget, metrics),
-        assignment=assignment,
-        trouble=lambda: delivery.trouble,
-        clock=clock,
-        pauses=METRICS,
-        tracing=NoTracing(),
-    )
+    some = [StoreSome()] if stores else []
+    steps = [poison, RedirectAll(), ObtainBatch(manager), *some, results, FlushBatch(manager, flusher, metrics)]
+    return Pipeline(steps, poison, metrics)

@@ -1,6 +1,7 @@
 """Bugs that are planted in the product, to see that the simulation finds them. The first two are old ones, put back."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 from unittest.mock import patch
 
@@ -12,6 +13,7 @@ from recording_worker.processes.supervisor.loop import SupervisorLoop
 from recording_worker.processes.supervisor.memory import PartitionMemory
 from recording_worker.processes.supervisor.partitions import PartitionTable
 from recording_worker.processes.worker.assignment import Assignment
+from recording_worker.recording import flush
 
 Patch = Any
 """A context manager that plants a part of a bug."""
@@ -108,6 +110,19 @@ def _flush_fault_ignored() -> list[Patch]:
     return [patch.object(TopicGuard, "check", quietly)]
 
 
+def _storage_believed() -> list[Patch]:
+    """A file that could not be stored counts as stored."""
+
+    def store(self: Any, writer: Any, flushed: Any, _stages: Any) -> None:
+        key, parts = writer.key(self._settings.storage_prefix), [*writer.parts(self._compressor)]
+        with suppress(FlushError):
+            self._storage.write(key, parts, {})
+        for number, packed in writer.block_metadata(f"model:{key}").items():
+            flushed.partitions[number].metadata.extend(flush._records(self._settings.metadata_topic, packed))
+
+    return [patch.object(flush.Flusher, "_store", store)]
+
+
 MUTANTS: dict[str, Callable[[], list[Patch]]] = {
     "topic known by its name": _topic_known_by_name,
     "refusal forgotten": _refusal_forgotten,
@@ -117,4 +132,5 @@ MUTANTS: dict[str, Callable[[], list[Patch]]] = {
     "accounts not carried": _accounts_not_carried,
     "late first commit": _late_first_commit,
     "flush fault ignored": _flush_fault_ignored,
+    "storage believed": _storage_believed,
 }

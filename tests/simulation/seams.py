@@ -25,8 +25,9 @@ from recording_worker.processes.worker import assignment, delivered, delivery
 from recording_worker.processes.worker import main as worker_main
 from recording_worker.recording import flush
 from tests.simulation import processes
-from tests.simulation.host import METRICS
+from tests.simulation.host import DECODER, METRICS
 from tests.simulation.scheduler import Future, Queue, Scheduler, Threading, Time, exit_at_once
+from tests.simulation.storage import ModelStorage
 
 TURN_SECONDS = 1.0
 """A turn of the supervisor that hears nothing takes longer here, so that fewer of them are run."""
@@ -46,8 +47,9 @@ def _wait_for(futures: "list[Future[Any]]", timeout: float) -> None:
 def simulated(
     scheduler: Scheduler,
     rng: random.Random,
-    boot: Callable[..., Any],
     clients: dict[str, Callable[..., Any]],
+    pipeline: Callable[..., Any],
+    storage: ModelStorage,
     started: Callable[[Any, int], None],
     is_frozen: Callable[[int], bool],
 ) -> Iterator[None]:
@@ -79,7 +81,13 @@ def simulated(
         (loop, "_TURN_SECONDS", TURN_SECONDS),
         (supervisor_main, "Watchdog", NoWatchdog),
         (signals.StopSignals, "listen", lambda _: None),
-        (worker_main, "_boot", boot),
+        (worker_main, "SystemClock", lambda: scheduler),
+        (worker_main, "Dependencies", lambda _: METRICS),
+        (worker_main, "DependencyReporter", lambda *_: METRICS),
+        (worker_main, "LoopPauses", lambda _: METRICS),
+        (worker_main, "make_decoder", lambda _: DECODER),
+        (worker_main, "build_pipeline", pipeline),
+        (worker_main, "open_storage", lambda *_: storage),
         (worker_main, "GarbageCollector", lambda _: SimpleNamespace(turn=lambda _: None)),
         (worker_main, "os", SimpleNamespace(_exit=exit_at_once)),
         (build, "StepTimes", lambda *_: METRICS),

@@ -1,27 +1,38 @@
 """One schedule: hosts, brokers and the faults that a seed draws, from the first turn until all is delivered."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from recording_worker.settings.choices import Delivery
-from tests.simulation import host as hosts
-from tests.simulation.broker import Broker, Link, Network
+from recording_worker.settings.choices import Delivery, GroupProtocol
+from tests.simulation.broker import Broker
 from tests.simulation.checks import BrokenError, Ledger
 from tests.simulation.clients.admin import Admin
 from tests.simulation.clients.group_consumer import GroupConsumer
 from tests.simulation.clients.producers import PlainProducer, TransactionalProducer
 from tests.simulation.clients.reader import Reader
-from tests.simulation.host import SETTINGS, Host
+from tests.simulation.group import ClassicGroup, ConsumerGroup
+from tests.simulation.host import SETTINGS, Host, pipeline
+from tests.simulation.network import Link, Network
 from tests.simulation.processes import Handle
 from tests.simulation.scheduler import Process, Scheduler
 from tests.simulation.seams import simulated
+from tests.simulation.storage import ModelStorage
 
 FAULT_SECONDS = 7.0
 """Faults begin and messages are sent in this time."""
 _PATIENCE_SECONDS = 150.0
 """How long all may take after that. A worker that ended too often waits up to 45 s."""
+
+
+class Membership(StrEnum):
+    """How hosts are members of their group."""
+
+    CLASSIC = "classic"
+    STATIC = "classic, static"
+    CONSUMER = "KIP-848"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,9 @@ class Plan:
     sent: tuple[tuple[float, int, bytes], ...]
     """(time, partition, content)"""
     faults: tuple[Fault, ...]
+    membership: Membership = Membership.CLASSIC
+    stores: bool = False
+    """Whether files must be stored before messages are delivered. Then the storage has faults too."""
 
 
 KINDS = {
@@ -67,10 +81,24 @@ KINDS = {
     "topic created again": 3,
 }
 """Kind of a fault → how often it is drawn."""
+STORAGE_KINDS = ("storage fails", "storage hangs")
 
 
 def draw(seed: int) -> Plan:
     """Draw a plan."""
+    plan = draw_plain(seed)
+    rng = random.Random(f"more {seed}")
+    membership, stores = rng.choice([*Membership]), rng.random() < 0.3
+    more = [
+        Fault(rng.uniform(0.5, FAULT_SECONDS), rng.choice(STORAGE_KINDS), 0, 0, rng.choice((0.3, 1.0, 5.0, 9.0)))
+        for _ in range(rng.choice((1, 1, 2)) if stores else 0)
+    ]
+    faults = sorted((*plan.faults, *more), key=lambda fault: fault.at)
+    return replace(plan, membership=membership, stores=stores, faults=tuple(faults))
+
+
+def draw_plain(seed: int) -> Plan:
+    """Draw a plan with dynamic members of the classic protocol, and without storage."""
     rng = random.Random(seed)
     partitions, number_of_hosts = rng.choice((1, 2, 2, 3)), rng.choice((1, 2, 2))
     workers = rng.choice((1, 2))
@@ -115,8 +143,11 @@ class World:
         self.scheduler = Scheduler(rng)
         self._began = self.scheduler.now
         self._rng = rng
-        self.ledger = Ledger(exactly_once=plan.exactly_once)
-        self.broker = Broker(self.scheduler, rng, plan.partitions, self.ledger)
+        self.storage = ModelStorage(self.scheduler)
+        self.ledger = Ledger(exactly_once=plan.exactly_once, stored=self.storage.urls)
+        protocol = ConsumerGroup if plan.membership is Membership.CONSUMER else ClassicGroup
+        group = protocol(self.scheduler, rng, plan.partitions)
+        self.broker = Broker(self.scheduler, rng, plan.partitions, group, self.ledger)
         self.broker.leaves_gaps = plan.leaves_gaps
         self._know_topic()
         self.network = Network(self.scheduler, rng)
@@ -124,9 +155,16 @@ class World:
             update={
                 "workers": plan.workers,
                 "delivery": Delivery.EXACTLY_ONCE if plan.exactly_once else Delivery.AT_LEAST_ONCE,
+                "group_protocol": GroupProtocol.CONSUMER if protocol is ConsumerGroup else GroupProtocol.CLASSIC,
             }
         )
-        self.hosts = [Host(number, self.scheduler, settings) for number in range(plan.hosts)]
+        instances = [
+            f"static-{number}" if plan.membership is Membership.STATIC else None for number in range(plan.hosts)
+        ]
+        self.hosts = [
+            Host(number, self.scheduler, settings.model_copy(update={"group_instance_id": instance}))
+            for number, instance in enumerate(instances)
+        ]
         self._pids: dict[int, Process] = {}
         self._healed_after = 0.0
 
@@ -139,9 +177,9 @@ class World:
             "admin": lambda *_, **__: Admin(*self._client()),
             "reader": lambda *_: Reader(*self._client()),
         }
-        boot = partial(hosts.boot, self.scheduler)
         is_frozen = lambda pid: bool(self._pids[pid].frozen)  # noqa: E731
-        with simulated(self.scheduler, self._rng, boot, clients, self._started, is_frozen):
+        build = partial(pipeline, stores=self.plan.stores)
+        with simulated(self.scheduler, self._rng, clients, build, self.storage, self._started, is_frozen):
             try:
                 self._begin()
                 deadline = self._began + FAULT_SECONDS + 7 + _PATIENCE_SECONDS
@@ -230,6 +268,12 @@ class World:
             case "brokers slow":
                 self.network.slow *= 20
                 self._later(fault.seconds, lambda: setattr(self.network, "slow", self.network.slow / 20))
+            case "storage fails":
+                self.storage.failing += 1
+                self._later(fault.seconds, lambda: self.storage.heal("storage fails"))
+            case "storage hangs":
+                self.storage.hanging += 1
+                self._later(fault.seconds, lambda: self.storage.heal("storage hangs"))
             case "topic created again":
                 self._create_topic_again(fault.seconds)
 

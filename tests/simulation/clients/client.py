@@ -7,7 +7,8 @@ from typing import Any
 
 from confluent_kafka import KafkaError
 
-from tests.simulation.broker import Broker, Link, error
+from tests.simulation.broker import Broker
+from tests.simulation.network import Link, error
 from tests.simulation.scheduler import Scheduler
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
-from tests.simulation.broker import GENERATION, MAGIC, SESSION_SECONDS, Member
+from tests.simulation.broker import GENERATION, MAGIC
 from tests.simulation.clients.client import Client, metadata
+from tests.simulation.group import SESSION_SECONDS, Member
 from tests.simulation.scheduler import Signal
 
 
@@ -16,6 +17,7 @@ class GroupConsumer(Client):
     def __init__(self, *client: Any, config: dict[str, Any]) -> None:
         super().__init__(*client)
         self._on_commit = config["on_commit"]
+        self._instance: str | None = config.get("group.instance.id")
         self._callbacks: dict[str, Callable[..., None]] = {}
         self._member = ""
         self._generation = -1
@@ -87,8 +89,8 @@ class GroupConsumer(Client):
         if self._assigned:
             self._serve("revoke", set(self._assigned))
         member, self._member, self._generation = self._member, "", -1
-        if member:
-            self.ask("leave", lambda: self.broker.leave(member))
+        if member and self._instance is None:  # a static member may be back soon
+            self.ask("leave", lambda: self.broker.group.leave(member))
 
     def _commit_of(self, offsets: list[TopicPartition]) -> Callable[[], None]:
         member, generation = self._member, self._generation
@@ -102,35 +104,36 @@ class GroupConsumer(Client):
         if self._closed:
             return
         member = Member(
-            self.broker.new_member_id(),
+            self.broker.group.new_member_id(),
+            self._instance,
             self.link,
             learn=lambda generation, come, gone: self._learn(member, generation, come, gone),
             is_busy=lambda: self._in_callback or bool(self._events),
         )
         self._member = member.id
-        self.broker.join(member)
+        self.broker.group.join(member)
         self._watch_session(member.id)
 
     def _watch_session(self, member: str) -> None:
         """Have the group miss this member once it is silent for as long as a session."""
-        broker, scheduler = self.broker, self.scheduler
+        group, scheduler = self.broker.group, self.scheduler
         silent_since: list[float | None] = [None]
 
         def look() -> None:
             process = self.link.process
             given_up = member != self._member
-            if given_up and not broker.is_member(member):
+            if given_up and not group.is_member(member):
                 return
             silent = given_up or bool(process.frozen) or not process.alive or not self.link.is_up
             if not silent:
                 silent_since[0] = None
-                if not broker.is_member(member):
+                if not group.is_member(member):
                     self._lost()
                     return
             elif silent_since[0] is None:
                 silent_since[0] = scheduler.now
             elif scheduler.now - silent_since[0] >= SESSION_SECONDS:
-                broker.leave(member)
+                group.leave(member)
                 if not process.alive:
                     return
             scheduler.call(self.rng.uniform(0.4, 0.6), look)
@@ -144,7 +147,7 @@ class GroupConsumer(Client):
             member.hears = False
             if member.id != self._member or self._closed:
                 return
-            assert generation > self._generation
+            assert generation >= self._generation
             self._generation = generation
             if gone:
                 self._hear("revoke", gone)
@@ -181,7 +184,8 @@ class GroupConsumer(Client):
             case "revoke":
                 self._callbacks["on_revoke"](self, self._named(about))
                 self._assigned -= about
-                self.link.request(lambda: self.broker.released(member, about))
+                if not (self._closed and self._instance):
+                    self.link.request(lambda: self.broker.group.released(member, about))
             case "lost":
                 if self._assigned:
                     self._callbacks["on_lost"](self, self._named(self._assigned))

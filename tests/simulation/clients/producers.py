@@ -1,12 +1,16 @@
 """A `Producer`, with transactions and without."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from tests.simulation.broker import error
+from recording_worker.formats.accounts import ACCOUNT_HEADER
+from recording_worker.messages import Headers
+from tests.simulation.checks import METADATA_TOPIC
 from tests.simulation.clients.client import Client, timed_out
+from tests.simulation.network import error
 from tests.simulation.scheduler import Future
 
 
@@ -17,7 +21,8 @@ class TransactionalProducer(Client):
         super().__init__(*client)
         self._name = name
         self._epoch = 0
-        self._queue: list[tuple[str, bytes, Callable[..., None]]] = []
+        self._queue: list[tuple[str, bytes, bytes, Callable[..., None]]] = []
+        """(topic, key, what the ledger knows it by, who gets the report)"""
         self._calls: dict[str, Future[Any]] = {}
         self._reports: list[tuple[Callable[..., None], KafkaError, Any]] = []
         self._failed: Exception | None = None
@@ -34,15 +39,15 @@ class TransactionalProducer(Client):
     def produce(
         self,
         topic: str,
-        _value: bytes | None,
+        value: bytes | None,
         key: bytes,
         *,
         on_delivery: Callable[..., None],
-        headers: object = None,
+        headers: Headers | None = None,
         timestamp: int = 0,
     ) -> None:
-        del headers, timestamp
-        self._queue.append((topic, key, on_delivery))
+        del timestamp
+        self._queue.append((topic, key, _label(topic, key, value, headers), on_delivery))
 
     def flush(self) -> None:
         while True:
@@ -74,8 +79,8 @@ class TransactionalProducer(Client):
         )
 
     def abort_transaction(self, timeout: float) -> None:
-        for _topic, key, report in self._queue:
-            self._reports.append((report, KafkaError(KafkaError._PURGE_QUEUE, "purged"), _Refused(_topic, key)))
+        for topic, key, _, report in self._queue:
+            self._reports.append((report, KafkaError(KafkaError._PURGE_QUEUE, "purged"), _Refused(topic, key)))
         self._queue = []
         self._join("abort", self._with_epoch(lambda epoch: self.broker.end(self._name, epoch, commit=False)), timeout)
 
@@ -84,7 +89,7 @@ class TransactionalProducer(Client):
         self._raise_if_failed()
         if not self._queue and "records" not in self._calls:
             return
-        records = [(topic, key) for topic, key, _ in self._queue]
+        records = [(topic, label) for topic, _, label, _ in self._queue]
         self._queue = []
         self._join_or_fail(
             "records", self._with_epoch(lambda epoch: self.broker.add_records(self._name, epoch, records)), timeout
@@ -95,14 +100,14 @@ class TransactionalProducer(Client):
         if self._has_gap and self._queue:
             self._has_gap = False
             code = KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER
-        elif any(key.endswith(b"/large") for _, key, _ in self._queue):
+        elif any(key.endswith(b"/large") for _, key, _, _ in self._queue):
             code = KafkaError.MSG_SIZE_TOO_LARGE
             self._has_gap = self.broker.leaves_gaps
         else:
             return
         problem = KafkaError(code, "refused", False, False, True)
         queue, self._queue = self._queue, []
-        for topic, key, report in queue:
+        for topic, key, _, report in queue:
             at_fault = code != KafkaError.MSG_SIZE_TOO_LARGE or key.endswith(b"/large")
             purged = KafkaError(KafkaError._PURGE_QUEUE, "purged")
             self._reports.append((report, problem if at_fault else purged, _Refused(topic, key)))
@@ -145,11 +150,20 @@ class PlainProducer(Client):
         self._reports: list[tuple[Callable[..., None], _Refused]] = []
         self._committed = committed
 
-    def produce(self, topic: str, _value: bytes, key: bytes, *, on_delivery: Callable[..., None], **_: object) -> None:
+    def produce(
+        self,
+        topic: str,
+        value: bytes,
+        key: bytes,
+        *,
+        on_delivery: Callable[..., None],
+        headers: Headers | None = None,
+        **_: object,
+    ) -> None:
         if key.endswith(b"/large"):
             self._reports.append((on_delivery, _Refused(topic, key)))
         else:
-            self._queue.append((topic, key))
+            self._queue.append((topic, _label(topic, key, value, headers)))
 
     def poll(self, _timeout: float) -> None: ...
 
@@ -159,6 +173,15 @@ class PlainProducer(Client):
         reports, self._reports = self._reports, []
         for report, refused in reports:
             report(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, "too large"), refused)
+
+
+def _label(topic: str, key: bytes, value: bytes | None, headers: Headers | None) -> bytes:
+    """Return what the ledger knows a record by: its key. Of metadata it is the file's URL, and the account if any."""
+    if topic != METADATA_TOPIC or value is None:
+        return key
+    url: str = json.loads(value)["block_url"]
+    account = dict(headers or []).get(ACCOUNT_HEADER) or b""
+    return url.partition("?")[0].encode() + b" " + account
 
 
 class _Refused:
