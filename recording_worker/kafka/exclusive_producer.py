@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from recording_worker.errors import BootError, WorkerError
 from recording_worker.kafka.clients import QUIET_LOGGER
@@ -15,9 +17,15 @@ from recording_worker.messages import Headers
 from recording_worker.settings.choices import Delivery
 from recording_worker.settings.model import Settings
 
+log = structlog.get_logger()
+
 TRANSACTION_SECONDS = 15
 """How long readers of a topic wait behind a transaction that a killed process has left open."""
 _POLL_SECONDS = 0.1
+_ATTEMPTS = 3
+_PAUSE_SECONDS = 1.0
+
+Sent = TypeVar("Sent")
 
 
 class NewRecord(NamedTuple):
@@ -71,6 +79,30 @@ class ExclusiveProducer:
             self._client.fence(self._waiting)
         except KafkaException as problem:
             raise BootError(f"Kafka transactions can't be used: {problem.args[0].str()}") from problem
+
+    def commit(self, send: Callable[["Transaction"], Sent]) -> Sent:
+        """Commit what `send` sends, or nothing. If a transaction is aborted, try again, a few times.
+
+        Return what `send` returns. Raises what `transaction` raises.
+        """
+        retrying = Retrying(
+            retry=retry_if_exception_type(AbortedError),
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=wait_fixed(_PAUSE_SECONDS),
+            before_sleep=self._before_retry,
+            reraise=True,
+        )
+        done: Sent = retrying(self._commit, send)
+        return done
+
+    def _commit(self, send: Callable[["Transaction"], Sent]) -> Sent:
+        with self.transaction() as transaction:
+            return send(transaction)
+
+    def _before_retry(self, state: RetryCallState) -> None:
+        assert state.outcome is not None
+        log.warning("Kafka transaction aborted, will be tried again", error=str(state.outcome.exception()))
+        self._waiting()
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from recording_worker.errors import ConfigError
 from recording_worker.formats.accounts import read_accounts
 from recording_worker.formats.batch_file import BatchFileError, file_key_of, parse_block_url
-from recording_worker.formats.block_metadata import read_block
+from recording_worker.formats.block_metadata import is_deletion, read_block
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.admin import Admin
 from recording_worker.kafka.topic_snapshot import TopicSnapshot
@@ -42,7 +42,7 @@ class Committed:
             self.keys.add(file_key_of(parse_block_url(block.block_url).file))
             self.topics.update(account.topic for account in read_accounts(record, block.batch_id))
         except ValueError:
-            self.unreadable += 1
+            self.unreadable += not is_deletion(record)
 
 
 @dataclass(slots=True)

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from recording_worker.formats.block_metadata import deletion_value
 from recording_worker.messages import Record
 from recording_worker.operations.sweep import Committed, SweepResult, judge
 from recording_worker.storage.base import StoredFile
 from recording_worker.storage.local.inventory import LocalInventory
 from tests.builders import NOW_MS
-from tests.history import TOPIC, History, Part
+from tests.history import METADATA, TOPIC, History, Part
 
 HOUR_MS = 3_600_000
 
@@ -107,3 +108,17 @@ def test_a_file_whose_index_can_not_be_read_is_not_judged(history: History) -> N
     posthogs.write_bytes(b"blocks of PostHog's consumer, without an index")
     file = file_of(history)
     assert judged(file).not_judged == [(file, "its index can't be read")]
+
+
+def test_a_record_that_a_session_is_deleted_is_no_record_that_cannot_be_read(history: History) -> None:
+    found = committed(history)
+    found.add(Record(METADATA, 0, 9, NOW_MS, [], deletion_value((1, "a\ud83d"), NOW_MS, 30)))
+    found.add(Record(METADATA, 0, 10, NOW_MS, [], deletion_value((1, "a"), NOW_MS, 30)))
+    assert found.unreadable == 1, "JSON with half a character is read by nobody"
+    found.add(Record(METADATA, 0, 11, NOW_MS, [], b"{}"))
+    assert found.unreadable == 2
+    assert history.verify().findings == []
+    history.metadata.append(Record(METADATA, 0, 9, NOW_MS, [], deletion_value((1, "a"), NOW_MS, 30)))
+    for prefix in (None, "blocks"):
+        assert history.verify(posthog_prefix=prefix).written_by_others == 0
+    assert history.verify().findings == []

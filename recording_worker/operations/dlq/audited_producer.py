@@ -3,27 +3,19 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import structlog
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
-
 from recording_worker.clock import Clock
 from recording_worker.errors import WorkerError
 from recording_worker.kafka.exclusive_producer import (
     TRANSACTION_SECONDS,
-    AbortedError,
     ExclusiveProducer,
     FencedError,
     NewRecord,
+    Transaction,
     WrittenAt,
 )
 from recording_worker.operations.dlq.audit import Action, AuditRecord
 from recording_worker.operations.dlq.dead_letter import DeadLetter
 from recording_worker.settings.model import Settings
-
-log = structlog.get_logger()
-
-_ATTEMPTS = 3
-_PAUSE_SECONDS = 1.0
 
 
 class Target(NamedTuple):
@@ -54,7 +46,6 @@ class AuditedProducer:
         self._action = action
         self._by = by
         self._clock = clock
-        self._waiting = waiting
         self._producer = ExclusiveProducer(settings, f"{settings.dlq_topic}/dlq-tools", waiting)
 
     def fence(self) -> None:
@@ -66,27 +57,19 @@ class AuditedProducer:
 
         Raises RecordTooLargeError, WorkerError.
         """
-        retrying = Retrying(
-            retry=retry_if_exception_type(AbortedError),
-            stop=stop_after_attempt(_ATTEMPTS),
-            wait=wait_fixed(_PAUSE_SECONDS),
-            before_sleep=self._before_retry,
-            reraise=True,
-        )
         try:
-            return retrying(self._commit, tasks)
+            return self._producer.commit(lambda transaction: self._send(transaction, tasks))
         except FencedError as error:
             raise WorkerError(
                 f"another redrive or drop of {self._dlq_topic} has begun, or a transaction took more than"
                 f" {TRANSACTION_SECONDS} s: this one ends, and nothing of the rest is sent"
             ) from error
 
-    def _commit(self, tasks: Sequence[Task]) -> list[Task]:
+    def _send(self, transaction: Transaction, tasks: Sequence[Task]) -> list[Task]:
         messages = [_message(task.letter, task.target) for task in tasks if task.target is not None]
-        with self._producer.transaction() as transaction:
-            sent = iter(transaction.send(messages))
-            written = [None if task.target is None else next(sent) for task in tasks]
-            transaction.send([self._audit_record(task.letter, at) for task, at in zip(tasks, written, strict=True)])
+        sent = iter(transaction.send(messages))
+        written = [None if task.target is None else next(sent) for task in tasks]
+        transaction.send([self._audit_record(task.letter, at) for task, at in zip(tasks, written, strict=True)])
         return [Task(task.letter, None if at is None else Target(*at)) for task, at in zip(tasks, written, strict=True)]
 
     def _audit_record(self, letter: DeadLetter, sent_to: WrittenAt | None) -> NewRecord:
@@ -99,11 +82,6 @@ class AuditedProducer:
             sent_to=sent_to,
         )
         return NewRecord(self._audit_topic, None, record.identity.encode(), record.json(), [])
-
-    def _before_retry(self, state: RetryCallState) -> None:
-        assert state.outcome is not None
-        log.warning("Kafka transaction aborted, will be tried again", error=str(state.outcome.exception()))
-        self._waiting()
 
 
 def _message(letter: DeadLetter, target: Target) -> NewRecord:

@@ -3,10 +3,9 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Protocol
 
 from recording_worker.clock import Clock
 from recording_worker.kafka.exclusive_producer import RecordTooLargeError
@@ -14,6 +13,7 @@ from recording_worker.operations.dlq.audit import Action, AuditLog, State
 from recording_worker.operations.dlq.audited_producer import AuditedProducer, Target, Task
 from recording_worker.operations.dlq.dead_letter import DeadLetter, Place, Selection
 from recording_worker.operations.dlq.topics import DlqTopics
+from recording_worker.operations.interruptions import Interruptions
 from recording_worker.settings.model import Settings
 
 _MAX_LETTERS = 200
@@ -21,16 +21,6 @@ _MAX_BYTES = 4 * 1024 * 1024
 """The limits of one transaction: other readers of the source topic wait while it lasts."""
 _TRANSACTIONS_PER_SECOND = 10
 """If a rate is asked for: so that it is kept evenly."""
-
-
-class Interruptions(Protocol):
-    """How a signal ends a run: between two transactions, never inside one."""
-
-    def deferred(self) -> AbstractContextManager[None]:
-        """Let what runs inside finish before a signal ends the run."""
-
-    def check(self) -> None:
-        """End the run if a signal waits. Called while the broker does not answer."""
 
 
 @dataclass(frozen=True, slots=True)

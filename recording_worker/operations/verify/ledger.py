@@ -15,7 +15,7 @@ import orjson
 
 from recording_worker.formats.accounts import Account, AccountRecord, read_accounts
 from recording_worker.formats.batch_file import parse_block_url
-from recording_worker.formats.block_metadata import BlockRecord, ListedRecord, read_block
+from recording_worker.formats.block_metadata import BlockRecord, ListedRecord, is_deletion, read_block
 from recording_worker.formats.dlq_headers import source_of
 from recording_worker.formats.source import source_topic
 from recording_worker.messages import Record
@@ -79,6 +79,8 @@ class Ledger:
             url = parse_block_url(block.block_url)
             accounts = list(read_accounts(record, block.batch_id))
         except ValueError as error:
+            if is_deletion(record):
+                return None
             return Finding(FindingKind.METADATA_UNREADABLE, f"the record {record.place} can't be read: {error}")
         values = (
             *(url.file, url.start, url.length, record.place, block.uuid, block.batch_id, block.partition),
@@ -123,7 +125,7 @@ class Ledger:
 
     def written_by_others(self) -> int:
         """How many of the records that were added for PostHog's rules this worker did not write."""
-        return int(self._sql.execute("SELECT count(*) FROM listed WHERE codec IS NULL").fetchone()[0])
+        return int(self._sql.execute("SELECT count(*) FROM listed WHERE codec IS NULL AND NOT deleted").fetchone()[0])
 
     def broken_lists(self, since: str) -> Iterator[BrokenList]:
         """The sessions whose blocks PostHog does not list, though they are not deleted.
