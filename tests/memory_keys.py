@@ -35,5 +35,11 @@ class MemoryKeys:
         if self.is_away:
             raise StoreError("away")
 
+    def try_out(self) -> None:
+        self.probe()
+
+    def create_table(self) -> None:
+        """There is no table."""
+
     def close(self) -> None:
         """There is nothing to close."""

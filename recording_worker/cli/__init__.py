@@ -24,6 +24,8 @@ COMMANDS = {
     "play": "Play one session in a browser.",
     "serve": "Serve blocks to other players over HTTP, as PostHog's recording API does.",
     "verify": "Check that every message was recorded once and every block can be read.",
+    "keys": "Check, create and rotate the key store of encrypted sessions.",
+    "delete": "Delete sessions for good, with a certificate.",
     "sweep": "Find and remove batch files that nothing refers to.",
     "dlq": "List, show, redrive or drop messages on the DLQ.",
     "dictionary": "Train a zstd dictionary, which makes batch files smaller.",

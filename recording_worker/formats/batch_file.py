@@ -100,7 +100,8 @@ class BlockEntry:
     snapshot_source: str | None = None
     """What recorded the session: `web`, or `mobile`, whose snapshots are wireframes or screenshots."""
     encryption: str | None = None
-    """How the block is encrypted: `secretbox`; None if it is not. If it is, the entry has no distinct id."""
+    """How the block is encrypted: `secretbox`; `erased` if nothing of it is there any more; None if it is in the clear.
+    Without None the entry has no distinct id."""
 
     def contradiction(self) -> str | None:
         """Return what can't be true of a block; None if its figures agree with each other."""

@@ -4,6 +4,7 @@ Codec zstd: one frame that states its content's size and has a checksum, made wi
 snappy: raw snappy, without a checksum.
 """
 
+import struct
 from collections.abc import Iterator
 
 import cramjam
@@ -16,6 +17,15 @@ MAX_BLOCK_BYTES = 1 << 30
 """The most bytes of lines that a block is read with, whatever is said of it."""
 _MAX_RATIO = 1 << 15
 """The most that zstd makes of a byte: 128 KiB of the four that a block within a frame takes. Snappy makes far less."""
+
+_MAX_SNAPPY_RATIO = 32
+"""More than snappy makes of a byte: a copy of 64 bytes takes three."""
+
+ERASED = "erased"
+"""What the index says, in place of an encryption, of a block that is erased."""
+_ERASED_HEADER = struct.Struct("<II")
+_ERASED_MAGIC = 0x184D2A5D
+"""Begins a zstd skippable frame. Encrypted blocks and the index have other ones."""
 
 
 def could_hold(stored: int, size: int) -> bool:
@@ -53,6 +63,32 @@ def decompress_block(stored: bytes, codec: str, size: int, dictionary: Dictionar
         return decompressor.decompress(stored, allow_extra_data=False)
     except (zstandard.ZstdError, cramjam.DecompressionError) as error:
         raise ValueError(f"it does not decompress: {error}") from error
+
+
+def is_readable(stored: bytes) -> bool:
+    """Return whether bytes are what a codec makes of lines, so that anybody who has them can read them."""
+    if stored.startswith(zstandard.FRAME_HEADER):
+        return True
+    try:
+        stated = cramjam.snappy.decompress_raw_len(stored)
+        if not 0 < stated <= min(len(stored) * _MAX_SNAPPY_RATIO, MAX_BLOCK_BYTES):
+            return False
+        cramjam.snappy.decompress_raw(stored)
+    except cramjam.DecompressionError:
+        return False
+    return True
+
+
+def erased_block(length: int) -> bytes:
+    """Return what takes the place of a block of this many bytes: zeros, in a frame that zstd passes over."""
+    if length < _ERASED_HEADER.size:
+        return bytes(length)
+    return _ERASED_HEADER.pack(_ERASED_MAGIC, length - _ERASED_HEADER.size) + bytes(length - _ERASED_HEADER.size)
+
+
+def is_erased(stored: bytes) -> bool:
+    """Return whether bytes are what takes the place of a block that is erased."""
+    return stored == erased_block(len(stored))
 
 
 def lines_of(text: bytes) -> Iterator[bytes]:

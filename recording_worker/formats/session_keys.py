@@ -43,3 +43,9 @@ class SessionKeys:
 
     def _of(self, what: str, session: Session) -> str:
         return f"{self.prefix}session-{what}:{session[0]}:{session[1]}"
+
+
+def cached_key_name(session: Session) -> str:
+    """Return the key of Redis under which PostHog's reader keeps the encryption key of a session for a day
+    (nodejs/src/session-replay/shared/keystore/cache/redis-cache.ts)."""
+    return f"@posthog/replay/recording-key:{session[0]}:{session[1]}"

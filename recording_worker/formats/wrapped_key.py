@@ -29,6 +29,11 @@ class MasterKeys:
         self.current = _master_id(keys[0])
         """The id of the key that wraps."""
 
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the keys, in hex. The first one wraps."""
+        return [master.hex() for master in self._keys]
+
     @classmethod
     def parse(cls, text: str) -> "MasterKeys":
         """Read a file of master keys. Raises ValueError, which shows no key."""

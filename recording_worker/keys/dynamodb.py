@@ -17,7 +17,7 @@ from recording_worker import __version__
 from recording_worker.errors import ConfigError, StoreError
 from recording_worker.formats.secretbox import KEY_BYTES
 from recording_worker.formats.session_keys import Session
-from recording_worker.keys.store import TOMBSTONE_SECONDS, SessionKey, stored_name
+from recording_worker.keys.store import PROBE_NAME, TOMBSTONE_SECONDS, SessionKey, stored_name
 
 _AT_ONCE = 16
 """Requests to KMS, and for new items, at a time."""
@@ -73,7 +73,9 @@ class DynamoKeys:
         """See KeyStore. The item changes in one conditional request, so that no other worker comes in between."""
         name = stored_name(session)
         while True:
-            if not self._change(name, by, now):
+            if self._change(name, by, now):
+                self._keep_until(name, now + TOMBSTONE_SECONDS)
+            else:
                 self._put(
                     {
                         **_name(name),
@@ -90,6 +92,43 @@ class DynamoKeys:
     def probe(self) -> None:
         self._ask(lambda: self._items.get_item(TableName=self._table, Key=_name((0, "probe"))))
 
+    def try_out(self) -> None:
+        """See KeyStore. The put has a condition that is never met."""
+        name = (0, PROBE_NAME)
+        made = self._generate(name)
+        self._ask(
+            lambda: self._kms.decrypt(
+                CiphertextBlob=made["CiphertextBlob"], KeyId=self._alias, EncryptionContext=_context(name)
+            )
+        )
+        self.read([name])
+        item = {**_name(name), "session_state": {"S": "deleted"}}
+        self._put(item, "attribute_exists(session_id) AND attribute_not_exists(session_id)")
+
+    def create_table(self) -> None:
+        """See KeyStore. Items expire at `expires_at`. The master key of KMS has to be there."""
+        try:
+            self._items.create_table(
+                TableName=self._table,
+                KeySchema=[
+                    {"AttributeName": "session_id", "KeyType": "HASH"},
+                    {"AttributeName": "team_id", "KeyType": "RANGE"},
+                ],
+                AttributeDefinitions=[
+                    {"AttributeName": "session_id", "AttributeType": "S"},
+                    {"AttributeName": "team_id", "AttributeType": "N"},
+                ],
+                BillingMode="PAY_PER_REQUEST",
+            )
+            self._items.get_waiter("table_exists").wait(TableName=self._table, WaiterConfig={"Delay": 1})
+            self._items.update_time_to_live(
+                TableName=self._table,
+                TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"},
+            )
+        except (ClientError, BotoCoreError) as error:
+            if not (isinstance(error, ClientError) and error.response["Error"]["Code"] == "ResourceInUseException"):
+                raise _store_error(error) from error
+
     def close(self) -> None:
         self._threads.shutdown(cancel_futures=True)
         self._items.close()
@@ -97,11 +136,7 @@ class DynamoKeys:
 
     def _create(self, session: Session, expires: int, now: int) -> tuple[Session, SessionKey | None]:
         """Make a key and store it. Return None in its place if the session is known already."""
-        made = self._ask(
-            lambda: self._kms.generate_data_key(
-                KeyId=self._alias, NumberOfBytes=KEY_BYTES, EncryptionContext=_context(session)
-            )
-        )
+        made = self._generate(session)
         item = {
             **_name(session),
             "encrypted_key": {"B": made["CiphertextBlob"]},
@@ -110,6 +145,13 @@ class DynamoKeys:
             "expires_at": {"N": str(expires)},
         }
         return session, SessionKey(made["Plaintext"]) if self._put(item) else None
+
+    def _generate(self, session: Session) -> Any:
+        return self._ask(
+            lambda: self._kms.generate_data_key(
+                KeyId=self._alias, NumberOfBytes=KEY_BYTES, EncryptionContext=_context(session)
+            )
+        )
 
     def _known(self, item: Item) -> tuple[Session, SessionKey]:
         session = int(item["team_id"]["N"]), item["session_id"]["S"]
@@ -159,12 +201,22 @@ class DynamoKeys:
             )
         )
 
-    def _put(self, item: Item) -> bool:
-        """Store an item. Return False if the session has one."""
-        return self._unless_refused(
-            lambda: self._items.put_item(
-                TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(session_id)"
+    def _keep_until(self, session: Session, until: int) -> None:
+        """Let an item expire at this time, seconds since 1970, if it would expire before."""
+        self._unless_refused(
+            lambda: self._items.update_item(
+                TableName=self._table,
+                Key=_name(session),
+                UpdateExpression="SET expires_at = :until",
+                ConditionExpression="attribute_exists(session_id) AND expires_at < :until",
+                ExpressionAttributeValues={":until": {"N": str(until)}},
             )
+        )
+
+    def _put(self, item: Item, condition: str = "attribute_not_exists(session_id)") -> bool:
+        """Store an item. Return False if the condition is not met: if the session has one."""
+        return self._unless_refused(
+            lambda: self._items.put_item(TableName=self._table, Item=item, ConditionExpression=condition)
         )
 
     def _all(self, do: Callable[[Work], Done], work: Iterable[Work]) -> list[Done]:

@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from recording_worker.errors import ConfigError, StoreError
 from recording_worker.formats.secretbox import KEY_BYTES
 from recording_worker.formats.session_keys import Session
 from recording_worker.formats.wrapped_key import MASTER_ID_BYTES, MasterKeys
-from recording_worker.keys.store import TOMBSTONE_SECONDS, SessionKey, stored_name
+from recording_worker.keys.store import PROBE_NAME, TOMBSTONE_SECONDS, SessionKey, stored_name
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS session_recording_keys (
@@ -45,14 +46,16 @@ _DESTROY = """
 INSERT INTO session_recording_keys AS known (team_id, session_id, created_at, expires_at, deleted_at, deleted_by)
 VALUES (%(team)s, %(session)s, %(now)s, %(until)s, %(now)s, %(by)s)
 ON CONFLICT (team_id, session_id) DO UPDATE
-SET wrapped_key = NULL, deleted_at = excluded.deleted_at, deleted_by = excluded.deleted_by
+SET wrapped_key = NULL, deleted_at = excluded.deleted_at, deleted_by = excluded.deleted_by,
+    expires_at = greatest(known.expires_at, excluded.expires_at)
 WHERE known.deleted_at IS NULL"""
 _MASTERS = """
 SELECT substring(wrapped_key for %s), count(*) FROM session_recording_keys
 WHERE wrapped_key IS NOT NULL GROUP BY 1 ORDER BY 1"""
-_OLD = """
+_NEXT = """
 SELECT team_id, session_id, wrapped_key, created_at FROM session_recording_keys
-WHERE wrapped_key IS NOT NULL AND substring(wrapped_key for %s) <> %s LIMIT %s"""
+WHERE (team_id, session_id) > (%s, %s) AND wrapped_key IS NOT NULL
+ORDER BY team_id, session_id LIMIT %s"""
 _REWRAP = """
 UPDATE session_recording_keys SET wrapped_key = %s
 WHERE team_id = %s AND session_id = %s AND wrapped_key = %s"""
@@ -119,13 +122,36 @@ class PostgresKeys:
     def probe(self) -> None:
         self._asked(lambda connection: connection.execute("SELECT FROM session_recording_keys LIMIT 1"))
 
+    def try_out(self) -> None:
+        """See KeyStore. What it stores is rolled back."""
+        name, now = (0, PROBE_NAME), int(time.time())
+        wrapped = self._masters.wrap(random_bytes(KEY_BYTES), name, now)
+        given = {"team": 0, "session": PROBE_NAME, "now": now, "until": now, "by": ""}
+
+        def attempt(connection: psycopg.Connection) -> None:
+            with connection.transaction(force_rollback=True):
+                connection.execute(_CREATE, (now, [0], [PROBE_NAME], [wrapped], [now]))
+                self._read(connection, [name])
+                connection.execute(_DESTROY, given)
+
+        self._asked(attempt)
+
     def create_table(self) -> None:
-        """Create the table if it is not there. Raises StoreError."""
         self._asked(lambda connection: connection.execute(TABLE))
+
+    @property
+    def masters(self) -> list[str]:
+        """The ids of the master keys in the file, in hex. The first one wraps."""
+        return self._masters.ids
 
     def wrapped_by(self) -> dict[str, int]:
         """Return id of a master key, in hex → the keys that it has wrapped. Raises StoreError."""
-        rows = self._asked(lambda connection: connection.execute(_MASTERS, (MASTER_ID_BYTES,)).fetchall())
+
+        def count(connection: psycopg.Connection) -> list[tuple[bytes, int]]:
+            connection.execute("SET LOCAL statement_timeout = 0")  # it reads the whole table
+            return connection.execute(_MASTERS, (MASTER_ID_BYTES,)).fetchall()
+
+        rows = self._asked(count)
         return {bytes(master).hex(): keys for master, keys in rows}
 
     def rotate(self) -> int:
@@ -134,7 +160,7 @@ class PostgresKeys:
         It may be stopped and run again at any time. It does not give a deleted session its key back.
         """
         rotated = 0
-        while some := self._asked(self._rotate_some):
+        while some := self._rotate_all():  # a worker may have wrapped one with another master key behind our back
             rotated += some
         return rotated
 
@@ -142,14 +168,24 @@ class PostgresKeys:
         with self._lock:
             self._disconnect()
 
-    def _rotate_some(self, connection: psycopg.Connection) -> int:
-        given = (MASTER_ID_BYTES, self._masters.current, _REWRAPPED_AT_ONCE)
-        rows = connection.execute(_OLD, given).fetchall()
-        for team_id, session_id, wrapped, created_at in rows:
+    def _rotate_all(self) -> int:
+        """Go through the table once, some keys at a time. Return how many were wrapped again."""
+        rotated, after = 0, (-(2**63), "")
+        while True:
+            page = self._asked(partial(self._rotate_after, after))
+            if page is None:
+                return rotated
+            rotated, after = rotated + page[0], page[1]
+
+    def _rotate_after(self, after: Session, connection: psycopg.Connection) -> tuple[int, Session] | None:
+        """Wrap the next keys after a session. Return how many, and the last session; None if there are no more."""
+        rows = connection.execute(_NEXT, (*after, _REWRAPPED_AT_ONCE)).fetchall()
+        old = [row for row in rows if row[2][:MASTER_ID_BYTES] != self._masters.current]
+        for team_id, session_id, wrapped, created_at in old:
             key = self._unwrapped((team_id, session_id), wrapped, created_at)
             again = self._masters.wrap(key, (team_id, session_id), created_at)
             connection.execute(_REWRAP, (again, team_id, session_id, wrapped))
-        return len(rows)
+        return (len(old), (rows[-1][0], rows[-1][1])) if rows else None
 
     def _read(self, connection: psycopg.Connection, sessions: Collection[Session]) -> dict[Session, SessionKey]:
         teams, ids = [team_id for team_id, _ in sessions], [session_id for _, session_id in sessions]

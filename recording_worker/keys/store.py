@@ -9,7 +9,9 @@ from typing import Protocol
 from recording_worker.formats.session_keys import Session
 
 TOMBSTONE_SECONDS = 30 * 86_400
-"""How long a session without a key is known as deleted. Messages of it may still be on their way."""
+"""How long a session is known as deleted, at the least. Messages of it may still be on their way."""
+PROBE_NAME = "recording-worker-check"
+"""What is tried out is tried with a session of this name, of team 0, which no team has."""
 
 _HASHED = "blake2b:"
 _MAX_ID_BYTES = 1024
@@ -62,11 +64,18 @@ class KeyStore(Protocol):
     def destroy(self, session: Session, by: str, now: int) -> SessionKey:
         """Destroy the key of a session, or leave a tombstone if it has none. Return what is known of it then.
 
-        A session that is deleted already keeps the time and the name of its first deletion.
+        A session that is deleted already keeps the time and the name of its first deletion. The store remembers the
+        deletion for TOMBSTONE_SECONDS at the least.
         """
 
     def probe(self) -> None:
         """Find out whether the store answers. Raises StoreError."""
+
+    def try_out(self) -> None:
+        """Find out whether keys can be made, stored and read. Leaves nothing behind. Raises StoreError."""
+
+    def create_table(self) -> None:
+        """Create the table if it is not there. Raises StoreError."""
 
     def close(self) -> None:
         """Close the connections."""

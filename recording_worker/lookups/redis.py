@@ -59,6 +59,17 @@ def try_redis(setting: str, url: SecretStr, prefix: str) -> None:
         client.close()
 
 
+def remove_keys(setting: str, url: SecretStr, names: Sequence[str]) -> None:
+    """Remove these keys, if they are there. Raises StoreError, ConfigError."""
+    client = redis_client(setting, url, _TRY_TIMEOUT)
+    try:
+        client.delete(*(name.encode(errors="surrogatepass") for name in names))
+    except (redis.RedisError, OSError) as error:
+        raise StoreError(f"{setting} can't be used: {error}") from error
+    finally:
+        client.close()
+
+
 class Circuit(Enum):
     """Whether Redis is asked."""
 

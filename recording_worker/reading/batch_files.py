@@ -82,10 +82,11 @@ class IndexFrame(NamedTuple):
 
 def read_index(file: RangedFile) -> BatchIndex:
     """Read the index of a batch file, with at most two reads from its end. Raises BatchFileError, and NoIndexError."""
-    return _read_frame(file).parse()
+    return read_frame(file).parse()
 
 
-def _read_frame(file: RangedFile) -> IndexFrame:
+def read_frame(file: RangedFile) -> IndexFrame:
+    """Read the end of a batch file, with at most two reads. Raises BatchFileError, and NoIndexError."""
     tail, size = file.read_tail(TAIL_BYTES)
     length = index_frame_length(file.name, tail, size)
     if length is None:
@@ -126,6 +127,6 @@ def read_blocks(
 
 def _frame_or_problem(file: RangedFile) -> IndexFrame | BatchFileError:
     try:
-        return _read_frame(file)
+        return read_frame(file)
     except BatchFileError as problem:
         return problem

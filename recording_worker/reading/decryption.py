@@ -4,6 +4,7 @@ import threading
 from collections.abc import Collection
 
 from recording_worker.formats.batch_file import BatchFileError
+from recording_worker.formats.block import ERASED
 from recording_worker.formats.session_keys import Session
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.keys.store import KeyStore, SessionKey
@@ -45,6 +46,8 @@ class Decryption:
         key = self._key(session)
         if encryption is None:
             return stored
+        if encryption == ERASED:
+            raise SessionDeletedError(f"session {session[1]} of team {session[0]} was deleted: the block is erased")
         if encryption != _SECRETBOX:
             raise ValueError(f"it is encrypted as {encryption[:80]!r}, which this version can't read")
         if self._store is None:

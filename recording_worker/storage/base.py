@@ -84,6 +84,13 @@ class Inventory(Protocol):
     def remove(self, file: StoredFile) -> None:
         """Remove a file; do nothing if it is gone already. Raises WorkerError."""
 
+    def replace(self, file: RangedFile, parts: Iterable[Part]) -> None:
+        """Put other content in place of a file's. A reader finds the one or the other, and nothing in between.
+
+        `parts` is asked for once the file may be replaced: see the backend for who else may do that meanwhile. Raises
+        WorkerError, and what `parts` raises.
+        """
+
 
 class Replayable(Generic[Item]):
     """Makes an iterator iterable more than once: it keeps the items that it has given."""

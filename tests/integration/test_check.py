@@ -13,12 +13,15 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourcePatternType,
     ResourceType,
 )
+from pydantic import SecretStr
 
+from recording_worker.keys.postgres import PostgresKeys
 from recording_worker.operations.check.finding import Verdict
 from recording_worker.operations.check.run import run_checks
 from recording_worker.operations.check.storage import storage_check
 from tests.integration.command import Result, run
 from tests.integration.service import toml_text
+from tests.integration.test_key_stores import master_file
 from tests.servers.child import answered
 from tests.servers.kafka import KafkaServer
 from tests.servers.postgres import PostgresServer
@@ -56,6 +59,9 @@ def test_everything_that_is_away_is_named_at_once_and_soon(tmp_path: Path) -> No
         sessions_redis="redis://:hunter2@127.0.0.1:1/0",
         storage_dir="/proc/nowhere",
         delivery="exactly_once",
+        key_store="postgres",
+        keys_postgres="postgresql://user:hunter2@127.0.0.1:1/x",
+        keys_master_file=str(master_file(tmp_path, b"m" * 32)),
     )
     assert done.code == 2
     assert {subject: found[subject][0].partition(":")[0] for subject in found} == {
@@ -64,6 +70,7 @@ def test_everything_that_is_away_is_named_at_once_and_soon(tmp_path: Path) -> No
         "restrictions": "problem",
         "restrictions_redis": "problem",
         "sessions_redis": "warning",
+        "key_store": "problem",
         "storage": "problem",
         "kafka": "problem",
         "ops server": "ok",
@@ -82,9 +89,17 @@ def test_topics_are_created_and_then_all_is_well(
         "teams_postgres": postgres.url,
         "restrictions_redis": redis_server.url,
         "sessions_redis": redis_server.url,
+        "key_store": "postgres",
+        "keys_postgres": postgres.url,
+        "keys_master_file": str(master_file(tmp_path, b"m" * 32)),
     }
+    postgres.execute("DROP TABLE IF EXISTS session_recording_keys")
     done, found = check(tmp_path, kafka.bootstrap_servers, **settings)
     assert done.code == 3
+    assert found["key_store"][0].startswith("problem: the key store can't be used: relation")
+    store = PostgresKeys(SecretStr(postgres.url), master_file(tmp_path, b"m" * 32))
+    store.create_table()
+    store.close()
     assert found["topic"] == ["problem: topic made-topic can't be read: Broker: Unknown topic or partition"]
     options = ("--create-topics", "--partitions", "3", "--topic-config", "dlq_topic:retention.ms=600000")
     done, found = check(tmp_path, kafka.bootstrap_servers, *options, **settings)
@@ -95,6 +110,7 @@ def test_topics_are_created_and_then_all_is_well(
     [described] = admin.describe_configs([resource]).values()
     assert described.result()["retention.ms"].value == "600000"
     assert found["teams"] == ["ok: 1 team in the database"]
+    assert found["key_store"] == ["ok: postgres: keys can be made, stored and read"]
     assert found["sessions_redis"] == ["ok: answers, and can be written to"]
     assert found["transactions"] == ["ok: can be used under transactional ids that begin with made-group"]
     assert "read back" in found["storage"][1]

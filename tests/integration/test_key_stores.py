@@ -1,12 +1,14 @@
 """Key stores: what holds for both, on real PostgreSQL and on moto's DynamoDB and KMS, and what each one stores."""
 
 import base64
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 from botocore.exceptions import ClientError
 from pydantic import SecretStr
@@ -14,9 +16,10 @@ from pydantic import SecretStr
 from recording_worker.errors import ConfigError, StoreError
 from recording_worker.keys.dynamodb import DynamoKeys
 from recording_worker.keys.postgres import PostgresKeys
-from recording_worker.keys.store import KeyStore, SessionKey
+from recording_worker.keys.store import PROBE_NAME, TOMBSTONE_SECONDS, KeyStore, SessionKey
 from tests.servers.aws import REGION, KeysOfAws
 from tests.servers.postgres import PostgresServer
+from tests.unit.command import Done, run
 
 NOW = int(time.time())
 LATER = NOW + 30 * 86_400
@@ -148,6 +151,78 @@ def test_a_store_that_is_away_raises_and_works_again_when_it_is_back(place: Plac
     assert store.read([A]) == made
 
 
+def test_a_store_is_tried_out_and_nothing_is_left(place: Place) -> None:
+    store = place.open()
+    store.try_out()
+    assert store.read([(0, PROBE_NAME)]) == {}
+    place.away()
+    try:
+        with pytest.raises(StoreError):
+            store.try_out()
+    finally:
+        place.back()
+
+
+def test_a_table_is_created_where_there_is_none(keys_of_aws: KeysOfAws) -> None:
+    _, alias = keys_of_aws.new_table()
+    store = dynamo_keys(keys_of_aws, f"new-{secrets.token_hex(4)}", alias)
+    with pytest.raises(StoreError):
+        store.try_out()
+    store.create_table()
+    store.create_table()
+    store.try_out()
+    made = store.create({A: LATER}, NOW)
+    assert store.read([A]) == made
+    without_kms = dynamo_keys(keys_of_aws, keys_of_aws.new_table()[0], "alias/not-there")
+    with pytest.raises(StoreError):
+        without_kms.try_out()
+    for each in (store, without_kms):
+        each.close()
+
+
+def test_how_long_a_deletion_is_remembered(postgres: PostgresServer, tmp_path: Path) -> None:
+    postgres.execute("DROP TABLE IF EXISTS session_recording_keys")
+    store = postgres_keys(postgres, master_file(tmp_path, b"m" * 32))
+    store.create_table()
+    store.create({A: NOW + 60, B: NOW + 2 * TOMBSTONE_SECONDS}, NOW)
+    for session in (A, B):
+        store.destroy(session, "ann", NOW)
+    with psycopg.connect(postgres.url) as connection:
+        rows = connection.execute("SELECT team_id, expires_at FROM session_recording_keys").fetchall()
+    assert dict(rows) == {A[0]: NOW + TOMBSTONE_SECONDS, B[0]: NOW + 2 * TOMBSTONE_SECONDS}
+    store.close()
+
+
+def test_the_command_keys_creates_checks_and_rotates(postgres: PostgresServer, tmp_path: Path) -> None:
+    postgres.execute("DROP TABLE IF EXISTS session_recording_keys")
+    old, new = b"o" * 32, b"n" * 32
+
+    def keys(command: str, *masters: bytes) -> Done:
+        master = master_file(tmp_path, *masters)
+        given = ("--key-store", "postgres", "--keys-postgres", postgres.url, "--keys-master-file", str(master))
+        return run("keys", command, *given)
+
+    assert (keys("check", old).code, keys("create", old).code) == (1, 0)
+    store = postgres_keys(postgres, master_file(tmp_path, old))
+    made = store.create({(1, f"session-{number}"): LATER for number in range(2500)}, NOW)
+    store.destroy(A, "ann", NOW)
+    store.close()
+    assert re.search(r"master key [0-9a-f]{16}: 2,500 keys, it wraps new keys\n$", keys("check", old).out)
+    lost = keys("check", new)
+    assert lost.code == 1
+    assert "2,500 keys can't be opened: put their master keys back into keys_master_file" in lost.out
+    assert keys("rotate", new).code == 1
+    assert "2,500 keys, in the file" in keys("check", new, old).out
+    assert keys("rotate", new, old).out == "2,500 keys wrapped with the first master key of the file\n"
+    assert keys("rotate", new, old).out == "0 keys wrapped with the first master key of the file\n"
+    assert keys("check", new).code == 0
+    after = postgres_keys(postgres, master_file(tmp_path, new))
+    assert after.read(made) == made
+    after.close()
+    assert run("keys", "rotate", "--key-store", "dynamodb", "--keys-region", "us-east-1").code == 2
+    assert "no key store: say where the keys of sessions are with --key-store" in run("keys", "check").err
+
+
 def test_the_items_are_posthogs(keys_of_aws: KeysOfAws) -> None:
     table, alias = keys_of_aws.new_table()
     store = dynamo_keys(keys_of_aws, table, alias)
@@ -168,7 +243,12 @@ def test_the_items_are_posthogs(keys_of_aws: KeysOfAws) -> None:
     with pytest.raises(ClientError):
         keys_of_aws.kms.decrypt(CiphertextBlob=blob, KeyId=alias, EncryptionContext={**context, "team_id": "2"})
     store.destroy(A, "ann", NOW + 1)
-    deleted = {"session_state": {"S": "deleted"}, "deleted_at": {"N": str(NOW + 1)}, "deleted_by": {"S": "ann"}}
+    deleted = {
+        "session_state": {"S": "deleted"},
+        "deleted_at": {"N": str(NOW + 1)},
+        "deleted_by": {"S": "ann"},
+        "expires_at": {"N": str(NOW + 1 + TOMBSTONE_SECONDS)},
+    }
     assert keys_of_aws.item(table, *A) == item | deleted
     store.close()
 
@@ -218,8 +298,6 @@ def test_rotation_wraps_the_keys_again_and_the_old_master_key_can_go(postgres: P
 
 
 def test_no_key_is_in_the_table_in_the_clear(postgres: PostgresServer, tmp_path: Path) -> None:
-    import psycopg
-
     postgres.execute("DROP TABLE IF EXISTS session_recording_keys")
     store = postgres_keys(postgres, master_file(tmp_path, b"m" * 32))
     store.create_table()

@@ -1,4 +1,4 @@
-"""Checks what messages are looked up in: teams, restrictions, known sessions, and the files that settings name."""
+"""Checks what messages are looked up in: teams, restrictions, known sessions, keys, and files that settings name."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +10,8 @@ from recording_worker.lookups.restrictions.static import load_restrictions
 from recording_worker.lookups.teams.static import load_teams
 from recording_worker.operations.check.finding import Finding
 from recording_worker.operations.check.run import Check
+from recording_worker.operations.keys import opened_keys
+from recording_worker.settings.choices import KeyStoreKind
 from recording_worker.settings.model import Settings
 from recording_worker.text import counted
 
@@ -30,6 +32,21 @@ def lookup_checks(settings: Settings) -> Iterator[Check]:
         yield Check("restrictions_redis", lambda: _restrictions_redis(settings))
     if settings.sessions_redis is not None:
         yield Check("sessions_redis", lambda: _sessions_redis(settings))
+    if settings.key_store is not KeyStoreKind.NONE:
+        yield Check("key_store", lambda: _key_store(settings))
+
+
+def _key_store(settings: Settings) -> Iterator[Finding]:
+    store = opened_keys(settings)
+    try:
+        store.try_out()
+    except StoreError as error:
+        advice = "without it nothing is recorded; `recording-worker keys create` makes the table"
+        yield Finding.problem("key_store", f"the key store can't be used: {error}", advice)
+    else:
+        yield Finding.ok("key_store", f"{settings.key_store.value}: keys can be made, stored and read")
+    finally:
+        store.close()
 
 
 def _any_token() -> Iterator[Finding]:

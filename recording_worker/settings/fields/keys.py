@@ -7,7 +7,7 @@ from pydantic import Field
 
 from recording_worker.settings.choices import KeyStoreKind
 from recording_worker.settings.fields.base import Fields
-from recording_worker.settings.types import LOWERED, HttpUrl, PostgresUrl, Seconds
+from recording_worker.settings.types import LOWERED, HttpUrl, PostgresUrl, RedisUrl, Seconds
 
 
 class KeyFields(Fields):
@@ -31,4 +31,8 @@ class KeyFields(Fields):
     keys_endpoint: HttpUrl | None = Field(None, description="Address of DynamoDB and KMS, if they are not at AWS.")
     key_check_interval: Seconds = Field(
         120.0, description="How often a worker asks whether a session it records has been deleted."
+    )
+    keys_redis: RedisUrl | None = Field(
+        None,
+        description="Redis of PostHog's reader, which keeps keys there for a day; `delete` removes them.",
     )

@@ -1,6 +1,7 @@
 """LocalStorage: batch files in a folder."""
 
 import errno
+import fcntl
 import os
 import re
 import secrets
@@ -123,6 +124,49 @@ def _write_whole(root: Path, key: str, parts: Iterable[Part]) -> None:
             _remove(folder, temporary)
             raise
         os.fsync(folder)
+
+
+def replace_whole(root: Path, key: str, parts: Iterable[Part]) -> None:
+    """Replace a file by a rename, also after a crash of the machine. It keeps its mode and, if possible, its owner.
+
+    Others who replace it wait until this is done. Raises OSError, and what `parts` raises.
+    """
+    *folders, name = key.split("/")
+    temporary = _hidden(name)
+    with _opened_folder(root, folders) as folder, _locked(folder, name) as old:
+        try:
+            _write_file(folder, temporary, parts)
+            _take_over(folder, temporary, os.fstat(old))
+            os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            _remove(folder, temporary)
+            raise
+        os.fsync(folder)
+
+
+@contextmanager
+def _locked(folder: int, name: str) -> Iterator[int]:
+    """Hold the lock of the file that has this name now."""
+    while True:
+        file = _open_unlinked(folder, name, os.O_RDONLY)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            ours, there = os.fstat(file), os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino):  # else it was replaced meanwhile
+                yield file
+                return
+        finally:
+            os.close(file)
+
+
+def _take_over(folder: int, name: str, status: os.stat_result) -> None:
+    file = _open_unlinked(folder, name, os.O_RDONLY)
+    try:
+        with suppress(PermissionError):
+            os.fchown(file, status.st_uid, status.st_gid)
+        os.fchmod(file, status.st_mode & 0o777)
+    finally:
+        os.close(file)
 
 
 def _hidden(name: str) -> str:

@@ -1,13 +1,13 @@
 """LocalInventory: the batch files in a folder, and the temporary files that a crash left there."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.formats.batch_file import FILE_NAME, created_ms_of
-from recording_worker.storage.base import StoredFile
-from recording_worker.storage.local.backend import TEMPORARY_NAME
+from recording_worker.storage.base import Part, RangedFile, StoredFile
+from recording_worker.storage.local.backend import TEMPORARY_NAME, replace_whole
 from recording_worker.storage.local.file import LocalFile
 
 
@@ -45,3 +45,10 @@ class LocalInventory:
             LocalFile(Path(file.name), self._root).remove()
         except OSError as error:
             raise WorkerError(f"can't remove {file.name}: {error.strerror}") from error
+
+    def replace(self, file: RangedFile, parts: Iterable[Part]) -> None:
+        """See Inventory. Two processes that replace one file do so one after the other."""
+        try:
+            replace_whole(self._root, Path(file.name).relative_to(self._root).as_posix(), parts)
+        except OSError as error:
+            raise WorkerError(f"can't replace {file.name}: {error.strerror}") from error

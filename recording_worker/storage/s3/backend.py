@@ -47,7 +47,7 @@ class S3Storage:
         self._client = connect(settings, connections=settings.s3_uploads + 2)
         self._pool = ThreadPoolExecutor(settings.s3_uploads, thread_name_prefix="upload")
         self._dialect = Dialect()
-        self._encryption = _encryption(settings)
+        self._encryption = encryption_of(settings)
         self._uploads: set[Upload] = set()
         self._closing = threading.Event()
 
@@ -129,7 +129,7 @@ class S3Storage:
             self._metrics.storage_request_failures.labels(operation).inc()
 
 
-def _encryption(settings: Settings) -> dict[str, str]:
+def encryption_of(settings: Settings) -> dict[str, str]:
     """Return how S3 is asked to encrypt objects, by boto3's names."""
     asked = {"ServerSideEncryption": settings.s3_encryption, "SSEKMSKeyId": settings.s3_kms_key}
     return {name: str(value) for name, value in asked.items() if value is not None}

@@ -1,19 +1,24 @@
 """S3Inventory: the batch files in an S3 bucket, and the multipart uploads that nobody has completed or aborted."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.formats.batch_file import created_ms_of, is_surely_ours
 from recording_worker.settings.model import Settings
-from recording_worker.storage.base import StoredFile
-from recording_worker.storage.s3.backend import CHECK_PREFIX
+from recording_worker.storage.base import Part, RangedFile, StoredFile
+from recording_worker.storage.s3.backend import CHECK_PREFIX, encryption_of
 from recording_worker.storage.s3.client import connect
 from recording_worker.storage.s3.errors import S3_ERRORS, code_of, describe
 from recording_worker.storage.s3.file import S3File, is_batch_file
 from recording_worker.storage.s3.listing import list_objects, list_uploads
 from recording_worker.storage.s3.location import S3Location
 from recording_worker.storage.s3.retry import RetryBudget, RetryPolicy
+from recording_worker.storage.s3.upload import Dialect, Upload
+
+_UPLOADS = 4
+"""Parts of an object that are sent at a time."""
 
 
 class S3Inventory:
@@ -21,7 +26,8 @@ class S3Inventory:
 
     def __init__(self, location: S3Location, settings: Settings) -> None:
         self._location = location
-        self._client = connect(settings, connections=1)
+        self._client = connect(settings, connections=_UPLOADS)
+        self._encryption = encryption_of(settings)
         self._policy = RetryPolicy(settings.s3_retry_for)
 
     def __str__(self) -> str:
@@ -58,6 +64,27 @@ class S3Inventory:
         except S3_ERRORS as error:
             if code_of(error) not in ("NoSuchUpload", "NoSuchKey"):
                 raise WorkerError(f"can't remove {file.name}: {describe(error)}") from error
+
+    def replace(self, file: RangedFile, parts: Iterable[Part]) -> None:
+        """See Inventory. If two processes replace one object, the later one wins: let one work at a time.
+
+        The object keeps its metadata. What is sent is kept in memory until it is stored, as with every upload.
+        """
+        location = S3Location.parse(file.name)
+        try:
+            head = RetryBudget(self._policy).call(self._client.head_object, Bucket=location.bucket, Key=location.key)
+        except S3_ERRORS as error:
+            raise WorkerError(f"can't replace {file.name}: {describe(error)}") from error
+        with ThreadPoolExecutor(_UPLOADS, thread_name_prefix="upload") as pool:
+            Upload(
+                self._client,
+                pool,
+                location,
+                head.get("Metadata", {}),
+                budget=RetryBudget(self._policy),
+                dialect=Dialect(conditional=False),  # it is there, and shall be overwritten
+                encryption=self._encryption,
+            ).run(parts)
 
     def _open(self, location: S3Location) -> S3File:
         return S3File(self._client, location, self._policy)

@@ -1,0 +1,241 @@
+"""`delete`: with a real Kafka, PostgreSQL and Redis, from the key of a session to the certificate."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer, TopicPartition
+
+from recording_worker.formats.session_keys import cached_key_name
+from recording_worker.storage.local.file import find_files
+from tests.integration import command
+from tests.integration.committed import METADATA, committed_records
+from tests.integration.test_encryption import MARKER, SESSIONS, Recordings
+from tests.servers.kafka import KafkaServer
+from tests.servers.postgres import PostgresServer
+from tests.servers.redis import RedisServer
+from tests.unit.command import Done, run
+
+
+class Stage:
+    """Three encrypted sessions, with their metadata on a topic of its own, and Redis as PostHog's reader fills it."""
+
+    def __init__(
+        self,
+        recordings: Recordings,
+        kafka: KafkaServer,
+        redis: RedisServer,
+        new_topic: Callable[..., str],
+        folder: Path,
+    ) -> None:
+        self.recordings, self.kafka, self.redis = recordings, kafka, redis
+        self.source, self.metadata = new_topic(2, retention_ms=86_400_000, segment_ms=3_600_000), new_topic(1)
+        self.config = folder / "tools.toml"
+        self.write(bootstrap_servers=kafka.bootstrap_servers)
+        lines = (recordings.out / "topics" / f"{METADATA}.jsonl").read_text().splitlines()
+        self.values = [json.loads(line)["value"] for line in lines]
+        self.send(self.values)
+        self.team_id = recordings.team_id
+        self.cache(*SESSIONS)
+
+    def write(self, **settings: str) -> None:
+        names = {
+            "topic": self.source,
+            "metadata_topic": self.metadata,
+            "dlq_topic": "not-there",
+            "storage_dir": str(self.recordings.out / "blocks"),
+            "keys_redis": self.redis.url,
+            **settings,
+        }
+        self.config.write_text("".join(f'{name} = "{value}"\n' for name, value in names.items()))
+
+    def send(self, values: Sequence[object]) -> None:
+        producer = Producer({"bootstrap.servers": self.kafka.bootstrap_servers})
+        for value in values:
+            producer.produce(self.metadata, json.dumps(value).encode(), key=b"x")
+        assert producer.flush(30) == 0
+
+    def cache(self, *session_ids: str) -> None:
+        with self.redis.client() as client:
+            for session_id in session_ids:
+                client.set(cached_key_name((self.team_id, session_id)), "a key")
+
+    def cached(self) -> set[str]:
+        with self.redis.client() as client:
+            return {name.rpartition(":")[2] for name in client.keys("@posthog/replay/recording-key:*")}
+
+    def delete(self, *arguments: str | Path, by: str = "ann@example.com") -> Done:
+        return run("delete", "--config", self.config, *self.recordings.key_settings, "--by", by, *arguments)
+
+    def delete_session(self, session_id: str, *arguments: str | Path, **given: str) -> Done:
+        return self.delete("--team", str(self.team_id), "--session", session_id, "--yes", "--json", *arguments, **given)
+
+    def has_key(self, session_id: str) -> bool:
+        session = self.team_id, session_id
+        return self.recordings.store.read([session])[session].key is not None
+
+    def marks(self) -> list[dict[str, Any]]:
+        """The records that say that a session is deleted."""
+        found = [
+            json.loads(record.value()) for record in committed_records(self.kafka.bootstrap_servers, self.metadata)
+        ]
+        return [value for value in found if value["is_deleted"]]
+
+
+@pytest.fixture
+def stage(
+    postgres: PostgresServer,
+    kafka: KafkaServer,
+    redis_server: RedisServer,
+    new_topic: Callable[..., str],
+    tmp_path: Path,
+) -> Iterator[Stage]:
+    recordings = Recordings(tmp_path, postgres, "zstd")
+    recordings.ingest(recordings.out)
+    yield Stage(recordings, kafka, redis_server, new_topic, tmp_path)
+    recordings.store.close()
+
+
+def test_a_session_is_deleted_and_certified_and_the_others_stay(stage: Stage, tmp_path: Path) -> None:
+    done = stage.delete_session("two", "--certificate", tmp_path / "certificate.json")
+    assert (done.code, done.err) == (0, "")
+    certificate = json.loads(done.out)
+    assert json.loads((tmp_path / "certificate.json").read_text()) == certificate
+    assert (tmp_path / "certificate.json").stat().st_mode & 0o777 == 0o600
+    assert (certificate["complete"], certificate["incomplete"], certificate["by"]) == (True, [], "ann@example.com")
+    [session] = certificate["sessions"]
+    assert (session["team_id"], session["session_id"], session["key"]) == (stage.team_id, "two", "destroyed")
+    [block] = session["blocks"]
+    assert (block["result"], block["why"]) == ("unreadable", "")
+    assert block["file_expires_at"].startswith("20")
+    assert MARKER not in done.out, "who it was stands on no certificate"
+
+    assert not stage.has_key("two")
+    assert stage.cached() == {"one", "three"}
+    [mark] = stage.marks()
+    assert (mark["session_id"], mark["team_id"], mark["block_url"]) == ("two", stage.team_id, None)
+    assert mark["retention_period_days"] == 30
+    assert stage.recordings.export("two").code == 1
+    assert stage.recordings.export("one").code == 0
+
+    places = {place["place"]: place for place in certificate["places"]}
+    source = places[f"topic {stage.source} (topic)"]
+    assert source["until"] is not None
+    assert source["why"] == "retention.ms 86400000 and segment.ms 3600000 of the topic"
+    assert source["clear"].startswith("kafka-delete-records --bootstrap-server ")
+    assert not any("not-there" in name for name in places), "a topic that does not exist holds nothing"
+    assert "'two'" in places["table log_entries of ClickHouse, if there is one"]["clear"]
+    assert all(place["clear"] and place["why"] for place in places.values())
+
+
+def test_to_delete_again_changes_nothing_and_certifies_the_first_deletion(stage: Stage) -> None:
+    first = json.loads(stage.delete_session("one").out)
+    stage.cache("one")
+    again = stage.delete_session("one", by="bob")
+    assert again.code == 0
+    certificate = json.loads(again.out)
+    assert (certificate["by"], certificate["sessions"][0]["deleted_by"]) == ("bob", "ann@example.com")
+    assert certificate["sessions"][0]["key"] == "destroyed before"
+    assert certificate["sessions"][0]["deleted_at"] == first["sessions"][0]["deleted_at"]
+    assert certificate["sessions"][0]["blocks"] == first["sessions"][0]["blocks"]
+    assert len(stage.marks()) == 1
+    assert "one" not in stage.cached()
+
+
+def test_a_deletion_that_fails_anywhere_is_finished_by_the_next_one(stage: Stage) -> None:
+    stage.write(bootstrap_servers="127.0.0.1:1")
+    assert stage.delete_session("one").code == 3
+    assert stage.has_key("one"), "nothing is destroyed if the rest can't be done"
+    stage.write(bootstrap_servers=stage.kafka.bootstrap_servers)
+    stage.redis.stop()
+    failed = stage.delete_session("one")
+    assert (failed.code, failed.out) == (1, "")
+    assert "keys_redis can't be used" in failed.err
+    assert not stage.has_key("one"), "the key goes first"
+    assert stage.marks() == []
+    stage.redis.start()
+    stage.cache("one")
+    done = stage.delete_session("one")
+    assert (done.code, json.loads(done.out)["sessions"][0]["key"]) == (0, "destroyed before")
+    assert len(stage.marks()) == 1
+    assert stage.cached() == set()
+
+
+def test_what_is_stored_in_the_clear_makes_a_deletion_incomplete(stage: Stage, tmp_path: Path) -> None:
+    clear = tmp_path / "clear"
+    assert command.run("ingest", stage.recordings.file, "--out", clear, "--any-token").code == 0
+    (source,) = find_files([str(clear / "blocks")])
+    moved = stage.recordings.out / "blocks" / "30d" / Path(source.name).name
+    moved.write_bytes(Path(source.name).read_bytes())
+    quick = stage.delete_session("one")
+    assert quick.code == 0, "no metadata leads to it"
+    done = stage.delete_session("one", "--scan-storage")
+    assert done.code == 1
+    certificate = json.loads(done.out)
+    assert certificate["complete"] is False
+    assert certificate["incomplete"] == [
+        f"session one of team {stage.team_id}: 1 block can still be read: it is stored in the clear"
+    ]
+    results = {block["file"]: block["result"] for block in certificate["sessions"][0]["blocks"]}
+    assert results == {str(moved): "readable", **dict.fromkeys(results.keys() - {str(moved)}, "unreadable")}
+
+
+def test_blocks_that_cannot_be_tried_make_a_deletion_incomplete(stage: Stage) -> None:
+    elsewhere = dict(stage.values[0], block_url="s3://bucket/30d/x?range=bytes=0-9", session_id="one")
+    stage.send([elsewhere, dict(elsewhere, block_url="no URL"), {"session_id": 5}])
+    (file,) = find_files([str(stage.recordings.out / "blocks")])
+    done = stage.delete_session("one")
+    assert done.code == 1
+    certificate = json.loads(done.out)
+    assert sorted(block["result"] for block in certificate["sessions"][0]["blocks"]) == [
+        "not tried",
+        "not tried",
+        "unreadable",
+    ]
+    assert len(certificate["incomplete"]) == 2
+    Path(file.name).unlink()
+    [*_, gone] = json.loads(stage.delete_session("two").out)["sessions"][0]["blocks"]
+    assert gone["result"] == "gone"
+
+
+def test_many_sessions_are_deleted_by_a_file_and_by_a_person(stage: Stage, tmp_path: Path) -> None:
+    sessions = tmp_path / "sessions.txt"
+    sessions.write_text(f"# these\n{stage.team_id} one\n\n{stage.team_id} never recorded\n")
+    assert stage.delete(
+        "--from", sessions, "--team", str(stage.team_id), "--distinct-id", "nobody", "--dry-run"
+    ).out == (
+        f"session never recorded of team {stage.team_id}: 0 blocks; it has no key\n"
+        f"session one of team {stage.team_id}: 1 block; it has a key\n"
+        "2 sessions to delete\n"
+    )
+    assert stage.has_key("one")
+    refused = stage.delete("--from", sessions)
+    assert refused.code == 2
+    assert "nothing is deleted: nobody can be asked here, so say --yes" in refused.err
+    done = stage.delete("--from", sessions, "--yes")
+    assert done.code == 0
+    assert "nothing was known of it: is the id right?" in done.out
+    assert "complete: nothing of 2 sessions can be read from the batch files" in done.out
+    assert stage.recordings.ingest(tmp_path / "again")["dropped"] == {"session_deleted": 2}
+
+    person = stage.delete("--team", str(stage.team_id), "--distinct-id", MARKER, "--yes", "--json")
+    assert person.code == 0
+    assert [each["session_id"] for each in json.loads(person.out)["sessions"]] == sorted(SESSIONS)
+    assert stage.cached() == set()
+    assert stage.recordings.ingest(tmp_path / "once more")["dropped"] == {"session_deleted": 6}
+    sessions.write_text("one\n")
+    assert "line 1: must be TEAM SESSION" in stage.delete("--from", sessions, "--yes").err
+
+
+def test_old_metadata_that_is_gone_makes_a_deletion_incomplete_unless_the_files_are_scanned(stage: Stage) -> None:
+    admin = stage.kafka.admin()
+    [cut] = admin.delete_records([TopicPartition(stage.metadata, 0, 3)]).values()
+    cut.result(30)
+    done = stage.delete_session("one")
+    assert done.code == 1
+    [problem] = json.loads(done.out)["incomplete"]
+    assert problem.endswith("look for older blocks in the files themselves (--scan-storage)")
+    scanned = json.loads(stage.delete_session("one", "--scan-storage").out)
+    assert (scanned["complete"], len(scanned["sessions"][0]["blocks"])) == (True, 1)
