@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from http import HTTPStatus
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import h11
 import structlog
@@ -48,6 +48,8 @@ class Answer(NamedTuple):
     kind: str = TEXT
     """The content type."""
     status: HTTPStatus = HTTPStatus.OK
+    headers: Sequence[tuple[str, str]] = ()
+    """Further ones, for this answer alone."""
 
 
 class Page(NamedTuple):
@@ -60,6 +62,13 @@ class Page(NamedTuple):
     """Whether the request may name any host."""
     for_all: bool = False
     """Whether the request needs no token and no certificate."""
+
+
+class Pages(Protocol):
+    """The pages of a server. A dictionary is one."""
+
+    def get(self, path: str, /) -> Page | None:
+        """Return the page of a path, as it stands in the request; None if there is none. It must not block."""
 
 
 class Limits(NamedTuple):
@@ -90,7 +99,7 @@ class HttpServer:
 
     def __init__(
         self,
-        pages: Mapping[str, Page],
+        pages: Pages,
         host: str,
         port: int,
         is_allowed: Callable[[str], bool],
@@ -99,7 +108,8 @@ class HttpServer:
         token: str | None = None,
         tls: ServerTls | None = None,
     ) -> None:
-        """`pages`: path → page. Port 0 takes any. `is_allowed`: whether a request may name this host (`Host: …`).
+        """`pages`: by path, without a query. Port 0 takes any. `is_allowed`: whether a request may name this host
+        (`Host: …`).
 
         `headers` are sent with every answer. If there is a `token`, requests must have it: as a bearer token, or as the
         password of any user, which browsers ask for. With `tls` it speaks HTTPS, and clients may need a certificate.
@@ -227,6 +237,7 @@ class HttpServer:
             ("Connection", "close"),
             *_STATUS_HEADERS.get(answer.status, ()),
             *self._headers,
+            *answer.headers,
         ]
         response = h11.Response(status_code=answer.status, headers=headers, reason=answer.status.phrase)
         return connection.send(response) or b""

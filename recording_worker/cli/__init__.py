@@ -21,7 +21,7 @@ COMMANDS = {
     "blocks": "List what batch files hold.",
     "sessions": "List the sessions in batch files, and how well they can be played.",
     "export": "Write one session's events as JSON lines.",
-    "play": "Play one session in a browser.",
+    "play": "Play sessions in a browser: one, or a list to choose from.",
     "serve": "Serve blocks to other players over HTTP, as PostHog's recording API does.",
     "verify": "Check that every message was recorded once and every block can be read.",
     "keys": "Check, create and rotate the key store of encrypted sessions.",

@@ -3,26 +3,33 @@
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from recording_worker.cli.say import say
 from recording_worker.cli.scanning import Paths, Scan, paths_argument, session_blocks
+from recording_worker.cli.session_cache import from_anywhere, open_session_list
 from recording_worker.errors import ConfigError
 from recording_worker.private_file import write_private
+
+if TYPE_CHECKING:
+    from recording_worker.http_server import Pages
+    from recording_worker.playing.player import Player
 
 
 @click.command(
     epilog="""\b
 Examples:
+  recording-worker play out/blocks
   recording-worker play out/blocks --session ID
   recording-worker play s3://recordings/blocks --session ID
   recording-worker play out/blocks --session ID --html session.html"""
 )
+@click.option("--session", "session_id", metavar="ID", help="The session to play: its id, or how it begins.")
 @click.option(
-    "--session", "session_id", required=True, metavar="ID", help="The session to play: its id, or how it begins."
+    "--team", "team_id", type=int, metavar="N", help="Its team, if several teams use the id; or the team to list."
 )
-@click.option("--team", "team_id", type=int, metavar="N", help="Its team; needed if several teams use the id.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -39,33 +46,70 @@ Examples:
     help="Write the page with the recording to this file instead of serving it.",
 )
 @paths_argument
-def play(paths: Paths, session_id: str, team_id: int | None, port: int, target: Path | None) -> None:
-    """Play one session in a browser. The page is served on this machine until Ctrl-C, or written to a file.
+def play(paths: Paths, session_id: str | None, team_id: int | None, port: int, target: Path | None) -> None:
+    """Play one session in a browser, or list all sessions there. The page is served on this machine until Ctrl-C.
+
+    Without --session, the page lists the sessions: search them, and open one. What the list is made of is read
+    once, and kept in the user's cache folder. With --html, one session's page is written to a file.
 
     A recording is not trusted: nothing in it runs, and nothing is loaded from the network. A PATH is a
     batch file, a folder of batch files, or s3://BUCKET/PREFIX. Needs rrweb's player, which `make player`
     fetches once.
     """
-    from recording_worker.cli.signals import until_signal
-    from recording_worker.playing import page, player
-    from recording_worker.playing.server import PlayServer
-    from recording_worker.playing.session import recording_of
+    from recording_worker.playing import player
 
     rrweb = player.load()
+    if session_id is None:
+        if target is not None:
+            raise ConfigError("--html writes one session: say which with --session")
+        _play_any(from_anywhere(paths), team_id, port, rrweb)
+    else:
+        _play_one(paths, session_id, team_id, port, target, rrweb)
+
+
+def _play_any(paths: Paths, team_id: int | None, port: int, rrweb: "Player") -> None:
+    from recording_worker.playing.page import served_page
+    from recording_worker.playing.session_pages import SessionPages
+
+    scan = Scan(paths)
+    sessions = open_session_list(scan, paths)
+    notes = [f"Not listed: {problem}" for problem in scan.problems]
+    pages = SessionPages(sessions, served_page(rrweb, in_list=True), team_id, notes)
+    pages.start()
+    with closing(pages):
+        _serve(pages, port)
+    scan.raise_problems()
+
+
+def _play_one(
+    paths: Paths, session_id: str, team_id: int | None, port: int, target: Path | None, rrweb: "Player"
+) -> None:
+    from recording_worker.playing.page import served_page, whole_page
+    from recording_worker.playing.server import recording_pages
+    from recording_worker.playing.session import recording_of
+
     scan = Scan(paths)
     blocks = session_blocks(scan, session_id, team_id)
     recording = recording_of(blocks, scan.lines(blocks))
     recording.notes += [f"Left out: {problem}" for problem in scan.problems]
     if target is not None:
-        _write(target, page.whole_page(rrweb, recording))
+        _write(target, whole_page(rrweb, recording))
         say(f"Written to {target}")
     else:
-        server = PlayServer(page.served_page(rrweb), recording, port)
-        say(server.url)
-        say("Press Ctrl-C to stop.")
-        with until_signal(), closing(server):
-            server.run()
+        _serve(recording_pages(served_page(rrweb), recording), port)
     scan.raise_problems()
+
+
+def _serve(pages: "Pages", port: int) -> None:
+    """Serve pages until a signal."""
+    from recording_worker.cli.signals import until_signal
+    from recording_worker.playing.server import PlayServer
+
+    server = PlayServer(pages, port)
+    say(server.url)
+    say("Press Ctrl-C to stop.")
+    with until_signal(), closing(server):
+        server.run()
 
 
 def _write(target: Path, html: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""The page that plays a session: one HTML document, served or written to a file.
+"""The page that plays a session: one HTML document, served or written to a file. And the page of a list of sessions.
 
 A recording is hostile input. Three barriers contain it; each of them alone stops scripts:
 
@@ -33,9 +33,24 @@ class Page(NamedTuple):
     """Its Content-Security-Policy; the HTML contains it too."""
 
 
-def served_page(player: Player) -> Page:
-    """Return the page that fetches `recording.json` and `windows/{n}.jsonl` from its server."""
-    return _page(player, connect="'self'", recording="")
+def served_page(player: Player, *, in_list: bool = False) -> Page:
+    """Return the page that fetches `recording.json` and `windows/{n}.jsonl` from its server.
+
+    With `in_list`, a link leads to the list of sessions, two folders above.
+    """
+    back = '<a id="back" class="quiet" href="../../">All sessions</a>' if in_list else ""
+    return _page(player, connect="'self'", recording="", back=back)
+
+
+def list_page() -> Page:
+    """Return the page with the list of sessions. It asks its server for `found/{what}`: see SessionPages."""
+    script = "".join(map(_part, ("format.js", "sessions.js")))
+    policy = (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; connect-src 'self';"
+        f" script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
+    )
+    style = _part("base.css") + _part("sessions.css")
+    return Page(_fill(_part("sessions.html"), policy=policy, style=style, script=script), policy)
 
 
 def whole_page(player: Player, recording: Recording) -> Iterator[str]:
@@ -59,7 +74,7 @@ def in_html(lines: str) -> str:
     return lines.replace("<", "\\u003c").replace("\r", " ")
 
 
-def _page(player: Player, connect: str, recording: str) -> Page:
+def _page(player: Player, connect: str, recording: str, back: str = "") -> Page:
     script = "".join(map(_part, _PAGE_SCRIPTS))
     stage_script = "".join(map(_part, ("allowed.js", "stage.js")))
     # The stage inherits the page's policy, so the page's policy must allow what the stage needs.
@@ -81,6 +96,7 @@ def _page(player: Player, connect: str, recording: str) -> Page:
         player=f"{NAME} {VERSION} (https://github.com/rrweb-io/rrweb, MIT License)",
         style=_part("base.css") + _part("page.css"),
         stage=f"data:text/html;charset=utf-8;base64,{base64.b64encode(stage.encode()).decode()}",
+        back=back,
         recording=recording,
         script=script,
     )

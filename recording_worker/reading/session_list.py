@@ -183,9 +183,11 @@ class SessionList:
         """Let `read_contents` end."""
         self._closing.set()
 
-    def unread(self) -> int:
-        """Return how many sessions have blocks that were not read yet."""
-        row = self._catalogue.connection.execute("SELECT count(*) FROM sessions WHERE unread > 0").fetchone()
+    def unread(self, team_id: int | None = None) -> int:
+        """Return how many sessions, of a team or of all, have blocks that were not read yet."""
+        row = self._catalogue.connection.execute(
+            "SELECT count(*) FROM sessions WHERE unread > 0 AND (?1 IS NULL OR team_id = ?1)", (team_id,)
+        ).fetchone()
         return int(row[0])
 
     def without_index(self) -> int:
@@ -202,15 +204,18 @@ class SessionList:
         """Return the sessions that match: as many as are wanted, and how many there are."""
         condition, parameters = _conditions(wanted)
         down, up = ("ASC", "DESC") if wanted.reverse else ("DESC", "ASC")
-        connection = self._catalogue.connection
-        rows = connection.execute(
+        rows = self._catalogue.connection.execute(
             f"""SELECT {", ".join(FoundSession._fields)} FROM sessions WHERE {condition}
             ORDER BY {_SORTS[wanted.sort]} {down}, team_id {up}, session_id {up} LIMIT :limit OFFSET :offset""",
             {**parameters, "limit": wanted.limit, "offset": wanted.offset},
         )
-        found = [FoundSession(*row) for row in rows]
-        (total,) = connection.execute(f"SELECT count(*) FROM sessions WHERE {condition}", parameters).fetchone()
-        return Found(found, total)
+        return Found([FoundSession(*row) for row in rows], self.count(wanted))
+
+    def count(self, wanted: Wanted) -> int:
+        """Return how many sessions match."""
+        condition, parameters = _conditions(wanted)
+        counted = self._catalogue.connection.execute(f"SELECT count(*) FROM sessions WHERE {condition}", parameters)
+        return int(counted.fetchone()[0])
 
     def matching(self, wanted: Wanted) -> set[Session]:
         """Return all sessions that match, as (team id, session id)."""

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Frame, Page, expect, sync_playwright
 
 from recording_worker.playing import player
 from recording_worker.playing.page import served_page
-from recording_worker.playing.server import PlayServer
+from recording_worker.playing.server import PlayServer, recording_pages
 from recording_worker.playing.session import Recording
 from tests.browser.canary import ADDRESS, Canary
 from tests.integration.command import run
@@ -66,7 +66,7 @@ def serve() -> Iterator[Serve]:
     with ExitStack() as running:
 
         def start(recording: Recording) -> str:
-            server = PlayServer(served_page(player.load()), recording, port=0)
+            server = PlayServer(recording_pages(served_page(player.load()), recording), port=0)
             threading.Thread(target=server.run, daemon=True).start()
             running.callback(server.close)
             return server.url

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from recording_worker.formats.batch_file import BatchFileError
+from recording_worker.playing import player
 from recording_worker.playing.session import recording_of
 from recording_worker.reading.batch_files import Block, read_blocks
 from recording_worker.reading.session_events import session_lines
@@ -48,6 +49,36 @@ def test_it_serves_until_a_signal(tmp_path: Path, number: signal.Signals, code: 
         assert process.wait(30) == code
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+def test_without_a_session_it_lists_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    caches = tmp_path / "caches" / "recording-worker"
+    caches.mkdir(parents=True)
+    (caches / player.folder().name).symlink_to(player.folder())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(caches.parent))
+    storage = tmp_path / "storage"
+    write_batch_file(storage, block([(1, [line(1), line(2)])]), block([(2, [line(3)])], "other", team_id=2))
+    damaged = write_batch_file(storage, block([(6, [line(6)])]))
+    damaged.write_bytes(damaged.read_bytes()[:-20] + bytes(20))
+    for team, total in (((), 2), (("--team", "2"), 1)):
+        with start("play", storage, *team) as process:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            assert get(url)[1].startswith("<!doctype html>")
+            listed = json.loads(get(url, "found/%7B%22sort%22:%22events%22%7D")[1])
+            assert listed["total"] == total
+            shown = listed["sessions"][-1]
+            assert shown["session_id"] == "other"
+            assert json.loads(get(url, f"{shown['path']}recording.json")[1])["events"] == 1
+            assert get(url, "found/x")[0] == 400
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0, "a file without an index may be of another program"
+            assert process.stderr is not None
+            assert process.stderr.read() == ""
+    (kept,) = (caches / "sessions").glob("*.sqlite")
+    assert kept.stat().st_mode & 0o077 == 0
+    done = run("play", storage, "--html", tmp_path / "x.html")
+    assert (done.code, done.error) == (2, "--html writes one session: say which with --session")
 
 
 def test_a_taken_port_is_an_error(tmp_path: Path) -> None:

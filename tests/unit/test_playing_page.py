@@ -17,7 +17,7 @@ from recording_worker.formats.rrweb import EventType, NodeType, Source
 from recording_worker.playing import player
 from recording_worker.playing.page import in_html, served_page, whole_page
 from recording_worker.playing.player import Player
-from recording_worker.playing.server import PlayServer
+from recording_worker.playing.server import PlayServer, recording_pages
 from recording_worker.playing.session import Recording, Window
 
 PLAYER = Player("var rrwebReplay;", ".replayer-mouse {}")
@@ -81,7 +81,7 @@ def data_tags(html: str) -> list[str]:
 
 @pytest.fixture
 def server(recording: Recording) -> Iterator[PlayServer]:
-    server = PlayServer(served_page(PLAYER), recording, 0)
+    server = PlayServer(recording_pages(served_page(PLAYER), recording), 0)
     yield server
     server.close()
 
@@ -132,10 +132,10 @@ def test_the_server_gives_nothing_else(server: PlayServer, path: str, host: str,
 
 
 def test_a_taken_port_is_an_error(recording: Recording) -> None:
-    first = PlayServer(served_page(PLAYER), recording, 0)
+    first = PlayServer(recording_pages(served_page(PLAYER), recording), 0)
     port = int(first.url.split(":")[2].split("/")[0])
     with pytest.raises(BootError, match=rf"can't listen on 127.0.0.1:{port}: Address already in use"):
-        PlayServer(served_page(PLAYER), recording, port)
+        PlayServer(recording_pages(served_page(PLAYER), recording), port)
     first.close()
 
 
