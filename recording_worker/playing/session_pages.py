@@ -165,6 +165,6 @@ def session_of(name: str) -> Session | None:
 
 
 def _shown(session: FoundSession) -> dict[str, Any]:
-    """Return what the page is told of a session. The team is text: JavaScript holds no such large numbers."""
+    """Return a session for the page. The team is text: JavaScript holds no such large numbers."""
     path = f"session/{session_name((session.team_id, session.session_id))}/"
     return {**session._asdict(), "team_id": str(session.team_id), "path": path}
