@@ -76,7 +76,7 @@ def in_html(lines: str) -> str:
 
 def _page(player: Player, connect: str, recording: str, back: str = "") -> Page:
     script = "".join(map(_part, _PAGE_SCRIPTS))
-    stage_script = "".join(map(_part, ("allowed.js", "stage.js")))
+    stage_script = "".join(map(_part, ("allowed.js", "canvases.js", "stage.js")))
     # The stage inherits the page's policy, so the page's policy must allow what the stage needs.
     scripts = f"script-src {_hash(script)} {_hash(player.script)} {_hash(stage_script)}"
     common = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; media-src data:"

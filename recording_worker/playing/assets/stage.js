@@ -23,26 +23,13 @@
     }
   }
 
-  // A canvas shows nothing if no scripts may run, so it becomes a picture: first of its content in the snapshot, then of
-  // each recorded drawing. Canvases are recorded as drawings of the whole content.
-  function asPicture(node) {
-    node.tagName = "img";
-    node.attributes.src = node.attributes.rr_dataURL;
-    delete node.attributes.rr_dataURL;
+  // Return the event that shows a drawing on a canvas.
+  function drawn({ data, timestamp }, canvases) {
+    const attributes = [{ id: data.id, attributes: canvases.draw(data) }];
+    return { type: INCREMENTAL, timestamp, data: { source: MUTATION, texts: [], removes: [], adds: [], attributes } };
   }
 
-  function drawn(event) {
-    const commands = Array.isArray(event.data.commands) ? event.data.commands : [event.data];
-    const command = commands.findLast((one) => one.property === "drawImage");
-    const blob = command.args[0].args[0];
-    if (!/^image\/[a-z]+$/.test(blob.type)) throw new TypeError("no picture");
-    const src = `data:${blob.type};base64,${blob.data[0].base64}`;
-    const attributes = [{ id: event.data.id, attributes: { src } }];
-    const data = { source: MUTATION, texts: [], removes: [], adds: [], attributes };
-    return { type: INCREMENTAL, timestamp: event.timestamp, data };
-  }
-
-  function disarmTree(root) {
+  function disarmTree(root, canvases) {
     const left = [root];
     while (left.length) {
       const node = left.pop();
@@ -50,7 +37,7 @@
       if (node.type === ELEMENT) {
         if (!allowed.element(node.tagName)) node.tagName = "span";
         if (!isObject(node.attributes)) node.attributes = {};
-        if (node.tagName === "canvas") asPicture(node);
+        if (node.tagName === "canvas") canvases.add(node);
         disarm(node.attributes, node.tagName);
       }
       if (!Array.isArray(node.childNodes)) node.childNodes = [];
@@ -59,7 +46,7 @@
   }
 
   // Return the event in a form that can be played. Return null or throw if there is no such form.
-  function prepared(event) {
+  function prepared(event, canvases) {
     if (!isObject(event) || typeof event.timestamp !== "number" || !isObject(event.data)) return null;
     const data = event.data;
     if (event.type === META) {
@@ -68,7 +55,7 @@
         data[side] = given >= 1 ? Math.min(Math.round(given), MAX_SIDE) : DEFAULT_SIZE[side];
       }
     } else if (event.type === FULL_SNAPSHOT) {
-      disarmTree(data.node);
+      disarmTree(data.node, canvases);
       if (data.node.type !== DOCUMENT || !data.node.childNodes.some(({ type }) => type === ELEMENT)) return null;
       if (!isObject(data.initialOffset)) data.initialOffset = { top: 0, left: 0 };
     } else if (event.type === INCREMENTAL && data.source === MEDIA) {
@@ -76,25 +63,29 @@
     } else if (event.type === INCREMENTAL && MOVES.has(data.source)) {
       data.positions = Array.isArray(data.positions) ? data.positions.filter(isObject) : [];
     } else if (event.type === INCREMENTAL && data.source === CANVAS) {
-      return drawn(event);
+      return drawn(event, canvases);
     } else if (event.type === INCREMENTAL && data.source === MUTATION) {
       for (const field of ["texts", "attributes", "removes", "adds"]) {
         if (!Array.isArray(data[field])) data[field] = [];
       }
-      for (const added of data.adds) disarmTree(added.node);
-      for (const changed of data.attributes) if (isObject(changed.attributes)) disarm(changed.attributes);
+      for (const added of data.adds) disarmTree(added.node, canvases);
+      for (const changed of data.attributes) {
+        if (!isObject(changed.attributes)) continue;
+        disarm(changed.attributes);
+        canvases.change(changed);
+      }
     }
     return event;
   }
 
   function parse(text) {
-    const events = [];
+    const events = [], canvases = canvasPictures();
     let bad = 0;
     for (const line of text.split("\n")) {
       if (!line) continue;
       let event = null;
       try {
-        event = prepared(JSON.parse(line)[1]);
+        event = prepared(JSON.parse(line)[1], canvases);
       } catch (error) {
         event = null;
       }
