@@ -23,7 +23,19 @@ from recording_worker.playing.session import Recording
 
 _RECORDING = "<!-- recording -->"
 """Where the recording stands in the whole page."""
-_PAGE_SCRIPTS = ("format.js", "list.js", "console.js", "network.js", "steps.js", "details.js", "page.js")
+_PAGE_SCRIPTS = (
+    "format.js",
+    "list.js",
+    "keys.js",
+    "address.js",
+    "values.js",
+    "console.js",
+    "network.js",
+    "steps.js",
+    "windows.js",
+    "details.js",
+    "page.js",
+)
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 

@@ -13,7 +13,6 @@ from recording_worker.formats.rrweb import (
     Event,
     EventType,
     Source,
-    console_line,
     data_of,
     is_click,
     read_line,
@@ -22,6 +21,7 @@ from recording_worker.formats.rrweb import (
     url_of,
 )
 from recording_worker.playing.boxes import Missing
+from recording_worker.playing.console import ConsoleMessage, console_message
 from recording_worker.playing.network import Request, requests_of
 from recording_worker.playing.steps import Step, WindowSteps, shared_room
 from recording_worker.playing.wireframes import Screen, has_wireframes
@@ -44,7 +44,7 @@ MAX_WINDOWS = 1_000
 MAX_LISTED = 10_000
 """The most console messages, addresses, requests and steps that the page lists."""
 MAX_CONTENT = 64 * 1024 * 1024
-"""The most characters of headers and bodies of requests that the page holds."""
+"""The most characters that the page holds of what requests and console messages contain."""
 
 
 @dataclass(slots=True)
@@ -91,16 +91,6 @@ class Window:
         if self.playable_from is not None:
             return None
         return "This window can't be played: it has no full snapshot, so only the page's changes are known."
-
-
-@dataclass(frozen=True, slots=True)
-class ConsoleMessage:
-    at: float
-    level: str
-    """info, warn or error."""
-    text: str
-    window: int
-    """The number of the window, from 0."""
 
 
 @dataclass(slots=True)
@@ -150,9 +140,7 @@ class Recording:
             "events": self.events,
             "counts": dict(self.counts),
             "urls": [{"at": at, "url": url, "window": window} for at, url, window in self.urls],
-            "console": [
-                {"at": said.at, "level": said.level, "text": said.text, "window": said.window} for said in self.console
-            ],
+            "console": [said.as_json() for said in self.console],
             "steps": [step.as_json() for step in self.steps],
             "requests": [request.as_json() for request in self.requests],
             "windows": [
@@ -207,7 +195,9 @@ class _Reading:
         """The screens of mobile apps, by the number of the window."""
         self._missing: Counter[Missing] = Counter()
         self._content_room = MAX_CONTENT
-        self._requests = self._without_content = self._steps_left_out = 0
+        self._without_content: Counter[str] = Counter()
+        """How many requests and console messages had no room for what they contain."""
+        self._requests = self._steps_left_out = 0
         self._steps: list[WindowSteps] = []
         """By the number of the window."""
         self._nodes_room = shared_room()
@@ -249,6 +239,7 @@ class _Reading:
             window.size_line = _line(window_id, _size_event(event, *screen.size))
         window.add(line, shown, at)
         _note(recording, event, at, number)
+        self._add_console(event, at, number)
         self._add_requests(event, at, number)
         if step := self._steps[number].add(shown, at):
             if len(recording.steps) < MAX_LISTED:
@@ -262,11 +253,22 @@ class _Reading:
             if len(self._recording.requests) == MAX_LISTED:
                 continue
             request.window = window
-            if request.length > self._content_room:
-                request.without_content()
-                self._without_content += 1
-            self._content_room -= request.length
+            self._hold(request, "request")
             self._recording.requests.append(request)
+
+    def _add_console(self, event: Event, at: float, window: int) -> None:
+        if said := console_message(event, at, window):
+            self._recording.counts[said.level] += 1
+            if len(self._recording.console) < MAX_LISTED:
+                self._hold(said, "console message")
+                self._recording.console.append(said)
+
+    def _hold(self, item: Request | ConsoleMessage, noun: str) -> None:
+        """Take room for what an item contains. If it is too little, the content is left out."""
+        if item.length > self._content_room:
+            item.without_content()
+            self._without_content[noun] += 1
+        self._content_room -= item.length
 
     def _has_room(self, size: int) -> bool:
         """Take room from what is left. If it is too little, the event and all later ones are left out.
@@ -317,10 +319,9 @@ class _Reading:
             notes.append(f"The network lists the first {len(recording.requests):,} of {self._requests:,} requests.")
         if self._steps_left_out:
             notes.append(f"{counted(self._steps_left_out, 'step')} after the first {MAX_LISTED:,}: left out.")
-        if self._without_content:
+        for noun, left_out in self._without_content.items():
             content = size_text(MAX_CONTENT)
-            left_out = counted(self._without_content, "request")
-            notes.append(f"Headers and bodies of {left_out} after the first {content} of them: left out.")
+            notes.append(f"The contents of {counted(left_out, noun)} after the first {content} of them: left out.")
         if len(recording.urls) == MAX_LISTED:
             notes.append(f"Only the first {MAX_LISTED:,} addresses are listed.")
 
@@ -336,16 +337,12 @@ def _size_event(event: Event, width: float, height: float) -> Event:
 
 
 def _note(recording: Recording, event: Event, at: float, window: int) -> None:
-    """Count the event, and keep what the page lists: console messages and urls."""
+    """Count the event, and keep its url."""
     source, counts = source_of(event), recording.counts
     counts["clicks"] += is_click(event)
     counts["keypresses"] += source == Source.INPUT
     counts["mouse"] += source in MOUSE_SOURCES
     counts["snapshots"] += type_of(event) == EventType.FULL_SNAPSHOT
-    if said := console_line(event):
-        counts[said.level] += 1
-        if len(recording.console) < MAX_LISTED:
-            recording.console.append(ConsoleMessage(at, said.level, said.message, window))
     url = url_of(event)
     if url and url != recording.windows[window].url:
         recording.windows[window].url = url

@@ -4,6 +4,7 @@ What tries to run asks a canary for something that says so; what loads asks it t
 connection, to whatever host name, even one that says nothing.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,7 @@ def hostile_events(canary: Canary) -> list[Event]:
             args=[{"rr_type": "HTMLImageElement", "src": canary.url("loaded-canvas")}],
         ),
         hostile_requests(canary),
+        *hostile_console(canary),
         *hostile_steps(canary, make),
         event(5, 800, tag="$pageview", payload={"href": BREAKOUT.format(run=attack(canary, "visit"))}),
         mutation(1000, texts=[{"id": target["childNodes"][0]["id"], "value": "all was tried"}]),
@@ -207,6 +209,29 @@ def hostile_requests(canary: Canary) -> Event:
     urls = (text("url"), canary.url("loaded-request"), f"javascript:{attack(canary, 'request-url')}", "data:text/html,")
     requests = [{**fields, "name": url} for url in urls]
     return event(6, 790, plugin="rrweb/network@1", payload={"requests": requests})
+
+
+def hostile_console(canary: Canary) -> list[Event]:
+    """Console messages whose objects, styles and traces try scripts and addresses."""
+
+    def text(way: str) -> str:
+        return BREAKOUT.format(run=attack(canary, f"console-{way}"))
+
+    def said(at: float, *values: object, trace: str = "") -> Event:
+        payload = {"level": "warn", "payload": [json.dumps(value) for value in values], "trace": [trace]}
+        return event(6, at, plugin="rrweb/console@1", payload=payload)
+
+    url = f"url({canary.url('loaded-console-style')})"
+    styles = [f"{name}: {url}" for name in ("background", "background-image", "content", "cursor", "color", "--x")]
+    deep: Any = text("deep")
+    for way in ("a", "b", "c"):
+        deep = {text(way): [deep], "__proto__": {"hacked": text("proto")}, "toString": text("to-string")}
+    return [
+        said(51, text("format") + "%c %s %o", "; ".join(styles), text("string"), deep, trace=text("trace")),
+        said(52, deep, [deep], {"constructor": {"prototype": text("constructor")}}),
+        *[said(53 + at, "%cstyled", style) for at, style in enumerate([*styles, text("style"), "color:red}</style>"])],
+        event(6, 61, plugin="rrweb/console@1", payload={"level": "warn", "payload": [text("no-json"), "%c"]}),
+    ]
 
 
 def hostile_steps(canary: Canary, make: Builder) -> list[Event]:
@@ -315,14 +340,19 @@ def play_it(page: Page, url: str, alarms: list[str], canary: Canary) -> None:
     for tab in ("#tab-network", "#tab-steps", "#tab-details", "#tab-console"):
         page.click(tab)
         for said in page.locator("[role=tabpanel]:visible .row .said").all()[:5]:
-            said.click()
+            said.click(position={"x": 2, "y": 2})
+        for folded in page.locator("[role=tabpanel]:visible .row summary").all()[:5]:
+            folded.click()
+    page.keyboard.press("?")
+    page.keyboard.press("?")
+    page.evaluate("hash => { location.hash = hash }", BREAKOUT.format(run=attack(canary, "hash")))
     page.wait_for_timeout(QUIET_MS)
     page.locator("#log .row").first.click()  # back to before the attempts
     page.click("#toggle")
     page.wait_for_timeout(QUIET_MS)
     assert alarms == []
     assert canary.heard == []
-    assert page.url == url
+    assert page.url.partition("#")[0] == url
     assert stage.evaluate(_DANGEROUS) == []
     assert {frame.evaluate("window.hacked") for frame in page.frames} == {None}
     assert page.locator("header img, aside img").count() == 0

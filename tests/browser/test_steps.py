@@ -51,7 +51,7 @@ def test_what_happened_is_listed_and_leads_to_its_time(page: Page, serve: Serve)
             "Input in field “Name”: **",
             "checkout",
             "POST http://shop.test/pay: 500",
-            '"no pay"',
+            "no pay",
         ]
     )
     rows.nth(5).locator(".said").click()

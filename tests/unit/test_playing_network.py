@@ -129,5 +129,5 @@ def test_what_is_too_much_is_left_out_and_noted(monkeypatch: pytest.MonkeyPatch)
     assert [len(one.response_body or "") for one in recording.requests] == [600, 0, 0]
     assert recording.notes == [
         "The network lists the first 3 of 5 requests.",
-        "Headers and bodies of 2 requests after the first 1KiB of them: left out.",
+        "The contents of 2 requests after the first 1KiB of them: left out.",
     ]

@@ -138,7 +138,7 @@ def test_console_messages() -> None:
         (at, level, text) for at, (level, text) in enumerate(zip(("info", "warn", "error"), shown_texts, strict=True))
     ]
     assert [recording.counts[level] for level in ("info", "warn", "error")] == [1, 1, 1]
-    assert [message["text"] for message in json.loads(recording.as_json())["console"]] == shown_texts
+    assert [message.arguments for message in recording.console] == [['"hello"', "12"], ["plain"], ["\ufffd lone"]]
 
 
 def test_urls_in_order_and_not_repeated() -> None:

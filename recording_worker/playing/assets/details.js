@@ -1,6 +1,4 @@
 // What the page says about a recording: in short above it, and in full in the details.
-const windowName = (index) => `Window ${index + 1}`;
-
 function drawDetails(recording) {
   const { clock, size, number, several } = format;
   const { counts, notes, windows } = recording;
@@ -47,8 +45,8 @@ function drawDetails(recording) {
     ["Key presses", number(counts.keypresses)],
     ["Mouse", several(counts.mouse, "event")],
     ["Console", `${number(counts.info)} info, ${several(counts.warn, "warning")}, ${several(counts.error, "error")}`],
-    ...windows.map((window, index) => [
-      windowName(index),
+    ...windows.map((window) => [
+      window.name,
       `${several(window.events, "event")}, ${since(window.start)}–${since(window.end)}, ` +
         (window.playableFrom === null ? "not playable" : `playable from ${since(window.playableFrom)}`),
     ]),

@@ -6,6 +6,14 @@ const make = (tag, className, text) => {
   if (text !== undefined) node.textContent = text;
   return node;
 };
+// An element that the keyboard can scroll.
+function scrollable(tag, title, text) {
+  const node = make(tag, "", text);
+  node.tabIndex = 0;
+  node.setAttribute("role", "region");
+  node.setAttribute("aria-label", title);
+  return node;
+}
 const format = {
   clock(ms) {
     const seconds = Math.max(0, Math.floor(ms / 1000));

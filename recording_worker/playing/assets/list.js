@@ -1,5 +1,4 @@
-// A list of things that happened, in time order: it marks what is still ahead, and follows the time. The page shows at
-// most MAX_ROWS of them.
+// A list of things that happened: it marks what is still ahead, and follows the time. It shows at most MAX_ROWS of them.
 const MAX_ROWS = 10_000;
 
 // Scroll only this box. scrollIntoView would also scroll the page on a small screen.
@@ -11,15 +10,26 @@ function reveal(box, node) {
   else if (inner.left < outer.left) box.scrollLeft += inner.left - outer.left;
 }
 
+// Return the last of these rows, which are in time order, that is not after a time; null if there is none.
+function lastUntil(rows, at) {
+  let low = 0, high = rows.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (rows[middle].item.at <= at) low = middle + 1;
+    else high = middle;
+  }
+  return low ? rows[low - 1] : null;
+}
+
 // `draw` makes an item's row. It has a `goTo` button, which leads to the item's time; `open` unfolds the row.
 function timedList(box, { draw, open, goTo }) {
-  let rows = [], latest = null;
+  let rows = [], rowsOf = new Map(), edge = null, current = null;
 
   function row(item) {
     const node = draw(item);
     node.classList.add("row");
     node.onclick = (event) => {
-      if (!getSelection().isCollapsed || event.target.closest(".more")) return; // the viewer selects text, or reads
+      if (!getSelection().isCollapsed || event.target.closest(".more, details")) return; // the viewer reads
       node.classList.toggle("open");
       if (open) open(item, node);
       goTo(item);
@@ -32,37 +42,55 @@ function timedList(box, { draw, open, goTo }) {
   return {
     fill(items) {
       rows = items.slice(0, MAX_ROWS).map(row);
+      rowsOf = Map.groupBy(rows, ({ item }) => item.window);
       box.replaceChildren(...rows.map(({ entry }) => entry));
-      latest = null;
+      edge = current = null;
     },
-    // Mark what is past in this window. Scroll to the latest only once, so that the viewer can read other rows.
+    // Mark what is past, and the latest in this window. Scroll to it only once, so that the viewer can read other rows.
+    // Few rows are touched, however many there are: a style sheet's rule shows all after the edge as ahead.
     show(at, window) {
-      let last = null;
-      for (const one of rows) {
-        const ahead = one.item.at > at;
-        one.node.classList.toggle("ahead", ahead);
-        one.node.classList.remove("current");
-        if (!ahead && one.item.window === window) last = one;
+      const past = lastUntil(rows, at), latest = lastUntil(rowsOf.get(window) || [], at);
+      if (edge !== past) {
+        if (edge) edge.entry.classList.remove("edge");
+        if (past) past.entry.classList.add("edge");
+        edge = past;
       }
-      if (last) last.node.classList.add("current");
-      if (last && last.item !== latest) reveal(box, last.node);
-      latest = last && last.item;
+      box.classList.toggle("ahead", !past);
+      if (current === latest) return;
+      if (current) current.node.classList.remove("current");
+      if (latest) latest.node.classList.add("current");
+      current = latest;
+      if (latest) reveal(box, latest.node);
     },
   };
 }
 
-// A search field and a choice above a list. `matches` says whether an item is wanted.
+// A search field and a choice above a list. `matches` says whether an item is wanted. The list is made when it is first
+// looked at.
 function filteredList({ box, none, search, choice, items, matches, empty, list }) {
+  const inOrder = items.toSorted((one, other) => one.at - other.at);
+  let filled = false, shown = [0, 0];
+
   function fill() {
     const words = search.value.toLowerCase();
-    const found = items.filter((item) => matches(item, words, choice.value));
+    const found = inOrder.filter((item) => matches(item, words, choice.value));
     list.fill(found);
     none.hidden = found.length > 0 && found.length <= MAX_ROWS;
     if (!items.length) none.textContent = empty;
     else if (!found.length) none.textContent = "Nothing matches.";
     else none.textContent = `${format.number(found.length - MAX_ROWS)} more: narrow the search.`;
     box.hidden = !found.length;
+    filled = true;
   }
-  choice.onchange = search.oninput = fill;
-  fill();
+  choice.onchange = search.oninput = () => {
+    fill();
+    list.show(...shown);
+  };
+  return {
+    show(...given) {
+      shown = given;
+      if (!filled) fill();
+      list.show(...given);
+    },
+  };
 }

@@ -76,11 +76,7 @@ function networkTab(recording, { goTo, since, windowOf }) {
   }
   function body(title, text) {
     if (text === null) return [];
-    const shown = make("pre", "", pretty(text));
-    shown.tabIndex = 0; // so that the keyboard can scroll it
-    shown.setAttribute("role", "region");
-    shown.setAttribute("aria-label", title);
-    return [make("h3", "", title), shown];
+    return [make("h3", "", title), scrollable("pre", title, pretty(text))];
   }
 
   // Headers and bodies are made when they are looked at, since there may be many.
@@ -112,7 +108,8 @@ function networkTab(recording, { goTo, since, windowOf }) {
     data: (request) => data.has(request.kind),
     failed: (request) => request.failed,
   };
-  filteredList({
+  $("requested").textContent = format.number(recording.requests.length);
+  return filteredList({
     box: $("requests"),
     none: $("no-requests"),
     search: $("request-search"),
@@ -124,6 +121,4 @@ function networkTab(recording, { goTo, since, windowOf }) {
     empty: "No request was recorded.",
     list,
   });
-  $("requested").textContent = format.number(recording.requests.length);
-  return list;
 }

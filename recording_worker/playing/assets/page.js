@@ -11,7 +11,7 @@
   const channel = new MessageChannel();
   const stage = channel.port1;
   const state = { window: -1, at: 0, playing: false, begun: false, ready: false, skipped: 0, turn: 0 };
-  let recording = null, happenings = [], tabs = {}, tab = null;
+  let recording = null, happenings = [], tabs = {}, tab = null, address = null;
 
   // -- reading the recording
 
@@ -59,7 +59,7 @@
     }
     if (state.window !== index) return; // the viewer has chosen another window meanwhile
     state.playAfterLoad = play;
-    order("load", { number: index, text, speed: Number($("speed").value) });
+    order("load", { number: index, text, speed: speed() });
   }
 
   // Order the stage to go to the time shown. Messages of the stage from an earlier turn are out of date.
@@ -127,6 +127,7 @@
     const window = current();
     $("state").textContent = from(window) !== null && pauseUntil(window, at) !== null ? "Inactive" : "";
     follow();
+    if (state.begun) address.keep(at - recording.start, state.window);
     const place = recording.urls.findLast((visit) => visit.at <= at && visit.window === state.window);
     $("url").textContent = place ? place.url : "";
   }
@@ -193,37 +194,11 @@
   function drawWindows() {
     $("windows").hidden = !many();
     for (const [index, window] of recording.windows.entries()) {
-      const tab = make("button", "", windowName(index));
-      tab.append(make("small", "", `${since(window.start)}–${since(window.end)}`));
-      tab.setAttribute("role", "tab");
-      tab.title = window.id;
+      const tab = windowTab(window, index, since);
       tab.onclick = () => choose(index, state.at);
       $("windows").append(tab);
-      $("lanes").append(lane(window, index));
+      $("lanes").append(windowLane(window, index, recording, happenings));
     }
-  }
-
-  function lane(window, index) {
-    const length = recording.end - recording.start || 1;
-    const percent = (ms, of) => `${(100 * ms) / of}%`;
-    const row = make("div", "lane");
-    row.dataset.window = index;
-    row.title = windowName(index);
-    const span = row.appendChild(make("div", "span"));
-    const own = window.end - window.start || 1;
-    span.style.left = percent(window.start - recording.start, length);
-    span.style.width = percent(window.end - window.start, length);
-    for (const [begin, end] of window.active) {
-      const part = span.appendChild(make("div", "active"));
-      part.style.left = percent(begin - window.start, own);
-      part.style.width = percent(end - begin, own);
-    }
-    const unseen = span.appendChild(make("div", "unseen"));
-    unseen.title = "Before the first full snapshot: can't be played";
-    unseen.style.width = percent((from(window) === null ? window.end : from(window)) - window.start, own);
-    unseen.hidden = from(window) === window.start;
-    drawMarks(row, happenings.filter((item) => item.window === index), recording);
-    return row;
   }
 
   // Go to the next or the previous of what happened, in any window.
@@ -240,7 +215,7 @@
   // The number of an item's window, for its row, if there are several.
   function windowOf(item) {
     const node = make("small", "", many() ? String(item.window + 1) : "");
-    if (many()) node.title = windowName(item.window);
+    if (many()) node.title = recording.windows[item.window].name;
     return node;
   }
   function drawTabs() {
@@ -272,7 +247,9 @@
   function listenPlayer() {
     $("toggle").onclick = () => (state.playing ? pause() : play());
     $("begin").onclick = play;
-    $("speed").onchange = () => stage.postMessage({ do: "speed", speed: Number($("speed").value) });
+    $("speed").onchange = setSpeed;
+    $("full").onclick = toggleFullScreen;
+    $("full").hidden = !document.fullscreenEnabled;
     const line = $("timeline");
     line.onpointerdown = (event) => {
       line.setPointerCapture(event.pointerId);
@@ -286,16 +263,50 @@
       $("peek").style.left = `${100 * partAt(event)}%`;
       if (line.hasPointerCapture(event.pointerId)) seek(timeAt(event));
     };
-    document.onkeydown = (event) => {
-      if (event.target.matches("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.key === " " && !event.target.matches("button")) $("toggle").click();
-      else if (event.key === "ArrowLeft") seek(state.at - STEP_MS);
-      else if (event.key === "ArrowRight") seek(state.at + STEP_MS);
-      else if (event.key === "n") step(1);
-      else if (event.key === "p") step(-1);
-      else return;
-      event.preventDefault();
-    };
+    addEventListener("hashchange", () => goToAddress(state.window, state.playing));
+    $("help-close").onclick = () => $("help").close();
+    $("keys").onclick = listenToKeys($("help"), $("orders"), [
+      { keys: [" "], shown: ["Space"], does: "Play and pause", run: () => $("toggle").click() },
+      { keys: ["ArrowLeft"], shown: ["←"], does: "5 seconds back", run: () => seek(state.at - STEP_MS) },
+      { keys: ["ArrowRight"], shown: ["→"], does: "5 seconds forward", run: () => seek(state.at + STEP_MS) },
+      { keys: ["n"], shown: ["n"], does: "Next step", run: () => step(1) },
+      { keys: ["p"], shown: ["p"], does: "Previous step", run: () => step(-1) },
+      { keys: ["<", "-"], shown: ["<", "-"], does: "Slower", run: () => changeSpeed(-1) },
+      { keys: [">", "+"], shown: [">", "+"], does: "Faster", run: () => changeSpeed(1) },
+      { keys: ["f"], shown: ["f"], does: "Full screen, and back", run: toggleFullScreen },
+    ]);
+  }
+  const speed = () => Number($("speed").value);
+  function setSpeed() {
+    stage.postMessage({ do: "speed", speed: speed() });
+    remembered.write("speed", $("speed").value);
+  }
+  function changeSpeed(by) {
+    const next = $("speed").options[$("speed").selectedIndex + by];
+    if (!next) return;
+    next.selected = true;
+    setSpeed();
+  }
+  function recallSpeed() {
+    const last = [...$("speed").options].find(({ value }) => value === remembered.read("speed"));
+    if (last) last.selected = true;
+  }
+  async function toggleFullScreen() {
+    try {
+      await (document.fullscreenElement ? document.exitFullscreen() : $("player").requestFullscreen());
+    } catch (error) {
+      tell("This browser refuses full screen."); // as browsers do without a key or a click
+    }
+  }
+
+  // Go to what the address asks for, or to the start of the given window.
+  function goToAddress(otherwise, play) {
+    const asked = address.read();
+    const window = recording.windows[asked.window] ? asked.window : otherwise;
+    const at = asked.after === null ? null : recording.start + asked.after;
+    if (window !== state.window) return choose(window, at, play);
+    if (at !== null) seek(at);
+    return null;
   }
   function selectTab(chosen) {
     for (const button of $("tabs").children) {
@@ -303,7 +314,7 @@
       $(button.getAttribute("aria-controls")).hidden = button !== chosen;
     }
     tab = tabs[chosen.getAttribute("aria-controls")] || null;
-    if (recording.windows.length) follow();
+    follow();
   }
 
   async function begin() {
@@ -311,7 +322,11 @@
     $("length").textContent = since(recording.end);
     $("timeline").setAttribute("aria-valuemin", 0);
     $("timeline").setAttribute("aria-valuemax", Math.round(recording.end - recording.start));
+    readConsole(recording);
     happenings = happeningsOf(recording);
+    address = timeInAddress(many());
+    nameWindows(recording);
+    recallSpeed();
     drawDetails(recording);
     drawWindows();
     listenAside();
@@ -319,19 +334,23 @@
     if (!recording.windows.length) {
       tell("No event of this session can be read.");
       $("toggle").disabled = true;
+      follow();
       return;
     }
     listenPlayer();
-    const best = recording.windows.findIndex((window) => from(window) !== null);
-    await choose(Math.max(0, best), null, false);
+    const { after } = address.read();
+    const best = busiestWindow(recording.windows, after === null ? null : recording.start + after);
+    await goToAddress(Math.max(0, best), false);
   }
 
+  // The viewer's keys and clicks are for this page, so the frame takes no focus (inert).
   // A data: document has an origin of its own, which it shares with nothing, not even with this page. It may use that
   // origin (allow-same-origin), so that the player can reach the inner frame, in which it rebuilds the recorded page.
   function openStage() {
     const frame = make("iframe");
     frame.id = "stage";
     frame.title = "The recorded page";
+    frame.inert = true;
     frame.setAttribute("sandbox", "allow-scripts allow-same-origin");
     frame.onload = () => frame.contentWindow.postMessage("port", "*", [channel.port2]);
     frame.src = $("screen").dataset.stage;

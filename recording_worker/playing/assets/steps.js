@@ -1,6 +1,7 @@
 // What happened in a session, in one list and as marks on the time line: what the user did, which page was shown, and
 // what went wrong.
 const MARKS = 1000; // places for marks on a lane: more can't be told apart
+const STEP_TEXT = 300; // characters of a console message; the console has all of it
 
 function happeningsOf(recording) {
   const all = [
@@ -8,7 +9,9 @@ function happeningsOf(recording) {
     ...recording.urls.map(({ at, url, window }) => ({ at, window, kind: "page", text: url })),
     ...recording.console
       .filter((said) => said.level !== "info")
-      .map(({ at, window, level, text }) => ({ at, window, kind: level, text: text || "(no text)", trouble: level === "error" })),
+      .map(({ at, window, level, plain }) => ({
+        at, window, kind: level, trouble: level === "error", text: plain.slice(0, STEP_TEXT),
+      })),
     ...recording.requests
       .filter((request) => request.failed)
       .map((one) => ({
@@ -68,7 +71,8 @@ function stepsTab(happenings, { goTo, since, windowOf }) {
   }
 
   const list = timedList($("trail"), { draw, open, goTo });
-  filteredList({
+  $("stepped").textContent = format.number(happenings.length);
+  return filteredList({
     box: $("trail"),
     none: $("nowhere"),
     search: $("step-search"),
@@ -79,6 +83,4 @@ function stepsTab(happenings, { goTo, since, windowOf }) {
     empty: "No step was recorded.",
     list,
   });
-  $("stepped").textContent = format.number(happenings.length);
-  return list;
 }
