@@ -121,7 +121,7 @@ class Service:
             assert self.process.poll() is None, self.log_file.read_text()
             return self.get("readyz")[0] == 200
 
-        wait_for(ready, "the service to be ready")
+        wait_for(ready, "the service to be ready", signs=lambda: self.log_file.stat().st_size)
 
     def worker_pids(self) -> dict[int, int]:
         """Worker → process id, of those started last."""
