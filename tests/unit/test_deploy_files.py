@@ -13,6 +13,7 @@ from recording_worker.lookups.teams.static import load_teams
 from recording_worker.settings.load import load_settings, unknown_variables
 from recording_worker.settings.model import Settings
 from recording_worker.settings.units import parse_size
+from tools.try_image import instructions
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -157,3 +158,13 @@ def test_the_image_runs_without_root_and_shell() -> None:
     last = lines[len(lines) - lines[::-1].index("FROM debian:bookworm-slim") :]
     assert 'ENTRYPOINT ["recording-worker"]' in last
     assert "USER 10001:10001" in last
+
+
+def test_the_steps_of_the_image_are_read_whole() -> None:
+    """`make image` does what these say."""
+    steps = [*instructions((DEPLOY / "docker" / "Dockerfile").read_text())]
+    assert [rest for word, rest in steps if word == "FROM"] == ["debian:bookworm-slim AS build", "debian:bookworm-slim"]
+    runs = [rest for word, rest in steps if word == "RUN"]
+    assert all(run.startswith(("apt-get update && ", "python3 -m venv ", "/opt/")) for run in runs)
+    assert [run.count("rm -rf /var/lib/apt/lists/*") for run in runs if run.startswith("apt-get")] == [1, 1]
+    assert steps[-2:] == [("ENTRYPOINT", '["recording-worker"]'), ("CMD", '["run"]')]
