@@ -33,13 +33,13 @@ void ChunkPool::free_kept() {
 }
 
 // Returns the smallest kept chunk of at least `capacity` and less than twice that, and sets `capacity` to its own; or
-// null.
+// null. Of equal ones it takes the one that came back last, which may still be in the processor's cache.
 uint8_t* ChunkPool::reuse(size_t& capacity) {
   const std::lock_guard<std::mutex> lock(mutex_);
   auto best = free_.end();
   for (auto at = free_.begin(); at != free_.end(); ++at)
     if (at->capacity >= capacity && at->capacity < 2 * capacity &&
-        (best == free_.end() || at->capacity < best->capacity))
+        (best == free_.end() || at->capacity <= best->capacity))
       best = at;
   if (best == free_.end()) return nullptr;
   uint8_t* const bytes = best->bytes;

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 from recording_worker.formats.batch_file import file_key_of
 
 Part = bytes | bytearray | memoryview
-Item = TypeVar("Item")
 
 MAX_CONCURRENT_READS = 8
 """How many reads a reader of files may have under way. A storage keeps this many connections."""
@@ -25,9 +24,9 @@ class Storage(Protocol):
     def write(self, key: str, parts: Iterable[Part], metadata: Mapping[str, str]) -> str:
         """Store the parts, one after the other, as one file; return its URL (without a range). May block.
 
-        The first parts are written while later ones are still made. Each part is asked for once, and kept until
-        the file is stored. `key` is a path with forward slashes below the backend's root; nothing is overwritten, and
-        a file that is there already with the same content counts as stored.
+        The first parts are written while later ones are still made. Each part is asked for once, and kept as long as
+        it may have to be written again. `key` is a path with forward slashes below the backend's root; nothing is
+        overwritten, and a file that is there already with the same content counts as stored.
         `metadata` says what is in the file, in ASCII, at most 2 KB; a backend that has no place for it leaves it out.
         Raises FlushError, and what `parts` raises.
         """
@@ -90,17 +89,3 @@ class Inventory(Protocol):
         `parts` is asked for once the file may be replaced: see the backend for who else may do that meanwhile. Raises
         WorkerError, and what `parts` raises.
         """
-
-
-class Replayable(Generic[Item]):
-    """Makes an iterator iterable more than once: it keeps the items that it has given."""
-
-    def __init__(self, items: Iterable[Item]) -> None:
-        self._rest = iter(items)
-        self._kept: list[Item] = []
-
-    def __iter__(self) -> Iterator[Item]:
-        yield from self._kept
-        for item in self._rest:
-            self._kept.append(item)
-            yield item

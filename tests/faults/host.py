@@ -8,11 +8,9 @@ are written halfway first, as a device would. Each write that is hit adds a byte
 import errno
 import os
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 from recording_worker.cli import main
-from recording_worker.storage.base import Part
 from recording_worker.storage.local import backend as local
 
 ERRORS = {"fail": errno.EIO, "full": errno.ENOSPC}
@@ -21,16 +19,15 @@ _control = Path(os.environ["FAULTY_STORAGE"])
 _really_write = local._write_file
 
 
-def _write_file(folder: int, name: str, parts: Iterable[Part]) -> None:
+def _write_file(folder: int, name: str, content: memoryview, start: int = 0) -> int:
     if name.startswith(".check"):  # the worker's proof at its start that files can be written
-        return _really_write(folder, name, parts)
+        return _really_write(folder, name, content, start)
     order = _control.read_text()
     if order:
         with _control.with_name(f"{_control.name}.hits").open("ab") as hits:
             hits.write(b".")
     if order in ERRORS:
-        made = list(parts)
-        _really_write(folder, name, made[: len(made) // 2])
+        _really_write(folder, name, content[: len(content) // 2], start)
         raise OSError(ERRORS[order], os.strerror(ERRORS[order]))
     if order == "hang":
         hanging = _control.with_name(f"{_control.name}.hanging.{os.getpid()}")
@@ -38,7 +35,7 @@ def _write_file(folder: int, name: str, parts: Iterable[Part]) -> None:
         while _control.read_text() == "hang":
             time.sleep(0.01)
         hanging.unlink(missing_ok=True)
-    return _really_write(folder, name, parts)
+    return _really_write(folder, name, content, start)
 
 
 local._write_file = _write_file

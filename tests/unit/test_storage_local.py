@@ -1,11 +1,16 @@
 import errno
+import fcntl
 import os
+import random
 import resource
 import stat
 import subprocess
 import sys
 import tempfile
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -18,7 +23,7 @@ from recording_worker.metrics import Metrics
 from recording_worker.settings.model import Settings
 from recording_worker.storage.base import Part
 from recording_worker.storage.blackhole import BlackholeStorage
-from recording_worker.storage.local.backend import ATTEMPTS, LocalStorage
+from recording_worker.storage.local.backend import ATTEMPTS, PIECE_BYTES, LocalStorage
 from recording_worker.storage.local.file import find_files
 from recording_worker.storage.open import open_storage
 
@@ -29,14 +34,14 @@ def all_files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def failing(monkeypatch: pytest.MonkeyPatch, error: int, times: int) -> list[int]:
-    """Make fsync fail this many times; return a list that grows by each call."""
+def failing(monkeypatch: pytest.MonkeyPatch, error: int, times: int, after: int = 0) -> list[int]:
+    """Make fsync fail this many times, after some calls; return a list that grows by each call."""
     calls: list[int] = []
     real = os.fsync
 
     def fsync(descriptor: int) -> None:
         calls.append(descriptor)
-        if len(calls) <= times:
+        if after < len(calls) <= after + times:
             raise OSError(error, os.strerror(error))
         real(descriptor)
 
@@ -92,9 +97,7 @@ def test_a_full_disk_fails_at_once_and_leaves_nothing(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize("error", [errno.EIO, errno.ESTALE])
-def test_a_transient_error_is_tried_again_from_the_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
-) -> None:
+def test_a_transient_error_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
     (tmp_path / KEY).parent.mkdir(parents=True)
     failing(monkeypatch, error, times=ATTEMPTS - 1)
     with capture_logs() as logs:
@@ -103,6 +106,79 @@ def test_a_transient_error_is_tried_again_from_the_start(
     assert all_files(tmp_path) == [KEY]
     line = {"event": "writing a file failed, trying again", "path": str(tmp_path / KEY), "log_level": "warning"}
     assert logs == [line | {"error": str(OSError(error, os.strerror(error)))}] * (ATTEMPTS - 1)
+
+
+@pytest.mark.parametrize("size", [1, 4095, 4096, 4097, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 20_000_000])
+@pytest.mark.parametrize("part_bytes", [9_999, 5_000_011, 20_000_000])
+def test_a_file_of_any_size_has_all_its_bytes(tmp_path: Path, size: int, part_bytes: int) -> None:
+    content = random.Random(size).randbytes(size)
+    parts = (content[start : start + part_bytes] for start in range(0, size, part_bytes))
+    LocalStorage(tmp_path).write(KEY, parts, {})
+    assert (tmp_path / KEY).read_bytes() == content
+
+
+def test_only_the_piece_that_failed_is_written_again_and_no_part_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Block(bytearray):
+        """A part that can be looked for."""
+
+    (tmp_path / KEY).parent.mkdir(parents=True)
+    blocks: list[weakref.ref[Block]] = []
+    held = []
+
+    def parts() -> Iterator[Part]:
+        for number in range(20):
+            held.append(sum(block() is not None for block in blocks))
+            block = Block(bytes([number]) * 1_000_000)
+            blocks.append(weakref.ref(block))
+            yield block
+            del block
+
+    calls = failing(monkeypatch, errno.EIO, times=1, after=1)
+    LocalStorage(tmp_path, retry_wait=wait_none()).write(KEY, parts(), {})
+    assert (tmp_path / KEY).read_bytes() == b"".join(bytes([number]) * 1_000_000 for number in range(20))
+    assert max(held) <= 1
+    assert len(calls) == 3 + 1 + 1  # three pieces, one of them twice, and the folder
+
+
+def test_a_rename_that_worked_and_says_it_failed_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.rename
+
+    def rename(*args: Any, **options: Any) -> None:
+        real(*args, **options)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "rename", rename)  # there is no other way to a file system that loses an answer
+    LocalStorage(tmp_path, retry_wait=wait_none()).write(KEY, [b"x"], {})
+    assert (tmp_path / KEY).read_bytes() == b"x"
+    assert all_files(tmp_path) == [KEY]
+
+
+@pytest.mark.parametrize("refused", ["the flag", "the write"])
+def test_a_file_system_without_a_way_past_the_page_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    content = random.Random(1).randbytes(10_000)
+    past_the_cache: list[bool] = []
+    set_flags, write = fcntl.fcntl, os.pwrite
+
+    def set_or_refuse(file: int, command: int, flags: int = 0) -> int:
+        if flags & os.O_DIRECT and refused == "the flag":
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return set_flags(file, command, flags)
+
+    def write_or_refuse(file: int, data: memoryview, start: int) -> int:
+        past_the_cache.append(bool(set_flags(file, fcntl.F_GETFL) & os.O_DIRECT))
+        if past_the_cache[-1]:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return write(file, data, start)
+
+    monkeypatch.setattr(fcntl, "fcntl", set_or_refuse)  # which file system the tests have is not known
+    monkeypatch.setattr(os, "pwrite", write_or_refuse)
+    LocalStorage(tmp_path).write(KEY, [content], {})
+    assert (tmp_path / KEY).read_bytes() == content
+    assert past_the_cache == ([] if refused == "the flag" else [True]) + [False, False]
 
 
 def test_a_transient_error_that_stays_fails_the_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,10 +231,10 @@ def test_a_process_killed_while_it_writes_leaves_no_batch_file(tmp_path: Path) -
     script = """
 import sys, time
 from pathlib import Path
-from recording_worker.storage.local.backend import LocalStorage
+from recording_worker.storage.local.backend import PIECE_BYTES, LocalStorage
 
 def parts():
-    yield b"x" * 1_000_000
+    yield b"x" * PIECE_BYTES
     print("half", flush=True)
     time.sleep(60)
 

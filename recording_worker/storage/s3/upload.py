@@ -15,7 +15,7 @@ import structlog
 from botocore.exceptions import ClientError
 
 from recording_worker.errors import FlushError
-from recording_worker.storage.base import Part, Replayable
+from recording_worker.storage.base import Part
 from recording_worker.storage.s3.client import S3Client
 from recording_worker.storage.s3.errors import S3_ERRORS, code_of, describe, is_misunderstanding, status_of
 from recording_worker.storage.s3.listing import list_uploads
@@ -109,7 +109,7 @@ class Upload:
 
     def run(self, parts: Iterable[Part], part_bytes: int = PART_BYTES) -> None:
         """Store the parts. Raises FlushError, and what `parts` raises."""
-        pieces = Replayable(_pieces(parts, part_bytes))
+        pieces = _Replayable(_pieces(parts, part_bytes))
         try:
             beginning = list(islice(pieces, 2))
             if len(beginning) < 2:
@@ -315,6 +315,20 @@ class Upload:
                     self._abort(upload.upload_id)
         except S3_ERRORS as error:
             log.warning("can't list the multipart uploads", file=str(self.location), error=describe(error))
+
+
+class _Replayable:
+    """Makes pieces iterable more than once: it keeps the ones that it has given."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._rest = pieces
+        self._kept: list[bytes] = []
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._kept
+        for piece in self._rest:
+            self._kept.append(piece)
+            yield piece
 
 
 def _pieces(parts: Iterable[Part], size: int) -> Iterator[bytes]:
