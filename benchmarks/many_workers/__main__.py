@@ -30,6 +30,7 @@ _SETTLE_SECONDS = 8
 _REBALANCE_SECONDS = 120
 _SCRAPES = 9
 _MESSAGES_PER_SECOND = 50
+_PARTITIONS_AT_ONCE = 128
 _OTHER_WORKERS = 2
 """The workers of the host that joins."""
 
@@ -62,7 +63,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30, help="how long CPU time at rest is measured")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, KafkaServer(Path(folder) / "kafka") as kafka:
+    with tempfile.TemporaryDirectory() as folder, broker(Path(folder) / "kafka") as kafka:
         names = Settings()
         outputs = (names.metadata_topic, names.console_logs_topic, names.warnings_topic, names.dlq_topic)
         for topic in (*outputs, names.overflow_topic):
@@ -87,7 +88,7 @@ def main() -> None:
 def measure(kafka: KafkaServer, folder: Path, workers: int, partitions: int, seconds: float) -> dict[str, Any]:
     """Run a host of this size through its life. Raises HostError."""
     topic = f"recordings-{workers}"
-    kafka.create_topic(topic, partitions)
+    create_topic(kafka, topic, partitions)
     found: dict[str, Any] = {"workers": workers, "partitions": partitions, "load_average": os.getloadavg()[0]}
     before = connections_to(kafka.ports["CLIENTS"])
     with Host(f"host-{workers}", folder, kafka.bootstrap_servers, topic, workers) as host:
@@ -114,6 +115,23 @@ def measure(kafka: KafkaServer, folder: Path, workers: int, partitions: int, sec
         found.update(scrape(host))
         found["stop_s"] = host.stop()
     return found
+
+
+@contextmanager
+def broker(folder: Path) -> Iterator[KafkaServer]:
+    """Run a broker. It is killed at the end: to close a thousand logs would take long, and nobody reads them again."""
+    with KafkaServer(folder, settings={"broker.session.timeout.ms": 120_000}) as kafka:
+        try:
+            yield kafka
+        finally:
+            kafka.kill()
+
+
+def create_topic(kafka: KafkaServer, topic: str, partitions: int) -> None:
+    """Create a topic, some partitions at a time: a small broker can't make a thousand at once."""
+    kafka.create_topic(topic, min(partitions, _PARTITIONS_AT_ONCE))
+    for number in range(2 * _PARTITIONS_AT_ONCE, partitions + _PARTITIONS_AT_ONCE, _PARTITIONS_AT_ONCE):
+        kafka.add_partitions(topic, min(partitions, number))
 
 
 def used(pids: list[int], seconds: float) -> dict[int, float]:

@@ -9,6 +9,7 @@ includes it.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import ClassVar
 
 import orjson
@@ -69,8 +70,10 @@ class Committed:
         return orjson.dumps(asdict(self)).decode() if self != Committed() else ""
 
 
-_COMMITTED = TypeAdapter(Committed | Account)
-"""Earlier versions committed the account alone."""
+@cache
+def _committed() -> TypeAdapter[Committed | Account]:
+    """Return what reads it. Earlier versions committed the account alone."""
+    return TypeAdapter(Committed | Account)
 
 
 def read_committed(text: str, offset: int) -> Committed:
@@ -81,7 +84,7 @@ def read_committed(text: str, offset: int) -> Committed:
     if not text:
         return Committed()
     try:
-        found = _COMMITTED.validate_json(text, strict=True)
+        found = _committed().validate_json(text, strict=True)
     except ValidationError:
         return Committed()
     if isinstance(found, Account):
@@ -124,8 +127,14 @@ class _AccountHeader:
     topic_id: str = ""
 
 
-_HEADER = TypeAdapter(_AccountHeader)
-_PARTITION = TypeAdapter(Partition)
+@cache
+def _header() -> TypeAdapter[_AccountHeader]:
+    return TypeAdapter(_AccountHeader)
+
+
+@cache
+def _partition() -> TypeAdapter[int]:
+    return TypeAdapter(Partition)
 
 
 def read_accounts(record: Record, batch_id: str) -> Iterator[AccountRecord]:
@@ -134,9 +143,9 @@ def read_accounts(record: Record, batch_id: str) -> Iterator[AccountRecord]:
     if text is None:
         return
     try:
-        header = _HEADER.validate_json(text, strict=True)
+        header = _header().validate_json(text, strict=True)
         for text_of_number, account in header.partitions.items():
-            number = _PARTITION.validate_python(text_of_number)
+            number = _partition().validate_python(text_of_number)
             yield AccountRecord(
                 header.group, header.topic, number, account, batch_id, record.timestamp_ms, header.topic_id
             )

@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, NamedTuple
 
 import orjson
@@ -140,7 +141,10 @@ class BatchIndex:
     """The id of the dictionary that the blocks were compressed with; None if there was none. Earlier files lack it."""
 
 
-_INDEX = TypeAdapter(BatchIndex)
+@cache
+def _index() -> TypeAdapter[BatchIndex]:
+    """Made when it is first needed: a worker only writes files."""
+    return TypeAdapter(BatchIndex)
 
 
 def file_key(prefix: str, retention: str, created_ms: int, batch_id: str, names: FileNames = FileNames.BATCH_ID) -> str:
@@ -258,7 +262,7 @@ def parse_index_frame(name: str, frame: bytes, blocks_end: int) -> BatchIndex:
         raise BatchFileError(f"{name}: the index is damaged: its checksum does not match")
     text = stored if magic == MAGIC_PLAIN else _unpacked(name, stored)
     try:
-        index = _INDEX.validate_json(text, strict=True)
+        index = _index().validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

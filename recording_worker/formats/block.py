@@ -7,9 +7,6 @@ snappy: raw snappy, without a checksum.
 import struct
 from collections.abc import Iterator
 
-import cramjam
-import zstandard
-
 from recording_worker.formats.dictionary import Dictionary
 from recording_worker.settings.choices import Codec
 
@@ -46,6 +43,9 @@ def decompress_block(stored: bytes, codec: str, size: int, dictionary: Dictionar
 
     `dictionary` is the one that the file's index names. A block of codec snappy has none.
     """
+    import cramjam  # a worker only writes blocks
+    import zstandard
+
     try:
         if codec == Codec.SNAPPY:
             stated = cramjam.snappy.decompress_raw_len(stored)

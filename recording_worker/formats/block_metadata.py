@@ -6,6 +6,7 @@ says that a session is deleted is written.
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 import uuid_utils
@@ -59,18 +60,24 @@ class ListedRecord:
     retention_period_days: Count | None = None
 
 
-_BLOCK = TypeAdapter(BlockRecord)
-_LISTED = TypeAdapter(ListedRecord)
+@cache
+def _block() -> TypeAdapter[BlockRecord]:
+    return TypeAdapter(BlockRecord)
+
+
+@cache
+def _listed() -> TypeAdapter[ListedRecord]:
+    return TypeAdapter(ListedRecord)
 
 
 def read_block(record: Record) -> BlockRecord:
     """Read a metadata record. Raises ValueError, which says what is wrong, if it is not one."""
-    return _read(_BLOCK, record)
+    return _read(_block(), record)
 
 
 def read_listed(record: Record) -> ListedRecord:
     """Read a metadata record, of this worker or of another program. Raises ValueError, which says what is wrong."""
-    return _read(_LISTED, record)
+    return _read(_listed(), record)
 
 
 def is_deletion(record: Record) -> bool:

@@ -1,6 +1,7 @@
 """Sizes and durations as people write them: `64MiB`, `10s`."""
 
 import re
+from functools import cache
 from typing import get_args
 
 from pydantic import BeforeValidator, ByteSize, TypeAdapter, ValidationError
@@ -8,7 +9,6 @@ from pydantic.fields import FieldInfo
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_SECONDS)})")
-_BYTE_SIZE = TypeAdapter(ByteSize)
 
 
 def parse_duration(text: str) -> float:
@@ -22,9 +22,19 @@ def parse_duration(text: str) -> float:
 def parse_size(text: str) -> int:
     """Parse a number of bytes, with a unit or without. Raises ValueError."""
     try:
-        return int(_BYTE_SIZE.validate_python(text))
+        return _parsed_size(text)
     except ValidationError as error:
         raise ValueError("must be a size such as 4096, 512KiB or 64MiB") from error
+
+
+def _parsed_size(text: str) -> int:
+    return int(_byte_size().validate_python(text))
+
+
+@cache
+def _byte_size() -> TypeAdapter[ByteSize]:
+    """Made when it is first needed, because workers don't need it."""
+    return TypeAdapter(ByteSize)
 
 
 def duration_text(seconds: float) -> str:
@@ -55,7 +65,7 @@ def _is_number(text: str) -> bool:
 
 
 def _bytes(value: object) -> object:
-    return int(_BYTE_SIZE.validate_python(value)) if isinstance(value, str) else value
+    return _parsed_size(value) if isinstance(value, str) else value
 
 
 SIZE = BeforeValidator(_bytes)
