@@ -67,6 +67,9 @@ def decompress_block(stored: bytes, codec: str, size: int, dictionary: Dictionar
 
 def is_readable(stored: bytes) -> bool:
     """Return whether bytes are what a codec makes of lines, so that anybody who has them can read them."""
+    import cramjam  # a worker only writes blocks
+    import zstandard
+
     if stored.startswith(zstandard.FRAME_HEADER):
         return True
     try:
