@@ -20,7 +20,7 @@ COMMANDS = {
     "demo": "Try the service on this machine with made-up traffic.",
     "blocks": "List what batch files hold.",
     "sessions": "List the sessions in batch files, and how well they can be played.",
-    "export": "Write one session's events as JSON lines.",
+    "export": "Write one session's events: JSON lines, rrweb, HAR or the console.",
     "play": "Play sessions in a browser: one, or a list to choose from.",
     "serve": "Serve blocks to other players over HTTP, as PostHog's recording API does.",
     "verify": "Check that every message was recorded once and every block can be read.",
