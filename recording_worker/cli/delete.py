@@ -1,7 +1,7 @@
 """`recording-worker delete`: deletes sessions for good, and certifies it."""
 
 import sys
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from recording_worker.cli.options import KEY_SETTINGS, S3_SETTINGS, settings_fro
 from recording_worker.cli.say import json_text, say
 from recording_worker.errors import ConfigError
 from recording_worker.formats.session_keys import Session
+from recording_worker.settings.choices import KeyStoreKind
 from recording_worker.text import counted
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ Exit codes: 0 all of it is gone, 1 something is incomplete, or the command faile
 @settings_options(
     (
         *("bootstrap_servers", "topic", "group_id", "compatibility", "metadata_topic", "console_logs_topic"),
-        *("dlq_topic", "overflow_topic", "backfill_topic", "storage_dir", "storage", *S3_SETTINGS, *KEY_SETTINGS),
+        *("dlq_topic", "overflow_topic", "backfill_topic", "storage_dir", "storage", *S3_SETTINGS),
+        *("s3_encryption", "s3_kms_key", *KEY_SETTINGS),
         *("keys_redis", "key_check_interval", "max_batch_age"),
     )
 )
@@ -56,6 +58,9 @@ Exit codes: 0 all of it is gone, 1 something is incomplete, or the command faile
     multiple=True,
     metavar="ID",
     help="Delete the sessions of this person, as the metadata topic knows them.",
+)
+@click.option(
+    "--rewrite", is_flag=True, help="Erase blocks of the sessions that are stored in the clear from their files."
 )
 @click.option("--by", metavar="WHO", help="Who deletes. It stands in the key store and on the certificate.")
 @click.option(
@@ -77,6 +82,7 @@ def delete(
     distinct_ids: tuple[str, ...],
     by: str | None,
     scan_storage: bool,
+    rewrite: bool,
     certificate: Path | None,
     as_json: bool,
     dry_run: bool,
@@ -87,6 +93,9 @@ def delete(
     """Delete sessions: destroy their keys, so that nothing can read them any more, wherever their files are. Then hide
     them on the metadata topic, try to read each block, and print a certificate, with every place that may still hold
     bytes of them.
+
+    With --rewrite, blocks that are stored in the clear are gone, too: zeros take their place, in files that are
+    replaced as a whole. On S3, run one such deletion at a time.
 
     This can't be undone. It may be stopped and run again at any time, also while the service runs.
     """
@@ -107,7 +116,8 @@ def delete(
     from recording_worker.operations.keys import opened_keys
     from recording_worker.private_file import write_private
 
-    with closing(opened_keys(settings)) as store, Interruptible() as interruptions:
+    store = None if rewrite and settings.key_store is KeyStoreKind.NONE else opened_keys(settings)
+    with closing(store) if store is not None else nullcontext(), Interruptible() as interruptions:
         run = DeletionRun(settings, store, progress_bar, SystemClock())
         if team_id is not None and distinct_ids:
             sessions |= run.sessions_of(team_id, distinct_ids)
@@ -119,7 +129,7 @@ def delete(
                 return 0
             click.confirm("Delete them?", abort=True)
         assert by is not None
-        made = run.delete(plan, by, interruptions)
+        made = run.delete(plan, by, interruptions, rewrite=rewrite)
     text = json_text(made.to_dict(), indent=True)
     if certificate is not None:
         write_private(certificate, [text])

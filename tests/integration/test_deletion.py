@@ -9,7 +9,9 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 
 from recording_worker.formats.session_keys import cached_key_name
-from recording_worker.storage.local.file import find_files
+from recording_worker.reading.batch_files import read_index
+from recording_worker.storage.local.file import LocalFile, find_files
+from tests.batch_files import block_url
 from tests.integration import command
 from tests.integration.committed import METADATA, committed_records
 from tests.integration.test_encryption import MARKER, SESSIONS, Recordings
@@ -163,23 +165,68 @@ def test_a_deletion_that_fails_anywhere_is_finished_by_the_next_one(stage: Stage
     assert stage.cached() == set()
 
 
-def test_what_is_stored_in_the_clear_makes_a_deletion_incomplete(stage: Stage, tmp_path: Path) -> None:
+def test_what_is_stored_in_the_clear_makes_a_deletion_incomplete_until_it_is_erased(
+    stage: Stage, tmp_path: Path
+) -> None:
     clear = tmp_path / "clear"
     assert command.run("ingest", stage.recordings.file, "--out", clear, "--any-token").code == 0
     (source,) = find_files([str(clear / "blocks")])
     moved = stage.recordings.out / "blocks" / "30d" / Path(source.name).name
     moved.write_bytes(Path(source.name).read_bytes())
+    before = read_index(LocalFile(moved))
     quick = stage.delete_session("one")
     assert quick.code == 0, "no metadata leads to it"
     done = stage.delete_session("one", "--scan-storage")
     assert done.code == 1
     certificate = json.loads(done.out)
     assert certificate["complete"] is False
-    assert certificate["incomplete"] == [
-        f"session one of team {stage.team_id}: 1 block can still be read: it is stored in the clear"
+    [problem] = certificate["incomplete"]
+    assert problem.startswith(
+        f"session one of team {stage.team_id}: 1 block stored in the clear, which anybody can read"
+    )
+
+    def results(done: Done) -> dict[str, str]:
+        [session] = json.loads(done.out)["sessions"]
+        return {block["file"]: block["result"] for block in session["blocks"]}
+
+    found = results(done)
+    assert found == {str(moved): "in the clear", **dict.fromkeys(found.keys() - {str(moved)}, "unreadable")}
+    # a record that claims a block of another session erases nothing of it
+    other = next(entry for entry in before.blocks if entry.session_id == "two")
+    stage.send([dict(stage.values[0], session_id="one", block_url=block_url(moved.as_uri(), other))])
+    erased = stage.delete_session("one", "--scan-storage", "--rewrite")
+    assert erased.code == 1, "what is claimed is still there"
+    assert sorted(block["result"] for block in json.loads(erased.out)["sessions"][0]["blocks"]) == [
+        "erased",
+        "in the clear",
+        "unreadable",
     ]
-    results = {block["file"]: block["result"] for block in certificate["sessions"][0]["blocks"]}
-    assert results == {str(moved): "readable", **dict.fromkeys(results.keys() - {str(moved)}, "unreadable")}
+    after = read_index(LocalFile(moved))
+    assert [(entry.start, entry.length, entry.session_id) for entry in after.blocks] == [
+        (entry.start, entry.length, entry.session_id) for entry in before.blocks
+    ]
+    assert {entry.session_id: entry.encryption for entry in after.blocks} == {
+        "one": "erased",
+        "two": None,
+        "three": None,
+    }
+    read = run("export", moved, "--session", "two")
+    assert (read.code, read.out.count(MARKER)) == (0, 4)
+    gone = run("export", moved, "--session", "one")
+    assert (gone.code, "was deleted: the block is erased" in gone.err) == (1, True)
+
+
+def test_sessions_are_erased_without_a_key_store(stage: Stage, tmp_path: Path) -> None:
+    clear = tmp_path / "clear"
+    assert command.run("ingest", stage.recordings.file, "--out", clear, "--any-token").code == 0
+    stage.write(storage_dir=str(clear / "blocks"), bootstrap_servers=stage.kafka.bootstrap_servers)
+    given = ("delete", "--config", stage.config, "--team", stage.team_id, "--session", "one", "--by", "ann", "--yes")
+    assert "no key store" in run(*given).err
+    done = run(*given, "--scan-storage", "--rewrite", "--json")
+    assert done.code == 1, "the metadata leads to a block elsewhere"
+    certificate = json.loads(done.out)
+    assert sorted(block["result"] for block in certificate["sessions"][0]["blocks"]) == ["erased", "not tried"]
+    assert "files that are still to come" in {place["place"] for place in certificate["places"]}
 
 
 def test_blocks_that_cannot_be_tried_make_a_deletion_incomplete(stage: Stage) -> None:

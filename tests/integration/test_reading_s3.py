@@ -15,11 +15,15 @@ import uuid_utils
 
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.formats.batch_file import BatchFileError, BlockEntry, FileMissingError, file_key
+from recording_worker.formats.block import is_erased
 from recording_worker.formats.dictionary import dictionary_key
+from recording_worker.operations.deletion.erase import erase
 from recording_worker.reading.batch_files import TAIL_BYTES, read_blocks
 from recording_worker.reading.session_events import session_lines
 from recording_worker.storage.locate import Locator
 from recording_worker.storage.s3.file import S3Files
+from recording_worker.storage.s3.inventory import S3Inventory
+from recording_worker.storage.s3.location import S3Location
 from recording_worker.storage.s3.retry import RetryPolicy
 from tests.batch_files import batch_file, block, line, make_dictionary, undamaged
 from tests.builders import NOW_MS
@@ -240,3 +244,26 @@ def test_a_server_without_tls_is_said_at_once(bucket: Bucket) -> None:
     settings = bucket.settings(s3_endpoint=bucket.server.endpoint.replace("http", "https"), s3_retry_for=600)
     with pytest.raises(ConfigError, match="the server speaks http, not https"):
         list(Locator(settings).find([bucket.url]))  # it does not try again: that would take until the time-out
+
+
+def test_blocks_are_erased_in_an_object_that_keeps_its_metadata(bucket: Bucket) -> None:
+    blocks = [block([(number, [line(NOW_MS, text=os.urandom(99).hex())])], f"s{number}") for number in range(3)]
+    url = put_batch_file(bucket, blocks)
+    key = url.removeprefix(f"{bucket.url}/")
+    content = bucket.client.get_object(Bucket=bucket.name, Key=key)["Body"].read()
+    bucket.client.put_object(Bucket=bucket.name, Key=key, Body=content, Metadata={"batch-id": "b"})
+    metadata = bucket.client.head_object(Bucket=bucket.name, Key=key)["Metadata"]
+    file, before = places(bucket).open(url), [entry for entry, _ in blocks]
+    inventory = S3Inventory(S3Location.parse(bucket.url), bucket.settings())
+    erase(file, {before[1].start: (1, "s1"), before[2].start: (1, "another")}, inventory)
+    replaced = bucket.client.get_object(Bucket=bucket.name, Key=key)
+    assert replaced["Metadata"] == metadata
+    now, end = replaced["Body"].read(), before[1].start + before[1].length
+    assert now[: before[1].start] == content[: before[1].start]
+    assert is_erased(now[before[1].start : end])
+    assert now[end : end + before[2].length] == content[end : end + before[2].length]
+    [found] = read_blocks([file])
+    assert not isinstance(found, BatchFileError)
+    assert [each.entry.encryption for each in found] == [None, "erased", None]
+    with pytest.raises(WorkerError, match="can't replace"):
+        erase(places(bucket).open(f"{bucket.url}/30d/none"), {}, inventory)

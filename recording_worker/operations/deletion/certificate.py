@@ -12,6 +12,12 @@ from recording_worker.operations.deletion.tried import TriedBlock, Verdict
 from recording_worker.text import counted
 
 _VERSION = 1
+_PROBLEMS = {
+    Verdict.IN_THE_CLEAR: "stored in the clear, which anybody can read who has the files (--rewrite erases it)",
+    Verdict.READABLE: "whose key the key store still has",
+    Verdict.NOT_TRIED: "not tried: ",
+}
+"""What is wrong if a block is so."""
 
 
 class KeyOutcome(StrEnum):
@@ -39,10 +45,8 @@ class DeletedSession:
         """Why it is not gone; nothing if it is."""
         counts = Counter((tried.verdict, tried.why) for tried in self.blocks)
         for (verdict, why), number in counts.items():
-            if verdict is Verdict.READABLE:
-                yield f"{counted(number, 'block')} can still be read: {why}"
-            elif verdict is Verdict.NOT_TRIED:
-                yield f"{counted(number, 'block')} could not be tried: {why}"
+            if problem := _PROBLEMS.get(verdict):
+                yield f"{counted(number, 'block')} {problem}{why}"
 
     def to_dict(self) -> dict[str, object]:
         return {

@@ -4,41 +4,46 @@ No other block moves. So the metadata of the other sessions stays right, which n
 and in tables that only add up.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import orjson
 
-from recording_worker.formats.batch_file import BatchFileError, NoIndexError, index_frame
+from recording_worker.formats.batch_file import BatchFileError, index_frame
 from recording_worker.formats.block import ERASED, erased_block
-from recording_worker.operations.deletion.known import KnownBlock
+from recording_worker.formats.session_keys import Session
 from recording_worker.reading.batch_files import read_frame
 from recording_worker.storage.base import Inventory, RangedFile
 
 _COPIED_BYTES = 8 * 1024 * 1024
 
 
-def erase(file: RangedFile, blocks: Collection[KnownBlock], inventory: Inventory) -> None:
-    """Erase these blocks of a file. It may be stopped and run again at any time. Raises WorkerError."""
-    inventory.replace(file, _without(file, {block.start: block.length for block in blocks}))
+def erase(file: RangedFile, blocks: Mapping[int, Session], inventory: Inventory) -> None:
+    """Erase the blocks of a file that begin at these bytes, if its index says that they are of these sessions.
+
+    Anyone who can write to the metadata topic decides what a record says, and must not erase blocks of others.
+    It may be stopped and run again at any time. Raises WorkerError, and NoIndexError if there is no index to ask.
+    """
+    inventory.replace(file, _without(file, blocks))
 
 
-def _without(file: RangedFile, ranges: dict[int, int]) -> Iterator[bytes]:
-    """Give the content of the file, with nothing in these ranges, start → length. The index says that they are erased.
+def _without(file: RangedFile, blocks: Mapping[int, Session]) -> Iterator[bytes]:
+    """Give the content of the file without these blocks. Its index says that they are erased.
 
     Nothing is read before it is asked for: then nobody else replaces the file.
     """
-    _, size = file.read_tail(1)
-    try:
-        frame = read_frame(file)
-    except NoIndexError:
-        yield from _blocks(file, ranges, size)
-        return
+    frame = read_frame(file)
     index = frame.parse()
-    yield from _blocks(file, ranges, frame.start)
-    entries = [
-        replace(entry, distinct_id="", encryption=ERASED) if entry.start in ranges else entry for entry in index.blocks
-    ]
+    entries, at = [], 0
+    for entry in sorted(index.blocks, key=lambda entry: entry.start):
+        if entry.encryption is None and blocks.get(entry.start) == (entry.team_id, entry.session_id):
+            yield from _copied(file, at, entry.start)
+            yield erased_block(entry.length)
+            at = entry.start + entry.length
+            entries.append(replace(entry, distinct_id="", encryption=ERASED))
+        else:
+            entries.append(entry)
+    yield from _copied(file, at, frame.start)
     yield index_frame(
         batch_id=index.batch_id,
         codec=index.codec,
@@ -49,15 +54,10 @@ def _without(file: RangedFile, ranges: dict[int, int]) -> Iterator[bytes]:
     )
 
 
-def _blocks(file: RangedFile, ranges: dict[int, int], end: int) -> Iterator[bytes]:
-    at = 0
-    for start, length in [*sorted(ranges.items()), (end, 0)]:
-        while at < start:
-            copied = file.read(at, min(_COPIED_BYTES, start - at))
-            if not copied:
-                raise BatchFileError(f"{file.name}: the file ends at byte {at}, before its index said")
-            yield copied
-            at += len(copied)
-        if length:
-            yield erased_block(length)
-            at = start + length
+def _copied(file: RangedFile, start: int, end: int) -> Iterator[bytes]:
+    while start < end:
+        content = file.read(start, min(_COPIED_BYTES, end - start))
+        if not content:
+            raise BatchFileError(f"{file.name}: the file ends at byte {start}, before its index said")
+        yield content
+        start += len(content)

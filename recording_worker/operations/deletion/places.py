@@ -45,25 +45,20 @@ def places(settings: Settings, admin: Admin, sessions: Collection[Session], now_
         if partitions := admin.partitions(topic):
             yield _topic(settings, admin, setting, topic, partitions, holds, now_ms)
     yield from _clickhouse(sessions)
-    if settings.keys_redis is None:
+    if settings.key_store is KeyStoreKind.NONE:
         yield Place(
-            "Redis of PostHog's reader, if there is one",
-            "the keys of the sessions",
-            now_ms + _DAY_MS,
-            "its reader keeps a key for a day, and keys_redis is not set",
-            shlex.join(["redis-cli", "DEL", *map(cached_key_name, sorted(sessions))]),
+            "files that are still to come",
+            "messages of the sessions that arrive from now on, in the clear",
+            None,
+            "without a key store nobody remembers that a session is deleted",
+            "delete the sessions again, once no more messages of them come",
         )
-    yield Place(
-        "processes of PostHog's recording API, if there are any",
-        "the keys of the sessions",
-        now_ms + _DAY_MS,
-        "they keep a key in memory for a day",
-        "restart them",
-    )
-    yield _key_backups(settings)
+    else:
+        yield from _keys(settings, sessions, now_ms)
+    yield _file_backups(settings)
     yield Place(
         "files of flushes that were aborted",
-        "blocks of the sessions that no metadata leads to; encrypted like the others",
+        "blocks of the sessions that no metadata leads to, if the files were not scanned",
         None,
         "they stay until they are removed",
         "recording-worker sweep --older-than 1h --delete",
@@ -83,7 +78,7 @@ def _workers(settings: Settings, now_ms: int) -> Place:
         "memory of the workers",
         "messages of the sessions that were read before the deletion, and the keys",
         now_ms + round(seconds * 1000),
-        "key_check_interval and max_batch_age; blocks that are written until then can't be read by anybody",
+        "key_check_interval and max_batch_age; encrypted blocks that are written until then can't be read by anybody",
         "restart the service",
     )
 
@@ -133,6 +128,38 @@ def _clickhouse(sessions: Collection[Session]) -> Iterator[Place]:
             "the TTL of the table",
             f"ALTER TABLE {table} DELETE WHERE (team_id, {column}) IN ({listed});",
         )
+
+
+def _keys(settings: Settings, sessions: Collection[Session], now_ms: int) -> Iterator[Place]:
+    if settings.keys_redis is None:
+        yield Place(
+            "Redis of PostHog's reader, if there is one",
+            "the keys of the sessions",
+            now_ms + _DAY_MS,
+            "its reader keeps a key for a day, and keys_redis is not set",
+            shlex.join(["redis-cli", "DEL", *map(cached_key_name, sorted(sessions))]),
+        )
+    yield Place(
+        "processes of PostHog's recording API, if there are any",
+        "the keys of the sessions",
+        now_ms + _DAY_MS,
+        "they keep a key in memory for a day",
+        "restart them",
+    )
+    yield _key_backups(settings)
+
+
+def _file_backups(settings: Settings) -> Place:
+    how = "remove the backups of the files that have blocks in the clear"
+    if settings.storage is not None:
+        how = "if the bucket keeps versions: aws s3api list-object-versions, then delete-object with each --version-id"
+    return Place(
+        "backups and earlier versions of the batch files",
+        "blocks of the sessions as they were; who has no key can't read those that were encrypted",
+        None,
+        "how long they are kept",
+        how,
+    )
 
 
 def _key_backups(settings: Settings) -> Place:

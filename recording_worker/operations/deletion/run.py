@@ -2,15 +2,17 @@
 
 The order matters. The key goes first, so that nothing can be read from then on. Only then is it taken out of the Redis
 of PostHog's reader: a reader that asks in between would keep it there for another day. The records that hide the
-session come next. What is left is tried last.
+session come next. What is left is tried last, and what turns out to be stored in the clear is erased, if asked for.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
 from recording_worker.clock import Clock
 from recording_worker.errors import ConfigError, StoreError, WorkerError
+from recording_worker.formats.batch_file import NoIndexError
 from recording_worker.formats.block_metadata import deletion_value
 from recording_worker.formats.retention import RETENTION_DAYS
 from recording_worker.formats.session_keys import Session, cached_key_name
@@ -18,14 +20,17 @@ from recording_worker.kafka.admin import Admin
 from recording_worker.kafka.exclusive_producer import ExclusiveProducer, FencedError, NewRecord, Transaction
 from recording_worker.keys.store import KeyStore, SessionKey
 from recording_worker.operations.deletion.certificate import Certificate, DeletedSession, KeyOutcome
+from recording_worker.operations.deletion.erase import erase
 from recording_worker.operations.deletion.known import Finder, KnownSession
 from recording_worker.operations.deletion.places import places
-from recording_worker.operations.deletion.tried import try_blocks
+from recording_worker.operations.deletion.tried import Verdict, try_blocks
 from recording_worker.operations.interruptions import Interruptions
 from recording_worker.progress import ProgressBar
 from recording_worker.reading.decryption import Decryption
 from recording_worker.settings.model import Settings
+from recording_worker.storage.base import RangedFile
 from recording_worker.storage.locate import Locator
+from recording_worker.storage.open import NO_STORAGE, open_inventory
 
 _SESSIONS_AT_ONCE = 100
 """Sessions whose records go into one transaction."""
@@ -59,8 +64,8 @@ class PlannedSession:
 class DeletionRun:
     """One run of `delete`. Everything raises WorkerError."""
 
-    def __init__(self, settings: Settings, store: KeyStore, progress: ProgressBar, clock: Clock) -> None:
-        """Raises ConfigError if the settings name no storage."""
+    def __init__(self, settings: Settings, store: KeyStore | None, progress: ProgressBar, clock: Clock) -> None:
+        """Without a key store nothing is destroyed: what is stored in the clear can be erased."""
         self._settings = settings
         self._store = store
         self._progress = progress
@@ -68,7 +73,7 @@ class DeletionRun:
         self._admin = Admin(settings)
         locator = Locator(settings)
         if not locator.has_places:
-            raise ConfigError("no storage: say where batch files are with --storage-dir DIR or --storage s3://BUCKET")
+            raise ConfigError(NO_STORAGE)
         self._finder = Finder(settings, locator, self._admin, progress, clock.now_ms())
 
     def sessions_of(self, team_id: int, distinct_ids: Collection[str]) -> set[Session]:
@@ -80,8 +85,13 @@ class DeletionRun:
         known = self._finder.known(sorted(sessions), scan_storage=scan_storage)
         return {session: PlannedSession(each, self._key_state(session)) for session, each in known.items()}
 
-    def delete(self, plan: dict[Session, PlannedSession], by: str, interruptions: Interruptions) -> Certificate:
-        """Delete the sessions in the name of `by`, and try what is left of them."""
+    def delete(
+        self, plan: dict[Session, PlannedSession], by: str, interruptions: Interruptions, *, rewrite: bool
+    ) -> Certificate:
+        """Delete the sessions in the name of `by`, and try what is left of them.
+
+        `rewrite`: whether to erase what is stored in the clear.
+        """
         settings = self._settings
         producer = ExclusiveProducer(settings, f"{settings.metadata_topic}/delete", interruptions.check)
         producer.fence()  # if Kafka can't be used, nothing is destroyed
@@ -91,12 +101,14 @@ class DeletionRun:
                 some = sessions[start : start + _SESSIONS_AT_ONCE]
                 for session in some:
                     interruptions.check()
-                    destroyed[session] = self._store.destroy(session, by, self._clock.now_ms() // 1000)
+                    destroyed[session] = self._destroy(session, by)
                 self._forget_cached(some)
                 with interruptions.deferred():
                     self._mark({session: plan[session].known for session in some}, producer)
                 report(len(some), 0)
         tried = self._try(plan, destroyed)
+        if rewrite and self._erase(tried, interruptions):
+            tried = self._try(plan, destroyed)
         self._forget_cached(sessions)  # a reader that asked just before the deletion may have stored the key after it
         now_ms = self._clock.now_ms()
         return Certificate(
@@ -108,7 +120,13 @@ class DeletionRun:
             unread=self._finder.unread,
         )
 
+    def _destroy(self, session: Session, by: str) -> SessionKey:
+        now = self._clock.now_ms() // 1000
+        return SessionKey(None, now, by) if self._store is None else self._store.destroy(session, by, now)
+
     def _key_state(self, session: Session) -> KeyState:
+        if self._store is None:
+            return KeyState.ABSENT
         try:
             found = self._store.read([session]).get(session)
         except StoreError:
@@ -153,7 +171,8 @@ class DeletionRun:
             ) from error
 
     def _try(self, plan: dict[Session, PlannedSession], destroyed: dict[Session, SessionKey]) -> list[DeletedSession]:
-        decryption, done = Decryption(self._store), list[DeletedSession]()
+        decryption = None if self._store is None else Decryption(self._store)
+        done = list[DeletedSession]()
         with self._progress("trying blocks", sum(len(each.known.blocks) for each in plan.values())) as report:
             for session, planned in plan.items():
                 blocks = []
@@ -165,3 +184,19 @@ class DeletionRun:
                 key = _OUTCOMES[planned.key]
                 done.append(DeletedSession(session, key, found.deleted_at, found.deleted_by, blocks))
         return done
+
+    def _erase(self, sessions: Iterable[DeletedSession], interruptions: Interruptions) -> bool:
+        """Erase the blocks that are stored in the clear, file by file. Return whether there were any."""
+        files: dict[str, tuple[RangedFile, dict[int, Session]]] = {}
+        for each in sessions:
+            for block, verdict, _ in each.blocks:
+                if verdict is Verdict.IN_THE_CLEAR and block.file is not None:
+                    files.setdefault(block.name, (block.file, {}))[1][block.start] = each.session
+        inventory = open_inventory(self._settings)
+        with self._progress("erasing", len(files)) as report:
+            for file, blocks in files.values():
+                interruptions.check()
+                with suppress(NoIndexError):  # PostHog's: nothing says whose the block is, so it stays, and is named
+                    erase(file, blocks, inventory)
+                report(1, 0)
+        return bool(files)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from recording_worker.errors import WorkerError
 from recording_worker.formats.batch_file import FileMissingError
-from recording_worker.formats.block import MAX_BLOCK_BYTES, is_readable
+from recording_worker.formats.block import MAX_BLOCK_BYTES, is_erased, is_readable
 from recording_worker.formats.session_keys import Session
 from recording_worker.operations.deletion.known import KnownBlock
 from recording_worker.reading.decryption import Decryption, SessionDeletedError
@@ -20,9 +20,14 @@ class Verdict(StrEnum):
 
     UNREADABLE = "unreadable"
     """It is encrypted, and the key store has no key for it."""
+    ERASED = "erased"
+    """There are zeros in its place."""
     GONE = "gone"
     """The file is not there any more."""
+    IN_THE_CLEAR = "in the clear"
+    """Who has the file can read it."""
     READABLE = "readable"
+    """The key store still has its key."""
     NOT_TRIED = "not tried"
 
 
@@ -32,15 +37,15 @@ class TriedBlock(NamedTuple):
     block: KnownBlock
     verdict: Verdict
     why: str = ""
-    """Why it is readable, or why it was not tried."""
+    """Why it was not tried."""
 
 
-def try_blocks(session: Session, blocks: Iterable[KnownBlock], decryption: Decryption) -> Iterator[TriedBlock]:
-    """Try to read each block, several at a time. `decryption` has asked the key store after the deletion."""
+def try_blocks(session: Session, blocks: Iterable[KnownBlock], decryption: Decryption | None) -> Iterator[TriedBlock]:
+    """Try to read each block, several at a time. `decryption` asks the key store only now; None without one."""
     return prefetch(partial(_tried, session, decryption), blocks, attrgetter("length"))
 
 
-def _tried(session: Session, decryption: Decryption, block: KnownBlock) -> TriedBlock:
+def _tried(session: Session, decryption: Decryption | None, block: KnownBlock) -> TriedBlock:
     if block.file is None:
         return TriedBlock(block, Verdict.NOT_TRIED, block.problem)
     if block.length > MAX_BLOCK_BYTES:
@@ -53,12 +58,16 @@ def _tried(session: Session, decryption: Decryption, block: KnownBlock) -> Tried
         return TriedBlock(block, Verdict.NOT_TRIED, str(error))
     if len(stored) < block.length:
         return TriedBlock(block, Verdict.NOT_TRIED, "the file ends within it")
+    if is_erased(stored):
+        return TriedBlock(block, Verdict.ERASED)
     if is_readable(stored):
-        return TriedBlock(block, Verdict.READABLE, "it is stored in the clear")
+        return TriedBlock(block, Verdict.IN_THE_CLEAR)
+    if decryption is None:
+        return TriedBlock(block, Verdict.NOT_TRIED, "it is encrypted: say where its key is (--key-store)")
     try:
         decryption.opened_by_key(stored, session)
     except SessionDeletedError:
         return TriedBlock(block, Verdict.UNREADABLE)
     except (ValueError, WorkerError) as error:
         return TriedBlock(block, Verdict.NOT_TRIED, str(error))
-    return TriedBlock(block, Verdict.READABLE, "the key store still has its key")
+    return TriedBlock(block, Verdict.READABLE)
