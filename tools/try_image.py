@@ -77,6 +77,12 @@ def instructions(text: str) -> Iterator[tuple[str, str]]:
             yield word, rest.strip()
 
 
+def own_files() -> Iterator[Path]:
+    """Yield this machine's own configuration of apt, and the authorities that it trusts beyond Debian's."""
+    yield from Path("/etc/apt/apt.conf.d").glob("99*")
+    yield from Path("/usr/local/share/ca-certificates").glob("*.crt")
+
+
 def base_of(image: str, root: Path) -> None:
     """Unpack Debian as `debian:RELEASE-slim` has it, and let it look up what this machine can look up."""
     release = re.fullmatch(r"debian:(\w+)-slim", image)
@@ -92,11 +98,7 @@ def base_of(image: str, root: Path) -> None:
         mirror = found[1] if found else "http://deb.debian.org/debian"
         # in a namespace of its own, so that what it mounts is gone when it ends, however it ends
         run("unshare", "--mount", "debootstrap", "--variant=minbase", release[1], making, mirror)
-        for name in (
-            *LOOKED_UP,
-            *(str(path)[1:] for path in Path("/etc/apt/apt.conf.d").glob("99*")),
-            str(sources)[1:],
-        ):
+        for name in (*LOOKED_UP, str(sources)[1:], *(str(path)[1:] for path in own_files())):
             if Path("/", name).exists():
                 (making / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(Path("/", name), making / name)

@@ -41,7 +41,7 @@ Examples:
 
 \b
 Exit codes: 0 the service can start, though there may be warnings; 2 a setting, a file or a folder is wrong;
-3 something is away, missing or refuses: brokers, topics, rights, storage, PostgreSQL, Redis.
+3 something is away, missing or refuses: brokers, topics, rights, storage, key store, PostgreSQL, Redis.
 If there are problems of both kinds, the exit code is 2.""",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")

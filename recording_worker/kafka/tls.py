@@ -29,7 +29,7 @@ def tls_mismatch(config: Mapping[str, Any]) -> str:
             return ""
         if speaks:
             right = "sasl_ssl" if "sasl" in protocol else "ssl or sasl_ssl"
-            return f"this port speaks TLS, and security.protocol is {protocol}: set it to {right} in [kafka]"
+            return f"this port speaks TLS, and security.protocol is {protocol}: set it to {right}"
         return f"this port does not speak TLS, and security.protocol is {protocol}: name the brokers' port for TLS"
     return ""
 
