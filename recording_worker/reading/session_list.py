@@ -204,12 +204,17 @@ class SessionList:
         """Return the sessions that match: as many as are wanted, and how many there are."""
         condition, parameters = _conditions(wanted)
         down, up = ("ASC", "DESC") if wanted.reverse else ("DESC", "ASC")
-        rows = self._catalogue.connection.execute(
-            f"""SELECT {", ".join(FoundSession._fields)} FROM sessions WHERE {condition}
-            ORDER BY {_SORTS[wanted.sort]} {down}, team_id {up}, session_id {up} LIMIT :limit OFFSET :offset""",
+        order = f"sorting {down}, team_id {up}, session_id {up}"
+        rows = self._catalogue.connection.execute(  # texts are looked through once for the rows and their number
+            f"""WITH matching AS MATERIALIZED
+                (SELECT team_id, session_id, {_SORTS[wanted.sort]} AS sorting FROM sessions WHERE {condition}),
+            listed AS (SELECT * FROM matching ORDER BY {order} LIMIT :limit OFFSET :offset)
+            SELECT (SELECT count(*) FROM matching), {", ".join(FoundSession._fields)}
+            FROM listed JOIN sessions USING(team_id, session_id) ORDER BY {order}""",
             {**parameters, "limit": wanted.limit, "offset": wanted.offset},
-        )
-        return Found([FoundSession(*row) for row in rows], self.count(wanted))
+        ).fetchall()
+        total = rows[0][0] if rows else self.count(wanted) if wanted.offset else 0
+        return Found([FoundSession(*row[1:]) for row in rows], total)
 
     def count(self, wanted: Wanted) -> int:
         """Return how many sessions match."""
