@@ -1,5 +1,6 @@
 """resolve_session_key: finds the key that each session is encrypted with, and makes it for a new session."""
 
+import math
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -65,6 +66,8 @@ class ResolveSessionKey(Step):
         self._redis = redis
         self._names = names
         self._remembered: LruCache[Session, _Remembered] = LruCache(_CAPACITY)
+        self._gave_away_at = -math.inf
+        """When this worker last gave partitions away, monotonic seconds."""
 
     def run(self, batch: MessageBatch) -> None:
         decoded = batch.decoded
@@ -89,12 +92,19 @@ class ResolveSessionKey(Step):
         ending = Ending(Disposition.DROP, Reason.SESSION_DELETED, self.name, "the session is deleted")
         batch.end_all(groups.codes, {group: ending for group, each in sessions.items() if known[each].is_deleted})
 
+    def forget(self, partitions: Collection[int]) -> None:  # noqa: ARG002 - it is not known whose sessions they had
+        """Ask again about sessions in the clear. Another worker, which Redis did not answer, may give them keys."""
+        self._gave_away_at = self._clock.monotonic()
+
     def _remember(self, sessions: Collection[Session]) -> dict[Session, SessionKey]:
         """Return what is known of these sessions, if it was asked lately. A deletion stays."""
-        now, known = self._clock.monotonic(), {}
+        oldest, known = self._clock.monotonic() - self._check_interval, {}
         for session in sessions:
             remembered = self._remembered.get(session)
-            if remembered is not None and (remembered.known.is_deleted or now - remembered.at < self._check_interval):
+            if remembered is None:
+                continue
+            may_have_a_key = remembered.known == _IN_THE_CLEAR and remembered.at <= self._gave_away_at
+            if remembered.known.is_deleted or (remembered.at > oldest and not may_have_a_key):
                 known[session] = remembered.known
         return known
 

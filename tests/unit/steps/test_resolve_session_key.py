@@ -114,3 +114,13 @@ def test_a_batch_waits_while_the_store_is_away_and_then_goes_on() -> None:
     bench.step.run(rows)
     assert rows.session_keys.keys() == {A, B}
     assert bench.watch.state.failing_since is None
+
+
+def test_it_is_asked_again_about_sessions_in_the_clear_once_partitions_were_given_away() -> None:
+    bench = Bench(SeenRedis(KEYS.seen(A)))
+    bench.run("a", "b")
+    bench.store.known[A] = SessionKey(b"k" * 32)  # a worker that Redis did not answer made it
+    assert bench.run("a", "b").session_keys[A] is None
+    bench.step.forget([0])
+    assert bench.run("a", "b").session_keys[A] == b"k" * 32
+    assert bench.store.asked == [[A, B], [A]]
