@@ -62,6 +62,10 @@ class FileMissingError(BatchFileError):
     """The file does not exist."""
 
 
+class BlockDamagedError(BatchFileError):
+    """A block is not what the index says of it, however often it is read."""
+
+
 @dataclass(slots=True)
 class BlockEntry:
     """The index entry of one block: one session's events from one source partition."""

@@ -9,6 +9,7 @@ import zstandard
 from recording_worker.formats.batch_file import (
     BatchFileError,
     BatchIndex,
+    BlockDamagedError,
     BlockEntry,
     NoIndexError,
     index_frame_length,
@@ -51,7 +52,7 @@ class Block:
             return decompress_block(self.read_compressed(), self.index.codec, entry.size, dictionary)
         except ValueError as error:
             where = f"{self.file.name}: block at byte {entry.start}"
-            raise BatchFileError(f"{where} is damaged: {error}") from error
+            raise BlockDamagedError(f"{where} is damaged: {error}") from error
 
     def read_compressed(self) -> bytes:
         """Read what the codec of the index made of the lines. Raises BatchFileError if it can't be read."""
@@ -59,12 +60,12 @@ class Block:
         stored = self.file.read(entry.start, entry.length)
         if len(stored) != entry.length:
             where = f"{self.file.name}: block at byte {entry.start}"
-            raise BatchFileError(f"{where} is damaged: the file ends within it")
+            raise BlockDamagedError(f"{where} is damaged: the file ends within it")
         try:
             return self.decryption.opened(stored, (entry.team_id, entry.session_id), entry.encryption)
         except ValueError as error:
             where = f"{self.file.name}: block at byte {entry.start}"
-            raise BatchFileError(f"{where} is damaged: {error}") from error
+            raise BlockDamagedError(f"{where} is damaged: {error}") from error
 
 
 class IndexFrame(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from recording_worker.formats.batch_file import BatchFileError, FileMissingError
+from recording_worker.formats.batch_file import BatchFileError, BlockDamagedError, FileMissingError
 from recording_worker.formats.block import lines_of
 from recording_worker.formats.ranges import Count, TeamId
 from recording_worker.formats.session_keys import Session
@@ -128,7 +128,7 @@ class SessionList:
     def read_contents(self, report: Report = lambda _done, _of: None, wanted: Wanted | None = None) -> None:
         """Read the blocks that were not read yet, of the sessions that are wanted so far as the indexes say it.
 
-        Ends early if the list is closed. What was read stays, also for the next time. A block that can't be read
+        Ends early if the list is closed. What was read stays, also for the next time. A damaged block
         counts as one that says nothing. `report` is told how many blocks were read, and how many there are to read.
         """
         condition, parameters = _conditions(wanted or Wanted(), by_contents=False)
@@ -153,12 +153,14 @@ class SessionList:
             row = self._catalogue.connection.execute(f"{SELECT_BLOCKS} WHERE file = ? AND start = ?", place).fetchone()
             blocks.append(StoredBlock(*row))
 
-        def contents(block: StoredBlock) -> Contents:
+        def contents(block: StoredBlock) -> Contents | None:
             return self._contents(block, dictionaries)
 
         found = list(prefetch(contents, blocks, lambda block: block.length + block.size))
         with self._catalogue.write() as connection:
             for place, block, said in zip(places, blocks, found, strict=True):
+                if said is None:
+                    continue
                 connection.execute(
                     """UPDATE blocks SET is_read = 1, clicks = ?, errors = ?, warnings = ?, url = ?
                     WHERE file = ? AND start = ?""",
@@ -170,14 +172,17 @@ class SessionList:
                     connection.execute("INSERT OR REPLACE INTO texts VALUES(?, ?, ?, ?, ?, ?, ?)", row)
             connection.executemany(SUM_UP, {(block.team_id, block.session_id) for block in blocks})
 
-    def _contents(self, block: StoredBlock, dictionaries: Dictionaries) -> Contents:
+    def _contents(self, block: StoredBlock, dictionaries: Dictionaries) -> Contents | None:
+        """Return what a block says; None if the storage does not give it now, so that it is asked again next time."""
         file = self._files.get(block.file)
         if file is None or block.encryption is not None or block.size > MAX_BLOCK_BYTES:
             return Contents()
         try:
             return contents_of(lines_of(block.open(file, dictionaries, Decryption()).read()))
-        except (BatchFileError, ValueError):  # who opens the session learns of it
+        except (BlockDamagedError, ValueError):  # who opens the session learns of it
             return Contents()
+        except BatchFileError:
+            return None
 
     def close(self) -> None:
         """Let `read_contents` end."""

@@ -254,11 +254,27 @@ def test_damage_is_named_and_the_rest_is_listed(tmp_path: Path) -> None:
     sessions.read_contents()
     assert sessions.search(Wanted()).total == 4
     assert sessions.search(Wanted(url="test")).total == 3, "the damaged block says nothing"
+    assert sessions.unread() == 0
     assert sessions.without_index() == 0
     other = damaged.with_name("1795000000000-01890a5dac96774b")
     other.write_bytes(b"snappy blocks of PostHog's consumer")
     assert sessions.update(find_files([str(folder)])) == []
     assert sessions.without_index() == 1
+
+
+def test_a_block_that_storage_does_not_give_is_asked_for_again_the_next_time(tmp_path: Path) -> None:
+    folder = tmp_path / "storage"
+    written(folder, SESSIONS)
+    sessions = SessionList(Catalogue(tmp_path / "storage.sqlite"))
+    assert sessions.update(find_files([str(folder)])) == []
+    path, *_ = (file.path for file in find_files([str(folder)]))
+    moved = path.rename(tmp_path / "moved")
+    path.symlink_to(moved)  # it is not followed
+    sessions.read_contents()
+    assert (sessions.unread(), sessions.search(Wanted(url="test")).total) == (1, 3)
+    moved.rename(path)
+    sessions.read_contents()
+    assert (sessions.unread(), sessions.search(Wanted(url="test")).total) == (0, 4)
 
 
 def test_nothing_that_an_encrypted_block_says_is_kept(tmp_path: Path) -> None:
