@@ -1,24 +1,29 @@
 """`delete`: with a real Kafka, PostgreSQL and Redis, from the key of a session to the certificate."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from confluent_kafka import Producer, TopicPartition
 
 from recording_worker.formats.session_keys import cached_key_name
+from recording_worker.keys.postgres import TABLE
 from recording_worker.reading.batch_files import read_index
 from recording_worker.storage.local.file import LocalFile, find_files
 from tests.batch_files import block_url
 from tests.integration import command
 from tests.integration.committed import METADATA, committed_records
+from tests.integration.service import Service, Traffic, recorded
 from tests.integration.test_encryption import MARKER, SESSIONS, Recordings
 from tests.servers.kafka import KafkaServer
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 from tests.unit.command import Done, run
+from tests.waiting import wait_for
 
 
 class Stage:
@@ -86,18 +91,51 @@ class Stage:
         return [value for value in found if value["is_deleted"]]
 
 
+class Ingested:
+    """The same recordings for all tests: what a test changes is put back."""
+
+    def __init__(self, folder: Path, server: PostgresServer) -> None:
+        self.recordings = Recordings(folder, server, "zstd")
+        self.recordings.ingest(self.recordings.out)
+        self._url = server.url
+        with psycopg.connect(self._url) as connection:
+            self._rows = connection.execute("SELECT * FROM session_recording_keys").fetchall()
+        self._blocks = self.recordings.out / "blocks"
+        shutil.copytree(self._blocks, folder / "saved")
+        self._saved = folder / "saved"
+        clear = folder / "clear"
+        assert command.run("ingest", self.recordings.file, "--out", clear, "--any-token").code == 0
+        (file,) = find_files([str(clear / "blocks")])
+        self.clear = Path(file.name)
+        """A file with the same sessions in the clear."""
+
+    def restore(self) -> None:
+        shutil.rmtree(self._blocks)
+        shutil.copytree(self._saved, self._blocks)
+        with psycopg.connect(self._url) as connection:
+            connection.execute("DROP TABLE IF EXISTS session_recording_keys")
+            connection.execute(TABLE)
+            with connection.cursor() as cursor:
+                cursor.executemany("INSERT INTO session_recording_keys VALUES (%s, %s, %s, %s, %s, %s, %s)", self._rows)
+
+
+@pytest.fixture(scope="module")
+def ingested(_postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ingested]:
+    made = Ingested(tmp_path_factory.mktemp("deletion"), _postgres_server)
+    yield made
+    made.recordings.store.close()
+
+
 @pytest.fixture
 def stage(
-    postgres: PostgresServer,
+    ingested: Ingested,
     kafka: KafkaServer,
     redis_server: RedisServer,
     new_topic: Callable[..., str],
     tmp_path: Path,
-) -> Iterator[Stage]:
-    recordings = Recordings(tmp_path, postgres, "zstd")
-    recordings.ingest(recordings.out)
-    yield Stage(recordings, kafka, redis_server, new_topic, tmp_path)
-    recordings.store.close()
+) -> Stage:
+    ingested.restore()
+    return Stage(ingested.recordings, kafka, redis_server, new_topic, tmp_path)
 
 
 def test_a_session_is_deleted_and_certified_and_the_others_stay(stage: Stage, tmp_path: Path) -> None:
@@ -166,13 +204,10 @@ def test_a_deletion_that_fails_anywhere_is_finished_by_the_next_one(stage: Stage
 
 
 def test_what_is_stored_in_the_clear_makes_a_deletion_incomplete_until_it_is_erased(
-    stage: Stage, tmp_path: Path
+    stage: Stage, ingested: Ingested
 ) -> None:
-    clear = tmp_path / "clear"
-    assert command.run("ingest", stage.recordings.file, "--out", clear, "--any-token").code == 0
-    (source,) = find_files([str(clear / "blocks")])
-    moved = stage.recordings.out / "blocks" / "30d" / Path(source.name).name
-    moved.write_bytes(Path(source.name).read_bytes())
+    moved = stage.recordings.out / "blocks" / "30d" / ingested.clear.name
+    shutil.copyfile(ingested.clear, moved)
     before = read_index(LocalFile(moved))
     quick = stage.delete_session("one")
     assert quick.code == 0, "no metadata leads to it"
@@ -216,10 +251,10 @@ def test_what_is_stored_in_the_clear_makes_a_deletion_incomplete_until_it_is_era
     assert (gone.code, "was deleted: the block is erased" in gone.err) == (1, True)
 
 
-def test_sessions_are_erased_without_a_key_store(stage: Stage, tmp_path: Path) -> None:
-    clear = tmp_path / "clear"
-    assert command.run("ingest", stage.recordings.file, "--out", clear, "--any-token").code == 0
-    stage.write(storage_dir=str(clear / "blocks"), bootstrap_servers=stage.kafka.bootstrap_servers)
+def test_sessions_are_erased_without_a_key_store(stage: Stage, ingested: Ingested, tmp_path: Path) -> None:
+    (tmp_path / "30d").mkdir()
+    shutil.copy(ingested.clear, tmp_path / "30d")
+    stage.write(storage_dir=str(tmp_path), bootstrap_servers=stage.kafka.bootstrap_servers)
     given = ("delete", "--config", stage.config, "--team", stage.team_id, "--session", "one", "--by", "ann", "--yes")
     assert "no key store" in run(*given).err
     done = run(*given, "--scan-storage", "--rewrite", "--json")
@@ -265,13 +300,12 @@ def test_many_sessions_are_deleted_by_a_file_and_by_a_person(stage: Stage, tmp_p
     assert done.code == 0
     assert "nothing was known of it: is the id right?" in done.out
     assert "complete: nothing of 2 sessions can be read from the batch files" in done.out
-    assert stage.recordings.ingest(tmp_path / "again")["dropped"] == {"session_deleted": 2}
 
     person = stage.delete("--team", str(stage.team_id), "--distinct-id", MARKER, "--yes", "--json")
     assert person.code == 0
     assert [each["session_id"] for each in json.loads(person.out)["sessions"]] == sorted(SESSIONS)
     assert stage.cached() == set()
-    assert stage.recordings.ingest(tmp_path / "once more")["dropped"] == {"session_deleted": 6}
+    assert stage.recordings.ingest(tmp_path / "again")["dropped"] == {"session_deleted": 6}
     sessions.write_text("one\n")
     assert "line 1: must be TEAM SESSION" in stage.delete("--from", sessions, "--yes").err
 
@@ -286,3 +320,72 @@ def test_old_metadata_that_is_gone_makes_a_deletion_incomplete_unless_the_files_
     assert problem.endswith("look for older blocks in the files themselves (--scan-storage)")
     scanned = json.loads(stage.delete_session("one", "--scan-storage").out)
     assert (scanned["complete"], len(scanned["sessions"][0]["blocks"])) == (True, 1)
+
+
+DROPPED = '{disposition="drop",reason="session_deleted"}'
+
+
+def test_a_session_that_is_deleted_while_it_is_recorded_is_not_recorded_again(
+    stage: Stage, new_topic: Callable[..., str], group: str, tmp_path: Path
+) -> None:
+    """Neither what comes later is recorded, nor what is read again after `rewind`; the other sessions are.
+
+    What was typed into the pages is nowhere but on the source topic.
+    """
+    names = ("metadata_topic", "console_logs_topic", "warnings_topic", "overflow_topic", "dlq_topic")
+    topics = {name: new_topic() for name in names}
+    source = new_topic(2)
+    servers, options = stage.kafka.bootstrap_servers, stage.recordings.key_settings
+    keys = {
+        name.removeprefix("--").replace("-", "_"): value
+        for name, value in zip(options[::2], options[1::2], strict=True)
+    }
+    given: dict[str, Any] = {**topics, **keys, "topic": source, "group_id": group, "delivery": "exactly_once"}
+    given |= {"workers": 1, "key_check_interval": 0.2}
+
+    def blocks_of(session_id: str) -> int:
+        values = [json.loads(record.value()) for record in committed_records(servers, topics["metadata_topic"])]
+        return sum(value["session_id"] == session_id and value["block_url"] is not None for value in values)
+
+    def dropped() -> float:
+        return service.metric("messages_total").get(DROPPED, 0)
+
+    def drops_all_of_it() -> bool:
+        before = dropped()
+        traffic.send(40, text=MARKER)
+        traffic.wait_until_committed(service)
+        return dropped() == before + 10
+
+    traffic = Traffic(servers, 2, topic=source, group=group)
+    traffic.sessions = 4
+    service = Service(tmp_path, servers, **given)
+    try:
+        service.wait_until_ready()
+        traffic.send(40, text=MARKER)
+        traffic.wait_until_committed(service)
+        [first, *_] = committed_records(servers, topics["metadata_topic"])
+        team_id = json.loads(first.value())["team_id"]
+        delete = ("delete", "--config", tmp_path / "host.toml", "--team", team_id, "--by", "ann", "--yes")
+        done = run(*delete, "--session", "session-1")
+        assert done.code == 0, done.out + done.err
+        wait_for(drops_all_of_it, "the worker to know of the deletion")
+        assert service.stop() == 0
+        at_end, of_another = blocks_of("session-1"), blocks_of("session-2")
+        assert run("rewind", "--config", tmp_path / "host.toml", "--to", "0").code == 0
+        service = Service(tmp_path, servers, "again", **given)
+        traffic.wait_until_committed(service)
+        wait_for(lambda: dropped() == traffic.sent // 4, "each message of the session to be dropped and counted")
+        assert service.stop() == 0
+    finally:
+        service.kill()
+        traffic.close()
+    assert blocks_of("session-1") == at_end
+    assert blocks_of("session-2") > of_another
+    certified = run(*delete, "--session", "session-1", "--scan-storage")
+    assert certified.code == 0, certified.out
+
+    assert recorded(service.storage) == {}, "nothing in the files can be decompressed"
+    records = [record for topic in topics.values() for record in committed_records(servers, topic)]
+    seen = [done.out, certified.out, *(record.value().decode() for record in records)]
+    seen += [path.read_text() for path in tmp_path.glob("*.log")]
+    assert not [text for text in seen if MARKER in text]
