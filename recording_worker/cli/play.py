@@ -10,6 +10,7 @@ import click
 from recording_worker.cli.say import say
 from recording_worker.cli.scanning import Paths, Scan, paths_argument, session_blocks
 from recording_worker.cli.session_cache import from_anywhere, open_session_list
+from recording_worker.cli.times import parse_place_ms
 from recording_worker.errors import ConfigError
 from recording_worker.private_file import write_private
 
@@ -24,12 +25,13 @@ Examples:
   recording-worker play out/blocks
   recording-worker play out/blocks --session ID
   recording-worker play s3://recordings/blocks --session ID
-  recording-worker play out/blocks --session ID --html session.html"""
+  recording-worker play out/blocks --session ID --html session.html --from 1:23"""
 )
 @click.option("--session", "session_id", metavar="ID", help="The session to play: its id, or how it begins.")
 @click.option(
     "--team", "team_id", type=int, metavar="N", help="Its team, if several teams use the id; or the team to list."
 )
+@click.option("--from", "begin", metavar="TIME", help="Begin this long after the session's start: 83, 1:23 or 5m.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -46,7 +48,9 @@ Examples:
     help="Write the page with the recording to this file instead of serving it.",
 )
 @paths_argument
-def play(paths: Paths, session_id: str | None, team_id: int | None, port: int, target: Path | None) -> None:
+def play(
+    paths: Paths, session_id: str | None, team_id: int | None, begin: str | None, port: int, target: Path | None
+) -> None:
     """Play one session in a browser, or list all sessions there. The page is served on this machine until Ctrl-C.
 
     Without --session, the page lists the sessions: search them, and open one. What the list is made of is read
@@ -62,9 +66,12 @@ def play(paths: Paths, session_id: str | None, team_id: int | None, port: int, t
     if session_id is None:
         if target is not None:
             raise ConfigError("--html writes one session: say which with --session")
+        if begin is not None:
+            raise ConfigError("--from is a time of one session: say which with --session")
         _play_any(from_anywhere(paths), team_id, port, rrweb)
     else:
-        _play_one(paths, session_id, team_id, port, target, rrweb)
+        after = None if begin is None else parse_place_ms(begin, "--from")
+        _play_one(paths, session_id, team_id, after, port, target, rrweb)
 
 
 def _play_any(paths: Paths, team_id: int | None, port: int, rrweb: "Player") -> None:
@@ -82,7 +89,13 @@ def _play_any(paths: Paths, team_id: int | None, port: int, rrweb: "Player") -> 
 
 
 def _play_one(
-    paths: Paths, session_id: str, team_id: int | None, port: int, target: Path | None, rrweb: "Player"
+    paths: Paths,
+    session_id: str,
+    team_id: int | None,
+    after: float | None,
+    port: int,
+    target: Path | None,
+    rrweb: "Player",
 ) -> None:
     from recording_worker.playing.page import served_page, whole_page
     from recording_worker.playing.server import recording_pages
@@ -92,6 +105,7 @@ def _play_one(
     blocks = session_blocks(scan, session_id, team_id)
     recording = recording_of(blocks, scan.lines(blocks))
     recording.notes += [f"Left out: {problem}" for problem in scan.problems]
+    recording.begin_after = after
     if target is not None:
         _write(target, whole_page(rrweb, recording))
         say(f"Written to {target}")

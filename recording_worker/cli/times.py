@@ -1,9 +1,13 @@
 """Times and durations in options, as people write them."""
 
+import re
 from datetime import UTC, datetime
 
 from recording_worker.errors import ConfigError
 from recording_worker.settings.units import parse_duration
+
+_CLOCK = re.compile(r"(?:(?:([0-9]{1,3}):)?([0-9]{1,3}):)?([0-9]{1,6})", re.ASCII)
+"""Seconds, with minutes or with hours and minutes before them."""
 
 
 def parse_time(text: str, option: str) -> int:
@@ -13,6 +17,17 @@ def parse_time(text: str, option: str) -> int:
     except ValueError as error:
         raise ConfigError(f"{option} {text}: must be a time such as 2026-11-24T03:30 or 2026-11-24T03:30Z") from error
     return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def parse_place_ms(text: str, option: str) -> int:
+    """Return a place in a recording, such as 83, 1:23, 1:02:03 or 5m, in ms after its start. Raises ConfigError."""
+    if found := _CLOCK.fullmatch(text):
+        hours, minutes, seconds = (int(part or 0) for part in found.groups())
+        return (3600 * hours + 60 * minutes + seconds) * 1000
+    try:
+        return round(parse_duration(text) * 1000)
+    except ValueError as error:
+        raise ConfigError(f"{option} {text}: must be a place such as 83, 1:23 or 5m") from error
 
 
 def parse_duration_ms(text: str, option: str) -> int:

@@ -114,6 +114,8 @@ class Recording:
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     """Notes for the viewer: parts that are missing or can't be read."""
+    begin_after: float | None = None
+    """Where playing begins, in milliseconds after the start, unless the address says it; None for where it can."""
 
     @property
     def start(self) -> float:
@@ -156,6 +158,7 @@ class Recording:
                 for window in self.windows
             ],
             "notes": self.notes,
+            "beginAfter": self.begin_after,
         }
         return json.dumps(shown, allow_nan=False).replace("<", "\\u003c")
 

@@ -94,6 +94,18 @@ def test_a_file_has_the_same_habits(page: Page, tmp_path: Path) -> None:
     assert page.input_value("#speed") == "2"
 
 
+def test_it_begins_where_the_command_says_unless_the_address_does(page: Page, tmp_path: Path) -> None:
+    recording = made(lines(quiet()))
+    recording.begin_after = 9_500
+    target = tmp_path / "session.html"
+    target.write_text("".join(whole_page(player.load(), recording)))
+    for address, at in (("", 9_500), ("#t=7", 7_000)):
+        page.goto("about:blank")
+        page.goto(f"{target.as_uri()}{address}")
+        stage_of(page)
+        assert now(page) == at
+
+
 def greedy() -> list[Event]:
     """A window whose page wants the focus: with fields, links, a modal dialog, and events that give them the focus."""
     make = Builder()

@@ -77,6 +77,8 @@ def test_without_a_session_it_lists_them(tmp_path: Path, monkeypatch: pytest.Mon
             assert process.stderr.read() == ""
     (kept,) = (caches / "sessions").glob("*.sqlite")
     assert kept.stat().st_mode & 0o077 == 0
+    done = run("play", storage, "--from", "5")
+    assert (done.code, done.error) == (2, "--from is a time of one session: say which with --session")
     done = run("play", storage, "--html", tmp_path / "x.html")
     assert (done.code, done.error) == (2, "--html writes one session: say which with --session")
 

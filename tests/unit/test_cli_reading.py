@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from recording_worker.cli.times import parse_place_ms
+from recording_worker.errors import ConfigError
 from tests.batch_files import block, line, write_batch_file
 from tests.unit.command import run
 
@@ -138,3 +140,17 @@ def test_text_from_outside_can_not_control_the_terminal(tmp_path: Path) -> None:
     done = run("blocks", tmp_path)
     assert "\\x1b[31mred[bold]\\n" in done.out
     assert "\x1b" not in done.out
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [("83", 83_000), ("1:23", 83_000), ("90:00", 5_400_000), ("1:02:03", 3_723_000), ("5m", 300_000), ("1.5s", 1_500)],
+)
+def test_a_place_in_a_recording(text: str, ms: float) -> None:
+    assert parse_place_ms(text, "--from") == ms
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1:", "1:2:3:4", "soon", "1e3", "\u0663"])
+def test_no_place_in_a_recording(text: str) -> None:
+    with pytest.raises(ConfigError, match="must be a place such as 83, 1:23 or 5m"):
+        parse_place_ms(text, "--from")

@@ -2,7 +2,8 @@
 // what the viewer prefers.
 const WRITE_MS = 500; // browsers refuse pages that change their address more often
 
-function timeInAddress(several) {
+// `otherwise` is the time, in ms after the start, if the address says none.
+function timeInAddress(several, otherwise) {
   let wanted = "", timer = 0;
 
   function write() {
@@ -15,7 +16,7 @@ function timeInAddress(several) {
       const given = new URLSearchParams(location.hash.slice(1));
       const number = (name) => (/^\d{1,9}(\.\d{1,3})?$/.test(given.get(name)) ? Number(given.get(name)) : null);
       const seconds = number("t"), window = number("w");
-      return { after: seconds === null ? null : seconds * 1000, window: window === null ? null : window - 1 };
+      return { after: seconds === null ? otherwise : seconds * 1000, window: window === null ? null : window - 1 };
     },
     keep(after, window) {
       wanted = `#t=${Math.floor(after / 1000)}${several ? `&w=${window + 1}` : ""}`;

@@ -324,7 +324,7 @@
     $("timeline").setAttribute("aria-valuemax", Math.round(recording.end - recording.start));
     readConsole(recording);
     happenings = happeningsOf(recording);
-    address = timeInAddress(many());
+    address = timeInAddress(many(), recording.beginAfter);
     nameWindows(recording);
     recallSpeed();
     drawDetails(recording);
