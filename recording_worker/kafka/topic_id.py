@@ -23,6 +23,8 @@ log = structlog.get_logger()
 _TIMEOUT = 3.0
 _ASK_SECONDS = 1.0
 """How often the id is asked for while the service runs."""
+_CHECK_SECONDS = 10.0
+"""How often a topic that is followed is asked for its id."""
 _NO_ID = "A" * 22
 """What a broker says that keeps no ids (Kafka before 2.8): zero."""
 _BACKOFF = Backoff(first=0.2, longest=5.0)
@@ -80,6 +82,34 @@ class TopicWatch:
         if not self.topic_id:
             return True
         return _answer(_ask(self._client, self._topic, _TIMEOUT), _TIMEOUT) == self.topic_id
+
+
+class TopicIdentity:
+    """Tells a topic that is followed from another one of its name. For one thread."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        """Asks for the topic's id, and waits for it. Raises KafkaException."""
+        self._topic = topic
+        self._client = _client(settings)
+        found = self._client.list_topics(topic, timeout=BROKER_TIMEOUT)
+        self._asked: Future[TopicDescription] | None = None
+        self._ask_after = time.monotonic() + _CHECK_SECONDS
+        self.topic_id = ""
+        """As text; empty if the brokers keep no ids, or can't describe topics."""
+        if found.controller_id in found.brokers:
+            self.topic_id = _id_of(_ask(self._client, topic, BROKER_TIMEOUT).result())
+
+    def has_changed(self) -> bool:
+        """Ask now and then, without waiting. Return whether the last answer was another id."""
+        if not self.topic_id:
+            return False
+        if self._asked is not None and self._asked.done():
+            found = _answer(self._asked, 0)
+            self._asked, self._ask_after = None, time.monotonic() + _CHECK_SECONDS
+            return found not in ("", self.topic_id)
+        if self._asked is None and time.monotonic() >= self._ask_after:
+            self._asked = _ask(self._client, self._topic, _TIMEOUT)
+        return False
 
 
 class TopicGuard:

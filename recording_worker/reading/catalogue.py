@@ -303,7 +303,7 @@ class Catalogue:
     def followed(self, deleted: Iterable[tuple[int, str, int]], positions: Mapping[tuple[str, int], int]) -> None:
         """Keep sessions that were deleted, as (team id, session id, seconds since 1970), and how far topics were read.
 
-        `positions`: (topic, partition) → the next offset to read.
+        `positions`: (name of the log, partition) → the next offset to read.
         """
         with self.write() as connection:
             connection.executemany("INSERT OR IGNORE INTO deleted VALUES(?, ?, ?)", deleted)
@@ -311,7 +311,7 @@ class Catalogue:
             connection.executemany("INSERT OR REPLACE INTO positions VALUES(?, ?, ?)", rows)
 
     def positions(self) -> dict[tuple[str, int], int]:
-        """Return (topic, partition) → the next offset to read."""
+        """Return (name of the log, partition) → the next offset to read."""
         rows = self.connection.execute("SELECT topic, part, next FROM positions")
         return {(topic, part): offset for topic, part, offset in rows}
 

@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
+from recording_worker.errors import WorkerError
+from recording_worker.kafka import topic_id
+from recording_worker.kafka.topic_follower import TopicFollower
+from recording_worker.settings.load import load_settings
 from tests.integration.command import run
 from tests.integration.committed import committed_numbers
 from tests.integration.service import Service, Traffic
 from tests.servers.fixtures import NewTopic
 from tests.servers.kafka import KafkaServer
+from tests.waiting import wait_for
 
 OUTPUTS = ("metadata_topic", "console_logs_topic", "warnings_topic", "overflow_topic")
 
@@ -110,3 +115,41 @@ def test_a_topic_created_again_while_the_service_runs_is_read_from_its_beginning
     assert sum(json.loads(line)["messages"] for line in sessions.out.splitlines()) == 130
     exported = run("export", "--session", "session-7", stage.service.storage)
     assert [json.loads(line)[1]["data"]["number"] for line in exported.out.splitlines()] == [7, 47, 87, 127]
+
+
+def test_who_follows_a_topic_reads_the_new_one_from_its_start(
+    kafka: KafkaServer, new_topic: NewTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topic_id, "_CHECK_SECONDS", 0.0)
+    settings = load_settings({"bootstrap_servers": kafka.bootstrap_servers}, None, {})
+    topic = new_topic()
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
+
+    def send(*values: bytes) -> None:
+        for value in values:
+            producer.produce(topic, value, partition=0)
+        assert producer.flush(30) == 0
+
+    def read(follower: TopicFollower) -> list[bytes | None]:
+        found: list[bytes | None] = []
+
+        def is_at_its_end() -> bool:
+            found.extend(record.value for record in follower.read(0.1))
+            return follower.has_reached_end
+
+        wait_for(is_at_its_end, "the topic is read")
+        return found
+
+    send(b"a", b"b")
+    with closing(TopicFollower(settings, topic, {})) as follower:
+        assert read(follower) == [b"a", b"b"]
+        send(b"c")
+    with closing(TopicFollower(settings, topic, follower.positions)) as follower:
+        assert read(follower) == [b"c"], "it goes on where it was"
+        kafka.delete_topic(topic)
+        kafka.create_topic(topic)
+        with pytest.raises(WorkerError, match=f"topic {topic} was deleted and created again"):
+            wait_for(lambda: follower.read(0.1) is None, "it notices")
+    send(b"1", b"2", b"3", b"4", b"5")
+    with closing(TopicFollower(settings, topic, follower.positions)) as follower:
+        assert read(follower) == [b"1", b"2", b"3", b"4", b"5"]
