@@ -1,1 +1,1 @@
-"""Benchmarks: `end_to_end` measures the whole job, `compare` the native core; `make bench` runs `test_*.py`."""
+"""Benchmarks: `end_to_end` measures the whole job, `compare` the native core; `make parts` runs `test_*.py`."""

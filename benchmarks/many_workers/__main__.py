@@ -48,6 +48,7 @@ _TITLES = {
     "supervisor_rss_mib": "memory of the supervisor, resident, MiB",
     "connections": "connections to the broker",
     "scrape_ms": "a scrape of /metrics, ms (median)",
+    "scrape_cpu_ms": "CPU of a scrape, ms",
     "scrape_kb": "size of a scrape, KB",
     "rebalance_s": "rebalance of half of the partitions, s",
     "rebalance_cpu_s": "CPU of the rebalance, s",
@@ -164,12 +165,17 @@ def rebalance(kafka: KafkaServer, folder: Path, topic: str, host: Host, partitio
 
 def scrape(host: Host) -> dict[str, float]:
     """Ask for /metrics some times."""
-    times, size = [], 0
+    times, size, before = [], 0, cpu_seconds([host.supervisor])
     for _ in range(_SCRAPES):
         began = time.monotonic()
         size = len(host.page("metrics"))
         times.append((time.monotonic() - began) * 1000)
-    return {"scrape_ms": statistics.median(times), "scrape_kb": size / 1000}
+    seconds = cpu_seconds([host.supervisor])[host.supervisor] - before[host.supervisor]
+    return {
+        "scrape_ms": statistics.median(times),
+        "scrape_cpu_ms": seconds * 1000 / _SCRAPES,
+        "scrape_kb": size / 1000,
+    }
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError
 from recording_worker._native import KafkaConsumer
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, client_config, is_fatal
-from recording_worker.kafka.statistics import INTERVAL_MS, ClientStatistics
+from recording_worker.kafka.statistics import FETCHED_INTERVAL_MS, fetched_bytes
 from recording_worker.messages import MessageColumns
 from recording_worker.metrics import Metrics
 from recording_worker.settings.choices import OnOffsetGap
@@ -58,7 +58,7 @@ def consumer_config(settings: Settings) -> dict[str, Any]:
             "fetch.max.bytes": min(52_428_800, fetch_bytes),
             # a full queue is empty again long before the default second has passed
             "fetch.queue.backoff.ms": 20,
-            "statistics.interval.ms": INTERVAL_MS,
+            "statistics.interval.ms": FETCHED_INTERVAL_MS,
         },
         ours={
             "group.id": settings.group_id,
@@ -110,7 +110,6 @@ class PartitionConsumer:
         self._on_gap = settings.on_offset_gap
         self._faults: list[PartitionFault] = []
         self._gaps: list[OffsetGap] = []
-        self._statistics = ClientStatistics()
         config = consumer_config(settings)
         self._on_error = config.pop("error_cb")
         try:
@@ -176,8 +175,7 @@ class PartitionConsumer:
         """Log what the client's threads have said, and take its reports."""
         for level, code, text in self._consumer.take_events():
             if level == _STATISTICS:
-                self._statistics.take(text)
-                self._metrics.fetch_queue_bytes.set(self._statistics.fetch_queue_bytes)
+                self._metrics.fetch_queue_bytes.set(fetched_bytes(text))
             elif level == _ERROR:
                 self._on_error(KafkaError(code, text))
             else:

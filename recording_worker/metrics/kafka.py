@@ -25,7 +25,7 @@ class KafkaMetrics:
     fetch_queue_bytes = GaugeFamily(
         "fetch_queue_bytes",
         "Messages that the workers' clients have fetched and the workers have not taken, as of their last reports. A"
-        " client reports every 5 s while its worker reads.",
+        " client reports every 10 s while its worker reads.",
     )
     records_too_large = CounterFamily(
         "records_too_large", "Records left out because they are larger than their topic allows.", _TOPIC
