@@ -106,7 +106,7 @@ def test_repeats_are_counted(page: Page, serve: Serve) -> None:
     rows = page.locator("#log .row")
     expect(rows).to_have_count(6)
     expect(page.locator("#messages")).to_have_text("9")
-    expect(rows.first.locator(".times")).to_have_text("3")
+    expect(rows.first.locator(".times")).to_contain_text("3")
     assert [rows.nth(at).locator(".times").count() for at in range(1, 6)] == [0, 0, 0, 1, 0]
 
 

@@ -54,7 +54,7 @@ def test_failures_are_red_and_can_be_chosen(page: Page, serve: Serve) -> None:
     rows = page.locator("#requests .row")
     expect(rows.nth(1)).to_contain_text(re.compile(r"PUT /broken\?x=1\s*503\s*shop.test\s*100 ms"))
     red = page.evaluate("getComputedStyle(document.querySelector('#requests .row.error .said')).color")
-    assert red == "rgb(217, 45, 32)"
+    assert red == "rgb(196, 39, 27)"
     page.select_option("#request-kind", "failed")
     expect(rows).to_have_count(2)
     expect(rows.last).to_contain_text("failed")

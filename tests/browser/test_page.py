@@ -200,3 +200,29 @@ def test_the_id_is_copied(page: Page, serve: Serve) -> None:
     page.click("#copy")
     page.wait_for_function("() => String(getSelection()) === 'session-1'")
     expect(page.locator("#message")).to_be_hidden()
+
+
+def test_a_long_list_makes_and_touches_few_rows(page: Page, serve: Serve) -> None:
+    """So a seek takes the same time, however much was recorded."""
+    page.goto(serve(made(chatty(10_000))))
+    stage_of(page)
+    page.evaluate("""() => {
+      window.touched = 0;
+      const options = { subtree: true, childList: true, attributes: true };
+      new MutationObserver((all) => { window.touched += all.length; }).observe(document.querySelector("#log"), options);
+    }""")
+    for part, number in ((0.9, 9_000), (0.1, 1_000), (0.5, 5_000)):
+        click_timeline(page, part)
+        current = page.locator("#log .row.current .said")
+        expect(current).to_have_text(re.compile(rf"message {number // 100}\d\d|message {number // 100 - 1}\d\d"))
+        assert is_in_view(page, "#log .row.current", "#log")
+    assert page.evaluate("window.touched") < 400
+    assert page.locator("#log .row").count() < 2_000
+    ahead = page.locator("#log .row").evaluate_all("""(rows) => rows.map((row) => [
+        Number(row.querySelector(".said").textContent.split(" ")[1]),
+        Boolean(row.closest(".ahead") || row.closest(".edge ~ li")),
+    ])""")
+    latest = int((page.locator("#log .row.current .said").text_content() or "").split()[1])
+    assert dict(ahead) == {number: number > latest for number, _ in ahead}
+    page.evaluate("document.querySelector('#log').scrollTop = 20000")
+    expect(page.locator("#log .said", has_text=re.compile("^message 6[0-9][0-9]$")).first).to_be_visible()

@@ -9,7 +9,7 @@ function consoleTab(recording, { goTo, since, windowOf }) {
     for (const piece of said.pieces) text.append(pieceNode(piece));
     const right = make("span");
     if (said.times > 1) {
-      const count = right.appendChild(make("span", "times", format.number(said.times)));
+      const count = right.appendChild(make("span", "times", `${format.number(said.times)}×`));
       count.title = `${format.number(said.times)} times, until ${since(said.until)}`;
     }
     right.append(windowOf(said));
@@ -19,7 +19,7 @@ function consoleTab(recording, { goTo, since, windowOf }) {
   function open(said, node) {
     if (!said.trace.length || node.querySelector(".more")) return;
     const more = node.appendChild(make("div", "more"));
-    more.append(make("h3", "", "Written at"), scrollable("pre", "Written at", said.trace.join("\n")));
+    more.append(make("h2", "", "Written at"), scrollable("pre", "Written at", said.trace.join("\n")));
   }
 
   return filteredList({

@@ -1,4 +1,4 @@
-// A list of things that happened: it marks what is still ahead, and follows the time. It shows at most MAX_ROWS of them.
+// A list of things that happened: it marks what is still ahead, except troubles, and follows the time. It shows at most MAX_ROWS of them.
 const MAX_ROWS = 10_000;
 
 // Scroll only this box. scrollIntoView would also scroll the page on a small screen.
@@ -10,20 +10,26 @@ function reveal(box, node) {
   else if (inner.left < outer.left) box.scrollLeft += inner.left - outer.left;
 }
 
-// Return the last of these rows, which are in time order, that is not after a time; null if there is none.
-function lastUntil(rows, at) {
-  let low = 0, high = rows.length;
+// Return how many of these items, which are in time order, are not after a time.
+function countUntil(items, at) {
+  let low = 0, high = items.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (rows[middle].item.at <= at) low = middle + 1;
+    if (items[middle].at <= at) low = middle + 1;
     else high = middle;
   }
-  return low ? rows[low - 1] : null;
+  return low;
 }
 
 // `draw` makes an item's row. It has a `goTo` button, which leads to the item's time; `open` unfolds the row.
+// The rows stand in parts of PART. What is not in view takes next to no time: the browser neither styles nor lays it out,
+// and in a long list the rows of a part are made when it comes into view.
 function timedList(box, { draw, open, goTo }) {
-  let rows = [], rowsOf = new Map(), edge = null, current = null;
+  const PART = 100, MADE_AT_ONCE = 1000, ROW_HEIGHT = 31;
+  let items = [], parts = [], ofWindow = new Map(), edge = null, past = 0, current = null;
+  const comes = new IntersectionObserver((seen) => {
+    for (const { isIntersecting, target } of seen) if (isIntersecting) makeRows(parts[Number(target.dataset.part)]);
+  }, { root: box, rootMargin: "400px" });
 
   function row(item) {
     const node = draw(item);
@@ -36,31 +42,61 @@ function timedList(box, { draw, open, goTo }) {
     };
     const entry = make("li");
     entry.append(node);
-    return { item, node, entry };
+    return entry;
+  }
+  function makeRows(part) {
+    if (part.rows) return;
+    part.rows = part.items.map(row);
+    part.node.style.height = "";
+    part.node.append(...part.rows);
+    comes.unobserve(part.node);
+  }
+  const partOf = (place) => parts[Math.floor(place / PART)];
+  function entryAt(place) {
+    makeRows(partOf(place));
+    return partOf(place).rows[place % PART];
   }
 
   return {
-    fill(items) {
-      rows = items.slice(0, MAX_ROWS).map(row);
-      rowsOf = Map.groupBy(rows, ({ item }) => item.window);
-      box.replaceChildren(...rows.map(({ entry }) => entry));
+    fill(given) {
+      comes.disconnect();
+      items = given.slice(0, MAX_ROWS);
+      parts = [];
+      for (let from = 0; from < items.length; from += PART) {
+        const part = { items: items.slice(from, from + PART), node: make("ol"), rows: null };
+        part.node.style.height = `${ROW_HEIGHT * part.items.length}px`;
+        part.node.style.containIntrinsicHeight = `auto ${part.node.style.height}`;
+        part.node.className = "ahead";
+        part.node.dataset.part = parts.length;
+        parts.push(part);
+        if (items.length <= MADE_AT_ONCE) makeRows(part);
+        else comes.observe(part.node);
+      }
+      box.replaceChildren(...parts.map(({ node }) => node));
+      ofWindow = Map.groupBy(items.map(({ at, window }, place) => ({ at, window, place })), ({ window: own }) => own);
       edge = current = null;
+      past = 0;
     },
     // Mark what is past, and the latest in this window. Scroll to it only once, so that the viewer can read other rows.
-    // Few rows are touched, however many there are: a style sheet's rule shows all after the edge as ahead.
     show(at, window) {
-      const past = lastUntil(rows, at), latest = lastUntil(rowsOf.get(window) || [], at);
-      if (edge !== past) {
-        if (edge) edge.entry.classList.remove("edge");
-        if (past) past.entry.classList.add("edge");
-        edge = past;
+      const count = countUntil(items, at);
+      if (count !== past) {
+        const [from, to] = [Math.min(past, count), Math.max(past, count)].map((place) => Math.floor(place / PART));
+        for (const [place, { node }] of parts.slice(from, to + 1).entries()) {
+          node.classList.toggle("ahead", (from + place) * PART >= count);
+        }
+        if (edge) edge.classList.remove("edge");
+        edge = count ? entryAt(count - 1) : null;
+        if (edge) edge.classList.add("edge");
+        past = count;
       }
-      box.classList.toggle("ahead", !past);
-      if (current === latest) return;
-      if (current) current.node.classList.remove("current");
-      if (latest) latest.node.classList.add("current");
-      current = latest;
-      if (latest) reveal(box, latest.node);
+      const own = ofWindow.get(window) || [], latest = own[countUntil(own, at) - 1];
+      const entry = latest ? entryAt(latest.place) : null;
+      if (entry === current) return;
+      if (current) current.firstChild.classList.remove("current");
+      if (entry) entry.firstChild.classList.add("current");
+      current = entry;
+      if (entry) reveal(box, entry.firstChild);
     },
   };
 }

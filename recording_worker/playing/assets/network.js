@@ -72,11 +72,11 @@ function networkTab(recording, { goTo, since, windowOf }) {
     if (!found.length) return [];
     const all = make("dl");
     for (const [name, value] of found) all.append(make("dt", "", name), make("dd", "", value));
-    return [make("h3", "", title), all];
+    return [make("h2", "", title), all];
   }
   function body(title, text) {
     if (text === null) return [];
-    return [make("h3", "", title), scrollable("pre", title, pretty(text))];
+    return [make("h2", "", title), scrollable("pre", title, pretty(text))];
   }
 
   // Headers and bodies are made when they are looked at, since there may be many.
