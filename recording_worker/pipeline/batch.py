@@ -8,6 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 
 from recording_worker._native import (
@@ -156,9 +157,15 @@ class MessageBatch:
             }
             end_rows(self.dispositions, self.reasons, self._causes, codes, coded)
 
-    def group(self, one: "array[int]", other: "array[int]") -> "Groups":
-        """Group the rows that are ok by what they have in common in two columns of codes."""
-        return Groups(*group_rows(self.dispositions, one, other))
+    def sessions(self, decoded: DecodedBatch, longest_id: float = inf) -> "SessionRows":
+        """Group the rows that are ok by their session. Leave out sessions with longer ids, and without a team."""
+        codes, first = group_rows(self.dispositions, self.tokens.codes, decoded.session_ids.codes)
+        found: dict[int, Session] = {}
+        for group, row in enumerate(first):
+            team, session_id = self.team(row), decoded.session_id(row)
+            if team is not None and len(session_id) <= longest_id:
+                found[group] = (team.id, session_id)
+        return SessionRows(codes, first, found)
 
     def why(self, row: int) -> tuple[str, str]:
         """Return which step has ended a row, and its error text; two empty texts if none has."""
@@ -242,10 +249,12 @@ class MessageBatch:
             texts.truncate(rows)
 
 
-class Groups(NamedTuple):
-    """Rows of a batch by what they have in common."""
+class SessionRows(NamedTuple):
+    """Rows of a batch by their session. Two groups may be of one session, because a team may have two tokens."""
 
     codes: "array[int]"
     """The group of each row; -1 if the row had ended."""
     first: list[int]
     """The first row of each group."""
+    sessions: dict[int, Session]
+    """Group → its session. Groups that were left out have none."""

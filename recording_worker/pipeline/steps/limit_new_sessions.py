@@ -77,18 +77,13 @@ class LimitNewSessions(Step):
         decoded = batch.decoded
         if decoded is None:
             return
-        groups = batch.group(batch.tokens.codes, decoded.session_ids.codes)
-        sessions: dict[int, Session] = {}
-        for group, row in enumerate(groups.first):
-            team, session_id = batch.team(row), decoded.session_id(row)
-            if team is not None and len(session_id) <= MAX_SESSION_ID_LENGTH:
-                sessions[group] = (team.id, session_id)
+        codes, _, sessions = batch.sessions(decoded, MAX_SESSION_ID_LENGTH)
         passes = {session: self._passes.get(session) for session in sessions.values()}
         if unknown := [session for session, known in passes.items() if known is None]:
             passes |= self._ask(unknown)
         text = "the session is blocked: it began when its team had begun too many"
         ending = Ending(Disposition.DROP, Reason.SESSION_BLOCKED, self.name, text)
-        batch.end_all(groups.codes, {group: ending for group, session in sessions.items() if not passes[session]})
+        batch.end_all(codes, {group: ending for group, session in sessions.items() if not passes[session]})
 
     def _ask(self, unknown: list[Session]) -> dict[Session, bool]:
         """Return whether each of these passes, as Redis says or as is decided now. Remember it."""

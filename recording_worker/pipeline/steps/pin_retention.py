@@ -37,28 +37,24 @@ class PinRetention(Step):
         decoded = batch.decoded
         if decoded is None:
             return
-        groups = batch.group(batch.tokens.codes, decoded.session_ids.codes)
+        codes, first, sessions = batch.sessions(decoded, MAX_SESSION_ID_LENGTH)
         pins: dict[Session, str] = {}
         new: dict[Session, str] = {}
         groups_of: dict[Session, list[int]] = {}
-        for group, row in enumerate(groups.first):
-            team, session_id = batch.team(row), decoded.session_id(row)
-            if team is None or len(session_id) > MAX_SESSION_ID_LENGTH:
-                continue
-            session = (team.id, session_id)
+        for group, session in sessions.items():
             groups_of.setdefault(session, []).append(group)
             pin = self._pins.get(session)
             if pin is not None:
                 pins[session] = pin
             elif session not in new:
-                new[session] = RETENTIONS[batch.retentions[row]]
+                new[session] = RETENTIONS[batch.retentions[first[group]]]
         if new:
             pins |= self._pin(new)
         by_group = {group: pin for session, pin in pins.items() for group in groups_of[session]}
         periods = {group: RETENTIONS.index(pin) for group, pin in by_group.items() if pin in RETENTIONS}
-        set_rows(batch.retentions, groups.codes, periods)
+        set_rows(batch.retentions, codes, periods)
         others = {group: self._ending(pin) for group, pin in by_group.items() if group not in periods}
-        batch.end_all(groups.codes, others)
+        batch.end_all(codes, others)
 
     def _ending(self, pin: str) -> Ending:
         text = f"the session is pinned to {pin[:20]!r}, which is not a retention period"

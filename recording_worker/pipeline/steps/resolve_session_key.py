@@ -73,14 +73,10 @@ class ResolveSessionKey(Step):
         decoded = batch.decoded
         if decoded is None:
             return
-        groups = batch.group(batch.tokens.codes, decoded.session_ids.codes)
-        sessions: dict[int, Session] = {}
+        codes, first, sessions = batch.sessions(decoded)
         periods: dict[Session, int] = {}
-        for group, row in enumerate(groups.first):
-            team = batch.team(row)
-            if team is not None:
-                sessions[group] = session = (team.id, decoded.session_id(row))
-                periods.setdefault(session, batch.retentions[row])
+        for group, session in sessions.items():
+            periods.setdefault(session, batch.retentions[first[group]])
         known = self._remember(periods)
         if unknown := {session: period for session, period in periods.items() if session not in known}:
             try:
@@ -90,7 +86,7 @@ class ResolveSessionKey(Step):
                 return
         batch.session_keys = {session: each.key for session, each in known.items() if not each.is_deleted}
         ending = Ending(Disposition.DROP, Reason.SESSION_DELETED, self.name, "the session is deleted")
-        batch.end_all(groups.codes, {group: ending for group, each in sessions.items() if known[each].is_deleted})
+        batch.end_all(codes, {group: ending for group, each in sessions.items() if known[each].is_deleted})
 
     def forget(self, partitions: Collection[int]) -> None:  # noqa: ARG002 - it is not known whose sessions they had
         """Ask again about sessions in the clear. Another worker, which Redis did not answer, may give them keys."""
@@ -103,9 +99,9 @@ class ResolveSessionKey(Step):
             remembered = self._remembered.get(session)
             if remembered is None:
                 continue
-            may_have_a_key = remembered.known == _IN_THE_CLEAR and remembered.at <= self._gave_away_at
-            if remembered.known.is_deleted or (remembered.at > oldest and not may_have_a_key):
-                known[session] = remembered.known
+            each, at = remembered
+            if each.is_deleted or (at > oldest and (each.key is not None or at > self._gave_away_at)):
+                known[session] = each
         return known
 
     def _ask(self, periods: dict[Session, int]) -> dict[Session, SessionKey]:
