@@ -14,6 +14,7 @@ from typing import NamedTuple
 from recording_worker.errors import WorkerError
 from recording_worker.formats.batch_file import BatchFileError, BatchIndex, BlockEntry, NoIndexError
 from recording_worker.reading.batch_files import Block, read_blocks
+from recording_worker.reading.contents import searchable
 from recording_worker.reading.decryption import Decryption
 from recording_worker.reading.dictionaries import Dictionaries
 from recording_worker.storage.base import RangedFile
@@ -184,6 +185,8 @@ class Catalogue:
             )
             found.execute("PRAGMA journal_mode = WAL")
             found.execute("PRAGMA synchronous = NORMAL")
+            found.execute("PRAGMA secure_delete = ON")
+            found.create_function("searchable", 1, searchable, deterministic=True)
         return found
 
     @contextmanager
@@ -309,6 +312,14 @@ class Catalogue:
             connection.executemany("INSERT OR IGNORE INTO deleted VALUES(?, ?, ?)", deleted)
             rows = [(*place, offset) for place, offset in positions.items()]
             connection.executemany("INSERT OR REPLACE INTO positions VALUES(?, ?, ?)", rows)
+
+    def forget(self, deleted: Mapping[tuple[int, str], int]) -> None:
+        """Keep that sessions are deleted, (team id, session id) → seconds since 1970, and nothing else of them."""
+        with self.write() as connection:
+            rows = [(*session, at) for session, at in deleted.items()]
+            connection.executemany("INSERT OR IGNORE INTO deleted VALUES(?, ?, ?)", rows)
+            for table in ("texts", "blocks", "sessions"):
+                connection.executemany(f"DELETE FROM {table} WHERE team_id = ? AND session_id = ?", deleted)
 
     def positions(self) -> dict[tuple[str, int], int]:
         """Return (name of the log, partition) → the next offset to read."""

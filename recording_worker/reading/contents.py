@@ -9,13 +9,15 @@ from recording_worker.formats.rrweb import console_line, is_click, read_line, ur
 MAX_TEXT = 20_000
 """Characters of addresses, of errors and of other console messages that are kept of a block."""
 
+SEPARATOR = "\U0010ffff"
+"""Stands between texts. It is no character, and no text has it."""
 _TELLING = re.compile(rb'"type"\s*:\s*[456]|"source"\s*:\s*2|\\u00')
 """A line without this is no page change, no custom event, no console message and no click. Most lines are like that, so
 they are not parsed."""
 
 
 class Contents(NamedTuple):
-    """What the lines of a block say. Texts are in small letters, each different one once, one a line."""
+    """What the lines of a block say. Texts are `searchable`, each different one once, with SEPARATOR between them."""
 
     clicks: int = 0
     errors: int = 0
@@ -26,6 +28,11 @@ class Contents(NamedTuple):
     error_text: str = ""
     console_text: str = ""
     """What the console says that is no error."""
+
+
+def searchable(text: str) -> str:
+    """Return a text as it is kept and searched: in small letters."""
+    return text.lower().replace(SEPARATOR, "\ufffd")
 
 
 def contents_of(lines: Iterable[bytes]) -> Contents:
@@ -62,10 +69,10 @@ class _Texts:
         self._room = MAX_TEXT
 
     def add(self, text: str) -> None:
-        text = text[: self._room].lower()
+        text = searchable(text[: self._room])
         if text and text not in self._texts:
             self._texts[text] = None
             self._room = max(0, self._room - len(text) - 1)
 
     def __str__(self) -> str:
-        return "\n".join(self._texts)
+        return SEPARATOR.join(self._texts)

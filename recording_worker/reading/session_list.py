@@ -5,7 +5,7 @@ were read, each once, the latest first. Nothing that an encrypted block says is 
 """
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
@@ -18,7 +18,7 @@ from recording_worker.formats.session_keys import Session
 from recording_worker.keys.store import KeyStore
 from recording_worker.reading.batch_files import Block, read_blocks
 from recording_worker.reading.catalogue import SELECT_BLOCKS, SUM_UP, Catalogue, Report, StoredBlock
-from recording_worker.reading.contents import Contents, contents_of
+from recording_worker.reading.contents import Contents, contents_of, searchable
 from recording_worker.reading.decryption import Decryption
 from recording_worker.reading.dictionaries import Dictionaries
 from recording_worker.reading.prefetch import prefetch
@@ -30,6 +30,8 @@ MAX_BLOCK_BYTES = 128 * 1024 * 1024
 """A block with more bytes of lines is not read for the list."""
 _BLOCKS_AT_ONCE = 256
 """Blocks whose contents one transaction adds."""
+_SESSIONS_AT_ONCE = 1000
+"""Sessions that the key store is asked about together."""
 
 Sort = Literal["start", "duration", "events", "size", "clicks", "errors"]
 _SORTS: dict[Sort, str] = {
@@ -131,6 +133,7 @@ class SessionList:
         Ends early if the list is closed. What was read stays, also for the next time. A damaged block
         counts as one that says nothing. `report` is told how many blocks were read, and how many there are to read.
         """
+        self._forget_all_deleted()
         condition, parameters = _conditions(wanted or Wanted(), by_contents=False)
         dictionaries = Dictionaries()
         unread = self._catalogue.connection.execute(
@@ -184,16 +187,40 @@ class SessionList:
         except BatchFileError:
             return None
 
+    def _forget_all_deleted(self) -> None:
+        """Forget every session that the key store says is deleted. Raises StoreError."""
+        if self._store is None:
+            return
+        known = sorted(self.matching(Wanted()))
+        for at in range(0, len(known), _SESSIONS_AT_ONCE):
+            if self._closing.is_set():
+                return
+            self._forget_deleted(known[at : at + _SESSIONS_AT_ONCE])
+
+    def _forget_deleted(self, sessions: Collection[Session]) -> set[Session]:
+        """Forget what is known of those of these sessions that the key store says are deleted now. Return these.
+
+        Raises StoreError.
+        """
+        if self._store is None or not sessions:
+            return set()
+        found = self._store.read(sessions)
+        deleted = {session: known.deleted_at for session, known in found.items() if known.deleted_at is not None}
+        if deleted:
+            self._catalogue.forget(deleted)
+        return set(deleted)
+
     def close(self) -> None:
         """Let `read_contents` end."""
         self._closing.set()
 
     def unread(self, team_id: int | None = None) -> int:
         """Return how many sessions, of a team or of all, have blocks that were not read yet."""
-        row = self._catalogue.connection.execute(
-            "SELECT count(*) FROM sessions WHERE unread > 0 AND (?1 IS NULL OR team_id = ?1)", (team_id,)
-        ).fetchone()
-        return int(row[0])
+        condition, parameters = _conditions(Wanted(team_id))
+        counted = self._catalogue.connection.execute(
+            f"SELECT count(*) FROM sessions WHERE unread > 0 AND {condition}", parameters
+        )
+        return int(counted.fetchone()[0])
 
     def without_index(self) -> int:
         """Return how many files have no index, so that nothing is known of their sessions."""
@@ -206,7 +233,10 @@ class SessionList:
         return [team_id for (team_id,) in rows]
 
     def search(self, wanted: Wanted) -> Found:
-        """Return the sessions that match: as many as are wanted, and how many there are."""
+        """Return the sessions that match: as many as are wanted, and how many there are.
+
+        The key store is asked about those that are returned. Raises StoreError.
+        """
         condition, parameters = _conditions(wanted)
         down, up = ("ASC", "DESC") if wanted.reverse else ("DESC", "ASC")
         order = f"sorting {down}, team_id {up}, session_id {up}"
@@ -219,7 +249,10 @@ class SessionList:
             {**parameters, "limit": wanted.limit, "offset": wanted.offset},
         ).fetchall()
         total = rows[0][0] if rows else self.count(wanted) if wanted.offset else 0
-        return Found([FoundSession(*row[1:]) for row in rows], total)
+        found = [FoundSession(*row[1:]) for row in rows]
+        deleted = self._forget_deleted([(session.team_id, session.session_id) for session in found])
+        left = [session for session in found if (session.team_id, session.session_id) not in deleted]
+        return Found(left, total - len(deleted))
 
     def count(self, wanted: Wanted) -> int:
         """Return how many sessions match."""
@@ -261,10 +294,12 @@ class SessionList:
         Decryption(self._store).check(session)
 
 
+_NOT_DELETED = """NOT EXISTS (SELECT 1 FROM deleted
+    WHERE deleted.team_id = sessions.team_id AND deleted.session_id = sessions.session_id)"""
 _LAST = "\U0010ffff" * 8
 """After a text, it makes one that comes after all that begin with it."""
 _TEXT = "(team_id, session_id) IN (SELECT team_id, session_id FROM texts WHERE {})"
-_USER = "(team_id, session_id) IN (SELECT team_id, session_id FROM blocks WHERE instr(lower(distinct_id), lower(:{})))"
+_USER = "(team_id, session_id) IN (SELECT team_id, session_id FROM blocks WHERE instr(searchable(distinct_id), :{}))"
 _BY_INDEX: dict[str, str] = {
     "team_id": "team_id = :team_id",
     "prefix": "session_id BETWEEN :prefix AND :prefix_end",
@@ -291,9 +326,9 @@ def _conditions(wanted: Wanted, *, by_contents: bool = True) -> tuple[str, dict[
     conditions = {**_BY_INDEX, **_BY_CONTENTS} if by_contents else _BY_INDEX
     unasked = Wanted()
     parameters = {name: getattr(wanted, name) for name in conditions if getattr(wanted, name) != getattr(unasked, name)}
-    where = " AND ".join(conditions[name] for name in parameters) or "1"
-    for name in _BY_CONTENTS.keys() & parameters:
+    where = " AND ".join([_NOT_DELETED, *(conditions[name] for name in parameters)])
+    for name in {"user", *_BY_CONTENTS} & parameters.keys():
         if isinstance(parameters[name], str):
-            parameters[name] = parameters[name].lower()
+            parameters[name] = searchable(parameters[name])
     ends = {"prefix_end": wanted.prefix + _LAST, "given": wanted.anywhere, "given_end": wanted.anywhere + _LAST}
     return where, {**parameters, **ends}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from recording_worker.reading.contents import MAX_TEXT, Contents, contents_of
+from recording_worker.reading.contents import MAX_TEXT, SEPARATOR, Contents, contents_of
 
 
 def line(kind: int, **data: Any) -> bytes:
@@ -31,8 +31,8 @@ def test_clicks_messages_and_addresses_are_found() -> None:
         line(5, tag="$pageview", payload={"href": "https://shop.test/done"}),
         line(4, href="https://shop.test/Cart"),
     ]
-    urls = "https://shop.test/cart\nhttps://shop.test/done"
-    assert contents_of(lines) == Contents(2, 2, 1, "https://shop.test/Cart", urls, "not found", "slow\nhello")
+    urls = f"https://shop.test/cart{SEPARATOR}https://shop.test/done"
+    assert contents_of(lines) == Contents(2, 2, 1, "https://shop.test/Cart", urls, "not found", f"slow{SEPARATOR}hello")
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,8 @@ def test_texts_are_bounded_and_errors_have_room_of_their_own() -> None:
 def test_lone_surrogates_do_not_get_through() -> None:
     text = b'["w",{"type":4,"timestamp":1,"data":{"href":"https://a.test/\\ud800"}}]'
     assert contents_of([text]).urls == "https://a.test/\ufffd"
+
+
+def test_no_text_reaches_from_one_message_into_the_next() -> None:
+    found = contents_of([said("error", "a"), said("error", f"b{SEPARATOR}c")]).error_text
+    assert found == f"a{SEPARATOR}b\ufffdc"

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recording_worker.errors import StoreError
 from recording_worker.reading import session_list
 from recording_worker.reading.catalogue import Catalogue
 from recording_worker.reading.decryption import SessionDeletedError
@@ -57,7 +58,7 @@ SESSIONS = [
     Made(
         1, "s-1", "Ann@x.test", NOW_MS, 1000, True, 3, ("TypeError: x", "Lost 50%"), ("hello",), "https://a.test/Cart"
     ),
-    Made(1, "s-2", "bob", NOW_MS + 1000, 9000, False, 0, (), ("Typeerror in a log",), "https://a.test/home"),
+    Made(1, "s-2", "Bob ZOË", NOW_MS + 1000, 9000, False, 0, (), ("Typeerror in a log",), "https://a.test/home"),
     Made(2, "s-1", "\0'; DROP TABLE sessions --", NOW_MS + 2000, 5, True, 1, ("e",), (), "https://b.test/_%"),
     Made(2, "ü\n\0<b>", "", NOW_MS + 3000, 700_000, True, 9, (), (), "https://b.test/\u2028"),
 ]
@@ -117,7 +118,26 @@ def expected(wanted: Wanted) -> list[tuple[int, str]]:
 
 
 TEXTS = st.just("") | st.sampled_from(
-    ["ann", "BOB", "typeerror", "cart", "a.test", "%", "_", "'", "\0", "\n", "s-", "s-1", "ü", "hello", "\u2028", "<b>"]
+    [
+        "ann",
+        "BOB",
+        "zoë",
+        "Oë",
+        "typeerror",
+        "cart",
+        "a.test",
+        "%",
+        "_",
+        "'",
+        "\0",
+        "\n",
+        "s-",
+        "s-1",
+        "ü",
+        "hello",
+        "\u2028",
+        "<b>",
+    ]
 )
 ASKED = st.builds(
     Wanted,
@@ -301,3 +321,27 @@ def test_a_deleted_session_is_not_opened_whatever_was_read_before(tmp_path: Path
         with pytest.raises(SessionDeletedError, match="session s-1 of team 1 was deleted on 1970"):
             ask((1, "s-1"))
     assert sessions.blocks((2, "s-1"))
+
+
+def test_a_deleted_session_leaves_the_list_and_the_cache(tmp_path: Path) -> None:
+    folder = tmp_path / "storage"
+    written(folder, SESSIONS)
+    keys = MemoryKeys()
+    shown, other = (read(folder, keys) for _ in range(2))
+    assert shown.search(Wanted(error="lost 50%")).total == 1
+    keys.destroy((1, "s-1"), "ann", 5)
+    assert shown.search(Wanted(error="lost 50%", limit=1)) == ([], 0)
+    assert [session.session_id for session in other.search(Wanted(team_id=1)).sessions] == ["s-2"]
+    keys.destroy((2, "s-1"), "ann", 5)
+    other.read_contents()
+    assert other.matching(Wanted()) == {(1, "s-2"), (2, "ü\n\0<b>")}, "also if nobody looks for it"
+    keys.is_away = True
+    with pytest.raises(StoreError):
+        shown.search(Wanted())
+    written(folder, [SESSIONS[0]])
+    keys.is_away = False
+    assert read(folder, keys).matching(Wanted(team_id=1)) == {(1, "s-2")}, "what is recorded later is not listed either"
+    with sqlite3.connect(tmp_path / "storage.sqlite") as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    kept = b"".join(path.read_bytes() for path in tmp_path.glob("storage.sqlite*"))
+    assert (b"lost 50%" in kept, b"typeerror in a log" in kept) == (False, True)
