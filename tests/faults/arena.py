@@ -247,8 +247,8 @@ class Round:
 class Arena:
     """A broker with a proxy for each host, for one round after the other."""
 
-    def __init__(self, folder: Path, *, rate: float) -> None:
-        """`rate`: messages a second."""
+    def __init__(self, folder: Path, *, rate: float, broker_session: float = 1.5) -> None:
+        """`rate`: messages a second. `broker_session`: after how many seconds a silent broker counts as gone."""
         self._folder = folder
         self._rate = rate
         self._environment = hooks.environment(folder)
@@ -262,7 +262,7 @@ class Arena:
             settings={
                 "group.consumer.session.timeout.ms": round(SESSION_SECONDS * 1000),
                 # a broker that was killed may come back once its session has ended
-                "broker.session.timeout.ms": 1500,
+                "broker.session.timeout.ms": round(broker_session * 1000),
             },
         )
         self.broker.start()

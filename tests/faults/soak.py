@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.faults.arena import MEMBERSHIPS, Arena, Round
 from tests.faults.table import SOAK, made_by, publish
 
-RATE = 60.0
+RATE = 20.0
 """Messages a second."""
 WARM_UP_SECONDS = 120.0
 REBALANCE_SECONDS = 60.0
@@ -31,6 +31,8 @@ SAMPLE_SECONDS = 2.0
 CHECK_SECONDS = 60.0
 SETTINGS = {"max_batch_age": 10.0, "progress_deadline": 120.0, "drain_deadline": 30.0}
 """On a machine that is busy with other things a flush takes its time, and that is no fault here."""
+BROKER_SESSION = 30.0
+"""Seconds. For the same reason."""
 MARGIN_MIB = 24.0
 """What a process's memory may be larger by at the end than at the start: what an allocator keeps, not what grows."""
 
@@ -185,7 +187,7 @@ def main(arguments: Iterable[str]) -> int:
         )
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     print(f"soak for {given.minutes:g} minutes after {WARM_UP_SECONDS / 60:g} of warm-up; logs in {folder}", flush=True)
-    arena = Arena(folder, rate=RATE)
+    arena = Arena(folder, rate=RATE, broker_session=BROKER_SESSION)
     try:
         with arena.round(0, MEMBERSHIPS[0], random.Random(0), hosts=1, **SETTINGS) as current:
             visitor = Visitor(current)
