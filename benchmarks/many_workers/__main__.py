@@ -113,7 +113,7 @@ def measure(kafka: KafkaServer, folder: Path, workers: int, partitions: int, sec
         found["worker_private_mib"] = statistics.median(each["Private"] for each in memory)
         found["supervisor_rss_mib"] = memory_mib(host.supervisor)["Rss"]
         found["connections"] = connections_to(kafka.ports["CLIENTS"]) - before
-        found.update(scrape(host))
+        found.update(scrape(host, found["idle_supervisor_cores"] / 100))
         found["stop_s"] = host.stop()
     return found
 
@@ -163,14 +163,15 @@ def rebalance(kafka: KafkaServer, folder: Path, topic: str, host: Host, partitio
     return found
 
 
-def scrape(host: Host) -> dict[str, float]:
-    """Ask for /metrics some times."""
-    times, size, before = [], 0, cpu_seconds([host.supervisor])
+def scrape(host: Host, at_rest: float) -> dict[str, float]:
+    """Ask for /metrics some times. `at_rest`: the cores that the supervisor uses anyway."""
+    times, size, started, before = [], 0, time.monotonic(), cpu_seconds([host.supervisor])
     for _ in range(_SCRAPES):
         began = time.monotonic()
         size = len(host.page("metrics"))
         times.append((time.monotonic() - began) * 1000)
     seconds = cpu_seconds([host.supervisor])[host.supervisor] - before[host.supervisor]
+    seconds -= at_rest * (time.monotonic() - started)
     return {
         "scrape_ms": statistics.median(times),
         "scrape_cpu_ms": seconds * 1000 / _SCRAPES,

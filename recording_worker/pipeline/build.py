@@ -42,13 +42,13 @@ class Pipeline:
     """Runs the steps over batches, and times each step."""
 
     def __init__(self, steps: Sequence[Step], poison: SetPoisonMessagesAside, metrics: Metrics) -> None:
-        """`poison` is the one of the steps that `set_aside` informs."""
+        """`poison` is the one of the steps that `set_aside` informs. The last step is flush_batch."""
         self._poison = poison
         self._steps = steps
         self._times = StepTimes([step.name for step in steps], metrics)
 
     def run(self, batch: MessageBatch) -> float:
-        """Run all steps, for an empty batch too: it lets the session batch be flushed by its age.
+        """Run all steps. For an empty batch run only the last one, which lets the session batch be flushed by its age.
 
         Messages that were cut off are left in `batch.rest`; they must come first in the next batch. If a step says that
         the batch waits (`batch.waits`), the steps after it are not run. Run the batch again later: it goes on with that
@@ -57,7 +57,8 @@ class Pipeline:
         over_messages = 0.0
         batch.waits = ""
         self._times.begin()
-        for number in range(batch.next_step, len(self._steps)):
+        first = batch.next_step if len(batch) else len(self._steps) - 1
+        for number in range(first, len(self._steps)):
             step = self._steps[number]
             step.run(batch)
             spent = self._times.ended(number)

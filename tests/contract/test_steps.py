@@ -272,6 +272,12 @@ def test_a_worker_does_not_send_messages_back_to_where_they_come_from(topic: str
     assert [row for row in range(len(rows)) if rows.dispositions[row] == Disposition.REDIRECT] == redirected
 
 
+def test_an_empty_poll_costs_an_idle_worker_one_step() -> None:
+    metrics = Metrics()
+    pipeline_of(new_manager(), KeepingFlusher(), metrics=metrics).run(batch())
+    assert [name for name in ORDER if counted(metrics, "step_seconds_total", step=name)] == ["flush_batch"]
+
+
 def test_a_due_batch_waits_for_the_flush_in_flight_and_an_empty_poll_flushes_it() -> None:
     flusher, manager = KeepingFlusher(), new_manager()
     pipeline = pipeline_of(manager, flusher)
