@@ -10,7 +10,9 @@ from math import inf
 from recording_worker._native import Compressor, DecodedBatch, Decoder, SessionBatch, SessionBlock, train_dictionary
 from recording_worker.bench.turns import Case
 from recording_worker.clock import SystemClock
+from recording_worker.dependencies import KEY_STORE, DependencyWatch
 from recording_worker.errors import WorkerError
+from recording_worker.keys.store import KeyStore
 from recording_worker.lookups.restrictions.refreshed import RefreshedRestrictions
 from recording_worker.lookups.teams.any_token import AnyTokenTeams
 from recording_worker.messages import Message, MessageColumns
@@ -46,7 +48,8 @@ class NoDelivery:
 class Job:
     """The whole work of a worker on messages in memory: its pipeline, and flushes to a storage that keeps nothing."""
 
-    def __init__(self, settings: Settings, messages: Sequence[Message]) -> None:
+    def __init__(self, settings: Settings, messages: Sequence[Message], keys: KeyStore | None = None) -> None:
+        """`keys`: where the keys of sessions are, if they are encrypted."""
         clock, metrics = SystemClock(), Metrics()
         self.flushed: list[FlushedBatch] = []
         self._polls = list(_polls(settings, messages))
@@ -60,6 +63,7 @@ class Job:
             metrics=metrics,
             decoder=self.decoder,
             on_flushed=self.flushed.append,
+            encrypts=keys is not None,
         )
         self._pipeline = build_pipeline(
             settings,
@@ -71,6 +75,8 @@ class Job:
             clock=clock,
             metrics=metrics,
             offline=True,
+            keys=keys,
+            keys_watch=None if keys is None else DependencyWatch(KEY_STORE),
         )
 
     def polls(self) -> Iterator[int]:

@@ -11,6 +11,7 @@ The block's range covers what is in the frame, not its header.
 import struct
 
 from nacl import bindings
+from nacl._sodium import ffi, lib  # type: ignore[import-not-found] # it is compiled, and has no stubs
 from nacl.exceptions import CryptoError
 from nacl.utils import random
 
@@ -25,10 +26,19 @@ _FRAME_HEADER = struct.Struct("<II")
 FRAME_HEADER_BYTES = _FRAME_HEADER.size
 
 
-def seal(content: bytes, key: bytes) -> bytes:
-    """Encrypt a compressed block. The GIL is released meanwhile. Raises ValueError if the key is not 32 bytes."""
-    nonce = random(_NONCE_BYTES)
-    return nonce + bindings.crypto_secretbox_easy(content, nonce, key)
+def seal(content: bytes | memoryview, key: bytes) -> bytearray:
+    """Encrypt a compressed block. The GIL is released meanwhile. Raises ValueError if the key is not 32 bytes.
+
+    It calls libsodium itself: PyNaCl's function copies the block three times, which takes half as long again.
+    """
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"a key has {KEY_BYTES} bytes, and this one {len(key)}")
+    nonce, stored = random(_NONCE_BYTES), bytearray(OVERHEAD_BYTES + len(content))
+    stored[:_NONCE_BYTES] = nonce
+    at = ffi.from_buffer(stored) + _NONCE_BYTES
+    if lib.crypto_secretbox_easy(at, ffi.from_buffer(content), len(content), nonce, key):
+        raise ValueError("libsodium does not encrypt it")
+    return stored
 
 
 def unseal(stored: bytes, key: bytes) -> bytes:

@@ -95,7 +95,7 @@ class BatchWriter:
 
     def _encrypted(
         self, parts: Iterator[CompressedBlocks], keys: Mapping[Session, bytes | None], encrypting: Timed
-    ) -> Iterator[bytes | memoryview]:
+    ) -> Iterator[Part]:
         """Give the blocks, each encrypted with the key of its session. A session without an entry raises KeyError."""
         from recording_worker.formats.secretbox import FRAME_HEADER_BYTES, frame_header, seal  # an extra's library
 
@@ -112,7 +112,7 @@ class BatchWriter:
                     yield block
                     continue
                 with encrypting():
-                    stored = seal(bytes(block), key)
+                    stored = seal(block, key)
                 self.file.store_encrypted(FRAME_HEADER_BYTES if framed else 0, len(stored))
                 self.block_sizes.append(len(stored))
                 if framed:

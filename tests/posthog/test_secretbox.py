@@ -21,7 +21,7 @@ def test_each_opens_what_the_other_has_sealed() -> None:
     node, script = prepare_node()
     request = {
         "key": text(key),
-        "stored": [text(seal(content, key)) for content in contents],
+        "stored": [text(bytes(seal(content, key))) for content in contents],
         "contents": [text(content) for content in contents],
     }
     done = subprocess.run(

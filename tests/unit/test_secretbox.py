@@ -19,7 +19,7 @@ AT = 1_795_461_715
 
 @given(st.binary(max_size=5000))
 def test_a_block_is_a_secretbox_with_its_nonce_first(content: bytes) -> None:
-    stored = seal(content, KEY)
+    stored = bytes(seal(content, KEY))
     assert len(stored) == len(content) + OVERHEAD_BYTES
     assert SecretBox(KEY).decrypt(stored) == content
     assert unseal(stored, KEY) == content
@@ -56,18 +56,25 @@ def test_a_block_that_was_changed_or_cut_does_not_open(content: bytes, data: st.
     with pytest.raises(ValueError, match="does not open it"):
         unseal(bytes(stored), KEY)
     with pytest.raises(ValueError, match=r"does not open it|no encrypted block"):
-        unseal(seal(content, KEY)[:-1], KEY)
+        unseal(bytes(seal(content, KEY)[:-1]), KEY)
+
+
+def test_a_view_is_encrypted_and_a_short_key_is_refused() -> None:
+    assert unseal(bytes(seal(memoryview(b"some lines")[5:], KEY)), KEY) == b"lines"
+    for key in (b"", KEY[:-1], KEY + b"x"):
+        with pytest.raises(ValueError, match="a key has 32 bytes"):
+            seal(b"lines", key)
 
 
 def test_only_the_sessions_key_opens_a_block() -> None:
     with pytest.raises(ValueError, match="does not open it"):
-        unseal(seal(b"lines", KEY), OTHER_KEY)
+        unseal(bytes(seal(b"lines", KEY)), OTHER_KEY)
     with pytest.raises(CryptoError):
-        SecretBox(OTHER_KEY).decrypt(seal(b"lines", KEY))
+        SecretBox(OTHER_KEY).decrypt(bytes(seal(b"lines", KEY)))
 
 
 def test_zstd_passes_over_encrypted_blocks() -> None:
-    stored = seal(b"lines", KEY)
+    stored = bytes(seal(b"lines", KEY))
     clear = zstandard.ZstdCompressor().compress(b"in the clear")
     with zstandard.ZstdDecompressor().stream_reader(
         frame_header(len(stored)) + stored + clear, read_across_frames=True
