@@ -328,7 +328,7 @@ DROPPED = '{disposition="drop",reason="session_deleted"}'
 def test_a_session_that_is_deleted_while_it_is_recorded_is_not_recorded_again(
     stage: Stage, new_topic: Callable[..., str], group: str, tmp_path: Path
 ) -> None:
-    """Neither what comes later is recorded, nor what is read again after `rewind`; the other sessions are.
+    """What comes later is dropped, and what is read again after `rewind`; the other sessions are recorded.
 
     What was typed into the pages is nowhere but on the source topic.
     """
