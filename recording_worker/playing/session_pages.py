@@ -66,7 +66,7 @@ class SessionPages:
         if path == "":
             return self._list
         kind, _, rest = path.partition("/")
-        if kind == "found":
+        if kind == "found" and rest:
             return Page(partial(self._found, rest))
         name, _, part = rest.partition("/")
         session = session_of(name) if kind == "session" and "/" in rest else None

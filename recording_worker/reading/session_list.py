@@ -198,7 +198,7 @@ class SessionList:
             self._forget_deleted(known[at : at + _SESSIONS_AT_ONCE])
 
     def _forget_deleted(self, sessions: Collection[Session]) -> set[Session]:
-        """Forget what is known of those of these sessions that the key store says are deleted now. Return these.
+        """Forget each of these sessions that the key store says is deleted. Return the deleted ones.
 
         Raises StoreError.
         """

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recording_worker.playing.exports import ExportFormat, exported, window_of, windows_of
@@ -196,6 +196,7 @@ FIELDS = st.sampled_from(
 URLS = st.sampled_from(["http://[", "http://a.test/?" + "a&" * 2000, "data:x", "//?=&="])
 
 
+@settings(max_examples=150)
 @given(st.dictionaries(FIELDS, ANY_JSON | URLS | st.floats(0, 8.64e15), max_size=5), URLS, st.text(max_size=5))
 def test_any_request_makes_a_har_that_tools_can_read(fields: dict[str, Any], url: str, window: str) -> None:
     text = line(window, 0, 6, **request(**{"name": url, **fields}))
@@ -208,6 +209,7 @@ def test_any_request_makes_a_har_that_tools_can_read(fields: dict[str, Any], url
         assert entry["_window"] == window
 
 
+@settings(max_examples=150)
 @given(st.lists(st.text(max_size=4)), st.binary(max_size=30))
 def test_any_line_has_a_window(ids: list[str], odd: bytes) -> None:
     lines = [json.dumps([window, {}]).encode() for window in ids]

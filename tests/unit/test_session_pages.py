@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recording_worker.formats.session_keys import Session
@@ -138,6 +138,7 @@ def test_the_recordings_opened_last_are_kept_in_bounds(shown: SessionPages, monk
     assert read == [one, other, (1, ODD), one]
 
 
+@settings(max_examples=150)
 @given(st.integers(0, 2**63 - 1), st.text())
 def test_each_session_has_a_name_of_its_own(team_id: int, session_id: str) -> None:
     name = session_name((team_id, session_id))
@@ -145,6 +146,7 @@ def test_each_session_has_a_name_of_its_own(team_id: int, session_id: str) -> No
     assert quote(name, safe="") == name
 
 
+@settings(max_examples=150)
 @given(
     st.text(st.characters(max_codepoint=255)) | st.from_regex(r"(session|found)/[\w.%/=+-]{0,20}(/(recording\.json)?)?")
 )
@@ -165,12 +167,18 @@ NAMES = st.sampled_from(["team_id", "prefix", "since", "until", "min_duration_ms
 MORE_NAMES = st.sampled_from(["console", "anywhere", "min_clicks", "min_errors", "sort", "reverse", "offset", "limit"])
 
 
+@settings(max_examples=150)
 @given(st.dictionaries(NAMES | MORE_NAMES, ANY_JSON, max_size=4) | ANY_JSON)
 def test_any_query_has_an_answer(shown: SessionPages, wanted: Any) -> None:
     given = answer(shown, f"found/{quote(json.dumps(wanted))}")
     assert given.status in (200, 400)
     if given.status == 200:
         assert len(json.loads(given.body)["sessions"]) <= 4
+
+
+@pytest.mark.parametrize("path", ["found", "found/", "session", "session/", "session/1-YQ", "session/01-YQ/", "x"])
+def test_other_paths_have_no_page(shown: SessionPages, path: str) -> None:
+    assert shown.get(path) is None
 
 
 def test_no_page_of_the_list_allows_more_than_its_own_script() -> None:
