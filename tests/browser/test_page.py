@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import FloatRect, Locator, Page, expect
 
 from tests.browser.conftest import Serve, stage_of
-from tests.browser.rrweb import Builder, click, console, event, lines, meta
+from tests.browser.rrweb import Builder, click, console, event, lines, meta, mutation
 from tests.browser.test_play import click_timeline, made, now, shows
 
 
@@ -96,6 +96,27 @@ def test_playing_continues_in_the_window_that_continues(page: Page, serve: Serve
     assert now(page) >= 700
     expect(page.locator("#toggle")).to_have_attribute("aria-label", "Play")  # the end
     assert now(page) == 2_900
+
+
+def test_at_the_end_the_last_event_is_shown(page: Page, serve: Serve) -> None:
+    make = Builder()
+    text = make.text("before")
+    last = mutation(4_000, texts=[{"id": text["id"], "value": "after"}])
+    other = lines([meta(0), Builder().snapshot(1, ["other"]), move(9_000)], "other")
+    page.goto(serve(made(lines([meta(0), make.snapshot(1, [text]), move(3_000), move(3_500), last]) + other)))
+    page.locator("#windows button").first.click()
+    shows(page, ["before"])
+    page.keyboard.press("ArrowRight")
+    shows(page, ["after"])
+    assert now(page) == 4_000
+    page.wait_for_timeout(200)  # nothing may follow: the viewer only looks
+    expect(page.locator("#toggle")).to_have_attribute("aria-label", "Play")
+    expect(page.locator("#windows button").first).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("ArrowLeft")
+    shows(page, ["before"])
+    page.keyboard.press("Space")
+    shows(page, ["after"])
+    shows(page, ["other"])  # playing goes on in the window that goes on
 
 
 def test_the_chosen_one_of_many_windows_is_in_view(page: Page, serve: Serve) -> None:

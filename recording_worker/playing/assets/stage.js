@@ -10,7 +10,7 @@
   const TICK_MS = 100;
 
   const root = document.getElementById("root");
-  let port = null, replayer = null, first = 0, playing = false, size = DEFAULT_SIZE;
+  let port = null, replayer = null, first = 0, shown = [0, 0], playing = false, size = DEFAULT_SIZE;
   let turn = 0; // the number of the last order that said which time to show
 
   const say = (what) => port && port.postMessage(what);
@@ -122,11 +122,13 @@
     root.style.transform = `translate(${left}px, ${top}px) scale(${scale})`;
   }
 
+  // The player shows what was before a time. So the first page and the last event need one more millisecond.
   function seek(at) {
-    const offset = Math.max(0, at - first);
+    const [begin, end] = shown;
+    const offset = (at >= end ? end + 1 : Math.max(at, begin + 1)) - first;
     if (playing) replayer.play(offset);
     else replayer.pause(offset);
-    sayTime();
+    say({ is: "time", at, turn });
   }
 
   const actions = {
@@ -141,6 +143,8 @@
         return;
       }
       first = events[0].timestamp;
+      const page = events.find(({ type }) => type === FULL_SNAPSHOT);
+      shown = [(page || events[0]).timestamp, events.at(-1).timestamp];
       replayer = new Replayer(events, {
         root,
         speed,
@@ -153,6 +157,7 @@
         fit();
       });
       replayer.on("finish", () => {
+        if (!playing) return; // the viewer went to the end
         playing = false;
         say({ is: "end", turn });
       });
