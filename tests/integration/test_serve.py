@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,9 @@ from recording_worker.reading.session_events import session_lines
 from recording_worker.storage.local.file import find_files
 from tests.batch_files import block, block_url, line, undamaged, write_batch_file
 from tests.integration.command import run, start
+from tests.integration.test_encryption import MARKER, SESSIONS, Recordings
 from tests.sample import SAMPLE
+from tests.servers.postgres import PostgresServer
 from tests.servers.s3 import MotoServer, use_credentials
 from tests.serving import SECRET, token
 from tests.waiting import wait_for
@@ -179,6 +181,27 @@ def test_the_metadata_topic_tells_of_new_files_and_of_deleted_sessions(tmp_path:
             assert (status, answer["error"]) == (410, "recording_deleted")
         with serving(tmp_path, "--storage-dir", storage) as server:
             assert server.sessions() == ["old"], "what was deleted is never forgotten"
+
+
+def test_encrypted_sessions_are_served_until_they_are_deleted(tmp_path: Path, postgres: PostgresServer) -> None:
+    recordings = Recordings(tmp_path, postgres, "zstd")
+    recordings.ingest(recordings.out)
+    team = recordings.team_id
+    with (
+        closing(recordings.store),
+        serving(tmp_path, "--storage-dir", recordings.out, *recordings.key_settings) as server,
+    ):
+        assert server.sessions(team) == sorted(SESSIONS)
+        _, listed = server.get(f"/api/projects/{team}/recordings/one/blocks", team)
+        (place,) = listed["blocks"]
+        where = {name: place[name] for name in ("key", "start_byte", "end_byte")}
+        path = f"/api/projects/{team}/recordings/one/block"
+        status, text = server.get(path, team, **where, decompress="true")
+        assert (status, text.count(MARKER.encode())) == (200, 4)
+        recordings.store.destroy((team, "one"), "ann", 1_800_000_000)
+        gone = {"error": "recording_deleted", "deleted_at": 1_800_000_000, "deleted_by": "ann"}
+        assert server.get(path, team, **where, decompress="true") == (410, gone)
+        assert server.sessions(team) == sorted({*SESSIONS} - {"one"})
 
 
 @pytest.mark.parametrize(
