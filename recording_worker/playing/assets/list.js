@@ -22,7 +22,7 @@ function countUntil(items, at) {
 }
 
 // `draw` makes an item's row. It has a `goTo` button, which leads to the item's time; `open` unfolds the row.
-// The rows stand in parts of PART. What is not in view takes next to no time: the browser neither styles nor lays it out,
+// The rows stand in parts of PART. What is not in view takes next to no time, because the browser does not style it,
 // and in a long list the rows of a part are made when it comes into view.
 function timedList(box, { draw, open, goTo }) {
   const PART = 100, MADE_AT_ONCE = 1000, ROW_HEIGHT = 31;
