@@ -37,6 +37,7 @@ help:
 	@echo "make end-to-end   measure the whole job and compare it with a Node consumer, on a real Kafka; ARGS=options"
 	@echo "make mutants      change the code in small ways, and see whether the tests notice; LIMIT=n SEED=n ONLY=text"
 	@echo "make faults       crash, freeze, cut off and fill up the worker on a real Kafka, and count every message; FAULTS=n SEED=n"
+	@echo "                  BROKERS=3 for a cluster, CONCURRENT=3 for faults that overlap, STORAGE=s3 or both, FAULT_MINUTES=n"
 	@echo "make simulate     run supervisor and workers on modelled brokers, a schedule per seed; SEEDS=n FIRST=n, or SEED=n to see one"
 	@echo "make drill        break ten things around a service, and see each on the page, in metrics, alerts and the log"
 	@echo "make soak         run the worker under load and rebalances, and check that nothing grows; MINUTES=n"
@@ -158,9 +159,13 @@ sanitize: setup
 
 FAULTS  ?= 200
 MINUTES ?= 20
+BROKERS    ?= 1
+CONCURRENT ?= 1
+STORAGE    ?= folder
 faults: setup hooks
-	@tools/system-packages $(PYTHON) kafka
-	@$(BIN)/python -m tests.faults.run --publish --faults $(FAULTS) $(if $(SEED),--seed $(SEED))
+	@tools/system-packages $(PYTHON) kafka servers
+	@$(BIN)/python -m tests.faults.run --publish --faults $(FAULTS) --brokers $(BROKERS) --concurrent $(CONCURRENT) \
+		--storage $(STORAGE) $(if $(FAULT_MINUTES),--minutes $(FAULT_MINUTES)) $(if $(SEED),--seed $(SEED))
 
 SEEDS     ?= 20000
 FIRST     ?= 0

@@ -1,27 +1,36 @@
 """Arena: a broker, hosts behind proxies, load, and the ledger; in rounds, each on topics and hosts of its own."""
 
+import copy
 import json
+import os
 import random
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tests import hooks
-from tests.faults.history import HistoryFile, Read, problems
+from tests.faults.brokers import Brokers
+from tests.faults.history import HistoryFile, Read, Transaction, problems
 from tests.faults.ledger import Ledger
 from tests.faults.load import Load, Sent
-from tests.faults.messages import RESTRICTIONS, teams
+from tests.faults.messages import RESTRICTIONS, sample_tokens, teams
 from tests.faults.processes import Host
 from tests.faults.proxy import Api, Caught, Proxy, Side
+from tests.faults.storage import FolderStorage, HostStorage, S3Storage
 from tests.faults.table import Outcome
-from tests.servers.kafka import KafkaServer, lasting_client
+from tests.servers.kafka import lasting_client
+from tests.servers.postgres import PostgresServer
+from tests.servers.redis import RedisServer
+from tests.servers.s3 import RcloneServer, credentials
 from tests.waiting import wait_for
 
 PARTITIONS = 8
@@ -33,7 +42,7 @@ TRANSACTION_SECONDS = 6.0
 PROGRESS_DEADLINE = 8.0
 DRAIN_DEADLINE = 4.0
 RECOVERY_SECONDS = 120.0
-"""A group that needs longer is held for stuck."""
+"""A group that commits nothing of what it should for so long is held for stuck."""
 READABLE_SECONDS = TRANSACTION_SECONDS + 10
 """An open transaction of a process that is gone is aborted by the broker within this time."""
 
@@ -56,66 +65,112 @@ MEMBERSHIPS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a round runs on."""
+
+    membership: Membership
+    storage: str = "folder"
+    """`folder` or `s3`."""
+    stores: bool = False
+    """Whether teams come from PostgreSQL, and sessions from Redis."""
+
+    def __str__(self) -> str:
+        return f"{self.membership}, {self.storage}" + (", PostgreSQL and Redis" if self.stores else "")
+
+
 class Round:
     """Topics, a group, hosts and load, from a fresh start; faults happen in it."""
 
     def __init__(
         self,
         folder: Path,
-        broker: KafkaServer,
-        proxies: Mapping[str, Proxy],
-        membership: Membership,
-        environment: dict[str, str],
+        arena: "Arena",
+        surroundings: Surroundings,
         chance: random.Random,
-        rate: float,
         settings: Mapping[str, Any],
         hosts: int,
     ) -> None:
         folder.mkdir(parents=True)
         self.chance = chance
-        self.broker = broker
-        self.membership = membership
+        self.arena = arena
+        self.brokers = arena.brokers
+        self.surroundings = surroundings
+        self.name = folder.name
         self._running = hosts
-        self._name = folder.name
-        self._storage = folder / "storage"
-        self._topic = f"{self._name}-input"
+        self._folder = folder
+        self._bucket = arena.s3.new_bucket() if surroundings.storage == "s3" else None
+        self.topic = f"{self.name}-input"
         self._outputs = {
-            name: f"{self._name}-{name}" for name in ("metadata", "console_logs", "warnings", "dlq", "overflow")
+            name: f"{self.name}-{name}"
+            for name in ("metadata", "console_logs", "warnings", "dlq", "overflow", "progress")
         }
-        broker.create_topic(self._topic, PARTITIONS)
+        self.brokers.cluster.create_topic(self.topic, PARTITIONS)
         for topic in self._outputs.values():
-            broker.create_topic(topic, 2)
+            self.brokers.cluster.create_topic(topic, 2)
         (folder / "teams.toml").write_text(teams())
         (folder / "restrictions.toml").write_text(RESTRICTIONS)
-        self.hosts = [
-            Host(name, folder, proxies[name], {**self._settings(name, proxies[name], folder), **settings}, environment)
-            for name in HOSTS
-        ]
-        self.load = Load(broker.bootstrap_servers, self._topic, PARTITIONS, rate=rate, chance=chance)
+        self.hosts = [self._host(name, settings) for name in HOSTS]
+        self.load = Load(self.brokers.bootstrap_servers, self.topic, PARTITIONS, rate=arena.rate, chance=chance)
         self._history = HistoryFile(folder / "history.jsonl")
         self._all_sent: list[Sent] = []
-        self._ledger = self._new_ledger(self._history.read)
-        self._group = Consumer({**lasting_client(broker.bootstrap_servers), "group.id": self._name})
+        self._ledger = self._new_ledger(self._history.read, lambda _transaction: None)
+        self._group = self._new_group()
 
-    def _new_ledger(self, on_read: Callable[[Read], None]) -> Ledger:
-        metadata, dlq, overflow = (self._outputs[name] for name in ("metadata", "dlq", "overflow"))
-        return Ledger(self.broker.bootstrap_servers, metadata, dlq, overflow, on_read)
+    def _new_group(self) -> Consumer:
+        return Consumer({**lasting_client(self.brokers.bootstrap_servers), "group.id": self.name})
 
-    def _settings(self, name: str, proxy: Proxy, folder: Path) -> dict[str, Any]:
-        classic = self.membership.protocol == "classic"
+    def _new_ledger(self, on_read: Callable[[Read], None], on_transaction: Callable[[Transaction], None]) -> Ledger:
+        topics = self._outputs
+        return Ledger(
+            self.brokers.bootstrap_servers,
+            topics["metadata"],
+            topics["dlq"],
+            topics["overflow"],
+            topics["progress"],
+            on_read,
+            on_transaction,
+            self._content_of,
+        )
+
+    def _content_of(self, url: str) -> Path:
+        """Where the file of a block's URL is on this machine."""
+        parts = urlsplit(url)
+        if parts.scheme == "file":
+            return Path(unquote(parts.path))
+        return self.arena.s3.folder / parts.netloc / unquote(parts.path).lstrip("/")
+
+    def _host(self, name: str, settings: Mapping[str, Any]) -> Host:
+        control = self._folder / f"{name}.storage"
+        storage: HostStorage
+        if self._bucket is None:
+            storage = FolderStorage(self._folder / "storage", control)
+        else:
+            storage = S3Storage(self._bucket, control)
+        proxy = self.arena.proxies[name]
+        chosen = {**self._settings(name, proxy), **storage.settings(), **self._lookups(), **settings}
+        return Host(name, self._folder, proxy, storage, chosen, self.arena.environment)
+
+    def _lookups(self) -> dict[str, Any]:
+        files = {"restrictions": str(self._folder / "restrictions.toml")}
+        if not self.surroundings.stores:
+            return {**files, "teams": str(self._folder / "teams.toml")}
+        stores = {"teams_postgres": self.arena.postgres.url, "sessions_redis": self.arena.redis.url}
+        # read often, so that it is read while the stores are away
+        return {**files, **stores, "refresh_interval": 1.0}
+
+    def _settings(self, name: str, proxy: Proxy) -> dict[str, Any]:
+        membership = self.surroundings.membership
         session = {"session.timeout.ms": int(SESSION_SECONDS * 1000), "heartbeat.interval.ms": 500}
-        static = {"group_instance_id": f"{self._name}-{name}"} if self.membership.static else {}
+        static = {"group_instance_id": f"{self.name}-{name}"} if membership.static else {}
         return {
-            "bootstrap_servers": f"127.0.0.1:{proxy.port}",
-            "topic": self._topic,
-            "group_id": self._name,
-            "group_protocol": self.membership.protocol,
+            "bootstrap_servers": proxy.address,
+            "topic": self.topic,
+            "group_id": self.name,
+            "group_protocol": membership.protocol,
             **static,
             **{f"{output}_topic": topic for output, topic in self._outputs.items()},
-            "teams": str(folder / "teams.toml"),
-            "restrictions": str(folder / "restrictions.toml"),
             "max_timestamp_diff_days": 36500,
-            "storage_dir": str(self._storage),
             "max_batch_age": 1.0,
             "poll_timeout": 0.1,
             "workers": 2,
@@ -124,9 +179,19 @@ class Round:
             "ops_port": 0,
             "log_json": True,
             "kafka": {"reconnect.backoff.max.ms": 1000},
-            "kafka_consumer": session if classic else {},
+            "kafka_consumer": session if membership.protocol == "classic" else {},
             "kafka_producer": {"transaction.timeout.ms": int(TRANSACTION_SECONDS * 1000)},
         }
+
+    def for_fault(self, seed: str) -> "Round":
+        """The same round, with chance of its own, for a fault that happens in a thread of its own."""
+        view = copy.copy(self)
+        view.chance = random.Random(seed)
+        return view
+
+    @property
+    def topics(self) -> list[str]:
+        return [self.topic, *self._outputs.values()]
 
     @property
     def running(self) -> list[Host]:
@@ -143,17 +208,25 @@ class Round:
 
     def recover(self, ends: Mapping[int, int]) -> None:
         """Wait until the group has committed up to these offsets; hosts that end are started again meanwhile."""
-        self.wait_for(lambda: self._has_committed(ends), f"the group to commit {ends}", RECOVERY_SECONDS)
+        committed = 0
 
-    def wait_for(self, done: Any, what: str, seconds: float = 20) -> None:
-        """Wait for a condition, as an init system meanwhile."""
+        def has_committed() -> bool:
+            nonlocal committed
+            offsets = self._committed(ends)
+            committed = max(committed, sum(min(offset, ends[number]) for number, offset in offsets.items()))
+            return all(offsets.get(number, -1) >= end for number, end in ends.items() if end)
+
+        self.wait_for(has_committed, f"the group to commit {ends}", RECOVERY_SECONDS, lambda: committed)
+
+    def wait_for(self, done: Any, what: str, seconds: float = 20, signs: Callable[[], object] = lambda: None) -> None:
+        """Wait for a condition, as an init system meanwhile. `signs`: see `tests.waiting.wait_for`."""
 
         def kept_and_done() -> Any:
             for host in self.hosts:
                 host.keep()
             return done()
 
-        wait_for(kept_and_done, what, seconds)
+        wait_for(kept_and_done, what, seconds, signs)
 
     def check(self, kind: str, recovery: float, hits: int = 0) -> Outcome:
         """With the load paused and all of it committed: what became of what was sent since the last check."""
@@ -161,17 +234,29 @@ class Round:
         self._all_sent += sent
         self._history.sent(sent)
         findings = self._ledger.check(sent, READABLE_SECONDS)
-        return Outcome(kind, recovery, len(sent), hits, len(findings.lost), len(findings.doubled), findings.lines())
+        return Outcome(
+            kind=kind,
+            recovery=recovery,
+            messages=len(sent),
+            hits=hits,
+            lost=len(findings.lost),
+            doubled=len(findings.doubled),
+            wrong=findings.lines(),
+            brokers=self.brokers.size,
+            membership=str(self.surroundings.membership),
+            storage=self.surroundings.storage,
+            stores=self.surroundings.stores,
+        )
 
     def check_history(self) -> list[str]:
         """What is wrong with all that was sent, read and committed, once all of it is committed and checked.
 
         Another reader reads everything again first.
         """
-        again = self._new_ledger(self._history.read_again)
+        again = self._new_ledger(self._history.read_again, self._history.transaction)
         again.check(self._all_sent, READABLE_SECONDS)
         again.close()
-        asked = [TopicPartition(self._topic, partition) for partition in range(PARTITIONS)]
+        asked = [TopicPartition(self.topic, partition) for partition in range(PARTITIONS)]
         committed = self._group.committed(asked, timeout=30)
         self._history.committed({at.partition: max(0, at.offset) for at in committed})
         return [f"history: {problem}" for problem in problems(self._history.path.read_text().splitlines())]
@@ -180,11 +265,20 @@ class Round:
         """What `recording-worker verify` finds wrong."""
         topics = {name: self._outputs[name] for name in ("metadata", "dlq")}
         command = [sys.executable, "-m", "recording_worker", "verify", "--json"]
-        command += ["--bootstrap-servers", self.broker.bootstrap_servers, "--group-id", self._name]
-        command += ["--storage-dir", str(self._storage)]
+        command += ["--bootstrap-servers", self.brokers.bootstrap_servers, "--group-id", self.name]
+        if self._bucket is None:
+            command += ["--storage-dir", str(self._folder / "storage")]
+        else:
+            command += ["--storage", self._bucket.url, "--s3-endpoint", self.arena.s3.endpoint]
         command += [part for name, topic in topics.items() for part in (f"--{name}-topic", topic)]
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1800, check=False
+            command,
+            env=os.environ | credentials(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=1800,
+            check=False,
         )
         if done.returncode not in (0, 1):
             return [f"verify: exit code {done.returncode}: {done.stderr}"]
@@ -235,49 +329,69 @@ class Round:
                 return caught, worker
             caught.forward()
 
-    def _has_committed(self, ends: Mapping[int, int]) -> bool:
+    def _committed(self, ends: Mapping[int, int]) -> dict[int, int]:
+        """Partition → committed offset, of those that are known now."""
         try:
-            asked = [TopicPartition(self._topic, partition) for partition in ends]
+            asked = [TopicPartition(self.topic, partition) for partition in ends]
             committed = self._group.committed(asked, timeout=2)
         except KafkaException:
-            return False  # the broker is away, or a transaction holds the offsets
-        return all(at.error is None and at.offset >= ends[at.partition] for at in committed if ends[at.partition])
+            # the broker is away, or a transaction holds the offsets; or the client has heard that there are no brokers
+            self._group.close()
+            self._group = self._new_group()
+            return {}
+        return {at.partition: max(0, at.offset) for at in committed if at.error is None}
 
 
 class Arena:
-    """A broker with a proxy for each host, for one round after the other."""
+    """Brokers with a proxy for each host, and other servers, for one round after the other."""
 
-    def __init__(self, folder: Path, *, rate: float, broker_session: float = 1.5) -> None:
-        """`rate`: messages a second. `broker_session`: after how many seconds a silent broker counts as gone."""
+    def __init__(self, folder: Path, *, rate: float, brokers: int = 1, broker_session: float = 1.5) -> None:
+        """`rate`: messages a second. `broker_session`: seconds after which a silent broker is gone."""
         self._folder = folder
-        self._rate = rate
-        self._environment = hooks.environment(folder)
+        self.rate = rate
+        self.environment = hooks.environment(folder) | credentials()
         root = str(Path(__file__).parent.parent.parent)
-        self._environment["PYTHONPATH"] += f":{root}"
-        self._proxies = {name: Proxy() for name in HOSTS}
-        listeners = {name.upper(): f"127.0.0.1:{proxy.port}" for name, proxy in self._proxies.items()}
-        self.broker = KafkaServer(
+        self.environment["PYTHONPATH"] += f":{root}"
+        self.proxies = {name: Proxy(brokers) for name in HOSTS}
+        self._servers = ExitStack()
+        self.brokers = Brokers(
             folder / "kafka",
-            advertised=listeners,
+            brokers,
+            self.proxies,
             settings={
                 "group.consumer.session.timeout.ms": round(SESSION_SECONDS * 1000),
                 # a broker that was killed may come back once its session has ended
+                # a cluster has a session time-out of its own
                 "broker.session.timeout.ms": round(broker_session * 1000),
             },
         )
-        self.broker.start()
-        for name, proxy in self._proxies.items():
-            proxy.connect_to(self.broker.ports[name.upper()])
+        self.brokers.cluster.start()
+
+    @cached_property
+    def s3(self) -> RcloneServer:
+        return self._servers.enter_context(RcloneServer(self._folder / "s3"))
+
+    @cached_property
+    def redis(self) -> RedisServer:
+        (self._folder / "redis").mkdir()
+        return self._servers.enter_context(RedisServer(self._folder / "redis"))
+
+    @cached_property
+    def postgres(self) -> PostgresServer:
+        """With the teams of the sample."""
+        server = self._servers.enter_context(PostgresServer())
+        server.create_teams()
+        for number, token in enumerate(sample_tokens(), start=1):
+            server.add_team(number, token, "30d" if number % 2 else "1y")
+        return server
 
     @contextmanager
     def round(
-        self, number: int, membership: Membership, chance: random.Random, *, hosts: int = 2, **settings: Any
+        self, number: int, surroundings: Surroundings, chance: random.Random, *, hosts: int = 2, **settings: Any
     ) -> Iterator[Round]:
         """`hosts`: how many run; `settings`: their settings, in addition to the suite's."""
-        folder = self._folder / f"round-{number}"
-        current = Round(
-            folder, self.broker, self._proxies, membership, self._environment, chance, self._rate, settings, hosts
-        )
+        self.brokers.cluster.start()
+        current = Round(self._folder / f"round-{number}", self, surroundings, chance, settings, hosts)
         try:
             current.begin()
             yield current
@@ -285,6 +399,7 @@ class Arena:
             current.close()
 
     def close(self) -> None:
-        self.broker.stop()
-        for proxy in self._proxies.values():
+        self._servers.close()
+        self.brokers.close()
+        for proxy in self.proxies.values():
             proxy.close()

@@ -1,7 +1,11 @@
 """`python -m tests.faults.history FILE…`: what is wrong with recorded histories, found without any broker.
 
 A history is a file of JSON lines, each one of: a message that was sent, one that a read_committed reader found while
-faults happened ("read"), one that another reader found at the end ("read_again"), and the committed offsets at the end.
+faults happened ("read"), one that another reader found at the end ("read_again"), what a transaction says about itself
+("transaction", in the order of the log), and the committed offsets at the end.
+
+A transaction holds a batch's records and its offsets, all or nothing. So a message's record must be in the batch whose
+transaction has committed its offset.
 """
 
 import json
@@ -22,6 +26,16 @@ class Read(NamedTuple):
     fate: str
     where: str
     """The block's URL, or the record's place."""
+    batch: str = ""
+    """The id of the batch that it is in; empty if the record does not tell, as in the DLQ and the overflow."""
+
+
+class Transaction(NamedTuple):
+    """What a committed transaction says about itself."""
+
+    batch: str
+    next: dict[int, int]
+    """Partition → the offset that it commits."""
 
 
 class HistoryFile:
@@ -41,6 +55,9 @@ class HistoryFile:
     def read_again(self, found: Read) -> None:
         self._write("read_again", found._asdict())
 
+    def transaction(self, one: Transaction) -> None:
+        self._write("transaction", [one.batch, [*one.next.items()]])
+
     def committed(self, offsets: Mapping[int, int]) -> None:
         """`offsets`: partition → the group's committed offset, once all is over."""
         self._write("committed", [*offsets.items()])
@@ -58,6 +75,7 @@ def problems(lines: Iterable[str]) -> list[str]:
     sent: dict[int, tuple[str, int, int]] = {}
     read: set[Read] = set()
     again: list[Read] = []
+    transactions: list[Transaction] = []
     committed: dict[int, int] = {}
     for line in lines:
         [(what, value)] = json.loads(line).items()
@@ -68,11 +86,14 @@ def problems(lines: Iterable[str]) -> list[str]:
                 read.add(Read(**value))
             case "read_again":
                 again.append(Read(**value))
+            case "transaction":
+                transactions.append(Transaction(value[0], dict(value[1])))
             case "committed":
                 committed = dict(value)
     return [
         *_counted(sent, Counter(one.number for one in again), committed),
         *_misplaced(sent, again),
+        *_torn(sent, again, transactions, committed),
         *(f"aborted read: {one} was read, and is not there" for one in sorted(read - {*again})),
         *(f"hidden: {one} is there, and was not read" for one in sorted({*again} - read)),
     ]
@@ -91,6 +112,31 @@ def _counted(
             yield f"left: {number}, its record and its offset are not committed"
         if times[number] > 1:
             yield f"doubled: {number}, {times[number]} times"
+
+
+def _torn(
+    sent: Mapping[int, tuple[str, int, int]],
+    reads: Iterable[Read],
+    transactions: Iterable[Transaction],
+    committed: Mapping[int, int],
+) -> Iterable[str]:
+    """Compare each record's batch with the transaction that has committed the offset of its message."""
+    ends: dict[int, list[tuple[int, str]]] = {partition: [(0, "")] for partition in committed}
+    for batch, offsets in transactions:
+        for partition, offset in offsets.items():
+            before = ends.setdefault(partition, [(0, "")])
+            if offset <= before[-1][0]:
+                yield f"torn: batch {batch} commits {offset} of partition {partition}, behind {before[-1]}"
+            before.append((offset, batch))
+    for partition, its in ends.items():
+        if its[-1][0] != committed.get(partition, 0):
+            yield f"torn: {committed.get(partition, 0)} is committed in partition {partition}, and {its[-1]} says so"
+    for one in reads:
+        if one.batch and one.number in sent:
+            _fate, partition, offset = sent[one.number]
+            owner = next((batch for end, batch in ends.get(partition, []) if end > offset), None)
+            if owner is not None and owner != one.batch:
+                yield f"torn: {one}, and batch {owner} has committed its offset"
 
 
 def _misplaced(sent: Mapping[int, tuple[str, int, int]], reads: Iterable[Read]) -> Iterable[str]:

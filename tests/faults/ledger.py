@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import zstandard
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
-from tests.faults.history import Read
+from tests.faults.history import Read, Transaction
 from tests.faults.load import Sent
 from tests.faults.messages import NUMBER_HEADER, NUMBER_IN_LINE, Fate
 from tests.servers.kafka import lasting_client
@@ -26,29 +26,47 @@ class CommittedReader:
     """Reads topics as a read_committed consumer does, from their beginning on, and remembers how far it is."""
 
     def __init__(self, bootstrap_servers: str, topics: list[str]) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._consumer, self._peeker = self._new_clients()
+        found = self._partitions(topics, seconds=30)
+        self._at = {(topic, partition): 0 for topic in topics for partition in found[topic]}
+        self._consumer.assign([TopicPartition(*place, 0) for place in self._at])
+
+    def _partitions(self, topics: list[str], seconds: float) -> dict[str, list[int]]:
+        """The partitions of the topics. A broker of a cluster may learn last of a topic that was just created."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = self._consumer.list_topics(timeout=seconds).topics
+            if {*topics} <= {*found} or time.monotonic() > deadline:
+                return {topic: [*found[topic].partitions] for topic in topics}
+            time.sleep(0.1)
+
+    def _new_clients(self) -> tuple[Consumer, Consumer]:
         config = {
-            **lasting_client(bootstrap_servers),
+            **lasting_client(self._bootstrap_servers),
             "group.id": "fault-suite-ledger",
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
             "enable.partition.eof": True,
         }
-        self._consumer = Consumer({**config, "isolation.level": "read_committed"})
-        self._peeker = Consumer({**config, "isolation.level": "read_uncommitted"})
-        found = self._consumer.list_topics(timeout=30).topics
-        self._at = {(topic, partition): 0 for topic in topics for partition in found[topic].partitions}
-        self._consumer.assign([TopicPartition(*place, 0) for place in self._at])
+        committed = Consumer({**config, "isolation.level": "read_committed"})
+        return committed, Consumer({**config, "isolation.level": "read_uncommitted"})
 
     def read_to_end(self, seconds: float) -> Iterator[KafkaMessage]:
         """All records that have come since, up to what is in the log now.
 
         Raises TimeoutError if nothing of it can be read for that long, for example because of an open transaction.
         """
-        ends = {place: self._peeker.get_watermark_offsets(TopicPartition(*place), timeout=30)[1] for place in self._at}
         deadline = time.monotonic() + seconds
+        renewals = 3
+        ends = self._ends(deadline)
         while behind := [place for place, end in ends.items() if self._at[place] < end]:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"nothing to read for {seconds} s: {self._positions(behind, ends)}")
+                if not renewals or self._knows_brokers():
+                    raise TimeoutError(f"nothing to read for {seconds} s: {self._positions(behind, ends)}")
+                self._renew_clients()
+                renewals -= 1
+                deadline = time.monotonic() + seconds
             for record in self._consumer.consume(500, 0.1):
                 error, topic, partition, offset = record.error(), record.topic(), record.partition(), record.offset()
                 assert topic is not None
@@ -62,6 +80,31 @@ class CommittedReader:
                     self._at[topic, partition] = offset  # past the markers of transactions, too
                 elif not error.retriable():
                     raise AssertionError(f"reading {topic}: {error.str()}")
+
+    def _ends(self, deadline: float) -> dict[tuple[str, int], int]:
+        """Ask for the ends of the logs, until they are known or it is too late. Raises KafkaException."""
+        while True:
+            try:
+                return {
+                    place: self._peeker.get_watermark_offsets(TopicPartition(*place), timeout=30)[1]
+                    for place in self._at
+                }
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+            self._renew_clients()
+
+    def _knows_brokers(self) -> bool:
+        """Whether a broker can be asked. A client that has once heard that there are none asks nobody any more."""
+        try:
+            return bool(self._consumer.list_topics(timeout=10).brokers)
+        except KafkaException:
+            return False
+
+    def _renew_clients(self) -> None:
+        self.close()
+        self._consumer, self._peeker = self._new_clients()
+        self._consumer.assign([TopicPartition(*place, offset) for place, offset in self._at.items()])
 
     def close(self) -> None:
         self._consumer.close()
@@ -105,12 +148,22 @@ class Ledger:
         metadata_topic: str,
         dlq_topic: str,
         overflow_topic: str,
+        progress_topic: str | None = None,
         on_read: Callable[[Read], None] = lambda _found: None,
+        on_transaction: Callable[[Transaction], None] = lambda _found: None,
+        content_of: Callable[[str], Path] = lambda url: Path(unquote(urlsplit(url).path)),
     ) -> None:
-        """`on_read` is called with each message that is found."""
+        """`on_read` is called with each message that is found, `on_transaction` with each record of a flush.
+
+        `content_of`: where the file of a block's URL is.
+        """
         self._on_read = on_read
+        self._on_transaction = on_transaction
+        self._progress_topic = progress_topic
+        self._content_of = content_of
         self._ends = {dlq_topic: Fate.DLQ, overflow_topic: Fate.REDIRECTED}
-        self._reader = CommittedReader(bootstrap_servers, [metadata_topic, dlq_topic, overflow_topic])
+        topics = [metadata_topic, dlq_topic, overflow_topic, progress_topic]
+        self._reader = CommittedReader(bootstrap_servers, [*filter(None, topics)])
         self._sent: dict[int, Sent] = {}
         self._seen: dict[int, str] = {}
         """Number → where it was first found."""
@@ -124,7 +177,9 @@ class Ledger:
         self._sent.update((one.number, one) for one in sent)
         for record in self._reader.read_to_end(seconds):
             fate = self._ends.get(record.topic() or "", Fate.RECORDED)
-            if fate is Fate.RECORDED:
+            if record.topic() == self._progress_topic:
+                self._on_transaction(_transaction(json.loads(record.value() or b"")))
+            elif fate is Fate.RECORDED:
                 self._read_block(json.loads(record.value() or b""), findings)
             else:
                 self._read_copy(record, fate, findings)
@@ -140,14 +195,15 @@ class Ledger:
         url = str(metadata["block_url"])
         lines_before = 0
         try:
-            text = _fetch(url)
+            text = _fetch(url, self._content_of(url))
         except (OSError, zstandard.ZstdError) as error:
             findings.other.append(f"block {url}: {error}")
             return
         for line in text.splitlines():
             lines_before += 1
             if number := NUMBER_IN_LINE.search(line):
-                one = self._found(int(number[1]), Fate.RECORDED, url, findings)
+                read = Read(int(number[1]), Fate.RECORDED, url, str(metadata["batch_id"]))
+                one = self._found(read, findings)
                 if one is not None and (one.lines, one.partition) != (lines_before, metadata["partition"]):
                     findings.other.append(f"{one}: {lines_before} lines, partition {metadata['partition']}, in {url}")
                 lines_before = 0
@@ -158,7 +214,7 @@ class Ledger:
         found: Any = record.headers()
         headers: dict[str, bytes] = dict(found)
         where = f"{record.topic()}/{record.partition()}@{record.offset()}"
-        one = self._found(int(headers[NUMBER_HEADER]), fate, where, findings)
+        one = self._found(Read(int(headers[NUMBER_HEADER]), fate, where), findings)
         if one is None:
             return
         if zlib.crc32(record.value() or b"") != one.checksum:
@@ -167,26 +223,31 @@ class Ledger:
         if source not in (None, (one.partition, one.offset)):
             findings.other.append(f"{one}: is of {source} by {where}")
 
-    def _found(self, number: int, fate: Fate, where: str, findings: Findings) -> Sent | None:
-        self._on_read(Read(number, fate, where))
-        one = self._sent.get(number)
+    def _found(self, read: Read, findings: Findings) -> Sent | None:
+        self._on_read(read)
+        one = self._sent.get(read.number)
         if one is None:
-            findings.other.append(f"number {number}, which was not sent, in {where}")
-        elif number in self._seen:
-            findings.doubled.append(f"{one}: in {self._seen[number]} and in {where}")
-        elif one.fate is not fate:
-            findings.other.append(f"{one}: in {where}")
-        self._seen.setdefault(number, where)
+            findings.other.append(f"number {read.number}, which was not sent, in {read.where}")
+        elif read.number in self._seen:
+            findings.doubled.append(f"{one}: in {self._seen[read.number]} and in {read.where}")
+        elif one.fate != read.fate:
+            findings.other.append(f"{one}: in {read.where}")
+        self._seen.setdefault(read.number, read.where)
         return one
 
 
-def _fetch(url: str) -> bytes:
-    """The lines of a block, by its URL."""
-    parts = urlsplit(url)
-    span = _URL_RANGE.fullmatch(parts.query)
+def _transaction(progress: dict[str, Any]) -> Transaction:
+    """What a record of the progress topic says."""
+    offsets = {int(number): its["next_offset"] for number, its in progress["partitions"].items()}
+    return Transaction(progress["batch_id"], offsets)
+
+
+def _fetch(url: str, file: Path) -> bytes:
+    """The lines of a block, by its URL and the file that this is in."""
+    span = _URL_RANGE.fullmatch(urlsplit(url).query)
     assert span, url
     first, last = map(int, span.groups())
-    with Path(unquote(parts.path)).open("rb") as file:
-        file.seek(first)
-        frame = file.read(last - first + 1)
+    with file.open("rb") as opened:
+        opened.seek(first)
+        frame = opened.read(last - first + 1)
     return zstandard.ZstdDecompressor().decompress(frame)

@@ -35,12 +35,12 @@ def kill_decoding_worker(at: Round) -> int:
 
 def kill_uploading_worker(at: Round) -> int:
     host = at.a_host()
-    host.set_storage("hang")
+    host.storage.set_order("hang")
     try:
         at.wait_for(host.hanging, "a worker to write a file")
         return _kill(at, at.chance.choice(host.hanging()))
     finally:
-        host.set_storage("")
+        host.storage.set_order("")
 
 
 def kill_worker_in_transaction(at: Round) -> int:
@@ -123,14 +123,14 @@ def third_host_comes_and_goes(at: Round) -> int:
 def terminate_in_flush(at: Round) -> int:
     """SIGTERM while files are being written, for less or for longer than the drain deadline; then started again."""
     host = at.a_host()
-    host.set_storage("hang")
+    host.storage.set_order("hang")
     try:
         at.wait_for(host.hanging, "a worker to write a file")
         before = len(host.exits)
         host.terminate()
         time.sleep(at.chance.choice((0.2, 1.0, DRAIN_DEADLINE + 0.5)))
     finally:
-        host.set_storage("")
+        host.storage.set_order("")
     at.wait_for(lambda: len(host.exits) > before, "the host to end")
     return len(host.exits) - before
 

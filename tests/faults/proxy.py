@@ -3,11 +3,11 @@
 import asyncio
 import struct
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -44,9 +44,19 @@ class Mode(StrEnum):
     """Nothing arrives, and nothing says so."""
 
 
+class Late(NamedTuple):
+    """A request that was kept back, and the door that it came through."""
+
+    frame: bytes
+    door: int
+
+
 @dataclass(slots=True, eq=False)
 class _Connection:
     client_port: int
+    door: int
+    affected: bool
+    """Whether the mode is for it."""
     writers: tuple[asyncio.StreamWriter, ...]
     in_flight: dict[int, int] = field(default_factory=dict)
     """Correlation id → API key of the requests not answered yet."""
@@ -82,6 +92,7 @@ class Caught:
         self.api = api
         self.frame = frame
         self.client_port = connection.client_port
+        self.door = connection.door
         self._loop = loop
         self._fate: asyncio.Future[float | None] = loop.create_future()
 
@@ -93,10 +104,10 @@ class Caught:
         """Forward this share of its bytes, and reset the connection."""
         self._decide(share)
 
-    def keep_back(self) -> bytes:
-        """Forward nothing of it, and reset the connection. Returns the frame, for `Proxy.deliver_late`."""
+    def keep_back(self) -> Late:
+        """Forward nothing of it, and reset the connection. Returns it for `Proxy.deliver_late`."""
         self.cut(0)
-        return self.frame
+        return Late(self.frame, self.door)
 
     def _decide(self, share: float | None) -> None:
         self._loop.call_soon_threadsafe(self._set_fate, share)
@@ -109,59 +120,83 @@ class Caught:
         return await self._fate
 
 
-class Proxy:
-    """One host's way to the broker. Runs in a thread; every method may be called from any other."""
+def _everybody(_client_port: int) -> bool:
+    return True
 
-    def __init__(self) -> None:
+
+class Proxy:
+    """The way to some servers, through a door for each. Runs in a thread; every method may be called from any other."""
+
+    def __init__(self, doors: int = 1) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
         self._connections: set[_Connection] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._trap: Trap | None = None
+        self._traps: list[Trap] = []
         self._mode = Mode.OPEN
+        self._is_affected: Callable[[int], bool] = _everybody
+        self._changed = asyncio.Event()
+        """Set when the mode ends, and then replaced."""
+        self._delays = [0.0] * doors
         self.hits = 0
         """How many connections were reset or refused, and how many frames were held up, in all modes so far."""
-        self._sounding = asyncio.Event()
-        self._sounding.set()
-        self._target = 0
-        self._server = self._call(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.port: int = self._server.sockets[0].getsockname()[1]
+        self.delayed = 0
+        """How many frames were delayed."""
+        self._targets = [0] * doors
+        self._servers = [self._call(self._listen(door)) for door in range(doors)]
+        self.ports: list[int] = [server.sockets[0].getsockname()[1] for server in self._servers]
 
-    def connect_to(self, port: int) -> None:
-        """The broker's port."""
-        self._target = port
+    @property
+    def port(self) -> int:
+        """The port of the first door."""
+        return self.ports[0]
 
-    def set_mode(self, mode: Mode) -> None:
+    @property
+    def address(self) -> str:
+        """All doors, as bootstrap servers."""
+        return ",".join(f"127.0.0.1:{port}" for port in self.ports)
+
+    def connect_to(self, *ports: int) -> None:
+        """The ports of the servers behind the doors."""
+        self._targets = [*ports]
+
+    def set_mode(self, mode: Mode, of: Callable[[int], bool] = _everybody) -> None:
+        """`of`: which connections are affected, by the port that their client has."""
+
         async def change() -> None:
-            self._mode = mode
-            if mode is Mode.SILENT:
-                self._sounding.clear()
-            else:
-                self._sounding.set()
-            if mode is Mode.REFUSING:
-                self.hits += len(self._connections)
-                for connection in list(self._connections):
+            self._mode, self._is_affected = mode, of
+            for connection in list(self._connections):
+                connection.affected = of(connection.client_port)
+                if mode is Mode.REFUSING and connection.affected:
+                    self.hits += 1
                     connection.reset()
+            self._changed.set()
+            self._changed = asyncio.Event()
 
         self._call(change())
 
+    def set_delay(self, door: int, seconds: float) -> None:
+        """How long each frame waits at a door, in both directions."""
+        self._delays[door] = seconds
+
     def trap(self, *apis: Api, side: Side = Side.REQUEST, least_bytes: int = 0) -> "Trap":
         """Hold the next such frame of at least this many bytes, from now on. `Trap.wait` waits for it."""
-        self._trap = Trap(frozenset(apis), side, least_bytes)
-        return self._trap
+        trap = Trap(frozenset(apis), side, least_bytes)
+        self._traps.append(trap)
+        return trap
 
     def catch(self, *apis: Api, side: Side = Side.REQUEST, least_bytes: int = 0, seconds: float = 60) -> "Caught":
         """Wait for the next such frame, and hold it: for requests that come again and again. Raises TimeoutError."""
         return self.trap(*apis, side=side, least_bytes=least_bytes).wait(seconds)
 
-    def deliver_late(self, frame: bytes) -> bytes:
+    def deliver_late(self, late: Late) -> bytes:
         """Bring a request that was kept back to the broker, on a connection of its own. Returns the whole answer."""
 
         async def deliver() -> bytes:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self._target)
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._targets[late.door])
             try:
-                writer.write(frame)
+                writer.write(late.frame)
                 head = await reader.readexactly(_LENGTH.size)
                 return head + await reader.readexactly(*_LENGTH.unpack(head))
             finally:
@@ -171,7 +206,8 @@ class Proxy:
 
     def close(self) -> None:
         async def end() -> None:
-            self._server.close()
+            for server in self._servers:
+                server.close()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -184,25 +220,34 @@ class Proxy:
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _listen(self, door: int) -> asyncio.Server:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._serve(door, reader, writer)
+
+        return await asyncio.start_server(serve, "127.0.0.1", 0)
+
+    async def _serve(self, door: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         try:
-            await self._carry(reader, writer)
+            await self._carry(door, reader, writer)
         except (OSError, asyncio.CancelledError):
             pass  # the broker is down, or the test is over
         finally:
             writer.transport.abort()
             self._tasks.discard(task)
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._sounding.wait()
-        if self._mode is Mode.REFUSING:
-            self.hits += 1
-            return
-        from_broker, to_broker = await asyncio.open_connection("127.0.0.1", self._target)
-        connection = _Connection(writer.get_extra_info("peername")[1], (writer, to_broker))
+    async def _carry(self, door: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        client_port = writer.get_extra_info("peername")[1]
+        while self._mode is not Mode.OPEN and self._is_affected(client_port):
+            if self._mode is Mode.REFUSING:
+                self.hits += 1
+                return
+            await self._changed.wait()
+        from_broker, to_broker = await asyncio.open_connection("127.0.0.1", self._targets[door])
+        affected = self._is_affected(client_port)
+        connection = _Connection(client_port, door, affected, (writer, to_broker))
         self._connections.add(connection)
         try:
             async with asyncio.TaskGroup() as both:
@@ -220,8 +265,7 @@ class Proxy:
             while True:
                 head = await source.readexactly(_LENGTH.size)
                 frame = head + await source.readexactly(*_LENGTH.unpack(head))
-                self.hits += not self._sounding.is_set()
-                await self._sounding.wait()
+                await self._hold_up(connection)
                 api = _api_of(frame, side, connection)
                 share = await self._trapped(api, side, frame, connection)
                 if share is not None:
@@ -234,13 +278,26 @@ class Proxy:
         finally:
             connection.reset()
 
+    async def _hold_up(self, connection: _Connection) -> None:
+        """Hold a frame up while the network is silent, or slow."""
+        if delay := self._delays[connection.door]:
+            self.delayed += 1
+            await asyncio.sleep(delay)
+        silent = self._mode is Mode.SILENT and connection.affected
+        self.hits += silent
+        while silent:
+            await self._changed.wait()
+            silent = self._mode is Mode.SILENT and connection.affected
+
     async def _trapped(self, api: int, side: Side, frame: bytes, connection: _Connection) -> float | None:
-        trap = self._trap
-        if trap is None or side is not trap.side or api not in trap.apis or len(frame) < trap.least_bytes:
+        for trap in self._traps:
+            if side is trap.side and api in trap.apis and len(frame) >= trap.least_bytes:
+                break
+        else:
             return None
-        self._trap = None
+        self._traps.remove(trap)
         if not trap.caught.set_running_or_notify_cancel():
-            return None
+            return await self._trapped(api, side, frame, connection)
         caught = Caught(api, frame, connection, self._loop)
         trap.caught.set_result(caught)
         return await caught.fate()

@@ -1,121 +1,146 @@
 """`python -m tests.faults.run`: faults at random moments, each followed by recovery and a count of every message.
 
-Prints each fault as it goes and a table at the end; exit code 1 where a message is lost, doubled or wrong.
+Prints each fault as it goes and tables at the end; exit code 1 if a message is lost, doubled or wrong. Ctrl-C ends it.
 """
 
 import argparse
-import contextlib
+import itertools
 import random
 import re
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.arena import MEMBERSHIPS, Arena, Round
+from tests.faults.arena import MEMBERSHIPS, Arena, Round, Surroundings
+from tests.faults.bursts import NOT_RECOVERED, Draw, one_burst
 from tests.faults.kinds import KINDS, Kind
-from tests.faults.table import FAULTS, Outcome, add_run, publish, summary, table
+from tests.faults.table import FAULTS, Outcome, Sums, add_run, publish
 
 ROUND_FAULTS = 8
-"""Faults between two fresh starts: what `verify` reads after each fault stays bounded by it."""
+"""Faults between two fresh starts: what `verify` reads at the end of a round stays bounded by it."""
 RATE = 20.0
 """Messages a second."""
-_AFTER_SECONDS = 0.3
-"""What is sent for so long after the end of a fault has to be committed before the group counts as recovered."""
-_ATTEMPTS = 3
-"""A fault that hits nothing is tried so often, each time with other random choices."""
+STORAGES = {"folder": ["folder"], "s3": ["s3"], "both": ["folder", "s3"]}
 
 
-def plan(faults: int, chance: random.Random) -> list[Kind]:
-    """Each kind once, then by weight, in any order."""
-    more = chance.choices(KINDS, [kind.weight for kind in KINDS], k=max(0, faults - len(KINDS)))
-    kinds = [*KINDS, *more][:faults]
-    chance.shuffle(kinds)
-    return kinds
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is to do."""
+
+    faults: int
+    seed: int
+    brokers: int = 1
+    concurrent: int = 1
+    """The most faults that overlap."""
+    storage: str = "folder"
+    minutes: float = float("inf")
+    """No fault begins later."""
+
+    @property
+    def command(self) -> str:
+        chosen = f"BROKERS={self.brokers} CONCURRENT={self.concurrent} STORAGE={self.storage}"
+        return f"make faults FAULTS={self.faults} {chosen} SEED={self.seed}"
+
+    def surroundings(self, number: int) -> Surroundings:
+        """What a round runs on: memberships and storages in turn, and a third of the rounds on Redis and PostgreSQL."""
+        storages = STORAGES[self.storage]
+        return Surroundings(
+            MEMBERSHIPS[(self.seed + number) % len(MEMBERSHIPS)],
+            storages[(self.seed + number) % len(storages)],
+            stores=(self.seed + number // len(MEMBERSHIPS) + number) % 3 == 0,
+        )
 
 
-def run_faults(
-    kinds: list[Kind], folder: Path, seed: int, *, verify_each: bool, say: Callable[[str], None]
-) -> list[Outcome]:
-    """Inject these faults in this order; what each led to."""
-    outcomes: list[Outcome] = []
-    arena = Arena(folder, rate=RATE)
+def run_faults(plan: Plan, kinds: tuple[Kind, ...], folder: Path, say: Callable[[str], None]) -> Iterator[Outcome]:
+    """Inject faults in rounds, and give what each led to."""
+    end = time.monotonic() + plan.minutes * 60
+    draw = Draw(random.Random(plan.seed), kinds)
+    arena = Arena(folder, rate=RATE, brokers=plan.brokers)
+    done = 0
     try:
-        for start in range(0, len(kinds), ROUND_FAULTS):
-            number = start // ROUND_FAULTS
-            membership = MEMBERSHIPS[(seed + number) % len(MEMBERSHIPS)]
-            chance = random.Random(f"{seed}-{number}")
-            part = kinds[start : start + ROUND_FAULTS]
-            with arena.round(number, membership, chance) as current:
-                say(f"round {number}: {membership}")
-                for place, kind in enumerate(part):
-                    try:
-                        outcome = one_fault(current, kind, verify=verify_each or place == len(part) - 1)
-                    except (AssertionError, TimeoutError) as problem:
-                        outcome = Outcome(kind.name, float("inf"), 0, wrong=[f"not recovered: {problem}"])
-                    if place == len(part) - 1 and not outcome.wrong:
-                        outcome.wrong += current.check_history()
-                    outcomes.append(outcome)
-                    say(
-                        f"{len(outcomes):4}  {kind.name:<48} hits {outcome.hits}, lost {outcome.lost},"
-                        f" doubled {outcome.doubled}, recovered in {outcome.recovery:.1f} s;"
-                        f" {current.load.messages} messages"
-                    )
-                    for line in outcome.wrong:
-                        say(f"      {line}")
-                    if outcome.wrong:
-                        break  # and on to a fresh start; the logs are kept
-            if not any(outcome.wrong for outcome in outcomes[start:]):
+        for number in itertools.count():
+            if done >= plan.faults or time.monotonic() > end:
+                return
+            surroundings = plan.surroundings(number)
+            say(f"round {number}: {surroundings}")
+            chance = random.Random(f"{plan.seed}-{number}")
+            wrong = False
+            with arena.round(number, surroundings, chance) as current:
+                for outcome in _round(current, plan, draw, min(ROUND_FAULTS, plan.faults - done), end, say):
+                    wrong = wrong or bool(outcome.wrong)
+                    done += 1
+                    yield outcome
+            if not wrong:
                 shutil.rmtree(folder / f"round-{number}")
     finally:
         arena.close()
-    return outcomes
 
 
-def one_fault(current: Round, kind: Kind, *, verify: bool) -> Outcome:
-    current.load.resume()
-    time.sleep(current.chance.uniform(0, 1))
-    hits = _inject(current, kind)
-    over = time.monotonic()
-    time.sleep(_AFTER_SECONDS)
-    current.recover(current.load.ends)
-    recovery = time.monotonic() - over
-    current.load.pause()
-    current.recover(current.load.ends)
-    outcome = current.check(kind.name, recovery, hits)
-    if verify:
-        outcome.wrong += current.verify()
-    return outcome
-
-
-def _inject(current: Round, kind: Kind) -> int:
-    for _attempt in range(1, _ATTEMPTS):
-        with contextlib.suppress(TimeoutError):
-            return kind.inject(current)
-    return kind.inject(current)
+def _round(
+    current: Round, plan: Plan, draw: Draw, faults: int, end: float, say: Callable[[str], None]
+) -> Iterator[Outcome]:
+    """The faults of a round. It ends with the first that leaves anything wrong, and its logs are kept then."""
+    done = 0
+    burst = 0
+    while done < faults and time.monotonic() < end:
+        kinds = draw.burst(current, current.chance.randint(1, min(plan.concurrent, faults - done)))
+        burst += 1
+        try:
+            outcomes, misses = one_burst(current, kinds, f"{plan.seed}-{current.name}-{burst}")
+        except NOT_RECOVERED as problem:
+            wrong = [f"not recovered: {problem}"]
+            outcomes, misses = [Outcome(kind.name, float("inf"), 0, wrong=wrong) for kind in kinds], []
+        done += len(outcomes)
+        if outcomes and not any(outcome.wrong for outcome in outcomes) and (done >= faults or time.monotonic() > end):
+            outcomes[-1].wrong += [*current.verify(), *current.check_history()]
+        for miss in misses:
+            draw.missed(miss.kind)
+            say(f"      {miss.kind.name}: drawn again, for it has hit nothing: {miss.why}")
+        for outcome in outcomes:
+            say(
+                f"      {outcome.kind:<52} {outcome.together} together, hits {outcome.hits}, lost {outcome.lost},"
+                f" doubled {outcome.doubled}, recovered in {outcome.recovery:.1f} s; {current.load.messages} messages"
+            )
+            for line in outcome.wrong:
+                say(f"      {line}")
+        yield from outcomes
+        if any(outcome.wrong for outcome in outcomes):
+            return
+        if current.brokers.size > 1:
+            current.brokers.cluster.wait_until_whole(current.topics)  # or the next ones may leave too few replicas
 
 
 def main(arguments: Iterable[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.run", description=__doc__)
     parser.add_argument("--faults", type=int, default=200, help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=None, help="of all that is left to chance (default: any)")
+    parser.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="(default: %(default)s)")
+    parser.add_argument("--concurrent", type=int, default=1, help="most faults that overlap (default: %(default)s)")
+    parser.add_argument("--storage", choices=STORAGES, default="folder", help="(default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no fault later")
     parser.add_argument("--only", default="", help="only kinds whose name matches this pattern")
-    parser.add_argument("--publish", action="store_true", help="write the table into docs/operate/reliability.md")
+    parser.add_argument("--publish", action="store_true", help="add the run to docs/operate/reliability.md")
     given = parser.parse_args([*arguments])
     seed = random.SystemRandom().randrange(1 << 32) if given.seed is None else given.seed
-    chance = random.Random(seed)
-    kinds = [kind for kind in plan(given.faults, chance) if re.search(given.only, kind.name)]
+    plan = Plan(given.faults, seed, given.brokers, given.concurrent, given.storage, given.minutes)
+    kinds = tuple(kind for kind in KINDS if re.search(given.only, kind.name))
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     say = _Progress()
-    say(f"{len(kinds)} faults, seed {seed}; logs in {folder}")
-    outcomes = run_faults(kinds, folder, seed, verify_each=True, say=say)
-    print("\n".join([table(outcomes), "", summary(outcomes)]))
+    say(f"{plan.command}; logs in {folder}")
+    outcomes = []
+    try:
+        for outcome in run_faults(plan, kinds, folder, say):
+            outcomes.append(outcome)  # noqa: PERF402 - what there is counts, if Ctrl-C ends the run
+    except KeyboardInterrupt:
+        say("interrupted")
+    print("\n".join(Sums.of(outcomes).lines()))
     if given.publish:
-        runs, all_outcomes = add_run(f"`make faults FAULTS={given.faults} SEED={seed}`", outcomes)
-        made = "\n".join(f"- {run}" for run in runs)
-        publish(FAULTS, [f"The sum of these runs:\n\n{made}\n", table(all_outcomes), "", summary(all_outcomes)])
+        runs, sums = add_run(f"`{plan.command}`: {len(outcomes)} faults", outcomes)
+        publish(FAULTS, ["The sum of these runs:", "", *(f"- {run}" for run in runs), "", *sums.lines()])
     if any(outcome.wrong for outcome in outcomes):
         return 1
     shutil.rmtree(folder)

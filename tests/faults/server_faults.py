@@ -8,28 +8,28 @@ from tests.faults.proxy import Api, Mode, Side
 
 
 def restart_broker(at: Round) -> int:
-    at.broker.stop()
-    at.broker.start()
+    at.brokers.only.stop()
+    at.brokers.only.start()
     return 1
 
 
 def kill_broker(at: Round) -> int:
-    at.broker.kill()
-    at.broker.start()
+    at.brokers.only.kill()
+    at.brokers.only.start()
     return 1
 
 
 def broker_away(at: Round) -> int:
-    at.broker.stop()
+    at.brokers.only.stop()
     time.sleep(at.chance.uniform(3, 8))
-    at.broker.start()
+    at.brokers.only.start()
     return 1
 
 
 def broker_away_for_a_minute(at: Round) -> int:
-    at.broker.stop()
+    at.brokers.only.stop()
     time.sleep(60)
-    at.broker.start()
+    at.brokers.only.start()
     return 1
 
 
@@ -68,7 +68,8 @@ def request_arrives_late(at: Round) -> int:
     caught, _worker = at.catch(host, at.chance.choice(apis))
     request = caught.keep_back()
     time.sleep(at.chance.uniform(0.5, 5))
-    return bool(host.proxy.deliver_late(request))
+    host.proxy.deliver_late(request)
+    return 1
 
 
 def network_refuses(at: Round) -> int:
@@ -107,10 +108,10 @@ def storage_hangs(at: Round) -> int:
 
 def _storage(at: Round, order: str, seconds: float) -> int:
     host = at.a_host()
-    before = host.failed_writes
-    host.set_storage(order)
+    before = host.storage.hits
+    host.storage.set_order(order)
     try:
         time.sleep(seconds)
-        return at.hits(lambda: host.failed_writes - before)
+        return at.hits(lambda: host.storage.hits - before)
     finally:
-        host.set_storage("")
+        host.storage.set_order("")

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.arena import MEMBERSHIPS, Arena, Round
+from tests.faults.arena import MEMBERSHIPS, Arena, Round, Surroundings
 from tests.faults.table import SOAK, made_by, publish
 
 RATE = 20.0
@@ -189,7 +189,7 @@ def main(arguments: Iterable[str]) -> int:
     print(f"soak for {given.minutes:g} minutes after {WARM_UP_SECONDS / 60:g} of warm-up; logs in {folder}", flush=True)
     arena = Arena(folder, rate=RATE, broker_session=BROKER_SESSION)
     try:
-        with arena.round(0, MEMBERSHIPS[0], random.Random(0), hosts=1, **SETTINGS) as current:
+        with arena.round(0, Surroundings(MEMBERSHIPS[0]), random.Random(0), hosts=1, **SETTINGS) as current:
             visitor = Visitor(current)
             samples, wrong = soak(current, visitor, given.minutes * 60)
             messages = current.load.messages

@@ -1,11 +1,13 @@
-"""What faults led to, and the table of it that stands in docs/operate/reliability.md."""
+"""What faults led to, and the tables of it that stand in docs/operate/reliability.md."""
 
 import json
+import math
 import os
 import platform
 import statistics
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -16,10 +18,13 @@ from tests.servers.kafka.distribution import version as kafka_version
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "operate" / "reliability.md"
 RUNS = Path(__file__).with_name("runs.jsonl")
-"""The outcomes of each published run, a line each: the table is of all of them."""
+"""The sums of each published run, a line each: the tables are of all of them."""
 FAULTS = "made by make faults"
 SOAK = "made by make soak"
 """Sections of the page."""
+
+_STORAGES = {"folder": "files in a folder", "s3": "files in S3"}
+_STORES = {False: "teams in a file", True: "teams in PostgreSQL, sessions in Redis"}
 
 
 @dataclass(slots=True)
@@ -37,37 +42,141 @@ class Outcome:
     doubled: int = 0
     wrong: list[str] = field(default_factory=list)
     """All that is not as it should be, a line each; the lost and the doubled as well."""
+    brokers: int = 1
+    membership: str = ""
+    storage: str = "folder"
+    stores: bool = False
+    """Whether teams came from PostgreSQL, and sessions from Redis."""
+    together: int = 1
+    """How many faults happened together. Each has the recovery of all, and the first one has the counts."""
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
-    """A row a kind of fault, in Markdown."""
-    head = ["| fault | times | hits | lost | doubled | recovery p50, s | max, s |", "|---|---|---|---|---|---|---|"]
-    kinds = sorted({outcome.kind for outcome in outcomes})
-    rows = [_row(kind, [outcome for outcome in outcomes if outcome.kind == kind]) for kind in kinds]
-    return "\n".join([*head, *rows, _row("**all**", outcomes)])
+@dataclass(slots=True)
+class Tally:
+    """The sum of outcomes."""
+
+    brokers: Counter[str] = field(default_factory=Counter)
+    """Number of brokers → faults."""
+    together: int = 0
+    """How many of them overlapped with others, or happened in the recovery from others."""
+    hits: int = 0
+    lost: int = 0
+    doubled: int = 0
+    wrong: int = 0
+    messages: int = 0
+    recovery: list[float] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, outcomes: Iterable[Outcome]) -> "Tally":
+        tally = cls()
+        for one in outcomes:
+            tally.brokers[str(one.brokers)] += 1
+            tally.together += one.together > 1
+            tally.hits += one.hits
+            tally.lost += one.lost
+            tally.doubled += one.doubled
+            tally.wrong += bool(one.wrong)
+            tally.messages += one.messages
+            tally.recovery.append(round(one.recovery, 1))
+        return tally
+
+    def add(self, more: "Tally") -> None:
+        self.brokers += more.brokers
+        self.together += more.together
+        self.hits += more.hits
+        self.lost += more.lost
+        self.doubled += more.doubled
+        self.wrong += more.wrong
+        self.messages += more.messages
+        self.recovery += more.recovery
+
+    def row(self, name: str) -> str:
+        """A row of the table, in Markdown."""
+        figures = (self.brokers["1"], self.brokers["3"], self.together, self.hits, self.lost, self.doubled)
+        counted = " | ".join(f"{figure:,}" for figure in figures)
+        return f"| {name} | {counted} | {_seconds(statistics.median(self.recovery))} | {_seconds(max(self.recovery))} |"
 
 
-def _row(name: str, outcomes: Sequence[Outcome]) -> str:
-    seconds = [outcome.recovery for outcome in outcomes]
-    lost, doubled = sum(outcome.lost for outcome in outcomes), sum(outcome.doubled for outcome in outcomes)
-    figures = (len(outcomes), sum(outcome.hits for outcome in outcomes), lost, doubled)
-    counted = " | ".join(f"{figure:,}" for figure in figures)
-    return f"| {name} | {counted} | {statistics.median(seconds):.1f} | {max(seconds):.1f} |"
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f}" if math.isfinite(seconds) else "never"
 
 
-def summary(outcomes: Sequence[Outcome]) -> str:
-    """How much was done and counted."""
-    wrong = sum(bool(outcome.wrong) for outcome in outcomes)
-    messages = sum(outcome.messages for outcome in outcomes)
-    return f"{len(outcomes)} faults, {messages:,} messages counted; faults after which anything was wrong: {wrong}."
+@dataclass(slots=True)
+class Sums:
+    """The sums of a run, or of several."""
+
+    kinds: dict[str, Tally]
+    surroundings: dict[str, Tally]
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome]) -> "Sums":
+        def by(names: Sequence[str]) -> dict[str, Tally]:
+            return {
+                name: Tally.of(one for one, its in zip(outcomes, names, strict=True) if its == name)
+                for name in sorted({*names})
+            }
+
+        memberships = by([one.membership for one in outcomes])
+        storages = by([_STORAGES[one.storage] for one in outcomes])
+        stores = by([_STORES[one.stores] for one in outcomes])
+        return cls(by([one.kind for one in outcomes]), memberships | storages | stores)
+
+    @classmethod
+    def read(cls, sums: Mapping[str, Mapping[str, Mapping[str, object]]]) -> "Sums":
+        def tallies(name: str) -> dict[str, Tally]:
+            return {key: _tally(value) for key, value in sums[name].items()}
+
+        return cls(tallies("kinds"), tallies("surroundings"))
+
+    def add(self, more: "Sums") -> None:
+        for mine, theirs in ((self.kinds, more.kinds), (self.surroundings, more.surroundings)):
+            for name, tally in theirs.items():
+                mine.setdefault(name, Tally()).add(tally)
+
+    def lines(self) -> list[str]:
+        """The tables, and how much was done and counted, in Markdown."""
+        everything = Tally()
+        for tally in self.kinds.values():
+            everything.add(tally)
+        columns = "one broker | three brokers | overlapping | hits | lost | doubled | recovery p50, s | max, s |"
+        rule = "|---" * 9 + "|"
+        counted = f"{everything.brokers.total()} faults, {everything.messages:,} messages counted"
+        return [
+            f"| fault | {columns}",
+            rule,
+            *(tally.row(name) for name, tally in sorted(self.kinds.items())),
+            everything.row("**all**"),
+            "",
+            "The same faults by what their rounds ran on:",
+            "",
+            f"| round | {columns}",
+            rule,
+            *(tally.row(name) for name, tally in sorted(self.surroundings.items())),
+            "",
+            f"{counted}; faults after which anything was wrong: {everything.wrong}.",
+        ]
 
 
-def add_run(command: str, outcomes: Sequence[Outcome]) -> tuple[list[str], list[Outcome]]:
-    """Add a run to those that were kept. Return what made each of them, and the outcomes of all."""
+def _tally(value: Mapping[str, object]) -> Tally:
+    tally = Tally(**value)  # type: ignore[arg-type]  # as asdict has written it
+    tally.brokers = Counter(tally.brokers)
+    return tally
+
+
+def add_run(command: str, outcomes: Sequence[Outcome]) -> tuple[list[str], Sums]:
+    """Add a run to those that were kept. Return what made each of them, and the sums of all."""
     with RUNS.open("a") as file:
-        file.write(json.dumps({"made": made_by(command), "outcomes": [*map(asdict, outcomes)]}) + "\n")
+        file.write(json.dumps({"made": made_by(command), **asdict(Sums.of(outcomes))}) + "\n")
+    return all_runs()
+
+
+def all_runs() -> tuple[list[str], Sums]:
+    """What made each of the runs that were kept, and the sums of all."""
     runs = [json.loads(line) for line in RUNS.read_text().splitlines()]
-    return [run["made"] for run in runs], [Outcome(**one) for run in runs for one in run["outcomes"]]
+    sums = Sums({}, {})
+    for run in runs:
+        sums.add(Sums.read(run))
+    return [run["made"] for run in runs], sums
 
 
 def made_by(command: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.history import HistoryFile, Read, problems
+from tests.faults.history import HistoryFile, Read, Transaction, problems
 from tests.faults.load import Sent
 from tests.faults.messages import Fate
 
@@ -15,12 +15,14 @@ Lines = list[str]
 
 @pytest.fixture
 def history(tmp_path: Path) -> Lines:
-    """A good one: message n has offset n of partition 0."""
+    """A good one: message n has offset n of partition 0. Two transactions: of messages 0 and 1, and of 2 and 3."""
     file = HistoryFile(tmp_path / "history.jsonl")
     file.sent(Sent(number, fate, 0, number, 2, 0) for number, fate in enumerate(FATES))
     for write in (file.read, file.read_again):
         for number, fate in enumerate(FATES[:3]):
-            write(Read(number, fate, f"place {number}"))
+            write(Read(number, fate, f"place {number}", "first" if fate is Fate.RECORDED else ""))
+    file.transaction(Transaction("first", {0: 2}))
+    file.transaction(Transaction("second", {0: 4}))
     file.committed({0: 4})
     file.close()
     return file.path.read_text().splitlines()
@@ -28,6 +30,10 @@ def history(tmp_path: Path) -> Lines:
 
 def without(history: Lines, *parts: str) -> Lines:
     return [line for line in history if not all(part in line for part in parts)]
+
+
+def replaced(history: Lines, part: str, old: str, new: str) -> Lines:
+    return [line.replace(old, new) if part in line else line for line in history]
 
 
 def test_a_good_history_has_no_problems(history: Lines) -> None:
@@ -42,8 +48,13 @@ def test_a_good_history_has_no_problems(history: Lines) -> None:
             lambda lines: [*lines, lines[7].replace("place 0", "place 9"), lines[4].replace("place 0", "place 9")],
             ["doubled"],
         ),
-        (lambda lines: [line.replace("[[0, 4]]", "[[0, 2]]") for line in lines], ["left", "torn"]),
-        (lambda lines: [line.replace("[[0, 4]]", "[]") for line in lines], ["left", "torn", "torn", "torn"]),
+        (lambda lines: replaced(lines, "committed", "[[0, 4]]", "[[0, 2]]"), ["left", "torn", "torn"]),
+        (lambda lines: replaced(lines, "committed", "[[0, 4]]", "[]"), ["left", "torn", "torn", "torn", "torn"]),
+        (lambda lines: replaced(lines, "read", "first", "second"), ["torn"]),
+        (lambda lines: replaced(lines, "transaction", "[[0, 2]]", "[[1, 2]]"), ["torn", "torn"]),
+        (lambda lines: without(lines, "transaction", "first"), ["torn"]),
+        (lambda lines: without(lines, "transaction", "second"), ["torn"]),
+        (lambda lines: [*lines, lines[11]], ["torn"]),
         (lambda lines: [*lines, lines[4].replace("place 0", "place 9")], ["aborted read"]),
         (lambda lines: without(lines, '"read"', '"number": 2,'), ["hidden"]),
         (lambda lines: without(lines, '"sent"', '"number": 2,'), ["unknown"]),

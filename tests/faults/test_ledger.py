@@ -40,7 +40,9 @@ class Outputs:
         path = self._folder / f"{numbers}-{partition}"
         path.write_bytes(b"before" + frame)
         url = f"{path.as_uri()}?range=bytes=6-{len(frame) + 5}"
-        self._send(self.metadata, json.dumps({"block_url": url, "partition": partition}), {}, committed)
+        self._send(
+            self.metadata, json.dumps({"block_url": url, "partition": partition, "batch_id": "b"}), {}, committed
+        )
 
     def copy(self, topic: str, number: int, offset: int) -> None:
         headers = {NUMBER_HEADER: str(number), "dlq-partition": "0", "dlq-offset": str(offset)}

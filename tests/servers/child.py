@@ -5,12 +5,12 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 _STOP_SECONDS = 30
 _LOG_TAIL_LINES = 30
@@ -32,6 +32,11 @@ def require(program: str, package: str, *folders: Path) -> str:
 
 # The system kills a server when the thread that started it ends. This one lives as long as the process of the tests.
 _STARTER = ThreadPoolExecutor(1, thread_name_prefix="starter")
+
+
+def start_lasting(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a process that ends with this one, rather than with this thread; options as `subprocess.Popen` has them."""
+    return _STARTER.submit(lambda: subprocess.Popen(command, **options)).result()
 
 
 class ServerProcess:
@@ -58,19 +63,18 @@ class ServerProcess:
     def runs(self) -> bool:
         return self._process is not None
 
+    @property
+    def pid(self) -> int:
+        """Its process id. Raises ServerError if it does not run."""
+        return self._running().pid
+
     def start(self) -> None:
         """Start it, or start it again on the same port. Returns once it answers. Raises ServerError."""
         command = [require("setpriv", "util-linux"), "--pdeathsig", "KILL", *self.command()]
         with self.log_file.open("ab") as log:
-            started = _STARTER.submit(
-                subprocess.Popen[bytes],
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+            self._process = start_lasting(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-            self._process = started.result()
         try:
             self._wait_until_it_answers()
         except BaseException:
@@ -89,6 +93,15 @@ class ServerProcess:
             self.kill()
             raise ServerError(self._explained(f"does not stop within {_STOP_SECONDS} s")) from None
         self._process = None
+
+    def ends(self, seconds: float) -> bool:
+        """Wait so long for it to end by itself. Returns whether it has ended."""
+        try:
+            self._running().wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        self._process = None
+        return True
 
     def kill(self) -> None:
         """Send it SIGKILL and wait for its end. Does nothing if it does not run."""
@@ -113,8 +126,7 @@ class ServerProcess:
 
     def _signal_children(self, number: signal.Signals) -> None:
         """Signal the processes that it has started, such as the one that serves a connection of PostgreSQL."""
-        pid = self._running().pid
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
             with suppress(ProcessLookupError):
                 os.kill(int(child), number)
 

@@ -63,13 +63,14 @@ class FaultyProxy:
         self._lock = threading.Lock()
         proxy = self
 
-        class Handler(_Handler):
+        class Handler(S3Request):
             def forward(self) -> None:
                 proxy.forward(self)
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+        self.port = self._server.server_port
+        self.endpoint = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self._server.serve_forever, name="proxy", daemon=True).start()
 
     def never(self, fault: Fault) -> None:
@@ -80,7 +81,7 @@ class FaultyProxy:
         self._server.shutdown()
         self._server.server_close()
 
-    def forward(self, handler: "_Handler") -> None:
+    def forward(self, handler: "S3Request") -> None:
         """Carry out one request, or make it fail."""
         request = handler.whole_request()
         time.sleep(self.delay)
@@ -89,7 +90,7 @@ class FaultyProxy:
             cut = self._random.random()
         match fault:
             case Fault.FAILS | Fault.SLOW_DOWN | Fault.DENIED:
-                handler.wfile.write(_error(*_ANSWERS[fault], body=handler.command != "HEAD"))
+                handler.wfile.write(error_answer(*_ANSWERS[fault], body=handler.command != "HEAD"))
             case Fault.NEVER_ARRIVES:
                 handler.rfile.read(1)  # until the client gives up
             case Fault.NEVER_ANSWERED:
@@ -131,7 +132,9 @@ class FaultyProxy:
         return answer
 
 
-class _Handler(BaseHTTPRequestHandler):
+class S3Request(BaseHTTPRequestHandler):
+    """A request that has arrived, to be forwarded."""
+
     protocol_version = "HTTP/1.1"
 
     def whole_request(self) -> bytes:
@@ -158,7 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def _error(status: int, code: str, headers: str, *, body: bool) -> bytes:
+def error_answer(status: int, code: str, headers: str, *, body: bool = True) -> bytes:
+    """Return an answer as S3 gives it, its `headers` with their line ends."""
     text = f"<Error><Code>{code}</Code><Message>by the proxy</Message></Error>" if body else ""
     return (
         f"HTTP/1.1 {status} {code}\r\n{headers}Connection: close\r\nContent-Type: application/xml\r\n"

@@ -46,15 +46,23 @@ def quick_retries(retry_for: float) -> RetryPolicy:
     )
 
 
+def credentials(key: str = KEY, secret: str = SECRET) -> dict[str, str]:
+    """Return the environment in which boto3 finds these credentials, and none in files."""
+    return {
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_ACCESS_KEY_ID": key,
+        "AWS_SECRET_ACCESS_KEY": secret,
+    }
+
+
 def use_credentials(patch: pytest.MonkeyPatch, key: str = KEY, secret: str = SECRET) -> None:
     """Make boto3 find these credentials, and no others that this machine has."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         patch.delenv(name)
-    patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    patch.setenv("AWS_CONFIG_FILE", os.devnull)
-    patch.setenv("AWS_ACCESS_KEY_ID", key)
-    patch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+    for name, value in credentials(key, secret).items():
+        patch.setenv(name, value)
 
 
 class S3Server(ABC):
@@ -223,11 +231,13 @@ class RcloneServer(ServerProcess, S3Server):
     def __init__(self, folder: Path, port: int | None = None) -> None:
         S3Server.__init__(self, port)
         ServerProcess.__init__(self, "rclone", folder.parent / f"{folder.name}.log")
-        self._folder = folder
+        self.folder = folder
+        """A folder for each bucket, with the objects as files."""
+        folder.mkdir(exist_ok=True)
 
     def command(self) -> list[str]:
         address = f"127.0.0.1:{self.port}"
-        command = [str(_RCLONE), "serve", "s3", str(self._folder), "--addr", address, "--auth-key", f"{KEY},{SECRET}"]
+        command = [str(_RCLONE), "serve", "s3", str(self.folder), "--addr", address, "--auth-key", f"{KEY},{SECRET}"]
         return [*command, "--vfs-cache-mode", "off", "--config", ""]
 
     def answers(self) -> bool:

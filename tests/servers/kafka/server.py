@@ -2,6 +2,7 @@
 
 import base64
 import fcntl
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -114,22 +115,25 @@ class KafkaServer(ServerProcess):
         folder: Path,
         *,
         port: int | None = None,
+        node: int = 1,
         advertised: Mapping[str, str] | None = None,
         authority: Authority | None = None,
         settings: Mapping[str, str | int] | None = None,
     ) -> None:
         """`folder`: for its data, its properties and its log (server.log); one that was used before goes on.
 
-        `port`: where clients connect; a free one unless given. `advertised`: further listeners, name → the
+        `port`: where clients connect; a free one unless given. `node`: its id, if it is one of a cluster.
+        `advertised`: further listeners, name → the
         "host:port" that clients are told (a proxy's, say); each is bound to a port of its own, in `ports`.
         `authority`: issues the broker's certificate and the clients', for the listeners PASSWORDS and CERTIFICATES;
         there are none without it.
         `settings`: broker settings that are added to the tests' ones, or replace them.
         """
         super().__init__("Kafka", folder / "server.log")
+        self.node = node
         self._folder = folder
         secured = [PASSWORDS, CERTIFICATES] if authority else []
-        names = ["CLIENTS", "CONTROLLER", *(advertised or {}), *secured]
+        names = [*dict.fromkeys(["CLIENTS", "CONTROLLER", *(advertised or {}), *secured])]
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         """Listener → the port it is bound to."""
         if port is not None:
@@ -149,6 +153,7 @@ class KafkaServer(ServerProcess):
         _write_properties(self._properties, self._settings)
         if not (self._folder / "data").exists():
             shutil.copytree(self._formatted(), self._folder / "data")
+            self._name_data()
         super().start()
 
     def command(self) -> list[str]:
@@ -156,7 +161,7 @@ class KafkaServer(ServerProcess):
         return [*self._java(*options), "kafka.Kafka", str(self._properties)]
 
     def answers(self) -> bool:
-        """Whether a topic could be created now, and metadata names the broker.
+        """Whether a topic could be created now, and metadata names this broker.
 
         A broker that was paused for longer than its session is fenced by its controller when it goes on. For a moment
         its metadata names no brokers, and a client that asks then loses its last one. The controller decides on that
@@ -164,7 +169,7 @@ class KafkaServer(ServerProcess):
         """
         admin = self.admin()
         [probe] = admin.create_topics([NewTopic("probe", 1, 1)], validate_only=True, request_timeout=1).values()
-        return answered(probe.result, KafkaException) and self._has_brokers()
+        return answered(probe.result, KafkaException) and self._is_known()
 
     def admin(self) -> AdminClient:
         return AdminClient(lasting_client(self.bootstrap_servers))
@@ -173,7 +178,7 @@ class KafkaServer(ServerProcess):
         """`config`: topic settings, with _ for the dot: max_message_bytes=1000. Raises KafkaException, ServerError."""
         properties = {key.replace("_", "."): str(value) for key, value in config.items()}
         admin = self.admin()
-        [done] = admin.create_topics([NewTopic(name, partitions, 1, config=properties)]).values()
+        [done] = admin.create_topics([NewTopic(name, partitions, config=properties)]).values()
         done.result(_TOPIC_SECONDS)
         self._wait_for_leaders(admin, name, partitions)
 
@@ -214,8 +219,8 @@ class KafkaServer(ServerProcess):
         told = {"CLIENTS": self.bootstrap_servers, **advertised}
         return {
             "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{self.ports['CONTROLLER']}",
+            "node.id": str(self.node),
+            "controller.quorum.voters": f"{self.node}@127.0.0.1:{self.ports['CONTROLLER']}",
             "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in self.ports.items()),
             "advertised.listeners": ",".join(f"{name}://{address}" for name, address in told.items()),
             "inter.broker.listener.name": "CLIENTS",
@@ -264,9 +269,16 @@ class KafkaServer(ServerProcess):
                         raise
         return formatted
 
-    def _has_brokers(self) -> bool:
+    def _name_data(self) -> None:
+        """Make the copied folder one of this node: no two brokers may have folders of the same id."""
+        file = self._folder / "data" / "meta.properties"
+        lines = [line for line in file.read_text().splitlines() if not line.startswith(("node.id=", "directory.id="))]
+        directory = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        file.write_text("\n".join([*lines, f"node.id={self.node}", f"directory.id={directory}", ""]))
+
+    def _is_known(self) -> bool:
         try:
-            return bool(self.admin().list_topics(timeout=1).brokers)
+            return self.node in self.admin().list_topics(timeout=1).brokers
         except KafkaException:
             return False
 
