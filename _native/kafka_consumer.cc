@@ -234,7 +234,7 @@ KafkaPoll::~KafkaPoll() {
 // Takes the message over.
 void KafkaPoll::add(KafkaMessage* message, const LibrdkafkaFunctions& kafka) {
   messages_.push_back(message);
-  bytes_ += message->length;
+  bytes_ += message->key_length + message->length;
   if (message->err) {
     faults.push_back({message->err, message->partition, kafka.message_errstr(message)});
     return;
@@ -251,8 +251,10 @@ void KafkaPoll::add(KafkaMessage* message, const LibrdkafkaFunctions& kafka) {
     const char* name;
     const void* value;
     size_t size;
-    for (size_t i = 0; kafka.header_get_all(list, i, &name, &value, &size) == 0; ++i)
-      headers.push_back({span_of(name, std::strlen(name)), span_of(value, size)});
+    for (size_t i = 0; kafka.header_get_all(list, i, &name, &value, &size) == 0; ++i) {
+      const Header& header = headers.emplace_back(Header{span_of(name, std::strlen(name)), span_of(value, size)});
+      bytes_ += header.name.size() + size;
+    }
   }
   header_ends.push_back(headers.size());
 }

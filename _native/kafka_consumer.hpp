@@ -72,7 +72,7 @@ class KafkaPoll {
 
   std::shared_ptr<KafkaClient> client_;  // librdkafka wants its messages back before its client ends
   std::vector<KafkaMessage*> messages_;
-  size_t bytes_ = 0;  // of their values
+  size_t bytes_ = 0;  // of their keys, values and headers
 };
 
 class KafkaConsumer {
@@ -93,7 +93,7 @@ class KafkaConsumer {
   // The log's first offset and its end: what is known of the last fetch, or asked for if there is a time-out.
   Watermarks watermarks(int64_t partition, int timeout_ms) const;
 
-  // Takes up to `most` messages, and waits for them. Takes no more once their values hold `enough_bytes`.
+  // Takes up to `most` messages, and waits for them. Takes no more once they hold `enough_bytes`.
   std::shared_ptr<KafkaPoll> poll(size_t most, size_t enough_bytes, int timeout_ms);
 
   std::deque<KafkaEvent> take_events();

@@ -132,6 +132,27 @@ def test_messages_outlive_their_consumer(send: Send, settings_of: SettingsOf) ->
     ]
 
 
+@pytest.mark.parametrize(
+    "fields", [{"value": b"x" * 45_000}, {"key": b"x" * 45_000}, {"headers": [("token", b"x" * 45_000)]}]
+)
+def test_a_poll_takes_no_more_messages_once_they_have_as_many_bytes_as_a_fetch(
+    send: Send, settings_of: SettingsOf, fields: dict[str, Any]
+) -> None:
+    settings = settings_of(memory="128MiB", max_decompressed_bytes="6MiB")
+    value = fields.get("value", b"")
+    send(*[value] * 100, **{name: given for name, given in fields.items() if name != "value"})
+    consumer = PartitionConsumer(settings, Metrics())
+    consumer.assign({0: 0})
+    polls: list[int] = []
+    deadline = time.monotonic() + 30
+    while sum(polls) < 100 and time.monotonic() < deadline:
+        polls.append(len(consumer.consume(1_000, 1.0)))
+    consumer.close()
+    most = settings.budget.fetch_bytes // 45_000 + 16  # it looks at the bytes after each 16 messages
+    assert sum(polls) == 100
+    assert max(polls) <= most < 80
+
+
 def test_a_header_whose_name_is_not_utf8_has_a_replaced_name(
     broker: Broker, topic: str, send: Send, consumer: PartitionConsumer
 ) -> None:

@@ -36,7 +36,7 @@ class ProcessFields(Fields):
         description="Memory of each worker process, which the sizes of batches and queues follow from; if not set,"
         " 512MiB, or less if the container has less for each worker.",
     )
-    poll_messages: PositiveInt = Field(500, description="Largest number of messages in a poll.")
+    poll_messages: PositiveInt = Field(2000, description="Largest number of messages in a poll.")
     poll_timeout: Seconds = Field(0.2, description="Longest wait of a poll.")
     drain_deadline: Seconds = Field(
         20.0, description="Longest flush when partitions are revoked, and when the service stops."
