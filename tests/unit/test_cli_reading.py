@@ -55,15 +55,15 @@ def test_export_writes_a_sessions_events(folder: Path) -> None:
 
 
 def test_the_beginning_of_an_id_is_enough(tmp_path: Path) -> None:
-    for number, name in enumerate(("abc", "abcd", "abd", "x")):
+    for number, name in enumerate(("abc", "abcd", "abe", "x")):
         write_batch_file(tmp_path, block([(number, [line(number + 1)])], name))
     assert run("export", tmp_path, "--session", "abcd").out.encode() == line(2) + b"\n"
-    assert run("export", tmp_path, "--session", "abd").out.encode() == line(3) + b"\n"
+    assert run("export", tmp_path, "--session", "abe").out.encode() == line(3) + b"\n"
     assert run("export", tmp_path, "--session", "x").out.encode() == line(4) + b"\n"
     assert run("export", tmp_path, "--session", "abc").out.encode() == line(1) + b"\n", "a whole id is meant"
     done = run("export", tmp_path, "--session", "ab")
     assert (done.code, done.out) == (1, "")
-    assert done.err == "recording-worker: error: 3 sessions begin with ab, so say more of the id: abc, abcd, abd\n"
+    assert done.err == "recording-worker: error: 3 sessions begin with ab, so say more of the id: abc, abcd, abe\n"
     write_batch_file(tmp_path, *(block([(9, [line(1)])], f"m\n{number}") for number in range(7)))
     assert run("export", tmp_path, "--session", "m").err.endswith(" m\\n0, m\\n1, m\\n2, m\\n3, m\\n4 and 2 more\n")
 
