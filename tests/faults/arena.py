@@ -43,6 +43,8 @@ PROGRESS_DEADLINE = 8.0
 DRAIN_DEADLINE = 4.0
 RECOVERY_SECONDS = 120.0
 """A group that commits nothing of what it should for so long is held for stuck."""
+_RENEW_SECONDS = 30.0
+"""A client that has had no answer for so long is replaced. To close one may take long while a broker is away."""
 READABLE_SECONDS = TRANSACTION_SECONDS + 10
 """An open transaction of a process that is gone is aborted by the broker within this time."""
 
@@ -118,6 +120,7 @@ class Round:
         self._group = self._new_group()
 
     def _new_group(self) -> Consumer:
+        self._answered = time.monotonic()
         return Consumer({**lasting_client(self.brokers.bootstrap_servers), "group.id": self.name})
 
     def _new_ledger(self, on_read: Callable[[Read], None], on_transaction: Callable[[Transaction], None]) -> Ledger:
@@ -336,9 +339,11 @@ class Round:
             committed = self._group.committed(asked, timeout=2)
         except KafkaException:
             # the broker is away, or a transaction holds the offsets; or the client has heard that there are no brokers
-            self._group.close()
-            self._group = self._new_group()
+            if time.monotonic() > self._answered + _RENEW_SECONDS:
+                self._group.close()
+                self._group = self._new_group()
             return {}
+        self._answered = time.monotonic()
         return {at.partition: max(0, at.offset) for at in committed if at.error is None}
 
 

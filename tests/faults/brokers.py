@@ -2,10 +2,10 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.faults.processes import has_connection
+from tests.faults.processes import connections
 from tests.faults.proxy import Mode, Proxy
 from tests.servers.kafka import KafkaCluster, KafkaServer
 
@@ -73,14 +73,12 @@ class Brokers:
         if not self._network.acquire(blocking=False):
             raise TimeoutError("another broker is isolated")
         before = sum(proxy.hits for proxy in self._between)
-        try:
+        with ExitStack() as healing:
+            healing.callback(self._network.release)
             for number, proxy in enumerate(self._between, start=1):
+                healing.callback(proxy.set_mode, Mode.OPEN)
                 proxy.set_mode(Mode.SILENT, _crossing(self.cluster.server(node), proxy, inside=number == node))
             yield lambda: sum(proxy.hits for proxy in self._between) - before
-        finally:
-            for proxy in self._between:
-                proxy.set_mode(Mode.OPEN)
-            self._network.release()
 
     @contextmanager
     def slow(self, node: int, seconds: float) -> Iterator[Callable[[], int]]:
@@ -111,4 +109,11 @@ def _crossing(server: KafkaServer, proxy: Proxy, *, inside: bool) -> Callable[[i
 
     `inside`: it is this server's proxy. It finds itself through it too.
     """
-    return lambda client_port: has_connection(server.pid, client_port, proxy.ports) is not inside
+    known: dict[int, bool] = {}
+
+    def is_crossing(client_port: int) -> bool:
+        if client_port not in known:
+            known.update(connections(server.pid, proxy.ports))
+        return known.get(client_port, False) is not inside
+
+    return is_crossing

@@ -161,22 +161,24 @@ def _command(pid: int) -> str:
 
 def has_connection(pid: int, client_port: int, ports: Collection[int]) -> bool:
     """Whether the connection from this local port to one of these ports is one of this process."""
-    return any(_has_socket(pid, inode) for inode in _socket_inodes(client_port, ports))
+    return connections(pid, ports).get(client_port, False)
 
 
-def _socket_inodes(client_port: int, ports: Collection[int]) -> Iterator[str]:
+def connections(pid: int, ports: Collection[int]) -> dict[int, bool]:
+    """The local ports of all connections to these ports, and whether they are connections of this process."""
+    own = {*_sockets(pid)}
+    found: dict[int, bool] = {}
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
             fields = line.split()
             local, remote = (int(address.rpartition(":")[2], 16) for address in fields[1:3])
-            if local == client_port and remote in ports:
-                yield fields[9]
+            if remote in ports:
+                found[local] = found.get(local, False) or f"socket:[{fields[9]}]" in own
+    return found
 
 
-def _has_socket(pid: int, inode: str) -> bool:
+def _sockets(pid: int) -> Iterator[str]:
     with contextlib.suppress(OSError):  # it has just ended
         for link in Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(OSError):
-                if str(link.readlink()) == f"socket:[{inode}]":
-                    return True
-    return False
+                yield str(link.readlink())

@@ -1,6 +1,8 @@
 """What is drawn, and how runs add up; no servers."""
 
+import os
 import random
+import socket
 from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
@@ -11,6 +13,7 @@ import pytest
 from tests.faults.arena import MEMBERSHIPS, Surroundings
 from tests.faults.bursts import Draw
 from tests.faults.kinds import KINDS, Kind
+from tests.faults.processes import connections, has_connection
 from tests.faults.run import Plan
 from tests.faults.table import Outcome, Sums
 from tests.servers.kafka.cluster import java_hash, reassignment
@@ -85,3 +88,14 @@ def test_reassignment_has_the_bytes_of_the_protocol() -> None:
     head = b"\x00\x2d\x00\x00\x00\x00\x00\x01\xff\xff\x00"
     body = b"\x00\x00\x27\x10\x02\x03ab\x02\x00\x00\x00\x01\x03\0\0\0\2\0\0\0\3\0\0\0"
     assert request == (len(head) + len(body)).to_bytes(4, "big") + head + body
+
+
+def test_connections_are_told_apart_by_process() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client_port = client.getsockname()[1]
+            assert connections(os.getpid(), {port}) == {client_port: True}
+            assert connections(os.getppid(), {port}) == {client_port: False}
+            assert connections(os.getpid(), set()) == {}
+            assert has_connection(os.getpid(), client_port, {port})
