@@ -132,16 +132,20 @@ def main(arguments: Iterable[str]) -> int:
     say = _Progress()
     say(f"{plan.command}; logs in {folder}")
     outcomes = []
+    ended_early = False
     try:
         for outcome in run_faults(plan, kinds, folder, say):
-            outcomes.append(outcome)  # noqa: PERF402 - what there is counts, if Ctrl-C ends the run
-    except KeyboardInterrupt:
-        say("interrupted")
+            outcomes.append(outcome)  # noqa: PERF402 - what there is counts, if the run ends early
+    except (KeyboardInterrupt, *NOT_RECOVERED) as problem:
+        say(f"the run ends early: {problem!r}")
+        ended_early = True
+    if not outcomes:
+        return 1
     print("\n".join(Sums.of(outcomes).lines()))
     if given.publish:
         runs, sums = add_run(f"`{plan.command}`: {len(outcomes)} faults", outcomes)
         publish(FAULTS, ["The sum of these runs:", "", *(f"- {run}" for run in runs), "", *sums.lines()])
-    if any(outcome.wrong for outcome in outcomes):
+    if ended_early or any(outcome.wrong for outcome in outcomes):
         return 1
     shutil.rmtree(folder)
     return 0
