@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from recording_worker.playing import player
 from recording_worker.playing.page import served_page
@@ -24,6 +24,7 @@ from recording_worker.storage.local.file import find_files
 from tests.batch_files import block, undamaged, write_batch_file
 from tests.browser.canary import Canary
 from tests.browser.conftest import stage_of
+from tests.browser.test_axe import faults
 from tests.browser.test_play import CONSOLE, TODO
 from tests.builders import NOW_MS
 
@@ -46,6 +47,21 @@ def listing(tmp_path: Path) -> Iterator[Listing]:
             return server.url
 
         yield start
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_axe_finds_no_fault_with_the_list(
+    browser: Browser, listing: Listing, sample: Path, scheme: Literal["light", "dark"], width: int
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(listing(sample))
+    expect(page.locator("#sessions a")).to_have_count(12)
+    assert faults(page) == []
+    page.fill("#text", "found nowhere")
+    expect(page.locator("#none")).to_be_visible()
+    assert faults(page) == []
+    context.close()
 
 
 def ids(page: Page) -> list[str]:
