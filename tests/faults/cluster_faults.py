@@ -58,35 +58,29 @@ def _a_broker(at: Round, role: Role) -> Iterator[tuple[KafkaServer, Callable[[],
         yield server, lambda: now() not in (node, -1)
 
 
+def _away(at: Round, taken_over: Callable[[], int]) -> int:
+    """Stay until another has taken over, and some time longer. Return the hits."""
+    hits = at.hits(taken_over, _FAILOVER_SECONDS)
+    time.sleep(at.chance.uniform(0, 3))
+    return hits
+
+
 def killed(role: Role, at: Round) -> int:
     """It comes back some time after another has taken over."""
-    with _a_broker(at, role) as (server, taken_over):
-        server.kill()
-        try:
-            hits = at.hits(taken_over, _FAILOVER_SECONDS)
-            time.sleep(at.chance.uniform(0, 3))
-        finally:
-            server.start()
-    return hits
+    with _a_broker(at, role) as (server, taken_over), server.killed():
+        return _away(at, taken_over)
 
 
 def frozen(role: Role, at: Round) -> int:
     """It goes on after another has taken over, and does not know of that."""
-    with _a_broker(at, role) as (server, taken_over):
-        server.pause()
-        try:
-            hits = at.hits(taken_over, _FAILOVER_SECONDS)
-            time.sleep(at.chance.uniform(0, 3))
-        finally:
-            server.resume()
-    return hits
+    with _a_broker(at, role) as (server, taken_over), server.paused():
+        return _away(at, taken_over)
 
 
 def isolated(role: Role, at: Round) -> int:
     """It and the others don't hear of each other, while clients reach all of them."""
     with _a_broker(at, role) as (server, taken_over), at.brokers.isolated(server.node) as held:
-        at.hits(taken_over, _FAILOVER_SECONDS)
-        time.sleep(at.chance.uniform(0, 3))
+        _away(at, taken_over)
         return at.hits(held)
 
 
