@@ -51,21 +51,21 @@ class Block:
             dictionary = self.dictionaries.of(self.file, self.index.dictionary)
             return decompress_block(self.read_compressed(), self.index.codec, entry.size, dictionary)
         except ValueError as error:
-            where = f"{self.file.name}: block at byte {entry.start}"
-            raise BlockDamagedError(f"{where} is damaged: {error}") from error
+            raise self._damaged(error) from error
 
     def read_compressed(self) -> bytes:
         """Read what the codec of the index made of the lines. Raises BatchFileError if it can't be read."""
         entry = self.entry
         stored = self.file.read(entry.start, entry.length)
         if len(stored) != entry.length:
-            where = f"{self.file.name}: block at byte {entry.start}"
-            raise BlockDamagedError(f"{where} is damaged: the file ends within it")
+            raise self._damaged("the file ends within it")
         try:
             return self.decryption.opened(stored, (entry.team_id, entry.session_id), entry.encryption)
         except ValueError as error:
-            where = f"{self.file.name}: block at byte {entry.start}"
-            raise BlockDamagedError(f"{where} is damaged: {error}") from error
+            raise self._damaged(error) from error
+
+    def _damaged(self, why: object) -> BlockDamagedError:
+        return BlockDamagedError(f"{self.file.name}: block at byte {self.entry.start} is damaged: {why}")
 
 
 class IndexFrame(NamedTuple):
