@@ -8,7 +8,7 @@ import click
 
 from recording_worker.cli.options import KEY_SETTINGS, S3_SETTINGS, settings_from, settings_options
 from recording_worker.cli.output import print_figures
-from recording_worker.cli.say import say
+from recording_worker.cli.say import demand_command, say
 from recording_worker.cli.scanning import Paths, Scan
 from recording_worker.errors import ConfigError
 from recording_worker.formats.batch_file import BatchFileError, index_frame_length
@@ -32,9 +32,7 @@ def dictionary(ctx: click.Context) -> None:
 
     The setting zstd_dictionary makes the service use one.
     """
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help(), err=True)  # noqa: TID251 - our own words
-        ctx.exit(ConfigError.exit_code)  # what click ends with if a group lacks its command
+    demand_command(ctx)
 
 
 def _size(smallest: int, largest: int) -> Any:

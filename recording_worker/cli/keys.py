@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recording_worker.cli.options import KEY_SETTINGS, settings_from, settings_options
-from recording_worker.cli.say import say
-from recording_worker.errors import ConfigError
+from recording_worker.cli.say import demand_command, say
 from recording_worker.text import counted
 
 if TYPE_CHECKING:
@@ -29,9 +28,7 @@ Each command explains itself:
 @click.pass_context
 def keys(ctx: click.Context) -> None:
     """The keys of encrypted sessions: look after the key store that the settings name."""
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help(), err=True)  # noqa: TID251 - our own words
-        ctx.exit(ConfigError.exit_code)  # what click ends with if a group lacks its command
+    demand_command(ctx)
 
 
 def _command(name: str) -> Callable[[Callable[..., Any]], click.Command]:

@@ -6,6 +6,7 @@ import re
 import click
 import orjson
 
+from recording_worker.errors import ConfigError
 from recording_worker.text import printable
 
 _CONTROL = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
@@ -15,6 +16,13 @@ _CONTROL = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
 def say(line: str, *, err: bool = False) -> None:
     """Print one line on standard output, or on standard error. What is not printable in it is escaped."""
     click.echo(printable(line), err=err)
+
+
+def demand_command(ctx: click.Context) -> None:
+    """Show a group's help on standard error, and end as click does, if the command line names none of its commands."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)  # our own words
+        ctx.exit(ConfigError.exit_code)
 
 
 def json_text(value: object, *, indent: bool = False) -> bytes:

@@ -5,7 +5,7 @@ import click
 from recording_worker.cli.dlq.acting import drop, redrive
 from recording_worker.cli.dlq.listing import list_letters
 from recording_worker.cli.dlq.showing import show
-from recording_worker.errors import ConfigError
+from recording_worker.cli.say import demand_command
 
 
 class _InOrder(click.Group):
@@ -29,9 +29,7 @@ def dlq(ctx: click.Context) -> None:
     What was done about a message is recorded on the audit topic (--dlq-audit-topic) in the same transaction. So a
     redrive that was stopped or killed can be run again, and sends nothing twice.
     """
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help(), err=True)  # noqa: TID251 - our own words
-        ctx.exit(ConfigError.exit_code)  # what click ends with if a group lacks its command
+    demand_command(ctx)
 
 
 for _command in (list_letters, show, redrive, drop):
