@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from recording_worker.logs import setup
 
 pytest.register_assert_rewrite("tests.decoders")
-pytest_plugins = ["tests.servers.fixtures"]
+pytest_plugins = ["tests.servers.fixtures", "tests.crashed_workers"]
 
 _common = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("default", _common, max_examples=100)
