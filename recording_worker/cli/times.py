@@ -1,9 +1,9 @@
 """Times and durations in options, as people write them."""
 
 import re
-from datetime import UTC, datetime
 
 from recording_worker.errors import ConfigError
+from recording_worker.formats.timestamps import parse_iso
 from recording_worker.settings.units import parse_duration
 
 _CLOCK = re.compile(r"(?:(?:([0-9]{1,3}):)?([0-9]{1,3}):)?([0-9]{1,6})", re.ASCII)
@@ -11,12 +11,17 @@ _CLOCK = re.compile(r"(?:(?:([0-9]{1,3}):)?([0-9]{1,3}):)?([0-9]{1,6})", re.ASCI
 
 
 def parse_time(text: str, option: str) -> int:
-    """Return a time of ISO 8601 in milliseconds since 1970; it is UTC if it names no zone. Raises ConfigError."""
+    """Return a time of ISO 8601 in milliseconds since 1970; it is UTC if it names no zone. Raises ConfigError.
+
+    So is a time before 1970: Kafka takes -1 and less for other things.
+    """
     try:
-        time = datetime.fromisoformat(text)
+        ms = round(parse_iso(text))
     except ValueError as error:
         raise ConfigError(f"{option} {text}: must be a time such as 2026-11-24T03:30 or 2026-11-24T03:30Z") from error
-    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+    if ms < 0:
+        raise ConfigError(f"{option} {text}: must not be before 1970")
+    return ms
 
 
 def parse_place_ms(text: str, option: str) -> int:

@@ -1,4 +1,4 @@
-"""Timestamps as text, as ClickHouse reads them."""
+"""Timestamps as text: as ClickHouse reads them, and as ISO 8601 has them."""
 
 from datetime import UTC, datetime
 
@@ -19,3 +19,15 @@ def utc_text(ms: float) -> str:
     """
     seconds, milliseconds = divmod(max(FIRST_MS, min(int(ms), LAST_MS)), 1000)
     return f"{datetime.fromtimestamp(seconds, UTC).isoformat(' ')[:19]}.{milliseconds:03}"
+
+
+def iso_text(ms: float, *, whole_seconds: bool = False) -> str:
+    """Write milliseconds since 1970 as `YYYY-MM-DDTHH:MM:SS.mmmZ`, or without the milliseconds. See utc_text."""
+    day, time = utc_text(ms).split(" ")
+    return f"{day}T{time[:8] if whole_seconds else time}Z"
+
+
+def parse_iso(text: str) -> float:
+    """Return a time of ISO 8601 in milliseconds since 1970; it is UTC if it names no zone. Raises ValueError."""
+    time = datetime.fromisoformat(text)
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000

@@ -7,7 +7,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -16,7 +15,7 @@ from recording_worker import __version__
 from recording_worker._native import unpack_line
 from recording_worker.errors import ConfigError
 from recording_worker.formats.rrweb import console_line, read_line
-from recording_worker.formats.timestamps import FIRST_MS, LAST_MS, utc_text
+from recording_worker.formats.timestamps import iso_text, utc_text
 from recording_worker.playing.network import Request, requests_of
 from recording_worker.text import counted, printable
 
@@ -177,7 +176,7 @@ def _entry(request: Request) -> dict[str, Any]:
     if request.response_body is not None:
         content["text"] = request.response_body
     return {
-        "startedDateTime": _iso(request.at),
+        "startedDateTime": iso_text(request.at),
         "time": time,
         "request": asked,
         "response": {
@@ -211,8 +210,3 @@ def _query(url: str) -> list[tuple[str, str]]:
 
 def _content_type(headers: Iterable[tuple[str, str]]) -> str:
     return next((value for name, value in headers if name.lower() == "content-type"), "")
-
-
-def _iso(ms: float) -> str:
-    at = datetime.fromtimestamp(max(FIRST_MS, min(ms, LAST_MS)) / 1000, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

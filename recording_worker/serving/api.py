@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
@@ -22,7 +21,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from recording_worker.errors import StoreError, WorkerError
-from recording_worker.formats.timestamps import LAST_MS
+from recording_worker.formats.timestamps import iso_text
 from recording_worker.logs.folding import FOLD_BY
 from recording_worker.metrics import ServeMetrics
 from recording_worker.reading.catalogue import Catalogue, StoredBlock
@@ -151,8 +150,8 @@ class Api:
             {
                 "session_id": session.session_id,
                 "distinct_id": session.distinct_id,
-                "start_timestamp": _iso(session.first_timestamp),
-                "end_timestamp": _iso(session.last_timestamp),
+                "start_timestamp": iso_text(session.first_timestamp),
+                "end_timestamp": iso_text(session.last_timestamp),
                 "blocks": session.blocks,
                 "events": session.events,
                 "size": session.size,
@@ -179,8 +178,8 @@ class Api:
             "key": self._blocks.place.key_of(block.file),
             "start_byte": block.start,
             "end_byte": block.start + block.length - 1,
-            "start_timestamp": _iso(block.first_timestamp),
-            "end_timestamp": _iso(block.last_timestamp),
+            "start_timestamp": iso_text(block.first_timestamp),
+            "end_timestamp": iso_text(block.last_timestamp),
         }
 
     async def _block(self, request: Request) -> Response:
@@ -311,10 +310,3 @@ def _query_of(request: Request) -> Query:
 
 def _error(status: int, text: str, headers: dict[str, str] = _NO_STORE) -> Response:
     return JSONResponse({"error": str(text)}, status, headers)
-
-
-def _iso(ms: float) -> str:
-    """Write milliseconds since 1970 as a time of ISO 8601."""
-    return (
-        datetime.fromtimestamp(min(ms, LAST_MS) / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )

@@ -5,9 +5,9 @@ They stand in nodejs/src/session-replay/recording-api/schemas.ts.
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
+from recording_worker.formats.timestamps import parse_iso
 from recording_worker.reading.catalogue import SessionQuery
 
 Query = Mapping[str, Sequence[str]]
@@ -117,12 +117,9 @@ def _truth(query: Query, name: str) -> bool | None:
 def _time(query: Query, name: str) -> float | None:
     """Return a time in milliseconds since 1970. It is UTC if it names no zone."""
     text = _one(query, name)
-    if text is None:
-        return None
     try:
-        time = datetime.fromisoformat(text)
-        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000
-    except (ValueError, OverflowError):
+        return None if text is None else parse_iso(text)
+    except ValueError:
         raise ParameterError(f"{name} must be a time such as 2026-11-24T03:30Z") from None
 
 

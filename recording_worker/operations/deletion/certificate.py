@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from recording_worker.formats.session_keys import Session
-from recording_worker.formats.timestamps import utc_text
+from recording_worker.formats.timestamps import iso_text, utc_text
 from recording_worker.operations.deletion.places import Place
 from recording_worker.operations.deletion.tried import TriedBlock, Verdict
 from recording_worker.text import counted
@@ -140,4 +140,4 @@ class Certificate:
 
 
 def _time(ms: int) -> str:
-    return f"{utc_text(ms)[:19].replace(' ', 'T')}Z"
+    return iso_text(ms, whole_seconds=True)
