@@ -19,8 +19,13 @@ _REACTING = {
     "summary": "summary",
     "option": "option",
 }
+_REACTING_ROLES = frozenset({"button", "link", "tab", "menuitem"})
 FIELDS = frozenset({"input", "textarea", "select"})
+_HOLDING = _REACTING.keys() - FIELDS
+"""What is in one of these is called by its name."""
 _BOXES = ("checkbox", "radio")
+_WITHOUT_NAME = FIELDS | {"script", "style", "noscript"}
+"""The texts in these name nothing around them."""
 _NAMED_BY = ("aria-label", "placeholder", "alt", "title", "name")
 
 
@@ -69,18 +74,19 @@ class Elements:
         return node is not None and node.role in _BOXES
 
     def name(self, number: object) -> str:
-        """Return what an element is called: of a link or a button, if it is in one."""
+        """Return what an element is called. What is in a link or a button is called by that, a field by its label."""
         node = self._node(number)
         if node is None:
             return "an element"
         reacting: _Node | None = node
         for _ in range(_MAX_DEPTH):
-            if reacting is None or reacting.tag in _REACTING or reacting.role in ("button", "link", "tab", "menuitem"):
+            if reacting is None or reacting.tag in _HOLDING or reacting.role in _REACTING_ROLES:
                 break
             reacting = self._node(reacting.parent)
         named = reacting if reacting and (reacting.tag in _REACTING or reacting.role) else node
-        kind = _REACTING.get(named.tag) or named.role or ("field" if named.tag in FIELDS else named.tag) or "text"
-        text = self._text(named)
+        of = node if node.tag in FIELDS else named
+        kind = _REACTING.get(of.tag) or of.role or ("field" if of.tag in FIELDS else of.tag) or "text"
+        text = of.names.get("aria-label") or self._text(named) or self._text(of)
         return f"{kind} “{text}”" if text else kind
 
     def _text(self, node: _Node) -> str:
@@ -101,7 +107,7 @@ class Elements:
             if one.text.strip():
                 length += len(one.text)
                 yield one.text
-            if depth < _MAX_DEPTH and one.tag not in ("script", "style", "noscript"):
+            if depth < _MAX_DEPTH and one.tag not in _WITHOUT_NAME:
                 children = (self._nodes.get(child) for child in reversed(one.children))
                 left += [(child, depth + 1) for child in children if child]
 

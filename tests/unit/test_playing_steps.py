@@ -45,6 +45,30 @@ def test_clicks_have_the_text_of_what_they_met() -> None:
     ]
 
 
+def test_a_field_has_the_name_of_its_label() -> None:
+    make = Builder()
+    street, known = make.element("input"), make.element("input", {"aria-label": "Street and number"})
+    land = make.element("select", {"name": "land"}, make.element("option", {}, "Malta"))
+    news, plain = make.element("input", {"type": "checkbox"}), make.element("input", {"placeholder": "Search"})
+    body = [
+        make.element("label", {}, "Street", street),
+        make.element("label", {}, "Street", known),
+        make.element("label", {}, "Country", land),
+        make.element("label", {}, "News", news),
+        make.element("label", {}, plain),
+    ]
+    fields = [street, known, land, plain]
+    events = [*[typed(at, field["id"], "x") for at, field in enumerate(fields, 1)], typed(9, news["id"], "on", True)]
+    found = steps_of(make.snapshot(0, body), *events)
+    assert [step.text for step in found] == [
+        "Input in field “Street”: x",
+        "Input in field “Street and number”: x",
+        "Input in list “Country”: x",
+        "Input in field “Search”: x",
+        "Checked checkbox “News”",
+    ]
+
+
 def test_the_name_is_that_of_the_moment() -> None:
     make = Builder()
     button = make.element("button", {}, "Save")
