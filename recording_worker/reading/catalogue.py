@@ -303,13 +303,9 @@ class Catalogue:
         row = self.connection.execute(f"SELECT at FROM deleted WHERE {where}", (team_id, session_id)).fetchone()
         return None if row is None else int(row[0])
 
-    def followed(self, deleted: Iterable[tuple[int, str, int]], positions: Mapping[tuple[str, int], int]) -> None:
-        """Keep sessions that were deleted, as (team id, session id, seconds since 1970), and how far topics were read.
-
-        `positions`: (name of the log, partition) → the next offset to read.
-        """
+    def followed(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """Keep how far topics were read: (name of the log, partition) → the next offset to read."""
         with self.write() as connection:
-            connection.executemany("INSERT OR IGNORE INTO deleted VALUES(?, ?, ?)", deleted)
             rows = [(*place, offset) for place, offset in positions.items()]
             connection.executemany("INSERT OR REPLACE INTO positions VALUES(?, ?, ?)", rows)
 
@@ -344,6 +340,10 @@ def _insert(connection: sqlite3.Connection, name: str, blocks: Sequence[Block]) 
         return
     rows = [(added.lastrowid, *_row(block.entry)) for block in blocks]
     connection.executemany(f"INSERT INTO blocks({_INDEXED}) VALUES({', '.join('?' * 12)})", rows)
+    connection.execute(
+        "DELETE FROM blocks WHERE file = ? AND (team_id, session_id) IN (SELECT team_id, session_id FROM deleted)",
+        (added.lastrowid,),
+    )
     connection.executemany(SUM_UP, {(block.entry.team_id, block.entry.session_id) for block in blocks})
 
 

@@ -12,6 +12,7 @@ from recording_worker.clock import Clock
 from recording_worker.errors import WorkerError
 from recording_worker.formats.batch_file import BatchFileError, parse_block_url
 from recording_worker.formats.block_metadata import read_listed
+from recording_worker.formats.session_keys import Session
 from recording_worker.messages import Record
 from recording_worker.metrics import ServeMetrics
 from recording_worker.reading.catalogue import Catalogue
@@ -142,19 +143,19 @@ class Upkeep:
 
     def _take(self, records: Iterable[Record], positions: dict[tuple[str, int], int]) -> None:
         """Take what records of the topic say: sessions that were deleted, and files that are new."""
-        deleted, files = [], dict[str, RangedFile]()
+        deleted, files = dict[Session, int](), dict[str, RangedFile]()
         for record in records:
             try:
                 listed = read_listed(record)
                 if listed.is_deleted:
-                    deleted.append((listed.team_id, listed.session_id, max(0, record.timestamp_ms) // 1000))
+                    deleted.setdefault((listed.team_id, listed.session_id), max(0, record.timestamp_ms) // 1000)
                 if listed.block_url:
                     file = self._place.locator.open(parse_block_url(listed.block_url).file)
                     files[file.name] = file
             except (ValueError, BatchFileError):  # of another program, or in another storage
                 continue
-        self._catalogue.followed(deleted, {})
+        self._catalogue.forget(deleted)
         new = [file for name, file in files.items() if not self._catalogue.knows(name)]
         for problem in self._catalogue.add(new):
             log.warning("a file is not served", error=str(problem))
-        self._catalogue.followed((), positions)
+        self._catalogue.followed(positions)

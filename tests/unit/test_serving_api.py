@@ -169,7 +169,7 @@ def test_a_team_reads_only_its_own_sessions(asked: Asked, stored: dict[str, tupl
 
 
 def test_a_deleted_session_is_gone(asked: Asked, stored: dict[str, tuple[str, BlockEntry]]) -> None:
-    asked.catalogue.followed([(1, "zstd", 1_800_000_000)], {})
+    asked.catalogue.forget({(1, "zstd"): 1_800_000_000})
     answer = asked.get(block_path("zstd"), query_of(*stored["1:zstd"]))
     gone = {"error": "recording_deleted", "deleted_at": 1_800_000_000, "deleted_by": None}
     assert (answer.status, answer.json) == (410, gone)
@@ -179,13 +179,25 @@ def test_a_deleted_session_is_gone(asked: Asked, stored: dict[str, tuple[str, Bl
     assert other.status == 200
 
 
+def test_nothing_is_kept_of_a_deleted_session_also_if_more_of_it_comes(
+    asked: Asked, folder: Path, stored: dict[str, tuple[str, BlockEntry]]
+) -> None:
+    assert "1:zstd" in stored
+    asked.catalogue.forget({(1, "zstd"): 1_800_000_000})
+    write_batch_file(folder, block([(9, LINES)], "zstd"))
+    assert asked.catalogue.update(find_files([str(folder)])).added == 1
+    kept = "SELECT team_id FROM {} WHERE session_id = 'zstd'"
+    for table in ("blocks", "sessions"):
+        assert asked.catalogue.connection.execute(kept.format(table)).fetchall() == [(2,)]
+
+
 def test_a_session_that_is_deleted_while_it_is_read_is_not_sent(
     asked: Asked, stored: dict[str, tuple[str, BlockEntry]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = asked.blocks.read
 
     def delete_first(*arguments: Any, **options: Any) -> Any:
-        asked.catalogue.followed([(1, "zstd", 1)], {})
+        asked.catalogue.forget({(1, "zstd"): 1})
         return read(*arguments, **options)
 
     monkeypatch.setattr(asked.blocks, "read", delete_first)

@@ -64,6 +64,14 @@ def places(settings: Settings, admin: Admin, sessions: Collection[Session], now_
         "recording-worker sweep --older-than 1h --delete",
     )
     yield Place(
+        "lists of sessions that users of `play` and `sessions` keep",
+        "of sessions in the clear: the distinct id, addresses of pages, messages of the console",
+        None,
+        "a list is kept until nobody has opened it for 30 days, or until it is opened with the key store, which says"
+        " that the sessions are deleted",
+        "rm -r ~/.cache/recording-worker/sessions  # as each of these users",
+    )
+    yield Place(
         "copies that people made",
         "events of the sessions in the clear: exports, screenshots, folders of `ingest`, dumps of topics",
         None,
