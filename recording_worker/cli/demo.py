@@ -127,6 +127,7 @@ def _print_what_next(result: "DemoResult", out: Path) -> None:
         "",
         "Have a look:",
         f"  {program} blocks {blocks}",
+        f"  {program} play {blocks}",
         f"  {program} export {blocks} --session {session} | head",
         f"  zstd -dc {blocks}/*/* | wc -l",
     ):

@@ -12,7 +12,9 @@ from recording_worker.cli.scanning import Paths, Scan, paths_argument, session_b
 from recording_worker.cli.session_cache import from_anywhere, open_session_list
 from recording_worker.cli.times import parse_place_ms
 from recording_worker.errors import ConfigError
+from recording_worker.formats.batch_file import BatchFileError
 from recording_worker.private_file import write_private
+from recording_worker.storage.locate import Locator
 
 if TYPE_CHECKING:
     from recording_worker.http_server import Pages
@@ -80,8 +82,16 @@ def _play_any(paths: Paths, team_id: int | None, port: int, rrweb: "Player") -> 
 
     scan = Scan(paths)
     sessions = open_session_list(scan, paths)
-    notes = [f"Not listed: {problem}" for problem in scan.problems]
-    pages = SessionPages(sessions, served_page(rrweb, in_list=True), team_id, notes)
+    locator = Locator(paths.settings)
+
+    def notes_of(problems: Iterable[BatchFileError]) -> list[str]:
+        return [f"Not listed: {problem}" for problem in problems]
+
+    def list_files() -> list[str]:
+        return notes_of(sessions.update(locator.find(paths.given)))
+
+    player = served_page(rrweb, in_list=True)
+    pages = SessionPages(sessions, player, team_id, notes_of(scan.problems), list_files)
     pages.start()
     with closing(pages):
         _serve(pages, port)

@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
@@ -38,25 +39,57 @@ class SessionPages:
     A session's name is its team and its id in base64, so that no id leads anywhere else.
     """
 
-    def __init__(self, sessions: SessionList, player: HtmlPage, team_id: int | None, notes: list[str]) -> None:
-        """`player` plays a session. With a `team_id` there are only sessions of this team. The page shows the notes."""
+    def __init__(
+        self,
+        sessions: SessionList,
+        player: HtmlPage,
+        team_id: int | None,
+        notes: list[str],
+        list_files: Callable[[], list[str]],
+    ) -> None:
+        """`player` plays a session. With a `team_id` there are only sessions of this team. The page shows the notes.
+
+        `list_files` lists the files again, and returns the notes from then on. It raises WorkerError.
+        """
         self._sessions = sessions
         self._list, self._player = html_page(list_page()), html_page(player)
         self._team_id = team_id
         self._notes = notes
+        self._list_files = list_files
         self._opened = _Opened()
-        self._reading = threading.Thread(target=self._read, name="reading blocks", daemon=True)
+        self._reading: threading.Thread | None = None
+        self._starting = threading.Lock()
         self._problem = ""
 
     def start(self) -> None:
-        """Begin to read what the blocks say, in the background."""
-        self._reading.start()
+        """Read what the blocks say, in the background."""
+        self._start(self._read)
+
+    def _start(self, work: Callable[[], None]) -> None:
+        with self._starting:
+            if not self._is_reading:
+                self._reading = threading.Thread(target=work, name="reading blocks", daemon=True)
+                self._reading.start()
+
+    @property
+    def _is_reading(self) -> bool:
+        return self._reading is not None and self._reading.is_alive()
 
     def _read(self) -> None:
+        self._problem = ""
         try:
             self._sessions.read_contents(wanted=Wanted(self._team_id))
         except (WorkerError, sqlite3.Error) as error:
             self._problem = f"The blocks can't be read for the list: {error}"
+
+    def _list_and_read(self) -> None:
+        try:
+            self._notes = self._list_files()
+        except (WorkerError, sqlite3.Error) as error:
+            self._problem = f"The files can't be listed again: {error}"
+            return
+        self._opened = _Opened()  # there may be more of a session now
+        self._read()
 
     def close(self) -> None:
         """End what goes on in the background."""
@@ -64,6 +97,7 @@ class SessionPages:
 
     def get(self, path: str, /) -> Page | None:
         if path == "":
+            self._start(self._list_and_read)
             return self._list
         kind, _, rest = path.partition("/")
         if kind == "found" and rest:
@@ -88,7 +122,7 @@ class SessionPages:
             "all": self._sessions.count(Wanted(self._team_id)),
             "teams": [str(team) for team in self._teams()],
             "unread": self._sessions.unread(self._team_id),
-            "reading": self._reading.is_alive(),
+            "reading": self._is_reading,
             "notes": self._all_notes(),
         }
         return Answer(json.dumps(shown, allow_nan=False).encode(), JSON)

@@ -21,7 +21,7 @@ from recording_worker.reading.catalogue import Catalogue
 from recording_worker.reading.session_events import session_lines
 from recording_worker.reading.session_list import SessionList, Wanted
 from recording_worker.storage.local.file import find_files
-from tests.batch_files import block, undamaged, write_batch_file
+from tests.batch_files import block, line, undamaged, write_batch_file
 from tests.browser.canary import Canary
 from tests.browser.conftest import stage_of
 from tests.browser.test_axe import faults
@@ -40,7 +40,11 @@ def listing(tmp_path: Path) -> Iterator[Listing]:
             sessions = SessionList(Catalogue(tmp_path / "list.sqlite"))
             assert sessions.update(find_files([str(folder)])) == []
             sessions.read_contents()
-            pages = SessionPages(sessions, served_page(player.load(), in_list=True), None, [])
+
+            def list_files() -> list[str]:
+                return [str(problem) for problem in sessions.update(find_files([str(folder)]))]
+
+            pages = SessionPages(sessions, served_page(player.load(), in_list=True), None, [], list_files)
             server = PlayServer(pages, 0)
             threading.Thread(target=server.run, daemon=True).start()
             running.callback(server.close)
@@ -193,6 +197,16 @@ def test_more_sessions_than_a_page_holds_come_on_demand(page: Page, listing: Lis
     expect(page.locator("#sessions tr")).to_have_count(130)
     expect(page.locator("#more")).to_be_hidden()
     assert ids(page) == [f"s{number}" for number in reversed(range(130))]
+
+
+def test_a_reload_shows_new_files(page: Page, listing: Listing, tmp_path: Path) -> None:
+    folder = tmp_path / "storage"
+    write_batch_file(folder, block([(1, [line(NOW_MS)])], "old"))
+    page.goto(listing(folder))
+    expect(page.locator("#sessions a")).to_have_text(["old"])
+    write_batch_file(folder, block([(2, [line(NOW_MS + 1)])], "new"))
+    page.reload()
+    expect(page.locator("#sessions a")).to_have_text(["new", "old"])
 
 
 def test_it_says_so_when_its_server_is_gone(bare_page: Page, listing: Listing, sample: Path) -> None:

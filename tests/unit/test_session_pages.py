@@ -37,7 +37,17 @@ def storage(folder: Path) -> Path:
 def pages(folder: Path, keys: MemoryKeys | None = None, team_id: int | None = None) -> SessionPages:
     sessions = SessionList(Catalogue(folder.parent / f"{folder.name}.sqlite"), keys)
     assert sessions.update(find_files([str(folder)])) == []
-    return SessionPages(sessions, served_page(PLAYER, in_list=True), team_id, ["a note"])
+
+    def list_files() -> list[str]:
+        return [str(problem) for problem in sessions.update(find_files([str(folder)]))]
+
+    return SessionPages(sessions, served_page(PLAYER, in_list=True), team_id, ["a note"], list_files)
+
+
+def wait(pages: SessionPages) -> None:
+    """Wait for what goes on in the background."""
+    assert pages._reading is not None
+    pages._reading.join(30)
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +86,39 @@ def test_each_listed_session_can_be_opened(shown: SessionPages) -> None:
 def test_what_is_read_in_the_background_is_found(tmp_path: Path) -> None:
     shown = pages(storage(tmp_path / "storage"))
     shown.start()
-    shown._reading.join(30)
+    wait(shown)
     assert (found(shown)["unread"], found(shown)["reading"]) == (0, False)
+
+
+def test_each_visit_lists_the_files_again(tmp_path: Path) -> None:
+    folder = storage(tmp_path / "storage")
+    shown = pages(folder)
+    recording = f"session/{session_name((1, 'a'))}/recording.json"
+    assert json.loads(answer(shown, recording).body)["events"] == 1
+    for session, offset in (("new", 7), ("a", 8)):
+        write_batch_file(folder, block([(offset, [line(NOW_MS + offset)])], session, 1))
+    one = Path(next(find_files([str(folder)])).name)
+    one.with_name(f"{one.name[:-1]}{'1' if one.name.endswith('0') else '0'}").write_bytes(b"damaged")
+    assert found(shown)["total"] == 4
+    assert answer(shown, "").status == 200
+    wait(shown)
+    listed = found(shown)
+    assert (listed["total"], listed["unread"], listed["reading"], len(listed["notes"])) == (5, 0, False, 1)
+    assert json.loads(answer(shown, recording).body)["events"] == 2
+
+
+def test_a_listing_that_fails_is_told(tmp_path: Path) -> None:
+    folder = storage(tmp_path / "storage")
+    shown = pages(folder)
+    folder.rename(tmp_path / "elsewhere")
+    answer(shown, "")
+    wait(shown)
+    assert found(shown)["total"] == 4
+    assert "The files can't be listed again" in found(shown)["notes"][1]
+    (tmp_path / "elsewhere").rename(folder)
+    answer(shown, "")
+    wait(shown)
+    assert found(shown)["notes"] == []
 
 
 def test_a_team_is_all_that_there_is(tmp_path: Path) -> None:

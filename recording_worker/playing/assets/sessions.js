@@ -19,7 +19,7 @@
   const columns = [
     { name: "Session", kind: "id" },
     { name: "User", kind: "user", cell: ({ distinct_id: user }) => (user ? { text: user, title: user } : { text: "unknown", className: "none" }) },
-    { name: "First page", kind: "page", cell: (session) => (session.url ? { text: session.url, title: session.url } : told(session, { text: "none", className: "none" })) },
+    { name: "First page", kind: "page", cell: (session) => (session.url ? { text: session.url.replace(/^https?:\/\//, ""), title: session.url } : told(session, { text: "none", className: "none" })) },
     { name: "Began (UTC)", sort: "start", kind: "date", cell: ({ first_timestamp: at }) => ({ text: format.date(at).slice(0, 16), title: format.date(at) }) },
     { name: "Length", sort: "duration", kind: "figure", cell: (session) => ({ text: format.clock(session.last_timestamp - session.first_timestamp) }) },
     { name: "Clicks", sort: "clicks", kind: "figure", cell: (session) => told(session, figure(session.clicks, session.clicks ? "" : "none")) },
