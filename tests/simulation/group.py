@@ -197,6 +197,13 @@ class ConsumerGroup(Group):
         if epoch != found.epoch:
             raise error(KafkaError.STALE_MEMBER_EPOCH, "stale member epoch")
 
+    def released(self, member: str, partitions: set[int]) -> None:
+        """As in the base. It moves the member's epoch, which the member hears with its next heartbeat."""
+        super().released(member, partitions)
+        found = self.members.get(member)
+        if found is not None and not found.releasing:
+            found.epoch = -1
+
     def _heartbeat(self, member: Member) -> None:
         if self.members.get(member.id) is not member:
             return

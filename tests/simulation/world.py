@@ -171,7 +171,9 @@ class World:
     def run(self) -> None:
         """Run the plan. Raises whatever shows that something is wrong."""
         clients: dict[str, Any] = {
-            "group": lambda config, **_: GroupConsumer(*self._client(), config=config),
+            "group": lambda config, **_: GroupConsumer(
+                *self._client(), config=config, in_order=not self.plan.exactly_once
+            ),
             "transactions": lambda config, **_: TransactionalProducer(*self._client(), name=config["transactional.id"]),
             "producer": lambda *_, **__: PlainProducer(*self._client(), committed=self.ledger.records_committed),
             "admin": lambda *_, **__: Admin(*self._client()),

@@ -8,14 +8,23 @@ from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 from tests.simulation.broker import GENERATION, MAGIC
 from tests.simulation.clients.client import Client, metadata
 from tests.simulation.group import SESSION_SECONDS, Member
+from tests.simulation.network import Busy
 from tests.simulation.scheduler import Signal
 
 
 class GroupConsumer(Client):
     """A `Consumer` in the group. librdkafka's threads hear from the group at once; the application when it polls."""
 
-    def __init__(self, *client: Any, config: dict[str, Any]) -> None:
+    def __init__(self, *client: Any, config: dict[str, Any], in_order: bool) -> None:
+        """`in_order`: whether its commits reach the broker in the order in which they are sent, as on one connection.
+
+        librdkafka repeats a commit whose connection is lost, and that may come after a later commit. Delivery
+        exactly once must bear this.
+        """
         super().__init__(*client)
+        self._in_order = in_order
+        self._commits_sent = 0
+        self._commits_arrived = 0
         self._on_commit = config["on_commit"]
         self._instance: str | None = config.get("group.instance.id")
         self._callbacks: dict[str, Callable[..., None]] = {}
@@ -95,7 +104,16 @@ class GroupConsumer(Client):
     def _commit_of(self, offsets: list[TopicPartition]) -> Callable[[], None]:
         member, generation = self._member, self._generation
         positions = {at.partition: (at.offset, at.metadata or "") for at in offsets}
-        return lambda: self.broker.commit(member, generation, positions)
+        before = self._commits_sent
+        self._commits_sent += 1
+
+        def arrive() -> None:
+            if self._in_order and self._commits_arrived < before:
+                raise Busy
+            self._commits_arrived += 1
+            self.broker.commit(member, generation, positions)
+
+        return arrive
 
     def _join(self) -> None:
         self.link.request(self._arrive_at_group)
