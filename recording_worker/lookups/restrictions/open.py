@@ -6,7 +6,6 @@ from recording_worker.dependencies import RESTRICTIONS_REDIS, Dependencies
 from recording_worker.lookups.refreshed import Refreshed, Stores
 from recording_worker.lookups.restrictions.refreshed import RefreshedRestrictions
 from recording_worker.lookups.restrictions.service import RestrictionService, Rule
-from recording_worker.lookups.restrictions.static import load_restrictions
 from recording_worker.lookups.watched_file import FILE_INTERVAL, WatchedFile
 from recording_worker.settings.model import Settings
 
@@ -18,6 +17,8 @@ def open_restrictions(settings: Settings, stores: Stores, dependencies: Dependen
     """Read the restrictions of the file and of Redis, if the settings name them. Raises ConfigError and BootError."""
     read: list[Refreshed[Sequence[Rule]]] = []
     if settings.restrictions is not None:
+        from recording_worker.lookups.restrictions.static import load_restrictions  # pydantic builds models for it
+
         file = WatchedFile(settings.restrictions, load_restrictions)
         read.append(stores.read("restrictions_file", file.load, FILE_INTERVAL))
     if settings.restrictions_redis is not None:

@@ -6,7 +6,6 @@ from recording_worker.lookups.refreshed import Stores
 from recording_worker.lookups.teams.any_token import AnyTokenTeams
 from recording_worker.lookups.teams.refreshed import RefreshedTeams
 from recording_worker.lookups.teams.service import TeamService
-from recording_worker.lookups.teams.static import load_teams
 from recording_worker.lookups.watched_file import FILE_INTERVAL, WatchedFile
 from recording_worker.settings.model import Settings
 
@@ -16,6 +15,8 @@ def open_teams(settings: Settings, stores: Stores, dependencies: Dependencies) -
     if settings.any_token:
         return AnyTokenTeams()
     if settings.teams is not None:
+        from recording_worker.lookups.teams.static import load_teams  # pydantic builds models for it
+
         return RefreshedTeams(stores.read("teams", WatchedFile(settings.teams, load_teams).load, FILE_INTERVAL))
     if settings.teams_postgres is not None:
         from recording_worker.lookups.teams.postgres import PostgresTeams  # an extra brings its library
