@@ -54,10 +54,9 @@ def run_supervisor(settings: Settings) -> int:
         with metrics_folder() as folder:
             metrics = Metrics(folder, "supervisor")
             supervisor = Supervisor(settings, clock, partial(worker.main, metrics_folder=folder), metrics, systemd)
-            registry = metrics.served()
-            history = History(registry, clock)
+            history = History(metrics.served(), clock)  # without what the supervisor serves of its status
             document = StatusDocument(settings, history, clock)
-            pages = OpsPages(lambda: supervisor.status, clock, registry, document)
+            pages = OpsPages(lambda: supervisor.status, clock, metrics.served(), document)
             names = filter(None, map(str.strip, (settings.ops_host_names or "").split(",")))
             ops = OpsServer(pages, settings.ops_host, settings.ops_port, names, token=token, tls=tls)
             with closing(ops), RawOutput(folder).logged(), observed(lambda: supervisor.status, history, clock):

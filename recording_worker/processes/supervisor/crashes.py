@@ -96,6 +96,11 @@ class CrashLog:
         self._clock = clock
         self._histories: dict[int, _History] = {}
 
+    @property
+    def partitions(self) -> Set[int]:
+        """The partitions that anything is remembered of."""
+        return self._histories.keys()
+
     def is_isolated(self, partition: int) -> bool:
         """Return whether the partition must be read message by message, and each noted before it is decoded."""
         history = self._histories.get(partition)

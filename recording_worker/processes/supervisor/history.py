@@ -66,7 +66,7 @@ class History:
     """Keeps 15 minutes of samples. One thread takes them, and any thread may read."""
 
     def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
-        """`registry` is what the ops server serves."""
+        """`registry` has what all processes of the service count."""
         self._registry = registry
         self._clock = clock
         self._samples: deque[Sample] = deque(maxlen=_SAMPLES)

@@ -16,6 +16,7 @@ from recording_worker.processes.control import Discard, Membership, Revoke, Stop
 from recording_worker.processes.supervisor.balance import Balancer
 from recording_worker.processes.supervisor.board import DependencyBoard, DependencyStatus
 from recording_worker.processes.supervisor.memory import PartitionMemory
+from recording_worker.processes.supervisor.paced import Paced
 from recording_worker.processes.supervisor.pool import WorkerMain, WorkerPool
 from recording_worker.processes.supervisor.signals import StopSignals
 from recording_worker.processes.supervisor.slot import WorkerExit, WorkerState
@@ -26,6 +27,10 @@ from recording_worker.settings.model import Settings
 log = structlog.get_logger()
 
 _TURN_SECONDS = 0.1
+_STATUS_SHARE = 0.01
+"""The share of the time that the status may take. It takes some milliseconds for a thousand partitions."""
+_STATUS_SECONDS = 1.0
+"""How old it may get for that, even if the machine is slow."""
 _ERRORS = 20
 """How many of the last errors are shown."""
 _RETRY_SECONDS = 1.0
@@ -78,6 +83,7 @@ class SupervisorLoop:
         """When this host lost a share, or joined; None if it has its share."""
         self._errors: deque[RecentError] = deque(maxlen=_ERRORS)
         self._place_after = 0.0
+        self._publishing = Paced(clock, self._publish_status, share=_STATUS_SHARE, longest=_STATUS_SECONDS)
         self._failures: list[str] = []
         """What went wrong while stopping."""
         self.status = Status(clock.monotonic(), ("starting",))
@@ -104,11 +110,12 @@ class SupervisorLoop:
         self._balance()
         self._place_partitions()
         self._member.commit_soon()
-        self._publish_status()
+        self._publishing.turn()
 
     def stop(self) -> list[str]:
         """Have the workers flush and exit, commit, leave the group. Return what went wrong. Raises SecondSignal."""
         self._systemd.stopping()
+        self._publish_status()
         deadline = self._clock.monotonic() + self._settings.drain_deadline
         self._pool.kill_unready()
         for worker in self._pool.ready:
@@ -134,7 +141,7 @@ class SupervisorLoop:
         with _whatever_fails():
             self._pool.kill_all()
         with _whatever_fails():
-            self._table.remove([at.number for at in self._table])
+            self._table.remove([*self._table.numbers])
         with _whatever_fails():
             self._member.close(_ABANDON_SECONDS)
 
@@ -176,7 +183,7 @@ class SupervisorLoop:
         self._signals.take()
         self._tend_workers()
         self._share_membership()
-        self._publish_status()
+        self._publishing.turn()
 
     def _tend_workers(self) -> None:
         """Hear the workers, reap the dead, kill the stuck."""
@@ -220,14 +227,14 @@ class SupervisorLoop:
         What is held may be of the old topic or of the new one, and nothing tells which.
         """
         if self._topic.turn():
-            partitions = [at.number for at in self._table]
+            partitions = [*self._table.numbers]
             log.error("the topic was deleted and created again: it is read from its beginning", partitions=partitions)
             self._discard(self._table.holders(partitions))
             self._memory.remove(partitions)
             self._table.add(partitions)
 
     def _watch_log_ends(self) -> None:
-        found = self._topic.ends.turn([at.number for at in self._table])
+        found = self._topic.ends.turn(self._table.numbers)
         if found is not None:
             self._memory.on_ends(found)
 
@@ -276,11 +283,12 @@ class SupervisorLoop:
         self._errors.append(RecentError(self._clock.now_ms() / 1000, error))
 
     def _publish_status(self) -> None:
+        now = self._clock.monotonic()
         board = self._board.turn([self._kafka.state], {slot.worker: slot.dependencies for slot in self._pool.slots})
         partitions = self._memory.status()
         self._note_commits(partitions)
         self.status = Status(
-            at=self._clock.monotonic(),
+            at=now,
             reasons=tuple(self._reasons(board)),
             dependencies=board,
             workers=tuple(
@@ -292,7 +300,7 @@ class SupervisorLoop:
                     last_flush=slot.last_flush,
                     read_at=slot.read_at,
                     committed_at=self._worker_committed_at.get(slot.worker),
-                    silent_seconds=slot.silent_seconds(self._clock.monotonic()),
+                    silent_seconds=slot.silent_seconds(now),
                     trouble=slot.trouble or slot.refusal,
                     last_error=slot.last_error,
                 )

@@ -114,7 +114,10 @@ class PartitionMemory:
 
     def take_recovered(self) -> list[int]:
         """Return the partitions whose isolation ended since the last call."""
-        return self._crashes.take_recovered({at.number for at in self.table if self._is_idle(at)})
+        known = self._crashes.partitions
+        return self._crashes.take_recovered(
+            {at.number for at in self.table if at.number in known and self._is_idle(at)}
+        )
 
     def pinned(self) -> set[int]:
         """Return the partitions that must not move to another worker now."""

@@ -62,6 +62,10 @@ class PartitionTable:
     def __len__(self) -> int:
         return len(self._owned)
 
+    @property
+    def numbers(self) -> Collection[int]:
+        return self._owned.keys()
+
     def add(self, numbers: Iterable[int]) -> None:
         """Add partitions that the group gave us."""
         self._change_homes({*self._owned, *numbers})
