@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "simd/bytes16.hpp"
+
 namespace recording {
 namespace {
 
@@ -16,6 +18,17 @@ constexpr size_t least_match = 4;
 // it begins at one byte. In a longer one it begins at two: that costs few bytes and saves a quarter of the time.
 constexpr unsigned step_shift = 5;
 constexpr size_t short_piece = 16 << 10;
+
+// A field that the client packed is a string that begins with the first byte of a gzip, and then the second, escaped or
+// not. Only escapes repeat in it.
+constexpr char packed_begin[] = "\"\\u001f";
+constexpr size_t packed_begin_size = sizeof packed_begin - 1;
+constexpr char gzip_second[] = "\xC2\x8B", gzip_second_escaped[] = "\\u008b";
+
+// From here on a packed field holds what is its own: the gzip's header, escaped, is shorter.
+constexpr size_t packed_header = 64;
+
+constexpr size_t escape_size = 6;  // as in \u001f
 
 uint64_t load64(const uint8_t* at) {
   uint64_t value;
@@ -58,11 +71,12 @@ uint8_t* write_literal(uint8_t* out, const uint8_t* bytes, size_t size) {
   return out + size;
 }
 
-// At least 16 bytes can be read from `bytes`, and written.
+// At least 16 bytes can be read from where the literal ends, and written.
 uint8_t* write_literal_inside(uint8_t* out, const uint8_t* bytes, size_t size) {
-  if (size > 16) return write_literal(out, bytes, size);
+  if (size > 32) return write_literal(out, bytes, size);
   *out++ = static_cast<uint8_t>((size - 1) << 2);
   std::memcpy(out, bytes, 16);
+  if (size > 16) std::memcpy(out + 16, bytes + 16, 16);
   return out + size;
 }
 
@@ -96,6 +110,34 @@ size_t match_end(Span piece, size_t at, size_t offset) {
   return at;
 }
 
+// The places of `first` among 64 bytes, one bit a byte.
+uint64_t places(const uint8_t* at, bytes16::Bytes first) {
+  const auto in = [&](int i) { return bytes16::equal(bytes16::load(at + 16 * i), first); };
+  return bytes16::bits(in(0), in(1), in(2), in(3));
+}
+
+bool begins_packed(const uint8_t* at) {
+  if (std::memcmp(at, packed_begin, packed_begin_size) != 0) return false;
+  at += packed_begin_size;
+  return std::memcmp(at, gzip_second, sizeof gzip_second - 1) == 0 ||
+         std::memcmp(at, gzip_second_escaped, sizeof gzip_second_escaped - 1) == 0;
+}
+
+// Where the next packed field from `at` on begins, or `limit`.
+size_t next_packed(Span piece, size_t at, size_t limit) {
+  const bytes16::Bytes quote = bytes16::all('"'), backslash = bytes16::all('\\');
+  for (; at + 65 <= piece.size() && at < limit; at += 64) {
+    uint64_t found = places(piece.begin + at, quote) & places(piece.begin + at + 1, backslash);
+    for (; found; found &= found - 1) {
+      const size_t begin = at + static_cast<size_t>(__builtin_ctzll(found));
+      if (begin < limit && begins_packed(piece.begin + begin)) return begin;
+    }
+  }
+  return limit;
+}
+
+unsigned hex_digit(uint8_t c) { return (c & 0xF) + 9u * (c >> 6); }
+
 }  // namespace
 
 size_t SnappyEncoder::encode(const std::vector<Span>& slices, size_t size, uint8_t* out) {
@@ -122,49 +164,112 @@ size_t SnappyEncoder::encode(const std::vector<Span>& slices, size_t size, uint8
 }
 
 // No match reaches into another piece.
-uint8_t* SnappyEncoder::encode_piece(Span piece, uint8_t* out) {
-  const Progress done = piece.size() > tail_bytes ? encode_matches(piece, out) : Progress{0, out};
-  if (done.read == piece.size()) return done.out;
-  return write_literal(done.out, piece.begin + done.read, piece.size() - done.read);
+uint8_t* SnappyEncoder::encode_piece(Span bytes, uint8_t* out) {
+  Piece piece{bytes, bytes.size() > tail_bytes ? bytes.size() - tail_bytes : 0, 0, out};
+  bits_ = 8;
+  while (bits_ < table_bits && size_t{2} << bits_ <= bytes.size()) ++bits_;
+  std::memset(table_, 0, sizeof(uint16_t) << bits_);
+  std::memset(escapes_, 0, sizeof escapes_);
+  for (size_t at = 1; at < piece.limit;) {
+    const size_t packed = next_packed(bytes, at, piece.limit);
+    encode_matches(piece, at, packed);
+    if (packed == piece.limit) break;
+    at = std::max(encode_packed(piece, packed), piece.done);
+  }
+  if (piece.done == bytes.size()) return piece.out;
+  return write_literal(piece.out, bytes.begin + piece.done, bytes.size() - piece.done);
 }
 
-// Reads up to the end of the last match. What follows is a literal.
-SnappyEncoder::Progress SnappyEncoder::encode_matches(Span piece, uint8_t* out) {
-  const uint8_t* const bytes = piece.begin;
-  const size_t limit = piece.size() - tail_bytes;
-  const unsigned first_step = (piece.size() < short_piece ? 1u : 2u) << step_shift;
-  unsigned bits = 8;
-  while (bits < table_bits && size_t{2} << bits <= piece.size()) ++bits;
-  std::memset(table_, 0, sizeof(uint16_t) << bits);
+// The distance to the last position with these bytes, or 0. Remembers this one.
+inline size_t SnappyEncoder::find(const Piece& piece, size_t at) {
+  const uint8_t* const bytes = piece.bytes.begin;
+  const uint64_t here = load64(bytes + at);
+  uint16_t& last = table_[hash(here, bits_)];
+  const size_t offset = static_cast<uint16_t>(at - last);
+  last = static_cast<uint16_t>(at);
+  return offset && offset <= at && load32(bytes + at - offset) == static_cast<uint32_t>(here) ? offset : 0;
+}
 
-  // The distance to the last position with these bytes, or 0. Remembers this one.
-  const auto find = [&](size_t at) -> size_t {
-    const uint64_t here = load64(bytes + at);
-    uint16_t& last = table_[hash(here, bits)];
-    const size_t offset = static_cast<uint16_t>(at - last);
-    last = static_cast<uint16_t>(at);
-    return offset && offset <= at && load32(bytes + at - offset) == static_cast<uint32_t>(here) ? offset : 0;
-  };
-
-  size_t done = 0;
-  for (size_t at = 1; at < limit; ++at) {
-    size_t offset;
-    for (unsigned step = first_step; !(offset = find(at)); ++step) {
+// Writes up to the end of the last match that begins between two positions. What follows is a literal.
+void SnappyEncoder::encode_matches(Piece& piece, size_t begin, size_t end) {
+  const uint8_t* const bytes = piece.bytes.begin;
+  const unsigned first_step = (piece.bytes.size() < short_piece ? 1u : 2u) << step_shift;
+  size_t done = piece.done;
+  uint8_t* out = piece.out;
+  for (size_t at = std::max(begin, done); at < end; ++at) {
+    size_t offset = 0;
+    for (unsigned step = first_step; !(offset = find(piece, at)); ++step) {
       at += step >> step_shift;
-      if (at >= limit) return {done, out};
+      if (at >= end) break;
     }
-    size_t begin = at;
-    while (begin > done && begin > offset && bytes[begin - 1] == bytes[begin - 1 - offset]) --begin;
-    if (begin > done) out = write_literal_inside(out, bytes + done, begin - done);
+    if (!offset) break;
+    size_t from = at;
+    while (from > done && from > offset && bytes[from - 1] == bytes[from - 1 - offset]) --from;
+    if (from > done) out = write_literal_inside(out, bytes + done, from - done);
     do {
-      done = match_end(piece, at + least_match, offset);
-      out = write_copy(out, offset, done - begin);
-      if (done >= limit) return {done, out};
-      begin = at = done;
-      table_[hash(load64(bytes + at - 1), bits)] = static_cast<uint16_t>(at - 1);
-    } while ((offset = find(at)));
+      done = match_end(piece.bytes, at + least_match, offset);
+      out = write_copy(out, offset, done - from);
+      if (done >= end) break;
+      from = at = done;
+      table_[hash(load64(bytes + at - 1), bits_)] = static_cast<uint16_t>(at - 1);
+    } while ((offset = find(piece, at)));
+    if (done >= end) break;
   }
-  return {done, out};
+  piece.done = done;
+  piece.out = out;
+}
+
+// Writes a copy, and what is before it as a literal.
+inline void SnappyEncoder::Piece::write_match(size_t begin, size_t offset, size_t end) {
+  if (begin > done) out = write_literal_inside(out, bytes.begin + done, begin - done);
+  out = end - begin <= 64 ? write_one_copy(out, offset, end - begin) : write_copy(out, offset, end - begin);
+  done = end;
+}
+
+// Writes up to the last match in the packed field that begins here. Returns where the field ends, or a position in it
+// if the piece ends soon.
+size_t SnappyEncoder::encode_packed(Piece& piece, size_t begin) {
+  const uint8_t* const bytes = piece.bytes.begin;
+  const bytes16::Bytes quote = bytes16::all('"'), backslash = bytes16::all('\\');
+  encode_begin(piece, begin);
+  size_t at = std::max(begin + 1, piece.done);
+  while (at > begin + 1 && bytes[at - 1] == '\\') --at;  // so that it is between two escapes
+  while (at < piece.limit && at + 64 <= piece.bytes.size()) {
+    const size_t window = at;
+    uint64_t found = places(bytes + window, quote) | places(bytes + window, backslash);
+    for (; found; found &= found - 1) {
+      const size_t place = window + static_cast<size_t>(__builtin_ctzll(found));
+      if (place < at) continue;
+      if (place >= piece.limit || bytes[place] == '"') return place;
+      at = encode_escape(piece, place);
+    }
+    at = std::max(at, window + 64);
+  }
+  return at;
+}
+
+// Writes the beginning of a packed field as a copy: of an equal field, or of the header of another one.
+void SnappyEncoder::encode_begin(Piece& piece, size_t begin) {
+  const size_t from = std::max(begin, piece.done), own = begin + packed_header;
+  if (from >= own || own >= piece.limit) return;
+  const size_t to_equal = find(piece, own);
+  const size_t to_header = from == begin ? find(piece, begin) : 0;
+  if (to_equal && to_equal <= from && match_end(piece.bytes, from, to_equal) > own)
+    piece.write_match(from, to_equal, match_end(piece.bytes, own, to_equal));
+  else if (to_header)
+    piece.write_match(begin, to_header, match_end(piece.bytes, begin + least_match, to_header));
+}
+
+// Writes an escape as a copy of the last one of the same character, if there is one. Returns what follows.
+size_t SnappyEncoder::encode_escape(Piece& piece, size_t at) {
+  const uint8_t* const escape = piece.bytes.begin + at;
+  if (at < piece.done || std::memcmp(escape, "\\u00", 4) != 0) return at + 2;
+  uint16_t& last = escapes_[(hex_digit(escape[4]) << 4 | hex_digit(escape[5])) & 0xFF];
+  const size_t offset = static_cast<uint16_t>(at - last);
+  last = static_cast<uint16_t>(at);
+  if (offset && offset <= at && std::memcmp(escape, escape - offset, escape_size) == 0)
+    piece.write_match(at, offset, at + escape_size);
+  return at + escape_size;
 }
 
 }  // namespace recording

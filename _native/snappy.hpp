@@ -24,17 +24,28 @@ class SnappyEncoder {
   static constexpr size_t scratch_bytes = 256 << 10;
   static constexpr unsigned table_bits = 13;
 
-  struct Progress {
-    size_t read;
+  // A slice that is being written. Its bytes before `done` are.
+  struct Piece {
+    Span bytes;
+    size_t limit;  // no match begins here or later
+    size_t done;
     uint8_t* out;
+
+    void write_match(size_t begin, size_t offset, size_t end);
   };
 
-  uint8_t* encode_piece(Span piece, uint8_t* out);
-  Progress encode_matches(Span piece, uint8_t* out);
+  uint8_t* encode_piece(Span bytes, uint8_t* out);
+  void encode_matches(Piece& piece, size_t begin, size_t end);
+  size_t encode_packed(Piece& piece, size_t begin);
+  void encode_begin(Piece& piece, size_t begin);
+  size_t encode_escape(Piece& piece, size_t at);
+  size_t find(const Piece& piece, size_t at);
 
   // The low 16 bits of the position that was last seen, by the hash of the bytes there. They tell any distance that a
   // copy can have.
   uint16_t table_[1 << table_bits];
+  unsigned bits_ = 0;         // of the hashes in this piece
+  uint16_t escapes_[1 << 8];  // likewise, by the character that is escaped
   std::unique_ptr<uint8_t[]> scratch_;
 };
 

@@ -138,6 +138,7 @@ def write_seeds() -> None:
             if "cv" in item and isinstance(item["data"], str):
                 string = json.dumps(item["data"], ensure_ascii=False)
                 (folders["latin1"] / f"{name}-{number}").write_bytes(string[1:].encode())
+                (folders["snappy"] / f"{name}-{number}").write_bytes(b"\x19" + string.encode())
                 field = gzip.decompress(item["data"].encode("latin-1"))
                 (folders["unpack"] / f"{name}-{number}").write_bytes(b"\0" + field)
 

@@ -1,6 +1,8 @@
 """Compression of blocks: the plain libraries read what comes out, and its memory is not used while it is viewed."""
 
 import gc
+import gzip
+import json
 import random
 import resource
 import sys
@@ -64,6 +66,24 @@ def split(part: _native.CompressedBlocks) -> list[bytes]:
 
 def compressed(compressor: _native.Compressor, blocks: Sequence[_native.SessionBlock]) -> list[bytes]:
     return [block for part in compress_all(compressor, list(blocks)) for block in split(part)]
+
+
+def packed(content: bytes) -> str:
+    """Return a field as the client packs it: a string with a character for each byte of a gzip."""
+    return json.dumps(gzip.compress(content, mtime=0).decode("latin-1"), ensure_ascii=False)
+
+
+PACKED_PARTS = [
+    packed(b"a"),
+    packed(noise(200).encode()),
+    json.dumps(gzip.compress(noise(90, 1).encode()).decode("latin-1")),
+    packed(b"a")[:-1],
+    '"\\u001f',
+    "\u008b",
+    *("\\u0000", "\\u0001", "\\u00", "\\", "\\\\", '\\"', '"'),
+    "x" * 70,
+]
+"""Packed fields, and what they are made of."""
 
 
 def raw_snappy(block: bytes) -> bytes:
@@ -130,6 +150,23 @@ def test_snappy_of_texts_at_the_edges_of_its_elements(size: int) -> None:
     frames = compressed(_native.Compressor("snappy"), blocks)
     assert [raw_snappy(frame) for frame in frames] == lines
     assert [snappy.decompress(frame) for frame in frames[:4]] == lines[:4]
+
+
+@given(parts=st.lists(st.sampled_from(PACKED_PARTS) | st.binary(max_size=300), max_size=30), repeats=st.integers(1, 3))
+def test_snappy_reads_back_packed_fields(parts: list[str | bytes], repeats: int) -> None:
+    """Whole ones and broken ones: escapes cut short, escaped quotes, and bytes that nothing escapes."""
+    text = b"".join(part.encode() if isinstance(part, str) else part for part in parts) * repeats + b"end"
+    assert raw_snappy(bytes(_native.Compressor("snappy").compress_lines(text))) == text
+
+
+def test_snappy_finds_what_repeats_in_packed_fields() -> None:
+    """Their escapes, and whole fields: the second of two equal ones becomes copies of up to 64 bytes."""
+    fields = [packed(random.Random(size).randbytes(size)) for size in (0, 1, 50, 300, 301, 5000)]
+    texts = [",".join(each).encode() for each in (fields, fields + fields[::-1])]
+    once, twice = (bytes(_native.Compressor("snappy").compress_lines(text)) for text in texts)
+    assert [raw_snappy(block) for block in (once, twice)] == texts
+    assert len(once) < 0.99 * len(bytes(cramjam.snappy.compress_raw(texts[0])))
+    assert len(twice) < len(once) + len(texts[0]) / 8
 
 
 def test_snappy_gives_the_same_bytes_again() -> None:
