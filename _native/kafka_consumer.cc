@@ -48,6 +48,7 @@ using ErrorCallback = void (*)(Handle*, int, const char*, void*);
 constexpr int is_consumer = 1;
 constexpr size_t most_events = 1000;
 constexpr size_t messages_at_once = 16;  // between two looks at how much they hold
+constexpr size_t piece_bytes = 64 << 10;
 
 }  // namespace
 
@@ -67,10 +68,11 @@ struct LibrdkafkaFunctions {
   void (*queue_destroy)(void*);
   ssize_t (*consume_batch_queue)(void*, int, KafkaMessage**, size_t);
   void (*message_destroy)(KafkaMessage*);
-  int (*message_headers)(const KafkaMessage*, void**);
+  int (*message_detach_headers)(KafkaMessage*, void**);
   int64_t (*message_timestamp)(const KafkaMessage*, int*);
   const char* (*message_errstr)(const KafkaMessage*);
   int (*header_get_all)(const void*, size_t, const char**, const void**, size_t*);
+  void (*headers_destroy)(void*);
   TopicPartitions* (*list_new)(int);
   TopicPartition* (*list_add)(TopicPartitions*, const char*, int32_t);
   void (*list_destroy)(TopicPartitions*);
@@ -109,10 +111,11 @@ struct LibrdkafkaFunctions {
     find(queue_destroy, "rd_kafka_queue_destroy");
     find(consume_batch_queue, "rd_kafka_consume_batch_queue");
     find(message_destroy, "rd_kafka_message_destroy");
-    find(message_headers, "rd_kafka_message_headers");
+    find(message_detach_headers, "rd_kafka_message_detach_headers");
     find(message_timestamp, "rd_kafka_message_timestamp");
     find(message_errstr, "rd_kafka_message_errstr");
     find(header_get_all, "rd_kafka_header_get_all");
+    find(headers_destroy, "rd_kafka_headers_destroy");
     find(list_new, "rd_kafka_topic_partition_list_new");
     find(list_add, "rd_kafka_topic_partition_list_add");
     find(list_destroy, "rd_kafka_topic_partition_list_destroy");
@@ -246,17 +249,40 @@ void KafkaPoll::add(KafkaMessage* message, const LibrdkafkaFunctions& kafka) {
   timestamps_ms.push_back(kind ? timestamp : -1);
   keys.push_back(span_of(message->key, message->key_length));
   values.push_back(span_of(message->payload, message->length));
-  void* list = nullptr;
-  if (kafka.message_headers(message, &list) == 0) {
-    const char* name;
-    const void* value;
-    size_t size;
-    for (size_t i = 0; kafka.header_get_all(list, i, &name, &value, &size) == 0; ++i) {
-      const Header& header = headers.emplace_back(Header{span_of(name, std::strlen(name)), span_of(value, size)});
-      bytes_ += header.name.size() + size;
-    }
-  }
+  add_headers(message, kafka);
   header_ends.push_back(headers.size());
+}
+
+// Copies the headers. In librdkafka each is an allocation of its own: freed at once, its memory serves the next
+// message.
+void KafkaPoll::add_headers(KafkaMessage* message, const LibrdkafkaFunctions& kafka) {
+  void* list = nullptr;
+  if (kafka.message_detach_headers(message, &list) != 0) return;
+  const std::unique_ptr<void, void (*)(void*)> owned(list, kafka.headers_destroy);
+  size_t before = header_ends.size() < 2 ? 0 : header_ends[header_ends.size() - 2];  // mostly has the same names
+  const char* text;
+  const void* value;
+  size_t size;
+  for (size_t i = 0; kafka.header_get_all(list, i, &text, &value, &size) == 0; ++i, ++before) {
+    Span name = span_of(text, std::strlen(text));
+    name = before < headers.size() && equal(name, headers[before].name) ? headers[before].name : copied(name);
+    headers.push_back({name, copied(span_of(value, size))});
+    bytes_ += name.size() + size;
+  }
+}
+
+// Returns a copy that lives as long as this. A null span stays one.
+Span KafkaPoll::copied(Span bytes) {
+  if (!bytes.begin) return bytes;
+  if (!free_ || bytes.size() > free_bytes_) {
+    free_bytes_ = std::max(bytes.size(), piece_bytes);
+    free_ = copies_.emplace_back(new uint8_t[free_bytes_]).get();
+  }
+  std::memcpy(free_, bytes.begin, bytes.size());
+  const Span copy{free_, free_ + bytes.size()};
+  free_ += bytes.size();
+  free_bytes_ -= bytes.size();
+  return copy;
 }
 
 KafkaConsumer::KafkaConsumer(const std::string& library,

@@ -69,9 +69,14 @@ class KafkaPoll {
   friend class KafkaConsumer;
 
   void add(KafkaMessage* message, const LibrdkafkaFunctions& kafka);
+  void add_headers(KafkaMessage* message, const LibrdkafkaFunctions& kafka);
+  Span copied(Span bytes);
 
   std::shared_ptr<KafkaClient> client_;  // librdkafka wants its messages back before its client ends
   std::vector<KafkaMessage*> messages_;
+  std::vector<std::unique_ptr<uint8_t[]>> copies_;  // pieces of memory for headers
+  uint8_t* free_ = nullptr;                         // the rest of the last one
+  size_t free_bytes_ = 0;
   size_t bytes_ = 0;  // of their keys, values and headers
 };
 

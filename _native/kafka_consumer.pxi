@@ -11,6 +11,10 @@ cdef class _PolledMessages:
 
     cdef shared_ptr[KafkaPoll] poll
 
+    def __dealloc__(self):
+        with nogil:
+            self.poll.reset()  # librdkafka takes thousands of messages back
+
 
 cdef ByteColumn byte_column(const vector[Span]& spans, object keep):
     cdef ByteColumn column = ByteColumn.__new__(ByteColumn)
