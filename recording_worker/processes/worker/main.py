@@ -53,6 +53,9 @@ from recording_worker.tracing.base import NoTracing, Tracing
 log = structlog.get_logger()
 
 _PR_SET_PDEATHSIG = 1
+_SWITCH_SECONDS = 0.001
+"""How long the flush thread may keep the interpreter while the loop wants it. Python's 5 ms would be a pause each time
+that the loop comes back from native code, several times in a turn."""
 
 
 def main(
@@ -74,6 +77,7 @@ def main(
     configure_logs(settings.log_level, as_json=settings.log_json, stream=lines, process="worker", worker=number)
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1)  # the supervisor asks a stuck worker for its stacks
+    sys.setswitchinterval(_SWITCH_SECONDS)
     channel: WorkerChannel = Channel(connection)
     metrics = Metrics.of_worker(metrics_folder, number)
     with ExitStack() as at_exit:
