@@ -207,6 +207,7 @@ class Round:
             host.start()
         self.load.resume()
         time.sleep(1)
+        self.wait_for(lambda: any(self.load.ends.values()), "the first messages to be acknowledged", RECOVERY_SECONDS)
         self.recover(self.load.ends)
 
     def recover(self, ends: Mapping[int, int]) -> None:

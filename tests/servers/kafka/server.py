@@ -28,6 +28,8 @@ from tests.servers.ports import free_ports
 
 _CLUSTER_ID = base64.urlsafe_b64encode(b"recording-worker").decode().rstrip("=")
 _TOPIC_SECONDS = 60
+_PROBE_SECONDS = 5
+"""Each probe begins with a new connection. On a busy machine one that has less time than this could fail every time."""
 
 PASSWORDS, CERTIFICATES = "PASSWORDS", "CERTIFICATES"
 """The listeners with TLS: clients name themselves by SCRAM-SHA-512, or by a certificate."""
@@ -108,7 +110,7 @@ def lasting_client(bootstrap_servers: str) -> dict[str, Any]:
 class KafkaServer(ServerProcess):
     """A broker as a context manager."""
 
-    start_seconds = 60
+    start_seconds = 120
 
     def __init__(
         self,
@@ -168,7 +170,9 @@ class KafkaServer(ServerProcess):
         before it answers a request that came later.
         """
         admin = self.admin()
-        [probe] = admin.create_topics([NewTopic("probe", 1, 1)], validate_only=True, request_timeout=1).values()
+        [probe] = admin.create_topics(
+            [NewTopic("probe", 1, 1)], validate_only=True, request_timeout=_PROBE_SECONDS
+        ).values()
         return answered(probe.result, KafkaException) and self._is_known()
 
     def admin(self) -> AdminClient:
