@@ -1,6 +1,7 @@
 """`python -m tests.faults.run`: faults at random moments, each followed by recovery and a count of every message.
 
-Prints each fault as it goes and tables at the end; exit code 1 if a message is lost, doubled or wrong. Ctrl-C ends it.
+Prints each fault as it goes and tables at the end; exit code 1 if a message is lost, doubled or wrong. Ctrl-C and
+SIGTERM end it: what it has found until then counts.
 """
 
 import argparse
@@ -8,6 +9,7 @@ import itertools
 import random
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -128,6 +130,8 @@ def main(arguments: Iterable[str]) -> int:
     seed = random.SystemRandom().randrange(1 << 32) if given.seed is None else given.seed
     plan = Plan(given.faults, seed, given.brokers, given.concurrent, given.storage, given.minutes)
     kinds = tuple(kind for kind in KINDS if re.search(given.only, kind.name))
+    for ending in (signal.SIGINT, signal.SIGTERM):  # a shell has its background jobs ignore SIGINT
+        signal.signal(ending, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     say = _Progress()
     say(f"{plan.command}; logs in {folder}")
