@@ -3,8 +3,6 @@
 PostHog writes and reads the same items: nodejs/src/session-replay/shared/keystore/dynamodb-keystore.ts.
 """
 
-import random
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -12,6 +10,7 @@ from typing import Any, TypeVar
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_random_exponential
 
 from recording_worker import __version__
 from recording_worker.errors import ConfigError, StoreError
@@ -23,6 +22,10 @@ _AT_ONCE = 16
 """Requests to KMS, and for new items, at a time."""
 _ITEMS_PER_READ = 100
 """What one BatchGetItem may ask for."""
+
+_ANSWER_SECONDS = 2.0
+"""A request is made again if there is no answer. A worker that waits too long looks stuck to its supervisor."""
+_WAIT = wait_random_exponential(multiplier=0.1, max=2.0)
 
 Item = dict[str, dict[str, Any]]
 Work = TypeVar("Work")
@@ -38,12 +41,12 @@ class DynamoKeys:
         """`alias`: the alias of KMS's key. `endpoint`: of DynamoDB and KMS alike; None for AWS. Raises ConfigError."""
         self._table = table
         self._alias = alias
-        self._retry_for = retry_for
+        self._until_all = Retrying(retry=retry_if_result(bool), wait=_WAIT, stop=stop_after_delay(retry_for))
         config = Config(
-            connect_timeout=2.0,
-            read_timeout=5.0,
+            connect_timeout=_ANSWER_SECONDS,
+            read_timeout=_ANSWER_SECONDS,
             max_pool_connections=_AT_ONCE,
-            retries={"mode": "standard", "total_max_attempts": 4},
+            retries={"mode": "standard", "total_max_attempts": 3},
             tcp_keepalive=True,
             user_agent_extra=f"recording-worker/{__version__}",
         )
@@ -174,17 +177,19 @@ class DynamoKeys:
         """Read up to _ITEMS_PER_READ items. DynamoDB may leave some for a later request when it throttles."""
         found: list[Item] = []
         left: Any = {self._table: {"Keys": [_name(each) for each in sessions], "ConsistentRead": True}}
-        until, pause = time.monotonic() + self._retry_for, 0.05
-        while left:
-            asked = left
-            reply = self._ask(lambda: self._items.batch_get_item(RequestItems=asked))  # noqa: B023 - called at once
-            found += reply["Responses"].get(self._table, [])
+
+        def read() -> bool:
+            """Read what is left. Return whether some of it is still left."""
+            nonlocal left
+            reply = self._ask(lambda: self._items.batch_get_item(RequestItems=left))
+            found.extend(reply["Responses"].get(self._table, []))
             left = reply.get("UnprocessedKeys")
-            if left:
-                if time.monotonic() + pause > until:
-                    raise StoreError("DynamoDB throttles: it leaves out items of a read")
-                time.sleep(pause * random.uniform(0.5, 1.0))
-                pause *= 2
+            return bool(left)
+
+        try:
+            self._until_all(read)
+        except RetryError:
+            raise StoreError("DynamoDB throttles: it leaves out items of a read") from None
         return found
 
     def _change(self, session: Session, by: str, now: int) -> bool:

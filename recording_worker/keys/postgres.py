@@ -1,6 +1,5 @@
 """PostgresKeys: keys of sessions in one table of PostgreSQL, wrapped with a master key from a file."""
 
-import random
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -10,14 +9,15 @@ from typing import TypeVar
 
 import psycopg
 from nacl.utils import random as random_bytes
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import SecretStr
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from recording_worker.errors import ConfigError, StoreError
 from recording_worker.formats.secretbox import KEY_BYTES
 from recording_worker.formats.session_keys import Session
 from recording_worker.formats.wrapped_key import MASTER_ID_BYTES, MasterKeys
 from recording_worker.keys.store import PROBE_NAME, TOMBSTONE_SECONDS, SessionKey, stored_name
+from recording_worker.postgres import conninfo, deadline, one_line
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS session_recording_keys (
@@ -59,9 +59,15 @@ ORDER BY team_id, session_id LIMIT %s"""
 _REWRAP = """
 UPDATE session_recording_keys SET wrapped_key = %s
 WHERE team_id = %s AND session_id = %s AND wrapped_key = %s"""
+_NO_TABLE = "keys_postgres has no table session_recording_keys: `recording-worker keys create` makes it"
 _CONNECT_SECONDS = 5
-_STATEMENT_MS = 10_000
+_ANSWER_SECONDS = 5.0
+"""A worker waits so long for an answer. Its supervisor would take it for stuck if it waited for ever."""
+_ROTATE_SECONDS = 300.0
+_COUNT_SECONDS = 3600.0
+"""Seconds to read the whole table."""
 _REWRAPPED_AT_ONCE = 1000
+_WAIT = wait_random_exponential(multiplier=0.1, max=2.0)
 
 Answer = TypeVar("Answer")
 
@@ -71,19 +77,14 @@ class PostgresKeys:
 
     def __init__(self, url: SecretStr, master_keys: Path, *, retry_for: float = 5.0) -> None:
         """Read the file of master keys. `retry_for`: seconds. Raises ConfigError, without secrets in its text."""
-        try:
-            given = conninfo_to_dict(url.get_secret_value())
-        except psycopg.Error:
-            raise ConfigError("keys_postgres: not a URL that PostgreSQL's client understands") from None
-        defaults = {
-            "connect_timeout": _CONNECT_SECONDS,
-            "application_name": "recording-worker",
-            "options": f"-c statement_timeout={_STATEMENT_MS}",
-            "tcp_user_timeout": _STATEMENT_MS,
-        }
-        self._conninfo = make_conninfo(**{**defaults, **given})  # type: ignore[arg-type] # its names are libpq's
+        self._conninfo = conninfo("keys_postgres", url, connect_timeout=_CONNECT_SECONDS)
         self._masters = read_master_keys(master_keys)
-        self._retry_for = retry_for
+        self._retry = Retrying(
+            retry=retry_if_exception_type((psycopg.OperationalError, OSError)),
+            wait=_WAIT,
+            stop=stop_after_delay(retry_for),
+            reraise=True,
+        )
         self._lock = threading.Lock()
         self._connection: psycopg.Connection | None = None
 
@@ -148,10 +149,9 @@ class PostgresKeys:
         """Return id of a master key, in hex → the keys that it has wrapped. Raises StoreError."""
 
         def count(connection: psycopg.Connection) -> list[tuple[bytes, int]]:
-            connection.execute("SET LOCAL statement_timeout = 0")  # it reads the whole table
             return connection.execute(_MASTERS, (MASTER_ID_BYTES,)).fetchall()
 
-        rows = self._asked(count)
+        rows = self._asked(count, _COUNT_SECONDS)
         return {bytes(master).hex(): keys for master, keys in rows}
 
     def rotate(self) -> int:
@@ -172,7 +172,7 @@ class PostgresKeys:
         """Go through the table once, some keys at a time. Return how many were wrapped again."""
         rotated, after = 0, (-(2**63), "")
         while True:
-            page = self._asked(partial(self._rotate_after, after))
+            page = self._asked(partial(self._rotate_after, after), _ROTATE_SECONDS)
             if page is None:
                 return rotated
             rotated, after = rotated + page[0], page[1]
@@ -204,28 +204,31 @@ class PostgresKeys:
         except ValueError as error:
             raise StoreError(f"the key of session {session[1]} of team {session[0]} can't be used: {error}") from None
 
-    def _asked(self, ask: Callable[[psycopg.Connection], Answer]) -> Answer:
-        """Ask in a transaction. Each statement here may be run again. Raises StoreError."""
-        with self._lock:
-            until, pause = time.monotonic() + self._retry_for, 0.05
-            while True:
-                try:
-                    return self._ask(ask)
-                except (psycopg.OperationalError, OSError) as error:
-                    self._disconnect()
-                    if time.monotonic() + pause > until:
-                        raise StoreError(_one_line(error)) from error
-                except psycopg.Error as error:
-                    self._disconnect()
-                    raise StoreError(_one_line(error)) from error
-                time.sleep(pause * random.uniform(0.5, 1.0))
-                pause *= 2
+    def _asked(self, ask: Callable[[psycopg.Connection], Answer], seconds: float = _ANSWER_SECONDS) -> Answer:
+        """Ask in a transaction. Each statement here may be run again. Raises StoreError.
 
-    def _ask(self, ask: Callable[[psycopg.Connection], Answer]) -> Answer:
-        if self._connection is None:
-            self._connection = psycopg.connect(self._conninfo)
-        with self._connection.transaction():
-            return ask(self._connection)
+        `seconds`: how long to wait for the answers to it.
+        """
+        with self._lock:
+            try:
+                answer: Answer = self._retry(self._ask, ask, seconds)
+            except psycopg.errors.UndefinedTable as error:
+                raise StoreError(_NO_TABLE) from error
+            except (psycopg.Error, OSError) as error:
+                raise StoreError(f"keys_postgres: {one_line(error)}") from error
+        return answer
+
+    def _ask(self, ask: Callable[[psycopg.Connection], Answer], seconds: float) -> Answer:
+        try:
+            if self._connection is None:
+                self._connection = psycopg.connect(self._conninfo)
+            with deadline(self._connection, seconds + 1), self._connection.transaction():
+                # the server, too, gives up what waits for a lock
+                self._connection.execute(f"SET LOCAL statement_timeout = {round(seconds * 1000)}")
+                return ask(self._connection)
+        except (psycopg.Error, OSError):
+            self._disconnect()
+            raise
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -241,7 +244,3 @@ def read_master_keys(path: Path) -> MasterKeys:
         raise ConfigError(f"can't read the master keys {path} (keys_master_file): {error.strerror}") from error
     except ValueError as error:
         raise ConfigError(f"{path} (keys_master_file): {error}") from None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or repr(error)

@@ -151,6 +151,24 @@ def test_a_store_that_is_away_raises_and_works_again_when_it_is_back(place: Plac
     assert store.read([A]) == made
 
 
+def test_a_postgresql_that_hangs_does_not_hold_up_a_worker_for_ever(postgres: PostgresServer, tmp_path: Path) -> None:
+    postgres.execute("DROP TABLE IF EXISTS session_recording_keys")
+    store = postgres_keys(postgres, master_file(tmp_path, b"m" * 32))
+    store.create_table()
+    made = store.create({A: LATER}, NOW)
+    began = time.monotonic()
+    with postgres.paused(), pytest.raises(StoreError):
+        store.read([A])
+    assert time.monotonic() - began < 15
+    assert store.read([A]) == made
+    with psycopg.connect(postgres.url) as other:
+        other.execute("LOCK session_recording_keys")
+        with pytest.raises(StoreError, match="statement timeout"):
+            store.read([A])
+    assert store.read([A]) == made
+    store.close()
+
+
 def test_a_store_is_tried_out_and_nothing_is_left(place: Place) -> None:
     store = place.open()
     store.try_out()

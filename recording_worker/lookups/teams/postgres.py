@@ -1,19 +1,14 @@
 """PostgresTeams: teams from PostHog's PostgreSQL database."""
 
-import os
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
-from recording_worker.errors import ConfigError, StoreError
+from recording_worker.errors import StoreError
 from recording_worker.formats.retention import RETENTION_DAYS
 from recording_worker.lookups.refreshed import Reading
 from recording_worker.lookups.teams.service import Team
+from recording_worker.postgres import conninfo, deadline, one_line
 
 QUERY = """
 SELECT id, api_token, capture_console_log_opt_in, session_recording_retention_period
@@ -22,8 +17,8 @@ WHERE session_recording_opt_in = true
 ORDER BY id
 """
 _ANY_ROW = "SELECT id FROM posthog_team LIMIT 1"
-_DEFAULTS = {"connect_timeout": 10, "application_name": "recording-worker"}
-"""Defaults of the URL's parameters. `connect_timeout` is in seconds, for each address."""
+_CONNECT_TIMEOUT = 10
+"""Seconds, for each address."""
 _QUERY_TIMEOUT = 60.0
 """Seconds to query and receive all teams."""
 _PROBE_TIMEOUT = 3
@@ -34,14 +29,8 @@ class PostgresTeams:
     """Reads token → team with one query, each time on a new connection. Probes keep one of their own."""
 
     def __init__(self, url: SecretStr, *, query_timeout: float = _QUERY_TIMEOUT) -> None:
-        """Raises ConfigError if the URL can't be parsed. Its text leaves out the URL, which may hold a password."""
-        try:
-            given = conninfo_to_dict(url.get_secret_value())
-            for port in str(given.get("port") or "5432").split(","):
-                int(port)  # a part of an unquoted password would be taken for it, and shown in errors
-        except (psycopg.Error, ValueError):
-            raise ConfigError("teams_postgres: not a URL that PostgreSQL's client understands") from None
-        self._conninfo = make_conninfo(**{**_DEFAULTS, **given})  # type: ignore[arg-type] # its names are libpq's
+        """Raises ConfigError if the URL can't be parsed."""
+        self._conninfo = conninfo("teams_postgres", url, connect_timeout=_CONNECT_TIMEOUT)
         self._probe_conninfo = make_conninfo(self._conninfo, connect_timeout=_PROBE_TIMEOUT)
         self._query_timeout = query_timeout
         self._had_teams = False
@@ -55,12 +44,12 @@ class PostgresTeams:
         somebody is changing it, or made a mistake. If all teams have recordings off, that is no error.
         """
         try:
-            with psycopg.connect(self._conninfo) as connection, _deadline(connection, self._query_timeout):
+            with psycopg.connect(self._conninfo) as connection, deadline(connection, self._query_timeout):
                 connection.read_only = True
                 rows = connection.execute(QUERY).fetchall()
                 is_empty = not rows and connection.execute(_ANY_ROW).fetchone() is None
         except (psycopg.Error, OSError) as error:
-            raise _store_error(error) from error
+            raise StoreError(one_line(error)) from error
         reading = teams_of(rows)
         if self._had_teams and is_empty:
             raise StoreError("posthog_team is empty")
@@ -81,7 +70,7 @@ class PostgresTeams:
         try:
             connection = psycopg.connect(self._probe_conninfo, autocommit=True)
         except (psycopg.Error, OSError) as error:
-            raise _store_error(error) from error
+            raise StoreError(one_line(error)) from error
         if not _answers(connection):
             raise StoreError("no answer on a new connection")
         self._probing = connection
@@ -95,16 +84,12 @@ class PostgresTeams:
 def _answers(connection: psycopg.Connection) -> bool:
     """Return whether a connection answers in time. One that does not is closed."""
     try:
-        with _deadline(connection, _PROBE_TIMEOUT):
+        with deadline(connection, _PROBE_TIMEOUT):
             connection.execute("SELECT 1")
     except (psycopg.Error, OSError):
         connection.close()
         return False
     return True
-
-
-def _store_error(error: Exception) -> StoreError:
-    return StoreError(" ".join(str(error).split()) or repr(error))
 
 
 def teams_of(rows: list[tuple[object, ...]]) -> Reading[dict[str, Team]]:
@@ -129,17 +114,3 @@ def teams_of(rows: list[tuple[object, ...]]) -> Reading[dict[str, Team]]:
         if problem:
             rejected.append(f"team {team_id!r}: {problem}")
     return Reading(teams, len(teams), rejected)
-
-
-@contextmanager
-def _deadline(connection: psycopg.Connection, seconds: float) -> Iterator[None]:
-    """Cut the connection if the body takes longer: a server that hangs sends nothing that would end the wait."""
-    with socket.socket(fileno=os.dup(connection.fileno())) as line:
-        timer = threading.Timer(seconds, line.shutdown, (socket.SHUT_RDWR,))
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-            timer.join()
