@@ -36,6 +36,8 @@ from recording_worker.recording.session_batch import SessionBatchManager
 from recording_worker.settings.model import Settings
 
 _DAY_MS = 86_400_000
+_KEYS_PATIENCE = 1.0
+"""Seconds that a batch waits for the key store before the worker looks for other work."""
 
 
 class Pipeline:
@@ -138,7 +140,11 @@ def build_pipeline(
             *_limit_steps(settings, manager, metrics, offline=offline),
             ResolveTeam(teams),
             *(_session_steps(settings, redis, clock, metrics) if redis is not None else []),
-            *(_key_steps(settings, keys, keys_watch, redis, clock, metrics) if keys is not None else []),
+            *(
+                _key_steps(settings, keys, keys_watch, redis, clock, metrics, offline=offline)
+                if keys is not None
+                else []
+            ),
             ObtainBatch(manager),
             TrackLibVersion(),
             RecordSessionEvent(metrics, settings.debug_partition),
@@ -199,6 +205,8 @@ def _key_steps(
     redis: Redis | None,
     clock: Clock,
     metrics: Metrics,
+    *,
+    offline: bool,
 ) -> list[Step]:
     """The step that finds the key of each session. It asks Redis which sessions have begun in the clear."""
     return [
@@ -210,5 +218,6 @@ def _key_steps(
             check_interval=settings.key_check_interval,
             redis=redis,
             names=SessionKeys(settings.sessions_redis_prefix),
+            patience=None if offline else _KEYS_PATIENCE,
         )
     ]

@@ -143,6 +143,7 @@ STEPS: dict[str, tuple[Callable[[SessionBatchManager], Step], set[Disposition]]]
             check_interval=60.0,
             redis=None,
             names=KEYS,
+            patience=None,
         ),
         {Disposition.DROP},
     ),

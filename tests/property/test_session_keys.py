@@ -147,6 +147,7 @@ class Worker:
                 check_interval=INTERVAL,
                 redis=cluster.redis,
                 names=KEYS,
+                patience=None,
             ),
             ObtainBatch(self._manager),
             RecordSessionEvent(self._metrics),

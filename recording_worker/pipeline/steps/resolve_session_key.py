@@ -1,8 +1,11 @@
 """resolve_session_key: finds the key that each session is encrypted with, and makes it for a new session."""
 
 import math
-from collections.abc import Collection
-from typing import NamedTuple
+import threading
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, wait
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import structlog
 
@@ -26,11 +29,21 @@ _CAPACITY = 100_000
 _DAY_SECONDS = 86_400
 _IN_THE_CLEAR = SessionKey()
 
+Answer = TypeVar("Answer")
+
 
 class _Remembered(NamedTuple):
     known: SessionKey
     at: float
     """When the key store said so, monotonic seconds."""
+
+
+class _Answers(NamedTuple):
+    """What the key store said."""
+
+    known: dict[Session, SessionKey]
+    made: int
+    """How many keys it was asked to make."""
 
 
 class ResolveSessionKey(Step):
@@ -40,8 +53,9 @@ class ResolveSessionKey(Step):
     before encryption was on, and stays in the clear, as PostHog's consumer has it. If Redis does not answer, it gets a
     key. A worker asks again about a session that it records, so that it notices a deletion.
 
-    Blocks while the key store is asked, some seconds at most. If the key store can't be used, the batch waits
-    (`waits`): nothing is stored in the clear because of an error.
+    Blocks for `patience` seconds while the key store is asked. If it does not answer until then, or can't be used, the
+    batch waits (`waits`): nothing is stored in the clear because of an error. So the worker keeps on flushing and obeys
+    orders, and no message is blamed for a store that hangs.
     """
 
     name = "resolve_session_key"
@@ -56,8 +70,9 @@ class ResolveSessionKey(Step):
         check_interval: float,
         redis: Redis | None,
         names: SessionKeys,
+        patience: float | None,
     ) -> None:
-        """`check_interval`: after how many seconds it is asked again about a session."""
+        """`check_interval`: after how many seconds it is asked again about a session. `patience`: None for no limit."""
         self._store = store
         self._clock = clock
         self._metrics = metrics
@@ -65,6 +80,11 @@ class ResolveSessionKey(Step):
         self._check_interval = check_interval
         self._redis = redis
         self._names = names
+        self._patience = patience
+        self._asking: Future[_Answers] | None = None
+        """What a thread asks the key store."""
+        self._began = -math.inf
+        """When it began to, monotonic seconds."""
         self._remembered: LruCache[Session, _Remembered] = LruCache(_CAPACITY)
         self._gave_away_at = -math.inf
         """When this worker last gave partitions away, monotonic seconds."""
@@ -81,6 +101,9 @@ class ResolveSessionKey(Step):
         if unknown := {session: period for session, period in periods.items() if session not in known}:
             try:
                 known |= self._ask(unknown)
+            except TimeoutError:
+                batch.waits = "the key store has not answered yet"
+                return
             except StoreError as error:
                 self._wait(batch, error)
                 return
@@ -91,6 +114,7 @@ class ResolveSessionKey(Step):
     def forget(self, partitions: Collection[int]) -> None:  # noqa: ARG002 - it is not known whose sessions they had
         """Ask again about sessions in the clear. Another worker, which Redis did not answer, may give them keys."""
         self._gave_away_at = self._clock.monotonic()
+        self._asking = None
 
     def _remember(self, sessions: Collection[Session]) -> dict[Session, SessionKey]:
         """Return what is known of these sessions, if it was asked lately. A deletion stays."""
@@ -104,13 +128,39 @@ class ResolveSessionKey(Step):
                 known[session] = each
         return known
 
-    def _ask(self, periods: dict[Session, int]) -> dict[Session, SessionKey]:
-        """Ask about these sessions, and make keys for new ones. Raises StoreError."""
-        began = self._clock.monotonic()
-        self._watch.asks()
+    def _ask(self, periods: Mapping[Session, int]) -> dict[Session, SessionKey]:
+        """Ask about these sessions, and make keys for new ones.
+
+        Raises StoreError, and TimeoutError if there is no answer yet: then ask again later.
+        """
+        known: dict[Session, SessionKey] = {}
+        while left := {session: period for session, period in periods.items() if session not in known}:
+            if self._asking is None:
+                self._began = self._clock.monotonic()
+                self._watch.asks()
+                self._asking = _in_thread(partial(self._answers, left, self._known_in_the_clear(left)))
+            asking = self._asking
+            if not wait([asking], self._patience).done:
+                raise TimeoutError
+            self._asking = None
+            known |= self._take(asking.result())  # without some of them if another batch has asked
+        return known
+
+    def _take(self, answers: _Answers) -> dict[Session, SessionKey]:
+        """Remember what the key store said, and return it."""
+        seconds = self._clock.monotonic() - self._began
+        self._watch.worked(seconds)
+        self._metrics.key_store_seconds.observe(seconds)
+        self._metrics.session_keys_made.inc(answers.made)
+        for session, each in answers.known.items():
+            self._remembered.put(session, _Remembered(each, self._began))
+        return answers.known
+
+    def _answers(self, periods: Mapping[Session, int], in_the_clear: set[Session]) -> _Answers:
+        """Ask the key store and Redis, in a thread. `in_the_clear`: those that are known to have begun so."""
         known = self._store.read(periods)
         absent = [session for session in periods if session not in known]
-        seen = self._seen(absent)
+        seen = in_the_clear.intersection(absent) | self._seen([each for each in absent if each not in in_the_clear])
         now = self._clock.now_ms() // 1000
         expires = {
             session: now + RETENTION_DAYS[RETENTIONS[periods[session]]] * _DAY_SECONDS
@@ -118,27 +168,18 @@ class ResolveSessionKey(Step):
             if session not in seen
         }
         known |= self._store.create(expires, now)
-        known |= dict.fromkeys(seen, _IN_THE_CLEAR)
-        seconds = self._clock.monotonic() - began
-        self._watch.worked(seconds)
-        self._metrics.key_store_seconds.observe(seconds)
-        self._metrics.session_keys_made.inc(len(expires))
-        for session, each in known.items():
-            self._remembered.put(session, _Remembered(each, began))
-        return known
+        return _Answers(known | dict.fromkeys(seen, _IN_THE_CLEAR), len(expires))
+
+    def _known_in_the_clear(self, sessions: Collection[Session]) -> set[Session]:
+        remembered = {each: self._remembered.get(each) for each in sessions}
+        return {each for each, what in remembered.items() if what is not None and what.known == _IN_THE_CLEAR}
 
     def _seen(self, sessions: list[Session]) -> set[Session]:
-        """Return which of these sessions have begun before encryption was on."""
-        in_the_clear = {
-            each
-            for each in sessions
-            if (remembered := self._remembered.get(each)) is not None and remembered.known == _IN_THE_CLEAR
-        }
-        others = [each for each in sessions if each not in in_the_clear]
-        if self._redis is None or not others:
-            return in_the_clear
-        replies = self._redis.ask([("EXISTS", self._names.seen(each)) for each in others]) or []
-        return in_the_clear | {each for each, reply in zip(others, replies, strict=False) if reply == 1}
+        """Return which of these sessions have begun before encryption was on, as Redis says."""
+        if self._redis is None or not sessions:
+            return set()
+        replies = self._redis.ask([("EXISTS", self._names.seen(each)) for each in sessions]) or []
+        return {each for each, reply in zip(sessions, replies, strict=False) if reply == 1}
 
     def _wait(self, batch: MessageBatch, error: StoreError) -> None:
         batch.waits = f"the key store can't be used: {error}"
@@ -146,3 +187,17 @@ class ResolveSessionKey(Step):
         if self._watch.state.failing_since is None:
             log.warning("the key store can't be used: recording waits for it", error=str(error))
         self._watch.failed(str(error))
+
+
+def _in_thread(ask: Callable[[], Answer]) -> Future[Answer]:
+    """Ask in a thread that does not keep the process from exiting."""
+    answer: Future[Answer] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(ask())
+        except Exception as fault:  # noqa: BLE001 - raised again where the answer is taken
+            answer.set_exception(fault)
+
+    threading.Thread(target=run, name="keys", daemon=True).start()
+    return answer

@@ -1,6 +1,8 @@
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from threading import Event
 
 from recording_worker.dependencies import KEY_STORE, DependencyWatch
+from recording_worker.formats.session_keys import Session
 from recording_worker.keys.store import SessionKey
 from recording_worker.lookups.redis_commands import Command
 from recording_worker.metrics import Metrics
@@ -25,11 +27,18 @@ class SeenRedis:
 
 
 class Bench:
-    def __init__(self, redis: SeenRedis | None = None) -> None:
+    def __init__(self, redis: SeenRedis | None = None, patience: float | None = None) -> None:
         self.store, self.clock, self.metrics = MemoryKeys(), FakeClock(), Metrics()
         self.watch = DependencyWatch(KEY_STORE, self.clock)
         self.step = ResolveSessionKey(
-            self.store, self.clock, self.metrics, self.watch, check_interval=60.0, redis=redis, names=KEYS
+            self.store,
+            self.clock,
+            self.metrics,
+            self.watch,
+            check_interval=60.0,
+            redis=redis,
+            names=KEYS,
+            patience=patience,
         )
 
     def run(self, *ids: str) -> MessageBatch:
@@ -114,6 +123,49 @@ def test_a_batch_waits_while_the_store_is_away_and_then_goes_on() -> None:
     bench.step.run(rows)
     assert rows.session_keys.keys() == {A, B}
     assert bench.watch.state.failing_since is None
+
+
+class SlowKeys(MemoryKeys):
+    """Answers once it is let to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_answer = Event()
+
+    def read(self, sessions: Collection[Session]) -> dict[Session, SessionKey]:
+        assert self.may_answer.wait(30)
+        return super().read(sessions)
+
+
+def test_a_store_that_hangs_does_not_hold_up_the_worker() -> None:
+    bench = Bench(patience=0.01)
+    bench.step._store = slow = SlowKeys()
+    rows = bench.run("a")
+    assert rows.waits == "the key store has not answered yet"
+    bench.clock.ms += 20_000
+    assert bench.watch.state.problem == "no answer"
+    slow.may_answer.set()
+    while rows.waits:
+        rows.waits = ""
+        bench.step.run(rows)
+    assert rows.session_keys == {A: slow.known[A].key}
+    assert slow.asked == [[A]], "one request is enough, however long it takes"
+    assert bench.watch.state.failing_since is None
+
+
+def test_an_answer_that_comes_once_the_partitions_are_gone_is_not_taken() -> None:
+    bench = Bench(patience=0.01)
+    bench.step._store = slow = SlowKeys()
+    assert bench.run("a").waits
+    bench.step.forget([0])
+    assert bench.run("b").waits
+    slow.may_answer.set()
+    rows = sessions("b", "c")
+    while not rows.session_keys:
+        rows.waits = ""
+        bench.step.run(rows)
+    assert rows.session_keys.keys() == {B, (1, "c")}
+    assert [(1, "c")] in slow.asked, "another batch has asked about b alone"
 
 
 def test_it_is_asked_again_about_sessions_in_the_clear_once_partitions_were_given_away() -> None:
