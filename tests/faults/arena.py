@@ -20,6 +20,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from tests import hooks
 from tests.faults.brokers import Brokers
 from tests.faults.history import HistoryFile, Read, Transaction, problems
+from tests.faults.key_servers import DynamoKeyServer, KeyServer, Opener, PostgresKeyServer, in_the_clear
 from tests.faults.ledger import Ledger
 from tests.faults.load import Load, Sent
 from tests.faults.messages import RESTRICTIONS, sample_tokens, teams
@@ -76,9 +77,12 @@ class Surroundings:
     """`folder` or `s3`."""
     stores: bool = False
     """Whether teams come from PostgreSQL, and sessions from Redis."""
+    keys: str = ""
+    """The key store of sessions, `postgres` or `dynamodb`; empty if they are in the clear."""
 
     def __str__(self) -> str:
-        return f"{self.membership}, {self.storage}" + (", PostgreSQL and Redis" if self.stores else "")
+        stores = ", PostgreSQL and Redis" if self.stores else ""
+        return f"{self.membership}, {self.storage}{stores}" + (f", keys in {self.keys}" if self.keys else "")
 
 
 class Round:
@@ -102,6 +106,7 @@ class Round:
         self._running = hosts
         self._folder = folder
         self._bucket = arena.s3.new_bucket() if surroundings.storage == "s3" else None
+        self.keys = arena.key_server(surroundings.keys) if surroundings.keys else None
         self.topic = f"{self.name}-input"
         self._outputs = {
             name: f"{self.name}-{name}"
@@ -134,6 +139,7 @@ class Round:
             on_read,
             on_transaction,
             self._content_of,
+            Opener(self.keys) if self.keys is not None else lambda _metadata, stored: stored,
         )
 
     def _content_of(self, url: str) -> Path:
@@ -151,7 +157,9 @@ class Round:
         else:
             storage = S3Storage(self._bucket, control)
         proxy = self.arena.proxies[name]
-        chosen = {**self._settings(name, proxy), **storage.settings(), **self._lookups(), **settings}
+        # asked often, so that it is asked while it is in trouble
+        keys = {} if self.keys is None else {**self.keys.settings(), "key_check_interval": 2.0}
+        chosen = {**self._settings(name, proxy), **storage.settings(), **self._lookups(), **keys, **settings}
         return Host(name, self._folder, proxy, storage, chosen, self.arena.environment)
 
     def _lookups(self) -> dict[str, Any]:
@@ -250,6 +258,7 @@ class Round:
             membership=str(self.surroundings.membership),
             storage=self.surroundings.storage,
             stores=self.surroundings.stores,
+            keys=self.surroundings.keys,
         )
 
     def check_history(self) -> list[str]:
@@ -266,7 +275,7 @@ class Round:
         return [f"history: {problem}" for problem in problems(self._history.path.read_text().splitlines())]
 
     def verify(self) -> list[str]:
-        """What `recording-worker verify` finds wrong."""
+        """What `recording-worker verify` finds wrong, and what is in the clear that should not be."""
         topics = {name: self._outputs[name] for name in ("metadata", "dlq")}
         command = [sys.executable, "-m", "recording_worker", "verify", "--json"]
         command += ["--bootstrap-servers", self.brokers.bootstrap_servers, "--group-id", self.name]
@@ -275,6 +284,8 @@ class Round:
         else:
             command += ["--storage", self._bucket.url, "--s3-endpoint", self.arena.s3.endpoint]
         command += [part for name, topic in topics.items() for part in (f"--{name}-topic", topic)]
+        keys = {} if self.keys is None else self.keys.settings()
+        command += [part for name, value in keys.items() for part in (f"--{name.replace('_', '-')}", value)]
         done = subprocess.run(
             command,
             env=os.environ | credentials(),
@@ -288,7 +299,13 @@ class Round:
             return [f"verify: exit code {done.returncode}: {done.stderr}"]
         damages = json.loads(done.stdout)["damages"]
         assert bool(damages) == (done.returncode == 1), done
-        return [f"verify: {damage}" for damage in damages]
+        clear = [] if self.keys is None else in_the_clear(self._files())
+        return [*(f"verify: {damage}" for damage in damages), *clear]
+
+    def _files(self) -> list[Path]:
+        """All that is stored, whether or not anything leads to it."""
+        folder = self._folder / "storage" if self._bucket is None else self.arena.s3.folder / self._bucket.name
+        return [path for path in folder.rglob("*") if path.is_file()]
 
     def close(self) -> None:
         for host in self.hosts:
@@ -360,6 +377,7 @@ class Arena:
         self.environment["PYTHONPATH"] += f":{root}"
         self.proxies = {name: Proxy(brokers) for name in HOSTS}
         self._servers = ExitStack()
+        self._key_servers: dict[str, KeyServer] = {}
         self.brokers = Brokers(
             folder / "kafka",
             brokers,
@@ -376,6 +394,14 @@ class Arena:
     @cached_property
     def s3(self) -> RcloneServer:
         return self._servers.enter_context(RcloneServer(self._folder / "s3"))
+
+    def key_server(self, kind: str) -> KeyServer:
+        """The key store of this kind, for all rounds."""
+        if kind not in self._key_servers:
+            new = PostgresKeyServer(self._folder / "keys") if kind == "postgres" else DynamoKeyServer()
+            self._key_servers[kind] = new
+            self._servers.callback(new.close)
+        return self._key_servers[kind]
 
     @cached_property
     def redis(self) -> RedisServer:

@@ -6,10 +6,12 @@ from enum import StrEnum
 from functools import partial
 
 from tests.faults import cluster_faults as cluster
+from tests.faults import key_faults as keys
 from tests.faults import process_faults as process
 from tests.faults import server_faults as server
 from tests.faults import store_faults as store
 from tests.faults.arena import Round
+from tests.faults.key_servers import Trouble
 from tests.faults.store_faults import Store
 
 
@@ -21,6 +23,8 @@ class Where(StrEnum):
     CLUSTER = "several brokers"
     STORES = "PostgreSQL and Redis"
     S3 = "S3"
+    KEYS = "a key store"
+    DYNAMODB = "key store dynamodb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,10 @@ class Kind:
                 return at.surroundings.stores
             case Where.S3:
                 return at.surroundings.storage == "s3"
+            case Where.KEYS:
+                return bool(at.surroundings.keys)
+            case Where.DYNAMODB:
+                return at.surroundings.keys == "dynamodb"
 
 
 KINDS = (
@@ -116,5 +124,15 @@ KINDS = (
             ("S3 server", Store.S3, Where.S3),
         )
         for what, inject in (("killed", store.away), ("frozen", store.frozen))
+    ),
+    *(
+        Kind(f"key store {trouble}", partial(keys.hurt, trouble), where=where)
+        for trouble, where in (
+            (Trouble.AWAY, Where.KEYS),
+            (Trouble.FROZEN, Where.KEYS),
+            (Trouble.SLOW, Where.DYNAMODB),
+            (Trouble.THROTTLING, Where.DYNAMODB),
+            (Trouble.UNHEARD, Where.DYNAMODB),
+        )
     ),
 )

@@ -4,7 +4,7 @@ import json
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -152,15 +152,18 @@ class Ledger:
         on_read: Callable[[Read], None] = lambda _found: None,
         on_transaction: Callable[[Transaction], None] = lambda _found: None,
         content_of: Callable[[str], Path] = lambda url: Path(unquote(urlsplit(url).path)),
+        opened: Callable[[Mapping[str, Any], bytes], bytes] = lambda _metadata, stored: stored,
     ) -> None:
         """`on_read` is called with each message that is found, `on_transaction` with each record of a flush.
 
-        `content_of`: where the file of a block's URL is.
+        `content_of`: where the file of a block's URL is. `opened`: takes the metadata of a block, and what is stored of
+        it, and returns it compressed and in the clear; raises ValueError if it can't.
         """
         self._on_read = on_read
         self._on_transaction = on_transaction
         self._progress_topic = progress_topic
         self._content_of = content_of
+        self._opened = opened
         self._ends = {dlq_topic: Fate.DLQ, overflow_topic: Fate.REDIRECTED}
         topics = [metadata_topic, dlq_topic, overflow_topic, progress_topic]
         self._reader = CommittedReader(bootstrap_servers, [*filter(None, topics)])
@@ -195,8 +198,9 @@ class Ledger:
         url = str(metadata["block_url"])
         lines_before = 0
         try:
-            text = _fetch(url, self._content_of(url))
-        except (OSError, zstandard.ZstdError) as error:
+            stored = _fetch(url, self._content_of(url))
+            text = zstandard.ZstdDecompressor().decompress(self._opened(metadata, stored))
+        except (OSError, ValueError, zstandard.ZstdError) as error:
             findings.other.append(f"block {url}: {error}")
             return
         for line in text.splitlines():
@@ -243,11 +247,10 @@ def _transaction(progress: dict[str, Any]) -> Transaction:
 
 
 def _fetch(url: str, file: Path) -> bytes:
-    """The lines of a block, by its URL and the file that this is in."""
+    """What is stored of a block, by its URL and the file that this is in."""
     span = _URL_RANGE.fullmatch(urlsplit(url).query)
     assert span, url
     first, last = map(int, span.groups())
     with file.open("rb") as opened:
         opened.seek(first)
-        frame = opened.read(last - first + 1)
-    return zstandard.ZstdDecompressor().decompress(frame)
+        return opened.read(last - first + 1)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tests.faults.arena import MEMBERSHIPS, Arena, Round, Surroundings
 from tests.faults.bursts import NOT_RECOVERED, Draw, one_burst
+from tests.faults.key_servers import KINDS as KEYS
 from tests.faults.kinds import KINDS, Kind
 from tests.faults.table import FAULTS, Outcome, Sums, add_run, publish
 
@@ -48,12 +49,16 @@ class Plan:
         return f"make faults FAULTS={self.faults} {chosen} SEED={self.seed}"
 
     def surroundings(self, number: int) -> Surroundings:
-        """What a round runs on: memberships and storages in turn, and a third of the rounds on Redis and PostgreSQL."""
+        """What a round runs on: memberships and storages in turn, and a third of the rounds on Redis and PostgreSQL.
+
+        In two thirds of the rounds sessions are encrypted.
+        """
         storages = STORAGES[self.storage]
         return Surroundings(
             MEMBERSHIPS[(self.seed + number) % len(MEMBERSHIPS)],
             storages[(self.seed + number) % len(storages)],
             stores=(self.seed + number // len(MEMBERSHIPS) + number) % 3 == 0,
+            keys=KEYS[(self.seed + number // 2) % len(KEYS)],
         )
 
 

@@ -23,6 +23,10 @@ SOAK = "made by make soak"
 """Sections of the page."""
 
 _STORAGES = {"folder": "files in a folder", "s3": "files in S3"}
+_KEYS = {
+    "postgres": "sessions encrypted, keys in PostgreSQL",
+    "dynamodb": "sessions encrypted, keys in DynamoDB and KMS",
+}
 _STORES = {False: "teams in a file", True: "teams in PostgreSQL, sessions in Redis"}
 
 
@@ -46,6 +50,8 @@ class Outcome:
     storage: str = "folder"
     stores: bool = False
     """Whether teams came from PostgreSQL, and sessions from Redis."""
+    keys: str = ""
+    """The key store of sessions; empty if they were in the clear."""
     together: int = 1
     """How many faults happened together. Each has the recovery of all, and the first one has the counts."""
 
@@ -115,13 +121,14 @@ class Sums:
         def by(names: Sequence[str]) -> dict[str, Tally]:
             return {
                 name: Tally.of(one for one, its in zip(outcomes, names, strict=True) if its == name)
-                for name in sorted({*names})
+                for name in sorted({*names} - {""})
             }
 
         memberships = by([one.membership for one in outcomes])
         storages = by([_STORAGES[one.storage] for one in outcomes])
         stores = by([_STORES[one.stores] for one in outcomes])
-        return cls(by([one.kind for one in outcomes]), memberships | storages | stores)
+        keys = by([_KEYS.get(one.keys, "") for one in outcomes])
+        return cls(by([one.kind for one in outcomes]), memberships | storages | stores | keys)
 
     @classmethod
     def read(cls, sums: Mapping[str, Mapping[str, Mapping[str, object]]]) -> "Sums":

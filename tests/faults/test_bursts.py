@@ -12,6 +12,7 @@ import pytest
 
 from tests.faults.arena import MEMBERSHIPS, Surroundings
 from tests.faults.bursts import Draw
+from tests.faults.key_servers import KINDS as KEYS
 from tests.faults.kinds import KINDS, Kind
 from tests.faults.processes import connections, has_connection
 from tests.faults.run import Plan
@@ -19,7 +20,7 @@ from tests.faults.table import Outcome, Sums
 from tests.servers.kafka.cluster import java_hash, reassignment
 
 PLAIN = Surroundings(MEMBERSHIPS[0])
-EVERYTHING = Surroundings(MEMBERSHIPS[0], storage="s3", stores=True)
+EVERYTHING = Surroundings(MEMBERSHIPS[0], storage="s3", stores=True, keys="dynamodb")
 
 
 def a_round(brokers: int = 1, surroundings: Surroundings = PLAIN) -> Any:
@@ -56,6 +57,8 @@ def test_rounds_take_turns(storage: str, names: set[str]) -> None:
     assert {*found} == {(membership, name) for membership in MEMBERSHIPS for name in names}
     assert len({*found.values()}) == 1
     assert Counter(one.stores for one in rounds) == {False: 24, True: 12}
+    assert Counter(one.keys for one in rounds) == {"": 12, "postgres": 12, "dynamodb": 12}
+    assert {(one.keys, one.storage) for one in rounds} == {(keys, name) for keys in KEYS for name in names}
 
 
 OUTCOME = Outcome("a kind", recovery=2.0, messages=100, hits=3, membership="classic")
@@ -67,6 +70,9 @@ def test_runs_add_up() -> None:
     one.add(two)
     assert one.kinds["a kind"].row("a kind") == "| a kind | 1 | 1 | 0 | 4 | 0 | 0 | 3.0 | 4.0 |"
     assert one.surroundings["files in S3"].row("S3") == "| S3 | 0 | 1 | 0 | 1 | 0 | 0 | 4.0 | 4.0 |"
+    assert {*one.surroundings} == {"classic", "files in S3", "files in a folder", "teams in a file"}
+    encrypted = Sums.of([replace(OUTCOME, keys="postgres"), OUTCOME]).surroundings
+    assert encrypted["sessions encrypted, keys in PostgreSQL"].messages == 100
     assert one.lines()[-1] == "3 faults, 300 messages counted; faults after which anything was wrong: 1."
 
 

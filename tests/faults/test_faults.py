@@ -1,4 +1,7 @@
-"""The short form of the fault suite: each kind of fault once, in three rounds, each with another kind of membership."""
+"""The short form of the fault suite: each kind of fault once, in three rounds, each with another kind of membership.
+
+And a round with faults of a key store.
+"""
 
 import os
 import random
@@ -38,6 +41,15 @@ def test_every_message_is_recorded_once_through_every_fault(
     with arena.round(number, Surroundings(membership), chance) as current:
         missed = [kind for kind in kinds if not has_hit(current, kind)]
         assert all(has_hit(current, kind) for kind in missed), (missed, SEED)
+        assert not current.verify(), SEED
+        assert not current.check_history(), SEED
+
+
+@pytest.mark.timeout(900)
+def test_nothing_is_lost_or_in_the_clear_through_faults_of_the_key_store(arena: Arena) -> None:
+    surroundings = Surroundings(MEMBERSHIPS[0], keys="postgres")
+    with arena.round(len(MEMBERSHIPS), surroundings, random.Random(SEED)) as current:
+        assert all(has_hit(current, kind) for kind in KINDS if kind.where is Where.KEYS), SEED
         assert not current.verify(), SEED
         assert not current.check_history(), SEED
 
