@@ -1,5 +1,6 @@
 """`recording-worker delete`: deletes sessions for good, and certifies it."""
 
+import os
 import sys
 from contextlib import closing, nullcontext
 from pathlib import Path
@@ -9,7 +10,7 @@ import click
 
 from recording_worker.cli.options import KEY_SETTINGS, S3_SETTINGS, settings_from, settings_options
 from recording_worker.cli.say import json_text, say
-from recording_worker.errors import ConfigError
+from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.formats.session_keys import Session
 from recording_worker.settings.choices import KeyStoreKind
 from recording_worker.text import counted
@@ -43,7 +44,9 @@ Exit codes: 0 all of it is gone, 1 something is incomplete, or the command faile
         *("keys_redis", "key_check_interval", "max_batch_age"),
     )
 )
-@click.option("--team", "team_id", type=int, metavar="N", help="The team of --session and --distinct-id.")
+@click.option(
+    "--team", "team_id", type=click.IntRange(min=1), metavar="N", help="The team of --session and --distinct-id."
+)
 @click.option("--session", "session_ids", multiple=True, metavar="ID", help="Delete this session.")
 @click.option(
     "--from",
@@ -107,6 +110,7 @@ def delete(
         raise ConfigError("nothing to delete: say --session, --from or --distinct-id")
     if not dry_run:
         by = _checked_name(by)
+        _check_folder(certificate)
     if not yes and not dry_run and not sys.stdin.isatty():
         raise ConfigError("nothing is deleted: nobody can be asked here, so say --yes")
     from recording_worker.cli.output import progress_bar, standard_output
@@ -118,36 +122,43 @@ def delete(
 
     store = None if rewrite and settings.key_store is KeyStoreKind.NONE else opened_keys(settings)
     with closing(store) if store is not None else nullcontext(), Interruptible() as interruptions:
-        run = DeletionRun(settings, store, progress_bar, SystemClock())
+        run = DeletionRun(settings, store, progress_bar, SystemClock(), None if dry_run else interruptions)
         if team_id is not None and distinct_ids:
             sessions |= run.sessions_of(team_id, distinct_ids)
+            if not sessions:
+                raise WorkerError(f"nothing to delete: topic {settings.metadata_topic} has no session of these people")
         plan = run.plan(sessions, scan_storage=scan_storage)
         if dry_run or not yes:
             with standard_output():
                 _print_plan(plan)
-            if dry_run or not plan:
+            if dry_run:
                 return 0
             click.confirm("Delete them?", abort=True)
         assert by is not None
-        made = run.delete(plan, by, interruptions, rewrite=rewrite)
+        made = run.delete(plan, by, rewrite=rewrite)
     text = json_text(made.to_dict(), indent=True)
-    if certificate is not None:
-        write_private(certificate, [text])
     with standard_output():
         _print(made, text if as_json else None)
+    if certificate is not None:
+        write_private(certificate, [text])
     return 1 if made.problems else 0
 
 
 def _listed(team_id: int | None, session_ids: tuple[str, ...], list_file: Any) -> set[Session]:
     """Return the sessions that the options name. Raises ConfigError."""
+    if "" in session_ids:
+        raise ConfigError("--session: is empty")
     sessions = {(team_id, session_id) for session_id in session_ids if team_id is not None}
     for number, line in enumerate(list_file or (), 1):
-        team, _, session_id = line.strip().partition(" ")
-        if not team or team.startswith("#"):
-            continue
-        if not team.isdecimal() or not session_id.strip():
-            raise ConfigError(f"{list_file.name}, line {number}: must be TEAM SESSION, such as 2 0192e72a-…")
-        sessions.add((int(team), session_id.strip()))
+        match line.split(maxsplit=1):
+            case []:
+                continue
+            case [word, *_] if word.startswith("#"):
+                continue
+            case [team, session_id] if team.isdecimal():
+                sessions.add((int(team), session_id.strip()))
+            case _:
+                raise ConfigError(f"{list_file.name}, line {number}: must be TEAM SESSION, such as 2 0192e72a-…")
     return sessions
 
 
@@ -155,6 +166,12 @@ def _checked_name(by: str | None) -> str:
     if not by or len(by) > _LONGEST_NAME or not by.isprintable():
         raise ConfigError(f"say who deletes with --by WHO, in at most {_LONGEST_NAME} characters")
     return by
+
+
+def _check_folder(certificate: Path | None) -> None:
+    """Raise ConfigError if the certificate can't be written: better before the deletion than after it."""
+    if certificate is not None and not os.access(certificate.absolute().parent, os.W_OK):
+        raise ConfigError(f"--certificate: can't write to the folder {certificate.absolute().parent}")
 
 
 def _print_plan(plan: "dict[Session, PlannedSession]") -> None:

@@ -46,6 +46,8 @@ class Scan:
         self.found = list(_tracked("Listing files", Locator(paths.settings).find(paths.given)))
         """The files to read."""
         self.store = open_keys(paths.settings)
+        if self.store is not None:
+            click.get_current_context().call_on_close(self.store.close)  # when the command ends
         self._decryption = Decryption(self.store)
         self.problems: list[BatchFileError] = []
         """What is wrong with each file and block that could not be read so far."""

@@ -9,8 +9,12 @@ from recording_worker.backoff import Backoff
 from recording_worker.kafka.embedded import EmbeddedBroker
 from recording_worker.lookups.redis import RedisCircuitBreaker
 from recording_worker.metrics import Metrics
+from tests.integration.deletion_stage import Ingested, Stage
 from tests.integration.service import TOPIC, Service, Traffic
 from tests.integration.sessions import CLOCK
+from tests.servers.fixtures import NewTopic
+from tests.servers.kafka import KafkaServer
+from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 
 PARTITIONS = 6
@@ -67,3 +71,18 @@ def breaker(redis_server: RedisServer, metrics: Metrics) -> Iterator[RedisCircui
     breaker = RedisCircuitBreaker(SecretStr(redis_server.patient_url), CLOCK, metrics, backoff=Backoff(0.02, 30))
     yield breaker
     breaker.close()
+
+
+@pytest.fixture(scope="module")
+def ingested(_postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ingested]:
+    made = Ingested(tmp_path_factory.mktemp("deletion"), _postgres_server)
+    yield made
+    made.recordings.store.close()
+
+
+@pytest.fixture
+def deletion_stage(
+    ingested: Ingested, kafka: KafkaServer, redis_server: RedisServer, new_topic: NewTopic, tmp_path: Path
+) -> Stage:
+    ingested.restore()
+    return Stage(ingested.recordings, kafka, redis_server, new_topic, tmp_path)

@@ -2,140 +2,30 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from confluent_kafka import Producer, TopicPartition
 
-from recording_worker.formats.session_keys import cached_key_name
-from recording_worker.keys.postgres import TABLE
+from recording_worker.formats.dlq_headers import Source, dlq_headers
 from recording_worker.reading.batch_files import read_index
 from recording_worker.storage.local.file import LocalFile, find_files
 from tests.batch_files import block_url
-from tests.integration import command
-from tests.integration.committed import METADATA, committed_records
+from tests.builders import NOW_MS, event, headers, value
+from tests.integration.committed import committed_records
+from tests.integration.deletion_stage import Ingested, Stage
 from tests.integration.service import Service, Traffic, recorded
-from tests.integration.test_encryption import MARKER, SESSIONS, Recordings
-from tests.servers.kafka import KafkaServer
-from tests.servers.postgres import PostgresServer
-from tests.servers.redis import RedisServer
+from tests.integration.test_encryption import MARKER, SESSIONS
 from tests.unit.command import Done, run
 from tests.waiting import wait_for
 
 
-class Stage:
-    """Three encrypted sessions, with their metadata on a topic of its own, and Redis as PostHog's reader fills it."""
-
-    def __init__(
-        self,
-        recordings: Recordings,
-        kafka: KafkaServer,
-        redis: RedisServer,
-        new_topic: Callable[..., str],
-        folder: Path,
-    ) -> None:
-        self.recordings, self.kafka, self.redis = recordings, kafka, redis
-        self.source, self.metadata = new_topic(2, retention_ms=86_400_000, segment_ms=3_600_000), new_topic(1)
-        self.config = folder / "tools.toml"
-        self.write(bootstrap_servers=kafka.bootstrap_servers)
-        lines = (recordings.out / "topics" / f"{METADATA}.jsonl").read_text().splitlines()
-        self.values = [json.loads(line)["value"] for line in lines]
-        self.send(self.values)
-        self.team_id = recordings.team_id
-        self.cache(*SESSIONS)
-
-    def write(self, **settings: str) -> None:
-        names = {
-            "topic": self.source,
-            "metadata_topic": self.metadata,
-            "dlq_topic": "not-there",
-            "storage_dir": str(self.recordings.out / "blocks"),
-            "keys_redis": self.redis.url,
-            **settings,
-        }
-        self.config.write_text("".join(f'{name} = "{value}"\n' for name, value in names.items()))
-
-    def send(self, values: Sequence[object]) -> None:
-        producer = Producer({"bootstrap.servers": self.kafka.bootstrap_servers})
-        for value in values:
-            producer.produce(self.metadata, json.dumps(value).encode(), key=b"x")
-        assert producer.flush(30) == 0
-
-    def cache(self, *session_ids: str) -> None:
-        with self.redis.client() as client:
-            for session_id in session_ids:
-                client.set(cached_key_name((self.team_id, session_id)), "a key")
-
-    def cached(self) -> set[str]:
-        with self.redis.client() as client:
-            return {name.rpartition(":")[2] for name in client.keys("@posthog/replay/recording-key:*")}
-
-    def delete(self, *arguments: str | Path, by: str = "ann@example.com") -> Done:
-        return run("delete", "--config", self.config, *self.recordings.key_settings, "--by", by, *arguments)
-
-    def delete_session(self, session_id: str, *arguments: str | Path, **given: str) -> Done:
-        return self.delete("--team", str(self.team_id), "--session", session_id, "--yes", "--json", *arguments, **given)
-
-    def has_key(self, session_id: str) -> bool:
-        session = self.team_id, session_id
-        return self.recordings.store.read([session])[session].key is not None
-
-    def marks(self) -> list[dict[str, Any]]:
-        """The records that say that a session is deleted."""
-        found = [
-            json.loads(record.value()) for record in committed_records(self.kafka.bootstrap_servers, self.metadata)
-        ]
-        return [value for value in found if value["is_deleted"]]
-
-
-class Ingested:
-    """The same recordings for all tests: what a test changes is put back."""
-
-    def __init__(self, folder: Path, server: PostgresServer) -> None:
-        self.recordings = Recordings(folder, server, "zstd")
-        self.recordings.ingest(self.recordings.out)
-        self._url = server.url
-        with psycopg.connect(self._url) as connection:
-            self._rows = connection.execute("SELECT * FROM session_recording_keys").fetchall()
-        self._blocks = self.recordings.out / "blocks"
-        shutil.copytree(self._blocks, folder / "saved")
-        self._saved = folder / "saved"
-        clear = folder / "clear"
-        assert command.run("ingest", self.recordings.file, "--out", clear, "--any-token").code == 0
-        (file,) = find_files([str(clear / "blocks")])
-        self.clear = Path(file.name)
-        """A file with the same sessions in the clear."""
-
-    def restore(self) -> None:
-        shutil.rmtree(self._blocks)
-        shutil.copytree(self._saved, self._blocks)
-        with psycopg.connect(self._url) as connection:
-            connection.execute("DROP TABLE IF EXISTS session_recording_keys")
-            connection.execute(TABLE)
-            with connection.cursor() as cursor:
-                cursor.executemany("INSERT INTO session_recording_keys VALUES (%s, %s, %s, %s, %s, %s, %s)", self._rows)
-
-
-@pytest.fixture(scope="module")
-def ingested(_postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ingested]:
-    made = Ingested(tmp_path_factory.mktemp("deletion"), _postgres_server)
-    yield made
-    made.recordings.store.close()
-
-
 @pytest.fixture
-def stage(
-    ingested: Ingested,
-    kafka: KafkaServer,
-    redis_server: RedisServer,
-    new_topic: Callable[..., str],
-    tmp_path: Path,
-) -> Stage:
-    ingested.restore()
-    return Stage(ingested.recordings, kafka, redis_server, new_topic, tmp_path)
+def stage(deletion_stage: Stage) -> Stage:
+    return deletion_stage
 
 
 def test_a_session_is_deleted_and_certified_and_the_others_stay(stage: Stage, tmp_path: Path) -> None:
@@ -206,8 +96,7 @@ def test_a_deletion_that_fails_anywhere_is_finished_by_the_next_one(stage: Stage
 def test_what_is_stored_in_the_clear_makes_a_deletion_incomplete_until_it_is_erased(
     stage: Stage, ingested: Ingested
 ) -> None:
-    moved = stage.recordings.out / "blocks" / "30d" / ingested.clear.name
-    shutil.copyfile(ingested.clear, moved)
+    moved = ingested.put_clear_file()
     before = read_index(LocalFile(moved))
     quick = stage.delete_session("one")
     assert quick.code == 0, "no metadata leads to it"
@@ -306,8 +195,29 @@ def test_many_sessions_are_deleted_by_a_file_and_by_a_person(stage: Stage, tmp_p
     assert [each["session_id"] for each in json.loads(person.out)["sessions"]] == sorted(SESSIONS)
     assert stage.cached() == set()
     assert stage.recordings.ingest(tmp_path / "again")["dropped"] == {"session_deleted": 6}
-    sessions.write_text("one\n")
-    assert "line 1: must be TEAM SESSION" in stage.delete("--from", sessions, "--yes").err
+
+
+def test_what_names_no_session_deletes_nothing(stage: Stage, tmp_path: Path) -> None:
+    sessions = tmp_path / "sessions.txt"
+    for text in ("one\n", "two one\n"):
+        sessions.write_text(text)
+        assert "line 1: must be TEAM SESSION" in stage.delete("--from", sessions, "--yes").err
+    sessions.write_text(f"{stage.team_id}\tone\r\n{stage.team_id}  two words \n")
+    assert stage.delete("--from", sessions, "--dry-run").out == (
+        f"session one of team {stage.team_id}: 1 block; it has a key\n"
+        f"session two words of team {stage.team_id}: 0 blocks; it has no key\n"
+        "2 sessions to delete\n"
+    )
+    nobody = stage.delete("--team", str(stage.team_id), "--distinct-id", "nobody", "--yes")
+    assert (nobody.code, nobody.out) == (1, "")
+    assert f"nothing to delete: topic {stage.metadata} has no session of these people" in nobody.err
+    assert "--session: is empty" in stage.delete_session("").err
+    assert stage.delete("--team", "0", "--session", "one", "--yes").code == 2
+    nowhere = stage.delete_session("one", "--certificate", tmp_path / "nowhere" / "certificate.json")
+    assert nowhere.code == 2
+    assert f"--certificate: can't write to the folder {tmp_path / 'nowhere'}" in nowhere.err
+    assert stage.has_key("one")
+    assert stage.marks() == []
 
 
 def test_old_metadata_that_is_gone_makes_a_deletion_incomplete_unless_the_files_are_scanned(stage: Stage) -> None:
@@ -325,10 +235,20 @@ def test_old_metadata_that_is_gone_makes_a_deletion_incomplete_unless_the_files_
 DROPPED = '{disposition="drop",reason="session_deleted"}'
 
 
+def put_in_dlq(servers: str, dlq: str, source: str, *session_ids: str) -> None:
+    """Put a message of each of these sessions in the DLQ. It can be read now."""
+    producer = Producer({"bootstrap.servers": servers})
+    for number, session_id in enumerate(session_ids):
+        why = dlq_headers(Source(source, 0, number, NOW_MS), reason="invalid_json", step="", error="")
+        content = value([event(int(time.time() * 1000), type=5, number=-1)], session_id=session_id)
+        producer.produce(dlq, content, key=session_id.encode(), headers=[*headers(session_id=session_id), *why])
+    assert producer.flush(30) == 0
+
+
 def test_a_session_that_is_deleted_while_it_is_recorded_is_not_recorded_again(
     stage: Stage, new_topic: Callable[..., str], group: str, tmp_path: Path
 ) -> None:
-    """What comes later is dropped, and what is read again after `rewind`; the other sessions are recorded.
+    """What comes later is dropped, and what comes again after `rewind` and `dlq redrive`; other sessions are recorded.
 
     What was typed into the pages is nowhere but on the source topic.
     """
@@ -375,6 +295,13 @@ def test_a_session_that_is_deleted_while_it_is_recorded_is_not_recorded_again(
         service = Service(tmp_path, servers, "again", **given)
         traffic.wait_until_committed(service)
         wait_for(lambda: dropped() == traffic.sent // 4, "each message of the session to be dropped and counted")
+
+        again, of_another = dropped(), blocks_of("session-2")
+        put_in_dlq(servers, topics["dlq_topic"], source, "session-1", "session-1", "session-2")
+        audit = ("--dlq-audit-topic", new_topic())
+        redriven = run("dlq", "redrive", "--config", tmp_path / "host.toml", *audit)
+        assert (redriven.code, redriven.out.splitlines()[-1]) == (0, "3 messages redriven"), redriven
+        wait_for(lambda: dropped() == again + 2, "the redriven messages of the session to be dropped and counted")
         assert service.stop() == 0
     finally:
         service.kill()

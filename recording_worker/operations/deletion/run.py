@@ -64,8 +64,20 @@ class PlannedSession:
 class DeletionRun:
     """One run of `delete`. Everything raises WorkerError."""
 
-    def __init__(self, settings: Settings, store: KeyStore | None, progress: ProgressBar, clock: Clock) -> None:
-        """Without a key store nothing is destroyed: what is stored in the clear can be erased."""
+    def __init__(
+        self,
+        settings: Settings,
+        store: KeyStore | None,
+        progress: ProgressBar,
+        clock: Clock,
+        interruptions: Interruptions | None,
+    ) -> None:
+        """Look at the metadata topic as it is now.
+
+        Without a key store nothing is destroyed: what is stored in the clear can be erased. With `interruptions`,
+        another deletion that is under way is ended, and what it left open on the topic is aborted. Without them, the
+        run can only plan.
+        """
         self._settings = settings
         self._store = store
         self._progress = progress
@@ -74,7 +86,16 @@ class DeletionRun:
         locator = Locator(settings)
         if not locator.has_places:
             raise ConfigError(NO_STORAGE)
+        self._interruptions = interruptions
+        self._producer = None if interruptions is None else self._exclusive_producer(interruptions)
         self._finder = Finder(settings, locator, self._admin, progress, clock.now_ms())
+
+    def _exclusive_producer(self, interruptions: Interruptions) -> ExclusiveProducer:
+        """Return the producer that only one deletion at a time has. Raises BootError if Kafka can't be used."""
+        id_ = f"{self._settings.metadata_topic}/delete"
+        producer = ExclusiveProducer(self._settings, id_, interruptions.check)
+        producer.fence()
+        return producer
 
     def sessions_of(self, team_id: int, distinct_ids: Collection[str]) -> set[Session]:
         """Return the sessions of these people, as the metadata topic says."""
@@ -85,16 +106,14 @@ class DeletionRun:
         known = self._finder.known(sorted(sessions), scan_storage=scan_storage)
         return {session: PlannedSession(each, self._key_state(session)) for session, each in known.items()}
 
-    def delete(
-        self, plan: dict[Session, PlannedSession], by: str, interruptions: Interruptions, *, rewrite: bool
-    ) -> Certificate:
+    def delete(self, plan: dict[Session, PlannedSession], by: str, *, rewrite: bool) -> Certificate:
         """Delete the sessions in the name of `by`, and try what is left of them.
 
         `rewrite`: whether to erase what is stored in the clear.
         """
-        settings = self._settings
-        producer = ExclusiveProducer(settings, f"{settings.metadata_topic}/delete", interruptions.check)
-        producer.fence()  # if Kafka can't be used, nothing is destroyed
+        settings, interruptions, producer = self._settings, self._interruptions, self._producer
+        assert interruptions is not None
+        assert producer is not None
         sessions, destroyed = list(plan), dict[Session, SessionKey]()
         with self._progress("deleting", len(sessions)) as report:
             for start in range(0, len(sessions), _SESSIONS_AT_ONCE):
