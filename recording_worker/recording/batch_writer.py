@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from itertools import groupby
 
 from recording_worker._native import UUID_RANDOM_BYTES, CompressedBlocks, Compressor, FileBlocks, PackedRecords
 from recording_worker.formats.batch_file import file_key, file_metadata, index_frame
@@ -63,7 +64,7 @@ class BatchWriter:
     def parts(self, compressor: Compressor, encrypting: Timed = nullcontext) -> Iterator[Part]:
         """Give the file: blocks, compressed when they are asked for, and the index. To be called once.
 
-        The lines of blocks are freed once they are compressed. `encrypting` is entered while a block is encrypted.
+        The lines of blocks are freed once they are compressed. `encrypting` is entered while blocks are encrypted.
         """
         blocks = self.file.session_blocks()
         self.session_sizes = [block.size for block in blocks]
@@ -97,26 +98,26 @@ class BatchWriter:
         self, parts: Iterator[CompressedBlocks], keys: Mapping[Session, bytes | None], encrypting: Timed
     ) -> Iterator[Part]:
         """Give the blocks, each encrypted with the key of its session. A session without an entry raises KeyError."""
-        from recording_worker.formats.secretbox import FRAME_HEADER_BYTES, frame_header, seal  # an extra's library
+        from recording_worker.formats.secretbox import FRAME_HEADER_BYTES, OVERHEAD_BYTES, seal_all  # an extra's
 
         sessions = iter([session for number in self._offsets for session in self.file.sessions(number)])
         framed = self._codec is Codec.ZSTD
+        header_bytes = FRAME_HEADER_BYTES if framed else 0
         for part in parts:
             content, start = memoryview(part), 0
-            for length in part.lengths:
-                block, start = content[start : start + length], start + length
-                key = keys[next(sessions)]
-                if key is None:
-                    self.file.store([length])
-                    self.block_sizes.append(length)
-                    yield block
+            for are_keys, blocks in groupby(((length, keys[next(sessions)]) for length in part.lengths), _has_key):
+                lengths, keys_of_run = zip(*blocks, strict=True)
+                run, start = content[start : start + sum(lengths)], start + sum(lengths)
+                if not are_keys:
+                    self.file.store(list(lengths))
+                    self.block_sizes += lengths
+                    yield run
                     continue
                 with encrypting():
-                    stored = seal(block, key)
-                self.file.store_encrypted(FRAME_HEADER_BYTES if framed else 0, len(stored))
-                self.block_sizes.append(len(stored))
-                if framed:
-                    yield frame_header(len(stored))
+                    stored = seal_all(run, lengths, keys_of_run, framed=framed)
+                for length in lengths:
+                    self.file.store_encrypted(header_bytes, OVERHEAD_BYTES + length)
+                    self.block_sizes.append(OVERHEAD_BYTES + length)
                 yield stored
 
     def block_metadata(self, file_url: str) -> dict[int, PackedRecords]:
@@ -129,3 +130,7 @@ class BatchWriter:
             now_ms=self._created_ms,
             random=os.urandom(len(self.file) * UUID_RANDOM_BYTES),
         )
+
+
+def _has_key(block: tuple[int, bytes | None]) -> bool:
+    return block[1] is not None

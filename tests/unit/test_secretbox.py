@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 
-from recording_worker.formats.secretbox import OVERHEAD_BYTES, frame_header, seal, unseal
+from recording_worker.formats.secretbox import FRAME_HEADER_BYTES, OVERHEAD_BYTES, seal, seal_all, unseal
 from recording_worker.formats.wrapped_key import MasterKeys
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(32)
@@ -73,12 +73,30 @@ def test_only_the_sessions_key_opens_a_block() -> None:
         SecretBox(OTHER_KEY).decrypt(bytes(seal(b"lines", KEY)))
 
 
+@given(blocks=st.lists(st.binary(max_size=500), min_size=1, max_size=5), framed=st.booleans())
+def test_each_block_of_several_has_its_key_and_its_nonce(blocks: list[bytes], *, framed: bool) -> None:
+    keys = [bytes([number]) * 32 for number, _ in enumerate(blocks)]
+    stored = bytes(seal_all(b"".join(blocks), [*map(len, blocks)], keys, framed=framed))
+    at, nonces = 0, set()
+    for block, key in zip(blocks, keys, strict=True):
+        at += FRAME_HEADER_BYTES if framed else 0
+        sealed = stored[at : at + OVERHEAD_BYTES + len(block)]
+        assert SecretBox(key).decrypt(sealed) == block
+        nonces.add(sealed[:24])
+        at += len(sealed)
+    assert at == len(stored)
+    assert len(nonces) == len(blocks)
+
+
+def test_a_key_of_another_length_encrypts_nothing() -> None:
+    with pytest.raises(ValueError, match="a key has 32 bytes, and this one 31"):
+        seal_all(b"ab", [1, 1], [KEY, KEY[1:]], framed=False)
+
+
 def test_zstd_passes_over_encrypted_blocks() -> None:
-    stored = bytes(seal(b"lines", KEY))
+    stored = bytes(seal_all(b"lines and more", [5, 9], [KEY, KEY], framed=True))
     clear = zstandard.ZstdCompressor().compress(b"in the clear")
-    with zstandard.ZstdDecompressor().stream_reader(
-        frame_header(len(stored)) + stored + clear, read_across_frames=True
-    ) as reader:
+    with zstandard.ZstdDecompressor().stream_reader(stored + clear, read_across_frames=True) as reader:
         assert reader.read() == b"in the clear"
 
 
