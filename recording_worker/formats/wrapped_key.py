@@ -4,13 +4,14 @@ A wrapped key is the id of the master key (8 bytes) and a secretbox of the sessi
 own: BLAKE2b, keyed with the master key, over team and month, and then over the session. So a wrapped key opens in the
 row of its own session only, and it takes one master key to open all sessions of a team and month.
 
-The file of master keys has one key per line, 32 bytes in base64. The first one wraps. The others only open what they
-wrapped before. Empty lines and lines that begin with `#` don't count.
+The file of master keys has one key per line, 32 bytes in base64. After `kms:` stands a key that AWS KMS has encrypted.
+The first one wraps. The others only open what they wrapped before. Empty lines, and lines that begin with `#`, don't
+count.
 """
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 
@@ -18,6 +19,7 @@ from recording_worker.formats.secretbox import KEY_BYTES, seal, unseal
 from recording_worker.formats.session_keys import Session
 
 MASTER_ID_BYTES = 8
+_KMS = "kms:"
 
 
 class MasterKeys:
@@ -35,18 +37,21 @@ class MasterKeys:
         return [master.hex() for master in self._keys]
 
     @classmethod
-    def parse(cls, text: str) -> "MasterKeys":
-        """Read a file of master keys. Raises ValueError, which shows no key."""
+    def parse(cls, text: str, decrypted_by_kms: Callable[[bytes], bytes]) -> "MasterKeys":
+        """Read a file of master keys. Raises ValueError, which shows no key, and what `decrypted_by_kms` raises."""
         keys: list[bytes] = []
         for number, line in enumerate(map(str.strip, text.splitlines()), 1):
             if not line or line.startswith("#"):
                 continue
             try:
-                key = base64.b64decode(line, validate=True)
+                content = base64.b64decode(line.removeprefix(_KMS), validate=True)
             except binascii.Error:
-                key = b""
+                content = b""
+            key = decrypted_by_kms(content) if line.startswith(_KMS) and content else content
             if len(key) != KEY_BYTES:
-                raise ValueError(f"line {number} is not {KEY_BYTES} bytes in base64")
+                raise ValueError(
+                    f"line {number} is not {KEY_BYTES} bytes in base64, or `kms:` and what KMS has encrypted"
+                )
             keys.append(key)
         if not keys:
             raise ValueError("it holds no key")

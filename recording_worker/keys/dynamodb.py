@@ -5,17 +5,16 @@ PostHog writes and reads the same items: nodejs/src/session-replay/shared/keysto
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_random_exponential
 
-from recording_worker import __version__
-from recording_worker.errors import ConfigError, StoreError
+from recording_worker.errors import StoreError
 from recording_worker.formats.secretbox import KEY_BYTES
 from recording_worker.formats.session_keys import Session
+from recording_worker.keys.aws import asked, aws_client
 from recording_worker.keys.store import PROBE_NAME, TOMBSTONE_SECONDS, SessionKey, stored_name
 
 _AT_ONCE = 16
@@ -23,8 +22,6 @@ _AT_ONCE = 16
 _ITEMS_PER_READ = 100
 """What one BatchGetItem may ask for."""
 
-_ANSWER_SECONDS = 2.0
-"""A request is made again if there is no answer. A worker that waits too long looks stuck to its supervisor."""
 _WAIT = wait_random_exponential(multiplier=0.1, max=2.0)
 
 Item = dict[str, dict[str, Any]]
@@ -42,20 +39,8 @@ class DynamoKeys:
         self._table = table
         self._alias = alias
         self._until_all = Retrying(retry=retry_if_result(bool), wait=_WAIT, stop=stop_after_delay(retry_for))
-        config = Config(
-            connect_timeout=_ANSWER_SECONDS,
-            read_timeout=_ANSWER_SECONDS,
-            max_pool_connections=_AT_ONCE,
-            retries={"mode": "standard", "total_max_attempts": 3},
-            tcp_keepalive=True,
-            user_agent_extra=f"recording-worker/{__version__}",
-        )
-        try:
-            session = boto3.session.Session()
-            self._items = session.client("dynamodb", region_name=region, endpoint_url=endpoint, config=config)
-            self._kms = session.client("kms", region_name=region, endpoint_url=endpoint, config=config)
-        except (BotoCoreError, ValueError) as error:
-            raise ConfigError(f"can't use DynamoDB and KMS: {error}") from error
+        self._items = aws_client("dynamodb", region, endpoint, connections=_AT_ONCE)
+        self._kms = aws_client("kms", region, endpoint, connections=_AT_ONCE)
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="keys")
 
     def read(self, sessions: Collection[Session]) -> dict[Session, SessionKey]:
@@ -93,13 +78,13 @@ class DynamoKeys:
                 return found  # otherwise another worker made the key between the two requests
 
     def probe(self) -> None:
-        self._ask(lambda: self._items.get_item(TableName=self._table, Key=_name((0, "probe"))))
+        asked(lambda: self._items.get_item(TableName=self._table, Key=_name((0, "probe"))))
 
     def try_out(self) -> None:
         """See KeyStore. The put has a condition that is never met."""
         name = (0, PROBE_NAME)
         made = self._generate(name)
-        self._ask(
+        asked(
             lambda: self._kms.decrypt(
                 CiphertextBlob=made["CiphertextBlob"], KeyId=self._alias, EncryptionContext=_context(name)
             )
@@ -110,27 +95,28 @@ class DynamoKeys:
 
     def create_table(self) -> None:
         """See KeyStore. Items expire at `expires_at`. The master key of KMS has to be there."""
-        try:
-            self._items.create_table(
-                TableName=self._table,
-                KeySchema=[
-                    {"AttributeName": "session_id", "KeyType": "HASH"},
-                    {"AttributeName": "team_id", "KeyType": "RANGE"},
-                ],
-                AttributeDefinitions=[
-                    {"AttributeName": "session_id", "AttributeType": "S"},
-                    {"AttributeName": "team_id", "AttributeType": "N"},
-                ],
-                BillingMode="PAY_PER_REQUEST",
-            )
-            self._items.get_waiter("table_exists").wait(TableName=self._table, WaiterConfig={"Delay": 1})
-            self._items.update_time_to_live(
-                TableName=self._table,
-                TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"},
-            )
-        except (ClientError, BotoCoreError) as error:
-            if not (isinstance(error, ClientError) and error.response["Error"]["Code"] == "ResourceInUseException"):
-                raise _store_error(error) from error
+
+        def create() -> None:
+            with suppress(self._items.exceptions.ResourceInUseException):  # it is there
+                self._items.create_table(
+                    TableName=self._table,
+                    KeySchema=[
+                        {"AttributeName": "session_id", "KeyType": "HASH"},
+                        {"AttributeName": "team_id", "KeyType": "RANGE"},
+                    ],
+                    AttributeDefinitions=[
+                        {"AttributeName": "session_id", "AttributeType": "S"},
+                        {"AttributeName": "team_id", "AttributeType": "N"},
+                    ],
+                    BillingMode="PAY_PER_REQUEST",
+                )
+                self._items.get_waiter("table_exists").wait(TableName=self._table, WaiterConfig={"Delay": 1})
+                self._items.update_time_to_live(
+                    TableName=self._table,
+                    TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"},
+                )
+
+        asked(create)
 
     def close(self) -> None:
         self._threads.shutdown(cancel_futures=True)
@@ -150,7 +136,7 @@ class DynamoKeys:
         return session, SessionKey(made["Plaintext"]) if self._put(item) else None
 
     def _generate(self, session: Session) -> Any:
-        return self._ask(
+        return asked(
             lambda: self._kms.generate_data_key(
                 KeyId=self._alias, NumberOfBytes=KEY_BYTES, EncryptionContext=_context(session)
             )
@@ -166,7 +152,7 @@ class DynamoKeys:
             return session, SessionKey(None)
         if state != "ciphertext" or "encrypted_key" not in item:
             raise StoreError(f"the item of session {session[1]} of team {session[0]} has no key: state {state!r}")
-        opened = self._ask(
+        opened = asked(
             lambda: self._kms.decrypt(
                 CiphertextBlob=item["encrypted_key"]["B"], KeyId=self._alias, EncryptionContext=_context(session)
             )
@@ -181,7 +167,7 @@ class DynamoKeys:
         def read() -> bool:
             """Read what is left. Return whether some of it is still left."""
             nonlocal left
-            reply = self._ask(lambda: self._items.batch_get_item(RequestItems=left))
+            reply = asked(lambda: self._items.batch_get_item(RequestItems=left))
             found.extend(reply["Responses"].get(self._table, []))
             left = reply.get("UnprocessedKeys")
             return bool(left)
@@ -231,20 +217,17 @@ class DynamoKeys:
     @staticmethod
     def _unless_refused(write: Callable[[], Any]) -> bool:
         """Make a write that has a condition. Return False if the item does not meet it."""
-        try:
-            write()
-        except (ClientError, BotoCoreError) as error:
-            if isinstance(error, ClientError) and _is_conflict(error):
-                return False
-            raise _store_error(error) from error
-        return True
 
-    @staticmethod
-    def _ask(request: Callable[[], Any]) -> Any:
-        try:
-            return request()
-        except (ClientError, BotoCoreError) as error:
-            raise _store_error(error) from error
+        def attempt() -> bool:
+            try:
+                write()
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                    return False
+                raise
+            return True
+
+        return bool(asked(attempt))
 
 
 def _name(session: Session) -> Item:
@@ -256,11 +239,3 @@ def _context(session: Session) -> dict[str, str]:
     """KMS opens a key only for the session that it was made for."""
     team_id, session_id = session
     return {"session_id": session_id, "team_id": str(team_id)}
-
-
-def _is_conflict(error: ClientError) -> bool:
-    return bool(error.response["Error"]["Code"] == "ConditionalCheckFailedException")
-
-
-def _store_error(error: Exception) -> StoreError:
-    return StoreError(" ".join(str(error).split()) or repr(error))

@@ -62,7 +62,6 @@ WHERE team_id = %s AND session_id = %s AND wrapped_key = %s"""
 _NO_TABLE = "keys_postgres has no table session_recording_keys: `recording-worker keys create` makes it"
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 5.0
-"""A worker waits so long for an answer. Its supervisor would take it for stuck if it waited for ever."""
 _ROTATE_SECONDS = 300.0
 _COUNT_SECONDS = 3600.0
 """Seconds to read the whole table."""
@@ -75,10 +74,21 @@ Answer = TypeVar("Answer")
 class PostgresKeys:
     """Keeps one connection, and makes it again after an error. The table has to be there: see `create_table`."""
 
-    def __init__(self, url: SecretStr, master_keys: Path, *, retry_for: float = 5.0) -> None:
-        """Read the file of master keys. `retry_for`: seconds. Raises ConfigError, without secrets in its text."""
+    def __init__(
+        self,
+        url: SecretStr,
+        master_keys: Path,
+        *,
+        kms_region: str | None = None,
+        kms_endpoint: str | None = None,
+        retry_for: float = 5.0,
+    ) -> None:
+        """Read the file of master keys. `kms_region` and `kms_endpoint`: of KMS, if it has encrypted some of them.
+
+        `retry_for`: seconds. Raises ConfigError, without secrets in its text, and StoreError if KMS can't be used.
+        """
         self._conninfo = conninfo("keys_postgres", url, connect_timeout=_CONNECT_SECONDS)
-        self._masters = read_master_keys(master_keys)
+        self._masters = _read_master_keys(master_keys, partial(_decrypted_by_kms, kms_region, kms_endpoint))
         self._retry = Retrying(
             retry=retry_if_exception_type((psycopg.OperationalError, OSError)),
             wait=_WAIT,
@@ -236,11 +246,20 @@ class PostgresKeys:
             self._connection = None
 
 
-def read_master_keys(path: Path) -> MasterKeys:
-    """Read a file of master keys. Raises ConfigError."""
+def _read_master_keys(path: Path, decrypted_by_kms: Callable[[bytes], bytes]) -> MasterKeys:
+    """Read a file of master keys. Raises ConfigError, and what `decrypted_by_kms` raises."""
     try:
-        return MasterKeys.parse(path.read_text(encoding="ascii", errors="replace"))
+        return MasterKeys.parse(path.read_text(encoding="ascii", errors="replace"), decrypted_by_kms)
     except OSError as error:
         raise ConfigError(f"can't read the master keys {path} (keys_master_file): {error.strerror}") from error
     except ValueError as error:
         raise ConfigError(f"{path} (keys_master_file): {error}") from None
+
+
+def _decrypted_by_kms(region: str | None, endpoint: str | None, ciphertext: bytes) -> bytes:
+    from recording_worker.keys.aws import decrypted_by_kms  # an extra brings its library
+
+    try:
+        return decrypted_by_kms(ciphertext, region, endpoint)
+    except StoreError as error:
+        raise StoreError(f"a master key of keys_master_file can't be decrypted: {error}") from error

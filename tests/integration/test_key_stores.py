@@ -315,6 +315,31 @@ def test_rotation_wraps_the_keys_again_and_the_old_master_key_can_go(postgres: P
         store.close()
 
 
+def test_a_master_key_may_be_encrypted_by_kms(postgres: PostgresServer, keys_of_aws: KeysOfAws, tmp_path: Path) -> None:
+    postgres.execute("DROP TABLE IF EXISTS session_recording_keys")
+    _, alias = keys_of_aws.new_table()
+    made = keys_of_aws.kms.generate_data_key_without_plaintext(KeyId=alias, KeySpec="AES_256")["CiphertextBlob"]
+    master = tmp_path / "master-keys"
+    old = base64.b64encode(b"o" * 32).decode()
+    master.write_text(f"kms:{base64.b64encode(made).decode()}\n{old}\n")
+    aws = ("--keys-region", REGION, "--keys-endpoint", keys_of_aws.endpoint)
+    given = ("--key-store", "postgres", "--keys-postgres", postgres.url, "--keys-master-file", str(master), *aws)
+    assert run("keys", "create", *given).code == 0
+    before = postgres_keys(postgres, master_file(tmp_path, b"o" * 32))
+    key = before.create({A: LATER}, NOW)[A].key
+    assert run("keys", "rotate", *given).out == "1 key wrapped with the first master key of the file\n"
+    store = PostgresKeys(SecretStr(postgres.url), master, kms_region=REGION, kms_endpoint=keys_of_aws.endpoint)
+    assert store.read([A])[A].key == key
+    with pytest.raises(StoreError, match="is wrapped with master key"):
+        before.read([A])
+    master.write_text("kms:bm90IGEgY2lwaGVydGV4dA==")
+    refused = run("keys", "check", *given)
+    assert refused.code == 1
+    assert "a master key of keys_master_file can't be decrypted: " in refused.err
+    for each in (before, store):
+        each.close()
+
+
 def test_no_key_is_in_the_table_in_the_clear(postgres: PostgresServer, tmp_path: Path) -> None:
     postgres.execute("DROP TABLE IF EXISTS session_recording_keys")
     store = postgres_keys(postgres, master_file(tmp_path, b"m" * 32))

@@ -101,7 +101,11 @@ def test_zstd_passes_over_encrypted_blocks() -> None:
 
 
 def masters(*keys: bytes) -> MasterKeys:
-    return MasterKeys.parse("# ours\n\n" + "\n".join(base64.b64encode(key).decode() for key in keys))
+    return MasterKeys.parse("# ours\n\n" + "\n".join(base64.b64encode(key).decode() for key in keys), no_kms)
+
+
+def no_kms(_ciphertext: bytes) -> bytes:
+    raise AssertionError("nothing is encrypted")
 
 
 def test_a_key_is_unwrapped_for_its_session_only() -> None:
@@ -125,5 +129,5 @@ def test_an_older_master_key_opens_what_it_wrapped() -> None:
 )
 def test_a_file_without_whole_keys_is_refused_and_not_shown(text: str) -> None:
     with pytest.raises(ValueError, match=r"it holds no key|line 1 is not 32 bytes in base64") as refusal:
-        MasterKeys.parse(text)
+        MasterKeys.parse(text, no_kms)
     assert not text or not re.search(re.escape(text), str(refusal.value))

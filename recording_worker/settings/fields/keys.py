@@ -21,13 +21,13 @@ class KeyFields(Fields):
     )
     keys_master_file: Path | None = Field(
         None,
-        description="File of master keys, for key store postgres: 32 bytes in base64 per line; the first one encrypts.",
+        description="File of master keys, for key store postgres: one per line, in base64; the first one encrypts.",
     )
     keys_table: str = Field("session-recording-keys", description="Table of key store dynamodb.")
     keys_kms_key: str = Field(
         "alias/session-replay-master-key", description="Key of KMS that encrypts the keys of key store dynamodb."
     )
-    keys_region: str | None = Field(None, description="AWS region of key store dynamodb; boto3 finds it if not set.")
+    keys_region: str | None = Field(None, description="AWS region of DynamoDB and KMS; boto3 finds it if not set.")
     keys_endpoint: HttpUrl | None = Field(None, description="Address of DynamoDB and KMS, if they are not at AWS.")
     key_check_interval: Seconds = Field(
         120.0, description="How often a worker asks whether a session it records has been deleted."
