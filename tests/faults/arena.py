@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from tests.faults.messages import RESTRICTIONS, sample_tokens, teams
 from tests.faults.processes import Host
 from tests.faults.proxy import Api, Caught, Proxy, Side
 from tests.faults.storage import FolderStorage, HostStorage, S3Storage
+from tests.faults.surroundings import Surroundings
 from tests.faults.table import Outcome
 from tests.servers.kafka import lasting_client
 from tests.servers.postgres import PostgresServer
@@ -48,41 +48,6 @@ _RENEW_SECONDS = 30.0
 """A client that has had no answer for so long is replaced. To close one may take long while a broker is away."""
 READABLE_SECONDS = TRANSACTION_SECONDS + 10
 """An open transaction of a process that is gone is aborted by the broker within this time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """How the hosts of a round are members of their group."""
-
-    protocol: str
-    static: bool
-
-    def __str__(self) -> str:
-        return f"{self.protocol}, {'static' if self.static else 'dynamic'} members"
-
-
-MEMBERSHIPS = (
-    Membership("classic", static=False),
-    Membership("consumer", static=False),
-    Membership("classic", static=True),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a round runs on."""
-
-    membership: Membership
-    storage: str = "folder"
-    """`folder` or `s3`."""
-    stores: bool = False
-    """Whether teams come from PostgreSQL, and sessions from Redis."""
-    keys: str = ""
-    """The key store of sessions, `postgres` or `dynamodb`; empty if they are in the clear."""
-
-    def __str__(self) -> str:
-        stores = ", PostgreSQL and Redis" if self.stores else ""
-        return f"{self.membership}, {self.storage}{stores}" + (f", keys in {self.keys}" if self.keys else "")
 
 
 class Round:
@@ -246,19 +211,31 @@ class Round:
         self._all_sent += sent
         self._history.sent(sent)
         findings = self._ledger.check(sent, READABLE_SECONDS)
-        return Outcome(
-            kind=kind,
-            recovery=recovery,
+        return self._outcome(
+            kind,
+            recovery,
             messages=len(sent),
             hits=hits,
             lost=len(findings.lost),
             doubled=len(findings.doubled),
             wrong=findings.lines(),
+        )
+
+    def not_recovered(self, kind: str, problem: Exception) -> Outcome:
+        """What a fault led to after which the hosts, or the suite's servers, did not come back."""
+        return self._outcome(kind, float("inf"), messages=0, wrong=[f"not recovered: {problem}"])
+
+    def _outcome(self, kind: str, recovery: float, **counted: Any) -> Outcome:
+        """What a fault led to, with what this round runs on."""
+        return Outcome(
+            kind=kind,
+            recovery=recovery,
             brokers=self.brokers.size,
             membership=str(self.surroundings.membership),
             storage=self.surroundings.storage,
             stores=self.surroundings.stores,
             keys=self.surroundings.keys,
+            **counted,
         )
 
     def check_history(self) -> list[str]:

@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.arena import MEMBERSHIPS, Arena, Round, Surroundings
+from tests.faults.arena import Arena, Round
 from tests.faults.bursts import NOT_RECOVERED, Draw, one_burst
 from tests.faults.key_servers import KINDS as KEYS
 from tests.faults.kinds import KINDS, Kind
+from tests.faults.surroundings import MEMBERSHIPS, Surroundings
 from tests.faults.table import FAULTS, Outcome, Sums, add_run, publish
 
 ROUND_FAULTS = 8
@@ -99,8 +100,7 @@ def _round(
         try:
             outcomes, misses = one_burst(current, kinds, f"{plan.seed}-{current.name}-{burst}")
         except NOT_RECOVERED as problem:
-            wrong = [f"not recovered: {problem}"]
-            outcomes, misses = [Outcome(kind.name, float("inf"), 0, wrong=wrong) for kind in kinds], []
+            outcomes, misses = [current.not_recovered(kind.name, problem) for kind in kinds], []
         done += len(outcomes)
         if outcomes and not any(outcome.wrong for outcome in outcomes) and (done >= faults or time.monotonic() > end):
             outcomes[-1].wrong += [*current.verify(), *current.check_history()]

@@ -15,7 +15,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.arena import MEMBERSHIPS, Arena, Round, Surroundings
+from tests.faults.arena import Arena, Round
+from tests.faults.surroundings import MEMBERSHIPS, Surroundings
 from tests.faults.table import SOAK, made_by, publish
 
 RATE = 20.0

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.faults.arena import MEMBERSHIPS, Surroundings
 from tests.faults.bursts import Draw
 from tests.faults.key_servers import KINDS as KEYS
 from tests.faults.kinds import KINDS, Kind
 from tests.faults.processes import connections, has_connection
 from tests.faults.run import Plan
+from tests.faults.surroundings import MEMBERSHIPS, Surroundings
 from tests.faults.table import Outcome, Sums
 from tests.servers.kafka.cluster import java_hash, reassignment
 

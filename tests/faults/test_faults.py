@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.arena import MEMBERSHIPS, Arena, Membership, Round, Surroundings
+from tests.faults.arena import Arena, Round
 from tests.faults.bursts import one_burst
 from tests.faults.kinds import KINDS, Kind, Where
 from tests.faults.run import RATE
+from tests.faults.surroundings import MEMBERSHIPS, Membership, Surroundings
 
 SEED = int(os.environ.get("FAULTS_SEED") or secrets.randbits(32))
 
