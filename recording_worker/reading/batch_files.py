@@ -16,7 +16,7 @@ from recording_worker.formats.batch_file import (
     parse_index_frame,
 )
 from recording_worker.formats.block import check_block_size, decompress_block
-from recording_worker.reading.decryption import Decryption
+from recording_worker.reading.decryption import Decryption, NoKeyError
 from recording_worker.reading.dictionaries import Dictionaries
 from recording_worker.reading.prefetch import prefetch
 from recording_worker.storage.base import RangedFile
@@ -61,11 +61,17 @@ class Block:
             raise self._damaged("the file ends within it")
         try:
             return self.decryption.opened(stored, (entry.team_id, entry.session_id), entry.encryption)
+        except NoKeyError as error:
+            raise BlockDamagedError(f"{self._name} can't be decrypted: {error}") from error
         except ValueError as error:
             raise self._damaged(error) from error
 
+    @property
+    def _name(self) -> str:
+        return f"{self.file.name}: block at byte {self.entry.start}"
+
     def _damaged(self, why: object) -> BlockDamagedError:
-        return BlockDamagedError(f"{self.file.name}: block at byte {self.entry.start} is damaged: {why}")
+        return BlockDamagedError(f"{self._name} is damaged: {why}")
 
 
 class IndexFrame(NamedTuple):

@@ -16,6 +16,10 @@ class SessionDeletedError(BatchFileError):
     """The session is deleted. The text says since when and by whom."""
 
 
+class NoKeyError(ValueError):
+    """The block is encrypted, and what it takes to open it is not there."""
+
+
 class Decryption:
     """The keys of the sessions of one command, each asked for once. Threads may share it."""
 
@@ -41,7 +45,7 @@ class Decryption:
     def opened(self, stored: bytes, session: Session, encryption: str | None) -> bytes:
         """Return a block as it was before it was encrypted. `encryption` is what the index says.
 
-        Raises ValueError if its key does not open it, or is not there, SessionDeletedError, and StoreError.
+        Raises ValueError if its key does not open it, NoKeyError if that is not there, SessionDeletedError, StoreError.
         """
         key = self._key(session)
         if encryption is None:
@@ -49,11 +53,11 @@ class Decryption:
         if encryption == ERASED:
             raise SessionDeletedError(f"session {session[1]} of team {session[0]} was deleted: the block is erased")
         if encryption != _SECRETBOX:
-            raise ValueError(f"it is encrypted as {encryption[:80]!r}, which this version can't read")
+            raise NoKeyError(f"it is encrypted as {encryption[:80]!r}, which this version can't read")
         if self._store is None:
-            raise ValueError("it is encrypted: say where its key is (--key-store)")
+            raise NoKeyError("it is encrypted: say where its key is (--key-store)")
         if key is None:
-            raise ValueError("it is encrypted, and the key store has no key for its session")
+            raise NoKeyError("it is encrypted, and the key store has no key for its session")
         from recording_worker.formats.secretbox import unseal  # an extra brings its library
 
         return unseal(stored, key)

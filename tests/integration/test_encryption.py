@@ -114,7 +114,8 @@ def test_a_session_is_encrypted_in_its_file_and_read_with_its_key(recordings: Re
 def test_without_a_key_store_an_encrypted_session_is_not_read(recordings: Recordings) -> None:
     refused = run("export", recordings.out / "blocks", "--session", "one")
     assert refused.code == 1
-    assert "it is encrypted: say where its key is (--key-store)" in refused.err
+    assert " can't be decrypted: it is encrypted: say where its key is (--key-store)" in refused.err
+    assert "damaged" not in refused.err
     listed = run("sessions", recordings.out / "blocks", "--json")
     assert listed.out.count('"session_id"') == 3, "the index is in the clear"
 
