@@ -117,10 +117,12 @@ stores: setup
 test: check sanitize integration
 
 # As many at a time as there are cores, but no more than that are worth their start.
-CHECK := unit or contract or property or native or security or simulation
+# Named by folder and not by marker, so that no process imports tests that it doesn't run.
+CHECK := $(addprefix tests/,unit/ contract/ property/ native/ security/ simulation/)
+INTEGRATION := $(filter-out $(CHECK) tests/drill/,$(sort $(dir $(wildcard tests/*/test_*.py))))
 check: setup
 	@echo "check: running the tests that need no servers"
-	@$(BIN)/python -m pytest -m "$(CHECK)" -n auto --maxprocesses 8
+	@$(BIN)/python -m pytest $(CHECK) -n auto --maxprocesses 8
 
 # These mostly wait, so more of them run at a time than there are cores. Each process has servers of its own, and runs
 # the tests of a file one after the other: they share what is costly to start.
@@ -129,7 +131,7 @@ drill: setup hooks
 	@tools/system-packages $(PYTHON) kafka
 	@tools/system-packages $(PYTHON) servers
 	@tools/system-packages $(PYTHON) prometheus
-	@$(BIN)/python -m pytest -m drill
+	@$(BIN)/python -m pytest tests/drill
 
 integration: setup player hooks
 	@tools/system-packages $(PYTHON) kafka
@@ -138,7 +140,7 @@ integration: setup player hooks
 	@tools/system-packages $(PYTHON) prometheus
 	@echo "integration: running the tests with servers, processes and a browser"
 	@$(BIN)/python -m benchmarks.contenders.node
-	@$(BIN)/python -m pytest -m "not ($(CHECK) or drill)" -n $(INTEGRATION_PROCESSES) --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest $(INTEGRATION) -n $(INTEGRATION_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 hooks: setup
 	@echo "hooks: building the native core with test hooks"
