@@ -14,6 +14,13 @@ MAX_ARGUMENT = 100_000
 _MAX_ARGUMENTS = 100
 _MAX_FRAMES = 50
 _MAX_FRAME = 1_000
+_METHODS = frozenset(
+    {
+        *("assert", "clear", "count", "countReset", "group", "groupCollapsed", "groupEnd"),
+        *("table", "time", "timeEnd", "timeLog"),
+    }
+)
+"""The methods of `console` that the page shows in a way of their own."""
 
 
 @dataclass(slots=True)
@@ -25,6 +32,8 @@ class ConsoleMessage:
     """The text of the topic `log_entries`. The page shows it if there are no arguments."""
     window: int
     """The number of the window, from 0."""
+    method: str = ""
+    """One of _METHODS; empty for all others."""
     arguments: list[str] = field(default_factory=list)
     """In JSON, unless they were cut."""
     trace: list[str] = field(default_factory=list)
@@ -41,6 +50,8 @@ class ConsoleMessage:
 
     def as_json(self) -> dict[str, Any]:
         shown = asdict(self)
+        if not self.method:
+            del shown["method"]
         if self.arguments:
             del shown["text"]  # the page makes its own of the arguments
         return shown
@@ -54,8 +65,15 @@ def console_message(event: Event, at: float, window: int) -> ConsoleMessage | No
     payload = data_of(event).get("payload")
     given = payload if isinstance(payload, dict) else {}
     arguments = _texts(given.get("payload"), _MAX_ARGUMENTS, MAX_ARGUMENT)
+    method = given.get("level")
     return ConsoleMessage(
-        at, said.level, said.message, window, arguments, _texts(given.get("trace"), _MAX_FRAMES, _MAX_FRAME)
+        at,
+        said.level,
+        said.message,
+        window,
+        method if isinstance(method, str) and method in _METHODS else "",
+        arguments,
+        _texts(given.get("trace"), _MAX_FRAMES, _MAX_FRAME),
     )
 
 

@@ -29,6 +29,7 @@ _PAGE_SCRIPTS = (
     "keys.js",
     "address.js",
     "values.js",
+    "methods.js",
     "console.js",
     "network.js",
     "steps.js",

@@ -28,6 +28,7 @@ def full() -> list[bytes]:
         *[click(at, button["id"]) for at in (1_000, 1_100, 1_200)],
         *[log(at, "state %o", {"a": 1, "list": [True, "x"]}, level="log") for at in (2_000, 2_001)],
         log(3_000, "slow", level="warn"),
+        log(3_500, [{"a": 1}, {"b": "x"}], level="table"),
         log(4_000, "no pay", level="error", trace=trace),
         event(5, 5_000, tag="checkout", payload={"items": 3}),
         request(6_000, "http://shop.test/pay", method="POST", status=500, requestBody="{}", requestHeaders={"a": "b"}),

@@ -110,6 +110,81 @@ def test_repeats_are_counted(page: Page, serve: Serve) -> None:
     assert [rows.nth(at).locator(".times").count() for at in range(1, 6)] == [0, 0, 0, 1, 0]
 
 
+METHODS: list[tuple[int, str, list[Any], str]] = [
+    (1_000, "count", [], "default: 1"),
+    (1_100, "count", ["x"], "x: 1"),
+    (1_200, "count", ["x"], "x: 2"),
+    (1_300, "countReset", ["x"], "x: counted from 0 again"),
+    (1_400, "count", ["x"], "x: 1"),
+    (2_000, "time", ["load"], "load: timer started"),
+    (2_250, "timeLog", ["load", "half", {"a": 1}], "load: 250 ms half {a: 1}"),
+    (3_500, "timeEnd", ["load"], "load: 1.50 s"),
+    (3_600, "timeEnd", ["load"], "load: no such timer"),
+    (4_000, "assert", ["%s is gone", "it"], "Assertion failed: it is gone"),
+    (4_100, "assert", [], "Assertion failed"),
+    (4_200, "clear", [], "Console was cleared"),
+    (4_300, "table", ["no table"], "no table"),
+    (4_400, "count", [{"a": 1}], "{a: 1}: 1"),
+    (4_500, "__proto__", ["plain"], "plain"),
+]
+
+
+def test_methods_say_what_they_say_in_a_browser(page: Page, serve: Serve) -> None:
+    show(page, serve, *[log(at, *values, level=method) for at, method, values, _ in METHODS])
+    found = page.locator("#log .said").evaluate_all("(rows) => rows.map((row) => row.textContent)")
+    assert found == [text for *_, text in METHODS]
+    assert page.locator("#log .row.error").count() == 2, "failed assertions are errors"
+
+
+def test_groups_are_indented(page: Page, serve: Serve) -> None:
+    nested = [log(at, f"level {at}", level="group") for at in range(10, 20)]
+    show(
+        page,
+        serve,
+        log(1, "before"),
+        log(2, "pay %s", "now", level="group"),
+        log(3, "inside"),
+        log(4, level="groupCollapsed"),
+        log(5, "deeper"),
+        log(6, level="groupEnd"),
+        log(7, level="groupEnd"),
+        log(8, level="groupEnd"),
+        log(9, "after"),
+        *nested,
+        log(30, "deepest"),
+    )
+    said = page.locator("#log .said")
+    indent = "parseInt(row.style.marginLeft || 0) / 14"
+    indents = said.evaluate_all(f"(rows) => rows.map((row) => [row.textContent, {indent}])")
+    assert indents[:6] == [
+        ["before", 0],
+        ["▾ pay now", 0],
+        ["inside", 1],
+        ["▾ console.group", 1],
+        ["deeper", 2],
+        ["after", 0],
+    ]
+    assert indents[-1] == ["deepest", 8]
+
+
+def test_a_table_opens(page: Page, serve: Serve) -> None:
+    rows = [{"name": "lamp", "price": 12.5}, {"price": 3, "more": {"a": 1}}, 7]
+    many = [{f"column {at}": at for at in range(30)}, *({"column 1": number} for number in range(1_100))]
+    show(page, serve, log(5, rows, level="table"), log(6, many, level="table"))
+    row = page.locator("#log .row").first
+    row.locator(".said").click()
+    texts = "(table) => [...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent))"
+    assert row.locator("table").evaluate(texts) == [
+        ["(index)", "name", "price", "more", "value"],
+        ["0", '"lamp"', "12.5", "", ""],
+        ["1", "", "3", "{a: 1}", ""],
+        ["2", "", "", "", "7"],
+    ]
+    large = page.locator("#log .row").last
+    large.locator("button").click()
+    assert large.locator("table").evaluate("(table) => [table.rows.length, table.rows[0].cells.length]") == [1_001, 21]
+
+
 def test_a_trace_says_where_it_was_written(page: Page, serve: Serve) -> None:
     frames = ("pay (http://shop.test/app.js:12:3)", "onclick (http://shop.test/:1:1)")
     show(page, serve, log(5_000, "no pay", level="error", trace=frames))

@@ -217,8 +217,8 @@ def hostile_console(canary: Canary) -> list[Event]:
     def text(way: str) -> str:
         return BREAKOUT.format(run=attack(canary, f"console-{way}"))
 
-    def said(at: float, *values: object, trace: str = "") -> Event:
-        payload = {"level": "warn", "payload": [json.dumps(value) for value in values], "trace": [trace]}
+    def said(at: float, *values: object, trace: str = "", level: str = "warn") -> Event:
+        payload = {"level": level, "payload": [json.dumps(value) for value in values], "trace": [trace]}
         return event(6, at, plugin="rrweb/console@1", payload=payload)
 
     url = f"url({canary.url('loaded-console-style')})"
@@ -231,6 +231,12 @@ def hostile_console(canary: Canary) -> list[Event]:
         said(52, deep, [deep], {"constructor": {"prototype": text("constructor")}}),
         *[said(53 + at, "%cstyled", style) for at, style in enumerate([*styles, text("style"), "color:red}</style>"])],
         event(6, 61, plugin="rrweb/console@1", payload={"level": "warn", "payload": [text("no-json"), "%c"]}),
+        *[
+            said(62 + at, text(method), deep, trace=text("trace"), level=method)
+            for at, method in enumerate(("group", "count", "countReset", "time", "timeLog", "assert", "clear", "table"))
+        ],
+        said(70, [deep, {text("column"): text("cell"), "__proto__": {"a": 1}}, text("row")], level="table"),
+        said(71, {text("index"): deep, "constructor": 1}, level="table"),
     ]
 
 
@@ -328,8 +334,8 @@ def alarms(page: Page) -> list[str]:
     return heard
 
 
-def play_it(page: Page, url: str, alarms: list[str], canary: Canary) -> None:
-    """Play a hostile recording to its end, and check that nothing happened."""
+def play_it(page: Page, url: str, alarms: list[str], canary: Canary, tables: int = 0) -> None:
+    """Play a hostile recording to its end, and check that nothing happened. `tables`: how many its console has."""
     page.goto(url)
     stage = stage_of(page)
     page.click("#begin")
@@ -339,10 +345,13 @@ def play_it(page: Page, url: str, alarms: list[str], canary: Canary) -> None:
     expect(page.locator("#toggle")).to_have_attribute("aria-label", "Play")
     for tab in ("#tab-network", "#tab-steps", "#tab-details", "#tab-console"):
         page.click(tab)
-        for said in page.locator("[role=tabpanel]:visible .row .said").all()[:5]:
+        rows = page.locator("[role=tabpanel]:visible .row .said").all()
+        for said in rows[:5] + rows[max(5, len(rows) - 2) :]:
             said.click(position={"x": 2, "y": 2})
         for folded in page.locator("[role=tabpanel]:visible .row summary").all()[:5]:
             folded.click()
+        if tab == "#tab-console" and tables:
+            expect(page.locator("#log table")).to_have_count(tables)
     page.keyboard.press("?")
     page.keyboard.press("?")
     page.evaluate("hash => { location.hash = hash }", BREAKOUT.format(run=attack(canary, "hash")))
@@ -359,7 +368,7 @@ def play_it(page: Page, url: str, alarms: list[str], canary: Canary) -> None:
 
 
 def test_a_hostile_recording_runs_nothing(page: Page, serve: Serve, canary: Canary, alarms: list[str]) -> None:
-    play_it(page, serve(hostile_recording(canary)), alarms, canary)
+    play_it(page, serve(hostile_recording(canary)), alarms, canary, tables=2)
 
 
 def test_a_hostile_recording_of_a_mobile_app_runs_nothing(

@@ -34,6 +34,16 @@ def test_arguments_and_trace() -> None:
 
 
 @pytest.mark.parametrize(
+    ("level", "method"),
+    [("group", "group"), ("table", "table"), ("log", ""), ("__proto__", ""), (["group"], ""), (None, "")],
+)
+def test_the_methods_that_the_page_shows_in_their_own_way_are_named(level: object, method: str) -> None:
+    message = said({"level": level, "payload": ['"x"']})
+    assert message.method == method
+    assert as_json(message).get("method", "") == method
+
+
+@pytest.mark.parametrize(
     "odd", [None, "x", [], 7, {"payload": 7, "trace": {}}, {"payload": [None, {}, 1], "trace": [[]]}]
 )
 def test_odd_payloads_say_nothing(odd: object) -> None:

@@ -1,4 +1,6 @@
 // The console tab: what the page wrote, repeats in one row with a count.
+const GROUP_INDENT = 14; // pixels
+
 function consoleTab(recording, { goTo, since, windowOf }) {
   const $ = (id) => document.getElementById(id);
   const levels = { "": ["info", "warn", "error"], warn: ["warn", "error"], error: ["error"] };
@@ -7,6 +9,7 @@ function consoleTab(recording, { goTo, since, windowOf }) {
     const node = make("div", said.level);
     const text = make("span", "said");
     for (const piece of said.pieces) text.append(pieceNode(piece));
+    if (said.depth) text.style.marginLeft = `${said.depth * GROUP_INDENT}px`;
     const right = make("span");
     if (said.times > 1) {
       const count = right.appendChild(make("span", "times", `${format.number(said.times)}×`));
@@ -17,9 +20,10 @@ function consoleTab(recording, { goTo, since, windowOf }) {
     return node;
   }
   function open(said, node) {
-    if (!said.trace.length || node.querySelector(".more")) return;
+    if (!(said.trace.length || said.table) || node.querySelector(".more")) return;
     const more = node.appendChild(make("div", "more"));
-    more.append(make("h2", "", "Written at"), scrollable("pre", "Written at", said.trace.join("\n")));
+    if (said.table) more.append(tableNode(said.table));
+    if (said.trace.length) more.append(make("h2", "", "Written at"), scrollable("pre", "Written at", said.trace.join("\n")));
   }
 
   return filteredList({
@@ -53,6 +57,6 @@ function withoutRepeats(messages) {
 
 function isLike(one, other) {
   const same = (list, others) => list.length === others.length && list.every((text, place) => text === others[place]);
-  return one.level === other.level && one.plain === other.plain && same(one.arguments, other.arguments)
+  return one.level === other.level && one.depth === other.depth && one.plain === other.plain && same(one.arguments, other.arguments)
     && same(one.trace, other.trace);
 }

@@ -114,11 +114,3 @@ function valueNode(value) {
 function plainText(pieces) {
   return pieces.map(({ text, value }) => (text === undefined ? preview(value) : text)).join("");
 }
-
-// Work out once what all messages say.
-function readConsole(recording) {
-  for (const said of recording.console) {
-    said.pieces = piecesOf(said);
-    said.plain = plainText(said.pieces);
-  }
-}
