@@ -119,6 +119,48 @@ def test_at_the_end_the_last_event_is_shown(page: Page, serve: Serve) -> None:
     shows(page, ["other"])  # playing goes on in the window that goes on
 
 
+def test_a_page_is_there_from_when_its_address_is_known(page: Page, serve: Serve) -> None:
+    """A step or a link that leads to a new page shows that page, and not the one before."""
+    second = [meta(5_000, href="http://shop.test/second"), Builder().snapshot(5_040, ["second"])]
+    events = [meta(0), Builder().snapshot(1, ["first"]), move(4_999), *second, move(10_000)]
+    page.goto(serve(made(lines(events))))
+    shows(page, ["first"])
+    page.click("#tab-steps")
+    page.locator("#trail .row", has_text="second").locator("button").click()
+    shows(page, ["second"])
+    assert now(page) == 5_000
+    page.keyboard.press("ArrowLeft")
+    shows(page, ["first"])
+
+
+def test_nothing_before_a_page_is_played(page: Page, serve: Serve) -> None:
+    """So a seek takes the same time however long the session is, also if the client named a page's size only once."""
+    odd = mutation(2_000, adds=[{"parentId": 1, "nextId": None, "node": {"type": 3, "id": 9_999}}])
+    resized = event(3, 3_000, source=4, width=500, height=300)
+    later = [Builder().snapshot(5_000, ["second"]), move(6_000), meta(6_500, width=10**9, height=-4), move(8_000)]
+    events = [meta(0), Builder().snapshot(1, ["first"]), odd, resized, *later, event(3, 10_000, source=4, width="x")]
+    page.goto(serve(made(lines(events))))
+    stage = stage_of(page)
+    stage.evaluate("""() => {
+      const { prototype } = rrwebReplay.Replayer, apply = prototype.applyMutation;
+      prototype.applyMutation = function (...given) {
+        window.mutations = (window.mutations || 0) + 1;
+        return apply.apply(this, given);
+      };
+    }""")
+    frame = "document.querySelector('#root iframe')"
+    for part, size in ((0.55, "500,300"), (0.7, "16384,800"), (0.99, "16384,800"), (1, "1280,800")):
+        click_timeline(page, part - 0.001)
+        if part == 1:
+            page.keyboard.press("ArrowRight")
+        shows(page, ["second"])
+        stage.wait_for_function(f"(size) => `${{{frame}.width}},${{{frame}.height}}` === size", arg=size)
+    assert stage.evaluate("window.mutations") is None
+    click_timeline(page, 0.35)
+    shows(page, ["first"])
+    assert stage.evaluate("window.mutations") == 1
+
+
 def test_the_chosen_one_of_many_windows_is_in_view(page: Page, serve: Serve) -> None:
     make = Builder()
     windows = [

@@ -2,15 +2,16 @@
 // an inner frame that may run no scripts. The page sends orders over one port, and the stage answers over the same port.
 (() => {
   const FULL_SNAPSHOT = 2, INCREMENTAL = 3, META = 4;
-  const MUTATION = 0, MOUSE_MOVE = 1, TOUCH_MOVE = 6, MEDIA = 7, CANVAS = 9, DRAG = 12;
+  const MUTATION = 0, MOUSE_MOVE = 1, VIEWPORT_RESIZE = 4, TOUCH_MOVE = 6, MEDIA = 7, CANVAS = 9, DRAG = 12;
   const MOVES = new Set([MOUSE_MOVE, TOUCH_MOVE, DRAG]);
   const DOCUMENT = 0, ELEMENT = 2;
-  const DEFAULT_SIZE = { width: 1280, height: 800, href: "" };
+  const DEFAULT_SIZE = { width: 1280, height: 800 };
   const MAX_SIDE = 16384;
   const TICK_MS = 100;
+  const SNAPSHOT_MS = 1000; // how long a client may take from a page's address to its snapshot
 
   const root = document.getElementById("root");
-  let port = null, replayer = null, first = 0, shown = [0, 0], playing = false, size = DEFAULT_SIZE;
+  let port = null, replayer = null, first = 0, shown = [0, 0], pages = [], playing = false, size = DEFAULT_SIZE;
   let turn = 0; // the number of the last order that said which time to show
 
   const say = (what) => port && port.postMessage(what);
@@ -49,11 +50,8 @@
   function prepared(event, canvases) {
     if (!isObject(event) || typeof event.timestamp !== "number" || !isObject(event.data)) return null;
     const data = event.data;
-    if (event.type === META) {
-      for (const side of ["width", "height"]) {
-        const given = Number(data[side]);
-        data[side] = given >= 1 ? Math.min(Math.round(given), MAX_SIDE) : DEFAULT_SIZE[side];
-      }
+    if (event.type === META || (event.type === INCREMENTAL && data.source === VIEWPORT_RESIZE)) {
+      return { type: INCREMENTAL, timestamp: event.timestamp, data: { source: VIEWPORT_RESIZE, ...sizeOf(data) } };
     } else if (event.type === FULL_SNAPSHOT) {
       disarmTree(data.node, canvases);
       if (data.node.type !== DOCUMENT || !data.node.childNodes.some(({ type }) => type === ELEMENT)) return null;
@@ -78,9 +76,17 @@
     return event;
   }
 
+  function sizeOf(data) {
+    const side = (name) => (data[name] >= 1 ? Math.min(Math.round(Number(data[name])), MAX_SIDE) : DEFAULT_SIZE[name]);
+    return { width: side("width"), height: side("height") };
+  }
+
+  // The player begins at the last META event that is not after a time. So each full snapshot gets one, and there are no
+  // others: nothing before the snapshot is played, and nothing after it is left out.
+  // `pages` are the times from which each page is shown, and at which it is there.
   function parse(text) {
-    const events = [], canvases = canvasPictures();
-    let bad = 0;
+    const events = [], pages = [], canvases = canvasPictures();
+    let bad = 0, latest = DEFAULT_SIZE, named = -Infinity;
     for (const line of text.split("\n")) {
       if (!line) continue;
       let event = null;
@@ -89,13 +95,20 @@
       } catch (error) {
         event = null;
       }
-      if (event) events.push(event);
-      else bad += 1;
+      if (!event) {
+        bad += 1;
+        continue;
+      }
+      const { type, timestamp } = event;
+      if (type === FULL_SNAPSHOT) {
+        events.push({ type: META, timestamp, data: { href: "", ...latest } });
+        pages.push([timestamp - named < SNAPSHOT_MS ? named : timestamp, timestamp]);
+      } else if (event.data.source === VIEWPORT_RESIZE) {
+        [latest, named] = [sizeOf(event.data), timestamp];
+      }
+      events.push(event);
     }
-    if (events.length && events[0].type !== META) {
-      events.unshift({ type: META, timestamp: events[0].timestamp, data: { ...DEFAULT_SIZE } });
-    }
-    return { events, bad };
+    return { events, pages, bad };
   }
 
   // Skip an event that can't be played. Otherwise the player would stop at it forever.
@@ -122,10 +135,14 @@
     root.style.transform = `translate(${left}px, ${top}px) scale(${scale})`;
   }
 
-  // The player shows what was before a time. So the first page and the last event need one more millisecond.
+  // The player shows what was before a time. So a page that begins and the last event need one more millisecond.
   function seek(at) {
     const [begin, end] = shown;
-    const offset = (at >= end ? end + 1 : Math.max(at, begin + 1)) - first;
+    const time = Math.min(Math.max(at, begin), end);
+    const page = pages.findLast(([from]) => from <= time);
+    const there = page && time <= page[1] ? page[1] + 1 : time;
+    const offset = (time === end ? end + 1 : there) - first;
+    replayer.virtualDom.scrollData = null; // else the player scrolls to where an earlier seek did
     if (playing) replayer.play(offset);
     else replayer.pause(offset);
     say({ is: "time", at, turn });
@@ -137,19 +154,20 @@
       if (replayer) replayer.destroy();
       replayer = null;
       playing = false;
-      const { events, bad } = parse(text);
-      if (events.length < 2) {
+      const { events, bad, ...parsed } = parse(text);
+      ({ pages } = parsed);
+      if (!pages.length) {
         say({ is: "problem", text: "This window contains nothing that can be played." });
         return;
       }
       first = events[0].timestamp;
-      const page = events.find(({ type }) => type === FULL_SNAPSHOT);
-      shown = [(page || events[0]).timestamp, events.at(-1).timestamp];
+      shown = [pages[0][1], events.at(-1).timestamp];
       replayer = new Replayer(events, {
         root,
         speed,
         triggerFocus: false,
         showWarning: false,
+        insertStyleRules: ["* { scroll-behavior: auto !important; }"], // else a seek begins to scroll, and does not arrive
         mouseTail: { duration: 500, lineCap: "round", lineWidth: 3, strokeStyle: "#2f6fed" },
       });
       replayer.on("resize", (given) => {
@@ -161,9 +179,11 @@
         playing = false;
         say({ is: "end", turn });
       });
-      size = events[0].data;
+      size = events.find(({ type }) => type === META).data;
       fit();
       seek(at);
+      const now = size; // the player soon takes the size of the first page, whatever the time
+      setTimeout(() => replayer && replayer.emitter.emit("resize", now));
       say({ is: "ready", number });
       if (bad) say({ is: "skipped", events: bad });
     },
