@@ -25,8 +25,9 @@ constexpr char packed_begin[] = "\"\\u001f";
 constexpr size_t packed_begin_size = sizeof packed_begin - 1;
 constexpr char gzip_second[] = "\xC2\x8B", gzip_second_escaped[] = "\\u008b";
 
-// From here on a packed field holds what is its own: the gzip's header, escaped, is shorter.
-constexpr size_t packed_header = 64;
+// This many bytes of a packed field are searched like all else. Two fields that begin alike may be equal, and short
+// ones often are alike.
+constexpr size_t searched_bytes = 1024;
 
 constexpr size_t escape_size = 6;  // as in \u001f
 
@@ -123,14 +124,28 @@ bool begins_packed(const uint8_t* at) {
          std::memcmp(at, gzip_second_escaped, sizeof gzip_second_escaped - 1) == 0;
 }
 
-// Where the next packed field from `at` on begins, or `limit`.
+// Where the string ends that `begin` is in, or `limit` if it does not end before.
+size_t string_end(Span piece, size_t begin, size_t limit) {
+  for (size_t at = begin;; ++at) {
+    const void* const quote = std::memchr(piece.begin + at, '"', limit - at);
+    if (!quote) return limit;
+    at = static_cast<size_t>(static_cast<const uint8_t*>(quote) - piece.begin);
+    size_t escapes = at;
+    while (escapes > begin && piece.begin[escapes - 1] == '\\') --escapes;
+    if ((at - escapes) % 2 == 0) return at;
+  }
+}
+
+// Where the next packed field from `at` on has been searched for long enough, or `limit`.
 size_t next_packed(Span piece, size_t at, size_t limit) {
   const bytes16::Bytes quote = bytes16::all('"'), backslash = bytes16::all('\\');
   for (; at + 65 <= piece.size() && at < limit; at += 64) {
     uint64_t found = places(piece.begin + at, quote) & places(piece.begin + at + 1, backslash);
     for (; found; found &= found - 1) {
       const size_t begin = at + static_cast<size_t>(__builtin_ctzll(found));
-      if (begin < limit && begins_packed(piece.begin + begin)) return begin;
+      if (begin + searched_bytes >= limit || !begins_packed(piece.begin + begin)) continue;
+      const size_t searched = begin + searched_bytes;
+      if (string_end(piece, begin + 1, searched) == searched) return searched;
     }
   }
   return limit;
@@ -226,14 +241,13 @@ inline void SnappyEncoder::Piece::write_match(size_t begin, size_t offset, size_
   done = end;
 }
 
-// Writes up to the last match in the packed field that begins here. Returns where the field ends, or a position in it
+// Writes up to the last match in the packed field that this is in. Returns where the field ends, or a position in it
 // if the piece ends soon.
 size_t SnappyEncoder::encode_packed(Piece& piece, size_t begin) {
   const uint8_t* const bytes = piece.bytes.begin;
   const bytes16::Bytes quote = bytes16::all('"'), backslash = bytes16::all('\\');
-  encode_begin(piece, begin);
-  size_t at = std::max(begin + 1, piece.done);
-  while (at > begin + 1 && bytes[at - 1] == '\\') --at;  // so that it is between two escapes
+  size_t at = std::max(begin, piece.done);
+  while (bytes[at - 1] == '\\') --at;  // so that it is between two escapes
   while (at < piece.limit && at + 64 <= piece.bytes.size()) {
     const size_t window = at;
     uint64_t found = places(bytes + window, quote) | places(bytes + window, backslash);
@@ -246,18 +260,6 @@ size_t SnappyEncoder::encode_packed(Piece& piece, size_t begin) {
     at = std::max(at, window + 64);
   }
   return at;
-}
-
-// Writes the beginning of a packed field as a copy: of an equal field, or of the header of another one.
-void SnappyEncoder::encode_begin(Piece& piece, size_t begin) {
-  const size_t from = std::max(begin, piece.done), own = begin + packed_header;
-  if (from >= own || own >= piece.limit) return;
-  const size_t to_equal = find(piece, own);
-  const size_t to_header = from == begin ? find(piece, begin) : 0;
-  if (to_equal && to_equal <= from && match_end(piece.bytes, from, to_equal) > own)
-    piece.write_match(from, to_equal, match_end(piece.bytes, own, to_equal));
-  else if (to_header)
-    piece.write_match(begin, to_header, match_end(piece.bytes, begin + least_match, to_header));
 }
 
 // Writes an escape as a copy of the last one of the same character, if there is one. Returns what follows.

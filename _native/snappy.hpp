@@ -37,7 +37,6 @@ class SnappyEncoder {
   uint8_t* encode_piece(Span bytes, uint8_t* out);
   void encode_matches(Piece& piece, size_t begin, size_t end);
   size_t encode_packed(Piece& piece, size_t begin);
-  void encode_begin(Piece& piece, size_t begin);
   size_t encode_escape(Piece& piece, size_t at);
   size_t find(const Piece& piece, size_t at);
 

@@ -78,10 +78,12 @@ PACKED_PARTS = [
     packed(noise(200).encode()),
     json.dumps(gzip.compress(noise(90, 1).encode()).decode("latin-1")),
     packed(b"a")[:-1],
+    packed(noise(6000).encode())[:-1],
     '"\\u001f',
     "\u008b",
     *("\\u0000", "\\u0001", "\\u00", "\\", "\\\\", '\\"', '"'),
     "x" * 70,
+    "x" * 1024,
 ]
 """Packed fields, and what they are made of."""
 
