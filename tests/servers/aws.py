@@ -23,6 +23,7 @@ class KeysOfAws:
         self._patch = pytest.MonkeyPatch()
         self._patch.setattr("werkzeug.serving.WSGIRequestHandler.log_request", lambda *_: None)
         self.runs = False
+        self._one_at_a_time = threading.Lock()
         self.start()
         self.items, self.kms = self._client("dynamodb"), self._client("kms")
 
@@ -30,9 +31,13 @@ class KeysOfAws:
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 
         application = DomainDispatcherApplication(create_backend_app)
-        self._server = make_server(
-            "127.0.0.1", self.port, application, threaded=True, request_handler=MotoRequestHandler
-        )
+
+        def answer(environ: Any, start_response: Any) -> Any:
+            # moto looks at the condition of a write, and then writes: for DynamoDB that is one step
+            with self._one_at_a_time:
+                return application(environ, start_response)
+
+        self._server = make_server("127.0.0.1", self.port, answer, threaded=True, request_handler=MotoRequestHandler)
         threading.Thread(target=self._server.serve_forever, name="moto keys", daemon=True).start()
         self.runs = True
 
