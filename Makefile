@@ -138,6 +138,7 @@ integration: setup player hooks
 	@tools/system-packages $(PYTHON) servers
 	@tools/system-packages $(PYTHON) browser
 	@tools/system-packages $(PYTHON) prometheus
+	@tools/system-packages $(PYTHON) node
 	@echo "integration: running the tests with servers, processes and a browser"
 	@$(BIN)/python -m benchmarks.contenders.node
 	@$(BIN)/python -m pytest $(INTEGRATION) -n $(INTEGRATION_PROCESSES) --dist loadfile --no-loadscope-reorder
@@ -165,7 +166,8 @@ BROKERS    ?= 1
 CONCURRENT ?= 1
 STORAGE    ?= folder
 faults: setup hooks
-	@tools/system-packages $(PYTHON) kafka servers
+	@tools/system-packages $(PYTHON) kafka
+	@tools/system-packages $(PYTHON) servers
 	@$(BIN)/python -m tests.faults.run --publish --faults $(FAULTS) --brokers $(BROKERS) --concurrent $(CONCURRENT) \
 		--storage $(STORAGE) $(if $(FAULT_MINUTES),--minutes $(FAULT_MINUTES)) $(if $(SEED),--seed $(SEED))
 

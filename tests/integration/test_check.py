@@ -96,7 +96,7 @@ def test_topics_are_created_and_then_all_is_well(
     postgres.execute("DROP TABLE IF EXISTS session_recording_keys")
     done, found = check(tmp_path, kafka.bootstrap_servers, **settings)
     assert done.code == 3
-    assert found["key_store"][0].startswith("problem: the key store can't be used: relation")
+    assert found["key_store"][0].startswith("problem: the key store can't be used: keys_postgres has no table")
     store = PostgresKeys(SecretStr(postgres.url), master_file(tmp_path, b"m" * 32))
     store.create_table()
     store.close()
