@@ -189,6 +189,10 @@ def test_many_sessions_are_deleted_by_a_file_and_by_a_person(stage: Stage, tmp_p
     assert done.code == 0
     assert "nothing was known of it: is the id right?" in done.out
     assert "complete: nothing of 2 sessions can be read from the batch files" in done.out
+    again = json.loads(stage.delete("--from", sessions, "--yes", "--json").out)
+    assert [each["key"] for each in again["sessions"]] == ["destroyed before"] * 2
+    unknown = json.loads(stage.delete_session("never recorded either").out)
+    assert [each["known"] for each in again["sessions"] + unknown["sessions"]] == [True, True, False]
 
     person = stage.delete("--team", str(stage.team_id), "--distinct-id", MARKER, "--yes", "--json")
     assert person.code == 0

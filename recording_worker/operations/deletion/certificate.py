@@ -41,6 +41,11 @@ class DeletedSession:
     blocks: list[TriedBlock]
 
     @property
+    def was_known(self) -> bool:
+        """Whether anything was found of it. If nothing was, its id may be wrong."""
+        return self.key is not KeyOutcome.NONE or bool(self.blocks)
+
+    @property
     def problems(self) -> Iterator[str]:
         """Why it is not gone; nothing if it is."""
         counts = Counter((tried.verdict, tried.why) for tried in self.blocks)
@@ -52,6 +57,7 @@ class DeletedSession:
         return {
             "team_id": self.session[0],
             "session_id": self.session[1],
+            "known": self.was_known,
             "key": self.key.value,
             "deleted_at": _time(self.deleted_at * 1000),
             "deleted_by": self.deleted_by,
@@ -121,7 +127,7 @@ class Certificate:
             team_id, session_id = each.session
             yield f"session {session_id} of team {team_id}"
             yield f"  deleted {utc_text(each.deleted_at * 1000)} UTC by {each.deleted_by}; key: {each.key}"
-            if each.key is KeyOutcome.NONE and not each.blocks:
+            if not each.was_known:
                 yield "  nothing was known of it: is the id right?"
             counts = Counter(tried.verdict for tried in each.blocks)
             found = ", ".join(f"{number:,} {verdict}" for verdict, number in sorted(counts.items()))
