@@ -39,8 +39,3 @@ def deadline(connection: psycopg.Connection, seconds: float) -> Iterator[None]:
         finally:
             timer.cancel()
             timer.join()
-
-
-def one_line(error: Exception) -> str:
-    """Return the text of an error of psycopg as one line."""
-    return " ".join(str(error).split()) or repr(error)

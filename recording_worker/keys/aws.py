@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from recording_worker import __version__
 from recording_worker.errors import ConfigError, StoreError
+from recording_worker.text import error_line
 
 
 def aws_client(service: str, region: str | None, endpoint: str | None, *, connections: int = 1) -> Any:
@@ -33,7 +34,7 @@ def asked(request: Callable[[], Any]) -> Any:
     try:
         return request()
     except (ClientError, BotoCoreError) as error:
-        raise StoreError(" ".join(str(error).split()) or repr(error)) from error
+        raise StoreError(error_line(error)) from error
 
 
 def decrypted_by_kms(ciphertext: bytes, region: str | None, endpoint: str | None) -> bytes:

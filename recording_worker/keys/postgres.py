@@ -17,7 +17,8 @@ from recording_worker.formats.secretbox import KEY_BYTES
 from recording_worker.formats.session_keys import Session
 from recording_worker.formats.wrapped_key import MASTER_ID_BYTES, MasterKeys
 from recording_worker.keys.store import PROBE_NAME, TOMBSTONE_SECONDS, SessionKey, stored_name
-from recording_worker.postgres import conninfo, deadline, one_line
+from recording_worker.postgres import conninfo, deadline
+from recording_worker.text import error_line
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS session_recording_keys (
@@ -225,7 +226,7 @@ class PostgresKeys:
             except psycopg.errors.UndefinedTable as error:
                 raise StoreError(_NO_TABLE) from error
             except (psycopg.Error, OSError) as error:
-                raise StoreError(f"keys_postgres: {one_line(error)}") from error
+                raise StoreError(f"keys_postgres: {error_line(error)}") from error
         return answer
 
     def _ask(self, ask: Callable[[psycopg.Connection], Answer], seconds: float) -> Answer:

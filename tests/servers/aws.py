@@ -52,7 +52,10 @@ class KeysOfAws:
         self._patch.undo()
 
     def new_table(self) -> tuple[str, str]:
-        """Make a table and a master key. Return the table's name and the alias of the key."""
+        """Make a table and a master key. Return the table's name and the alias of the key.
+
+        The table is as PostHog has it, and not made by the code under test.
+        """
         name = f"keys-{secrets.token_hex(4)}"
         self.items.create_table(
             TableName=name,

@@ -8,7 +8,8 @@ from recording_worker.errors import StoreError
 from recording_worker.formats.retention import RETENTION_DAYS
 from recording_worker.lookups.refreshed import Reading
 from recording_worker.lookups.teams.service import Team
-from recording_worker.postgres import conninfo, deadline, one_line
+from recording_worker.postgres import conninfo, deadline
+from recording_worker.text import error_line
 
 QUERY = """
 SELECT id, api_token, capture_console_log_opt_in, session_recording_retention_period
@@ -49,7 +50,7 @@ class PostgresTeams:
                 rows = connection.execute(QUERY).fetchall()
                 is_empty = not rows and connection.execute(_ANY_ROW).fetchone() is None
         except (psycopg.Error, OSError) as error:
-            raise StoreError(one_line(error)) from error
+            raise StoreError(error_line(error)) from error
         reading = teams_of(rows)
         if self._had_teams and is_empty:
             raise StoreError("posthog_team is empty")
@@ -70,7 +71,7 @@ class PostgresTeams:
         try:
             connection = psycopg.connect(self._probe_conninfo, autocommit=True)
         except (psycopg.Error, OSError) as error:
-            raise StoreError(one_line(error)) from error
+            raise StoreError(error_line(error)) from error
         if not _answers(connection):
             raise StoreError("no answer on a new connection")
         self._probing = connection

@@ -19,6 +19,8 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.parsers import ResponseParserError
 
+from recording_worker.text import one_line
+
 
 class CutAnswerError(Exception):
     """The answer was cut in its headers: boto3 takes it for one without content, or fails over half a header."""
@@ -117,21 +119,21 @@ def describe(error: BaseException) -> str:
     """Return one line for a person: what is wrong, and what the server said."""
     if isinstance(error, ClientError):
         code = code_of(error)
-        said = _one_line(error.response.get("Error", {}).get("Message", ""))
+        said = one_line(error.response.get("Error", {}).get("Message", ""))
         meaning = _MEANINGS.get(code, "the server refuses" if status_of(error) < 500 else "the server fails")
         return f"{meaning} ({code}: {said})" if said and said != code else f"{meaning} ({code})"
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return (
             "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what else boto3 takes them from"
-            f" ({_one_line(error)})"
+            f" ({one_line(error)})"
         )
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
-        return f"can't reach the server ({_one_line(error)})"
+        return f"can't reach the server ({one_line(error)})"
     if isinstance(error, ReadTimeoutError):
-        return f"no answer in time ({_one_line(error)})"
+        return f"no answer in time ({one_line(error)})"
     if isinstance(error, SSLError) and "WRONG_VERSION_NUMBER" in str(error):
-        return f"the server speaks http, not https ({_one_line(error)})"
-    return _one_line(error)
+        return f"the server speaks http, not https ({one_line(error)})"
+    return one_line(error)
 
 
 def _answer(error: BaseException) -> dict[str, Any]:
@@ -139,7 +141,3 @@ def _answer(error: BaseException) -> dict[str, Any]:
         return {}
     answer: dict[str, Any] = error.response.get("ResponseMetadata", {})
     return answer
-
-
-def _one_line(text: object) -> str:
-    return " ".join(str(text).split())
