@@ -1,11 +1,7 @@
 """Arena: a broker, hosts behind proxies, load, and the ledger; in rounds, each on topics and hosts of its own."""
 
 import copy
-import json
-import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -18,11 +14,13 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tests import hooks
 from tests.faults.brokers import Brokers
+from tests.faults.deletions import Deletions
 from tests.faults.history import HistoryFile, Read, Transaction, problems
 from tests.faults.key_servers import DynamoKeyServer, KeyServer, Opener, PostgresKeyServer, in_the_clear
 from tests.faults.ledger import Ledger
 from tests.faults.load import Load, Sent
 from tests.faults.messages import RESTRICTIONS, sample_tokens, teams
+from tests.faults.operator import Operator
 from tests.faults.processes import Host
 from tests.faults.proxy import Api, Caught, Proxy, Side
 from tests.faults.storage import FolderStorage, HostStorage, S3Storage
@@ -46,6 +44,8 @@ RECOVERY_SECONDS = 120.0
 """A group that commits nothing of what it should for so long is held for stuck."""
 _RENEW_SECONDS = 30.0
 """A client that has had no answer for so long is replaced. To close one may take long while a broker is away."""
+KEY_CHECK_SECONDS = 2.0
+"""Hosts ask the key store so often, so that they ask while it is in trouble."""
 READABLE_SECONDS = TRANSACTION_SECONDS + 10
 """An open transaction of a process that is gone is aborted by the broker within this time."""
 
@@ -83,6 +83,8 @@ class Round:
         (folder / "teams.toml").write_text(teams())
         (folder / "restrictions.toml").write_text(RESTRICTIONS)
         self.hosts = [self._host(name, settings) for name in HOSTS]
+        self.operator = Operator(folder / "operator.toml", self._operator_settings())
+        self.deletions = Deletions() if self.keys is None else Deletions(self.keys.key_of, KEY_CHECK_SECONDS)
         self.load = Load(self.brokers.bootstrap_servers, self.topic, PARTITIONS, rate=arena.rate, chance=chance)
         self._history = HistoryFile(folder / "history.jsonl")
         self._all_sent: list[Sent] = []
@@ -104,7 +106,8 @@ class Round:
             on_read,
             on_transaction,
             self._content_of,
-            Opener(self.keys) if self.keys is not None else lambda _metadata, stored: stored,
+            Opener(self.deletions.key_of) if self.keys is not None else lambda _metadata, stored: stored,
+            self.deletions,
         )
 
     def _content_of(self, url: str) -> Path:
@@ -122,10 +125,26 @@ class Round:
         else:
             storage = S3Storage(self._bucket, control)
         proxy = self.arena.proxies[name]
-        # asked often, so that it is asked while it is in trouble
-        keys = {} if self.keys is None else {**self.keys.settings(), "key_check_interval": 2.0}
-        chosen = {**self._settings(name, proxy), **storage.settings(), **self._lookups(), **keys, **settings}
+        chosen = {**self._settings(name, proxy), **storage.settings(), **self._lookups(), **self._keys(), **settings}
         return Host(name, self._folder, proxy, storage, chosen, self.arena.environment)
+
+    def _keys(self) -> dict[str, Any]:
+        return {} if self.keys is None else {**self.keys.settings(), "key_check_interval": KEY_CHECK_SECONDS}
+
+    def _operator_settings(self) -> dict[str, Any]:
+        if self._bucket is None:
+            storage = {"storage_dir": str(self._folder / "storage")}
+        else:
+            storage = {"storage": self._bucket.url, "s3_endpoint": self.arena.s3.endpoint}
+        return {
+            "bootstrap_servers": self.brokers.bootstrap_servers,
+            "topic": self.topic,
+            "group_id": self.name,
+            **{f"{output}_topic": topic for output, topic in self._outputs.items()},
+            **storage,
+            **self._keys(),
+            **({} if self.keys is None else {"keys_redis": self.arena.redis.url}),
+        }
 
     def _lookups(self) -> dict[str, Any]:
         files = {"restrictions": str(self._folder / "restrictions.toml")}
@@ -210,6 +229,7 @@ class Round:
         sent = self.load.take_sent()
         self._all_sent += sent
         self._history.sent(sent)
+        self._history.may_miss(one for one in sent if self.deletions.may_miss(one))
         findings = self._ledger.check(sent, READABLE_SECONDS)
         return self._outcome(
             kind,
@@ -238,6 +258,18 @@ class Round:
             **counted,
         )
 
+    def committed_now(self) -> dict[int, int]:
+        """Partition → committed offset, asked by a client of its own, since faults run in threads.
+
+        Raises KafkaException.
+        """
+        group = self._new_group()
+        try:
+            asked = group.committed([TopicPartition(self.topic, number) for number in range(PARTITIONS)], timeout=10)
+            return {at.partition: max(0, at.offset) for at in asked if at.error is None}
+        finally:
+            group.close()
+
     def check_history(self) -> list[str]:
         """What is wrong with all that was sent, read and committed, once all of it is committed and checked.
 
@@ -246,38 +278,13 @@ class Round:
         again = self._new_ledger(self._history.read_again, self._history.transaction)
         again.check(self._all_sent, READABLE_SECONDS)
         again.close()
-        asked = [TopicPartition(self.topic, partition) for partition in range(PARTITIONS)]
-        committed = self._group.committed(asked, timeout=30)
-        self._history.committed({at.partition: max(0, at.offset) for at in committed})
+        self._history.committed(self.committed_now())
         return [f"history: {problem}" for problem in problems(self._history.path.read_text().splitlines())]
 
     def verify(self) -> list[str]:
         """What `recording-worker verify` finds wrong, and what is in the clear that should not be."""
-        topics = {name: self._outputs[name] for name in ("metadata", "dlq")}
-        command = [sys.executable, "-m", "recording_worker", "verify", "--json"]
-        command += ["--bootstrap-servers", self.brokers.bootstrap_servers, "--group-id", self.name]
-        if self._bucket is None:
-            command += ["--storage-dir", str(self._folder / "storage")]
-        else:
-            command += ["--storage", self._bucket.url, "--s3-endpoint", self.arena.s3.endpoint]
-        command += [part for name, topic in topics.items() for part in (f"--{name}-topic", topic)]
-        keys = {} if self.keys is None else self.keys.settings()
-        command += [part for name, value in keys.items() for part in (f"--{name.replace('_', '-')}", value)]
-        done = subprocess.run(
-            command,
-            env=os.environ | credentials(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=1800,
-            check=False,
-        )
-        if done.returncode not in (0, 1):
-            return [f"verify: exit code {done.returncode}: {done.stderr}"]
-        damages = json.loads(done.stdout)["damages"]
-        assert bool(damages) == (done.returncode == 1), done
         clear = [] if self.keys is None else in_the_clear(self._files())
-        return [*(f"verify: {damage}" for damage in damages), *clear]
+        return [*self.operator.verify(), *clear]
 
     def _files(self) -> list[Path]:
         """All that is stored, whether or not anything leads to it."""

@@ -1,8 +1,9 @@
 """`python -m tests.faults.history FILE…`: what is wrong with recorded histories, found without any broker.
 
-A history is a file of JSON lines, each one of: a message that was sent, one that a read_committed reader found while
-faults happened ("read"), one that another reader found at the end ("read_again"), what a transaction says about itself
-("transaction", in the order of the log), and the committed offsets at the end.
+A history is a file of JSON lines, each one of: a message that was sent, the messages that may be missing since their
+sessions were deleted ("may_miss"), one that a read_committed reader found while faults happened ("read"), one that
+another reader found at the end ("read_again"), what a transaction says about itself ("transaction", in the order of the
+log), and the committed offsets at the end.
 
 A transaction holds a batch's records and its offsets, all or nothing. So a message's record must be in the batch whose
 transaction has committed its offset.
@@ -11,7 +12,7 @@ transaction has committed its offset.
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,6 +50,10 @@ class HistoryFile:
         for one in messages:
             self._write("sent", {"number": one.number, "fate": one.fate, "at": [one.partition, one.offset]})
 
+    def may_miss(self, messages: Iterable[Sent]) -> None:
+        """`messages`: that may be nowhere, since their sessions were deleted."""
+        self._write("may_miss", [one.number for one in messages])
+
     def read(self, found: Read) -> None:
         self._write("read", found._asdict())
 
@@ -77,11 +82,14 @@ def problems(lines: Iterable[str]) -> list[str]:
     again: list[Read] = []
     transactions: list[Transaction] = []
     committed: dict[int, int] = {}
+    may_miss: set[int] = set()
     for line in lines:
         [(what, value)] = json.loads(line).items()
         match what:
             case "sent":
                 sent[value["number"]] = (value["fate"], *value["at"])
+            case "may_miss":
+                may_miss.update(value)
             case "read":
                 read.add(Read(**value))
             case "read_again":
@@ -91,7 +99,7 @@ def problems(lines: Iterable[str]) -> list[str]:
             case "committed":
                 committed = dict(value)
     return [
-        *_counted(sent, Counter(one.number for one in again), committed),
+        *_counted(sent, Counter(one.number for one in again), committed, may_miss),
         *_misplaced(sent, again),
         *_torn(sent, again, transactions, committed),
         *(f"aborted read: {one} was read, and is not there" for one in sorted(read - {*again})),
@@ -100,11 +108,14 @@ def problems(lines: Iterable[str]) -> list[str]:
 
 
 def _counted(
-    sent: Mapping[int, tuple[str, int, int]], times: Mapping[int, int], committed: Mapping[int, int]
+    sent: Mapping[int, tuple[str, int, int]],
+    times: Mapping[int, int],
+    committed: Mapping[int, int],
+    may_miss: Container[int],
 ) -> Iterable[str]:
     for number, (fate, partition, offset) in sent.items():
         counts = offset < committed.get(partition, 0)
-        if counts and fate != Fate.DROPPED and not times[number]:
+        if counts and fate != Fate.DROPPED and number not in may_miss and not times[number]:
             yield f"lost: {number}, its offset is committed and its record is not"
         if not counts and times[number]:
             yield f"torn: {number}, its record is committed and its offset is not"

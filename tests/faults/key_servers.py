@@ -6,7 +6,7 @@ Blocks are opened with PyNaCl's SecretBox, not with the worker's own code.
 import json
 import struct
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -169,17 +169,18 @@ def _throttled() -> bytes:
 class Opener:
     """Opens blocks with the keys of their sessions."""
 
-    def __init__(self, server: KeyServer) -> None:
-        self._server = server
+    def __init__(self, key_of: Callable[[int, str], bytes | None]) -> None:
+        """`key_of`: says which key a session has, by its team id and its own."""
+        self._key_of = key_of
         self._boxes: dict[tuple[int, str], SecretBox] = {}
 
     def __call__(self, metadata: Mapping[str, Any], stored: bytes) -> bytes:
         """Return a block as it was before it was encrypted. Raises ValueError."""
         session = (metadata["team_id"], metadata["session_id"])
         if session not in self._boxes:
-            key = self._server.key_of(*session)
+            key = self._key_of(*session)
             if key is None:
-                raise ValueError(f"the key store has no key for session {session}")
+                raise ValueError(f"there is no key for session {session}")
             self._boxes[session] = SecretBox(key)
         try:
             return self._boxes[session].decrypt(stored)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from functools import partial
 
 from tests.faults import cluster_faults as cluster
+from tests.faults import deletion_faults as deletion
 from tests.faults import key_faults as keys
 from tests.faults import process_faults as process
 from tests.faults import server_faults as server
@@ -32,7 +33,7 @@ class Kind:
     """A kind of fault. `inject` returns when the fault is over: what was taken away is back.
 
     It returns how much it has hit: processes that ended, connections that were cut or refused, frames that were held
-    up, writes that failed, moves of partitions. Raises TimeoutError if it has hit nothing.
+    up, writes that failed, moves of partitions, sessions deleted. Raises TimeoutError if it has hit nothing.
     """
 
     name: str
@@ -135,4 +136,5 @@ KINDS = (
             (Trouble.UNHEARD, Where.DYNAMODB),
         )
     ),
+    Kind("session deleted while it is recorded", deletion.delete_session, weight=4, where=Where.KEYS),
 )

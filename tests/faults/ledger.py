@@ -14,6 +14,7 @@ import zstandard
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
+from tests.faults.deletions import Deletions
 from tests.faults.history import Read, Transaction
 from tests.faults.load import Sent
 from tests.faults.messages import NUMBER_HEADER, NUMBER_IN_LINE, Fate
@@ -153,17 +154,20 @@ class Ledger:
         on_transaction: Callable[[Transaction], None] = lambda _found: None,
         content_of: Callable[[str], Path] = lambda url: Path(unquote(urlsplit(url).path)),
         opened: Callable[[Mapping[str, Any], bytes], bytes] = lambda _metadata, stored: stored,
+        deletions: Deletions | None = None,
     ) -> None:
         """`on_read` is called with each message that is found, `on_transaction` with each record of a flush.
 
         `content_of`: where the file of a block's URL is. `opened`: takes the metadata of a block, and what is stored of
-        it, and returns it compressed and in the clear; raises ValueError if it can't.
+        it, and returns it compressed and in the clear; raises ValueError if it can't. `deletions`: of sessions, while
+        they are recorded.
         """
         self._on_read = on_read
         self._on_transaction = on_transaction
         self._progress_topic = progress_topic
         self._content_of = content_of
         self._opened = opened
+        self._deletions = Deletions() if deletions is None else deletions
         self._ends = {dlq_topic: Fate.DLQ, overflow_topic: Fate.REDIRECTED}
         topics = [metadata_topic, dlq_topic, overflow_topic, progress_topic]
         self._reader = CommittedReader(bootstrap_servers, [*filter(None, topics)])
@@ -186,15 +190,20 @@ class Ledger:
                 self._read_block(json.loads(record.value() or b""), findings)
             else:
                 self._read_copy(record, fate, findings)
-        findings.lost += [
-            f"{one}: nowhere" for one in sent if one.fate is not Fate.DROPPED and one.number not in self._seen
-        ]
+        findings.lost += [f"{one}: nowhere" for one in sent if not self._may_miss(one) and one.number not in self._seen]
+        findings.other += self._deletions.wrong()
         return findings
 
     def close(self) -> None:
         self._reader.close()
 
-    def _read_block(self, metadata: dict[str, object], findings: Findings) -> None:
+    def _may_miss(self, one: Sent) -> bool:
+        return one.fate is Fate.DROPPED or self._deletions.may_miss(one)
+
+    def _read_block(self, metadata: dict[str, Any], findings: Findings) -> None:
+        if metadata.get("is_deleted"):
+            self._deletions.hides((metadata["team_id"], metadata["session_id"]))
+            return
         url = str(metadata["block_url"])
         lines_before = 0
         try:
@@ -236,6 +245,8 @@ class Ledger:
             findings.doubled.append(f"{one}: in {self._seen[read.number]} and in {read.where}")
         elif one.fate != read.fate:
             findings.other.append(f"{one}: in {read.where}")
+        elif one.fate is Fate.RECORDED and self._deletions.must_miss(one):
+            findings.other.append(f"{one}: its session was deleted before, and it is in {read.where}")
         self._seen.setdefault(read.number, read.where)
         return one
 

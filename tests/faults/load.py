@@ -3,6 +3,8 @@
 import random
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +29,9 @@ class Sent:
     lines: int
     checksum: int
     """Of its value."""
+    session_id: str
+    sent_at: float
+    """Seconds since 1970."""
 
 
 class Load:
@@ -54,6 +59,8 @@ class Load:
         self._unacknowledged: dict[int, Numbered] = {}
         """What was sent, and is not known to be in the log."""
         self._refused: list[str] = []
+        self._favoured: str | None = None
+        """The id of the session that more messages are of."""
         self._flowing = threading.Event()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._flow, name="load", daemon=True)
@@ -84,6 +91,15 @@ class Load:
             self._known_ends = dict(self._ends)
         assert not self._refused, self._refused
         assert self._thread.is_alive()
+
+    @contextmanager
+    def favouring(self, session_id: str) -> Iterator[None]:
+        """Have every other message be of this session, one of `messages.some_session`."""
+        self._favoured = session_id
+        try:
+            yield
+        finally:
+            self._favoured = None
 
     def send_poisoned(self, text: str) -> None:
         """Send a message at which the native core fails."""
@@ -157,7 +173,14 @@ class Load:
         assert offset is not None
         self._unacknowledged.pop(numbered.number, None)
         self._sent[numbered.number] = Sent(
-            numbered.number, numbered.fate, partition, offset, numbered.lines, numbered.checksum
+            numbered.number,
+            numbered.fate,
+            partition,
+            offset,
+            numbered.lines,
+            numbered.checksum,
+            numbered.key.decode(),
+            record.timestamp()[1] / 1000,
         )
         self._ends[partition] = max(self._ends[partition], offset + 1)
 
@@ -169,7 +192,8 @@ class Load:
                 continue
             with self._lock:
                 if self._flowing.is_set():
-                    self._produce(message(self._number, self._partitions, self._chance))
+                    session_id = self._favoured if self._number % 2 else None
+                    self._produce(message(self._number, self._partitions, self._chance, session_id))
                 self._producer.poll(0)
             due = max(due + 1 / self._rate, time.monotonic() - 1)
             self._over.wait(max(0.0, due - time.monotonic()))

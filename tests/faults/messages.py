@@ -118,13 +118,31 @@ def _template(message: Message) -> _Template:
     return _Template(text, session_id, headers, encoding, len(decoded.events))
 
 
-def message(number: int, partitions: int, chance: random.Random) -> Numbered:
-    """The message of this number. Most must be recorded; some end in each of the other ways."""
-    template = _templates()[number % len(_templates())]
+def some_session(chance: random.Random) -> tuple[int, str]:
+    """The team id and the session id of one of the sessions that messages are of."""
+    template = chance.choice(_templates())
+    token = template.headers["token"].decode()
+    return sample_tokens().index(token) + 1, _spread(template, chance).decode()
+
+
+def _spread(template: _Template, chance: random.Random) -> bytes:
+    return template.session_id[:-2] + b"%02x" % chance.randrange(_SPREAD)
+
+
+def message(number: int, partitions: int, chance: random.Random, session_id: str | None = None) -> Numbered:
+    """The message of this number. Most must be recorded; some end in each of the other ways.
+
+    `session_id`: its session, one of `some_session`; any if not given.
+    """
+    if session_id is None:
+        template = _templates()[number % len(_templates())]
+        session = _spread(template, chance)
+    else:
+        session = session_id.encode()
+        template = chance.choice([each for each in _templates() if each.session_id[:-2] == session[:-2]])
     fate = chance.choices(tuple(Fate), (85, 6, 4, 5))[0]
-    session_id = template.session_id[:-2] + b"%02x" % chance.randrange(_SPREAD)
-    text = template.text.replace(template.session_id, session_id).replace(_PLACE, b"%010d" % number)
-    headers = {**template.headers, "session_id": session_id, NUMBER_HEADER: b"%d" % number}
+    text = template.text.replace(template.session_id, session).replace(_PLACE, b"%010d" % number)
+    headers = {**template.headers, "session_id": session, NUMBER_HEADER: b"%d" % number}
     value = _encode(text, template.encoding)
     match fate:
         case Fate.DLQ if chance.random() < 0.5:
@@ -135,9 +153,7 @@ def message(number: int, partitions: int, chance: random.Random) -> Numbered:
             headers["token"] = OVERFLOW_TOKEN.encode()
         case Fate.DROPPED:
             headers["token"] = chance.choice((DROPPED_TOKEN, UNKNOWN_TOKEN)).encode()
-    return Numbered(
-        number, fate, zlib.crc32(session_id) % partitions, session_id, value, [*headers.items()], template.lines
-    )
+    return Numbered(number, fate, zlib.crc32(session) % partitions, session, value, [*headers.items()], template.lines)
 
 
 def poisoned(number: int, partitions: int, chance: random.Random, text: str) -> Numbered:

@@ -17,7 +17,7 @@ Lines = list[str]
 def history(tmp_path: Path) -> Lines:
     """A good one: message n has offset n of partition 0. Two transactions: of messages 0 and 1, and of 2 and 3."""
     file = HistoryFile(tmp_path / "history.jsonl")
-    file.sent(Sent(number, fate, 0, number, 2, 0) for number, fate in enumerate(FATES))
+    file.sent(Sent(number, fate, 0, number, 2, 0, "session", 0.0) for number, fate in enumerate(FATES))
     for write in (file.read, file.read_again):
         for number, fate in enumerate(FATES[:3]):
             write(Read(number, fate, f"place {number}", "first" if fate is Fate.RECORDED else ""))
@@ -38,6 +38,15 @@ def replaced(history: Lines, part: str, old: str, new: str) -> Lines:
 
 def test_a_good_history_has_no_problems(history: Lines) -> None:
     assert problems(history) == []
+
+
+def test_messages_of_deleted_sessions_may_be_missing(history: Lines, tmp_path: Path) -> None:
+    file = HistoryFile(tmp_path / "more.jsonl")
+    file.may_miss([Sent(0, Fate.RECORDED, 0, 0, 2, 0, "session", 0.0)])
+    file.close()
+    missing = [*file.path.read_text().splitlines(), *without(history, "read", '"number": 0,')]
+    assert problems(missing) == []
+    assert [each.split(",")[0] for each in problems(without(missing, "read", '"number": 1,'))] == ["lost: 1"]
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
 from confluent_kafka import Producer
+from nacl.secret import SecretBox
 
 from tests.faults import messages
 from tests.faults.ledger import Ledger
@@ -19,30 +21,40 @@ from tests.servers.fixtures import NewTopic
 from tests.servers.kafka import KafkaServer
 
 SECONDS = 20.0
+TEAM, SESSION = 2, "session-1"
 
 
 class Outputs:
     """Writes what a worker would."""
 
-    def __init__(self, kafka: KafkaServer, new_topic: NewTopic, folder: Path) -> None:
+    def __init__(self, kafka: KafkaServer, new_topic: NewTopic, folder: Path, **given: Any) -> None:
+        """`given`: to the ledger."""
         self.metadata, self.dlq, self.overflow = (new_topic(2) for _ in range(3))
-        self.ledger = Ledger(kafka.bootstrap_servers, self.metadata, self.dlq, self.overflow)
+        self.ledger = Ledger(kafka.bootstrap_servers, self.metadata, self.dlq, self.overflow, **given)
         self._folder = folder
         self._producer = Producer(
             {"bootstrap.servers": kafka.bootstrap_servers, "transactional.id": self.metadata, "log_level": 0}
         )
         self._producer.init_transactions(SECONDS)
 
-    def block(self, *numbers: int, partition: int = 0, committed: bool = True) -> None:
-        """Of messages of two lines each."""
+    def block(
+        self, *numbers: int, partition: int = 0, committed: bool = True, session_id: str = SESSION, key: bytes = b""
+    ) -> None:
+        """Of messages of two lines each; encrypted, if there is a key."""
         lines = [f'["w",{{}}]\n["w",{{"fault-suite-number":"{number:010}"}}]\n' for number in numbers]
         frame = zstandard.compress("".join(lines).encode())
+        if key:
+            frame = bytes(SecretBox(key).encrypt(frame))
         path = self._folder / f"{numbers}-{partition}"
         path.write_bytes(b"before" + frame)
         url = f"{path.as_uri()}?range=bytes=6-{len(frame) + 5}"
-        self._send(
-            self.metadata, json.dumps({"block_url": url, "partition": partition, "batch_id": "b"}), {}, committed
-        )
+        value = {"block_url": url, "partition": partition, "batch_id": "b", "team_id": TEAM, "session_id": session_id}
+        self._send(self.metadata, json.dumps(value), {}, committed)
+
+    def hide(self, session_id: str = SESSION) -> None:
+        """Send the record of a deletion."""
+        value = {"is_deleted": 1, "team_id": TEAM, "session_id": session_id, "block_url": None}
+        self._send(self.metadata, json.dumps(value), {}, True)
 
     def copy(self, topic: str, number: int, offset: int) -> None:
         headers = {NUMBER_HEADER: str(number), "dlq-partition": "0", "dlq-offset": str(offset)}
@@ -78,8 +90,8 @@ def outputs(kafka: KafkaServer, new_topic: NewTopic, tmp_path: Path) -> Iterator
     outputs.close()
 
 
-def sent(number: int, fate: Fate = Fate.RECORDED) -> Sent:
-    return Sent(number, fate, partition=0, offset=number, lines=2, checksum=zlib.crc32(b"value"))
+def sent(number: int, fate: Fate = Fate.RECORDED, session_id: str = SESSION, sent_at: float = 0) -> Sent:
+    return Sent(number, fate, 0, number, 2, zlib.crc32(b"value"), session_id, sent_at)
 
 
 def test_all_is_well(outputs: Outputs) -> None:
