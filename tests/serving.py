@@ -13,10 +13,16 @@ from recording_worker.keys.store import KeyStore
 from recording_worker.metrics import ServeMetrics
 from recording_worker.reading.catalogue import Catalogue
 from recording_worker.serving.api import Api, Recorded
-from recording_worker.serving.blocks import Blocks, Place
+from recording_worker.serving.blocks import Blocks
+from recording_worker.serving.clickhouse import ClickHouse
+from recording_worker.serving.clickhouse_source import ClickHouseSource
+from recording_worker.serving.place import Place
+from recording_worker.serving.source import Source
+from recording_worker.serving.storage_source import StorageSource
 from recording_worker.serving.tokens import AUDIENCE, Tokens
 from recording_worker.serving.upkeep import Upkeep
 from recording_worker.settings.load import load_settings
+from recording_worker.settings.model import Settings
 from tests.waiting import wait_for
 
 SECRET = "a-secret-of-the-tests-that-is-long-enough"
@@ -47,11 +53,18 @@ class Asked:
         self.place = Place(given)
         self.catalogue = Catalogue(folder.parent / f"{folder.name}.sqlite")
         self.metrics = ServeMetrics()
-        self.upkeep = Upkeep(given, self.place, self.catalogue, self.metrics, SystemClock())
-        self.blocks = Blocks(self.place, self.catalogue, store)
+        self.source = self._source(given)
+        self.upkeep = Upkeep(self.source.tasks, given.not_ready_after, SystemClock())
+        self.blocks = Blocks(self.place, self.source, store)
         tokens = Tokens([SECRET, OLD_SECRET], SystemClock())
-        self.api = Api(given, self.blocks, self.catalogue, self.upkeep, tokens)
+        self.api = Api(given, self.blocks, self.source, self.upkeep, tokens)
         self.app: Recorded = self.api.app(self.metrics)
+
+    def _source(self, given: Settings) -> Source:
+        if given.serve_clickhouse is None:
+            return StorageSource(given, self.place, self.catalogue, self.metrics, SystemClock())
+        clickhouse = ClickHouse(given.serve_clickhouse, given)
+        return ClickHouseSource(clickhouse, given.serve_clickhouse_table, self.place, self.catalogue, self.metrics)
 
     def start(self) -> "Asked":
         self.upkeep.start()

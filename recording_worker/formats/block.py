@@ -15,7 +15,7 @@ MAX_BLOCK_BYTES = 1 << 30
 _MAX_RATIO = 1 << 15
 """The most that zstd makes of a byte: 128 KiB of the four that a block within a frame takes. Snappy makes far less."""
 
-_MAX_SNAPPY_RATIO = 32
+MAX_SNAPPY_RATIO = 32
 """More than snappy makes of a byte: a copy of 64 bytes takes three."""
 
 ERASED = "erased"
@@ -74,7 +74,7 @@ def is_readable(stored: bytes) -> bool:
         return True
     try:
         stated = cramjam.snappy.decompress_raw_len(stored)
-        if not 0 < stated <= min(len(stored) * _MAX_SNAPPY_RATIO, MAX_BLOCK_BYTES):
+        if not 0 < stated <= min(len(stored) * MAX_SNAPPY_RATIO, MAX_BLOCK_BYTES):
             return False
         cramjam.snappy.decompress_raw(stored)
     except cramjam.DecompressionError:

@@ -4,6 +4,7 @@ from recording_worker.metrics.family import CounterFamily, GaugeFamily, Histogra
 
 _ROUTE = Label("route", ("sessions", "blocks", "block", "other"))
 _STATUS = Label("status", bound="the statuses that the API gives")
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
 
 
 class ServingMetrics:
@@ -14,7 +15,7 @@ class ServingMetrics:
         "serve_request_seconds",
         "Time from a request to the end of its answer.",
         _ROUTE,
-        buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25),
+        buckets=_SECONDS,
     )
     serve_sent_bytes = CounterFamily("serve_sent_bytes", "Bytes of the answers' bodies.", _ROUTE)
     serve_memory_bytes = GaugeFamily("serve_memory_bytes", "Memory that the blocks take which are handled now.")
@@ -24,3 +25,7 @@ class ServingMetrics:
     serve_unreadable_files = GaugeFamily(
         "serve_unreadable_files", "Files whose index could not be read at the last listing."
     )
+    serve_clickhouse_seconds = HistogramFamily(
+        "serve_clickhouse_seconds", "Time that ClickHouse took for an answer, or to fail.", buckets=_SECONDS
+    )
+    serve_clickhouse_errors = CounterFamily("serve_clickhouse_errors", "Questions that ClickHouse did not answer.")

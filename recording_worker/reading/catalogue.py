@@ -126,7 +126,8 @@ class ListedSession(NamedTuple):
     size: int
     first_timestamp: float
     last_timestamp: float
-    playable: bool
+    playable: bool | None
+    """None if it is not known."""
 
 
 class SessionQuery(NamedTuple):
@@ -243,6 +244,17 @@ class Catalogue:
         """Return whether the file of this name is in the catalogue."""
         return self.connection.execute("SELECT 1 FROM files WHERE name = ?", (name,)).fetchone() is not None
 
+    def has_index(self, name: str) -> bool:
+        """Return whether a file that is known has an index."""
+        row = self.connection.execute("SELECT codec FROM files WHERE name = ?", (name,)).fetchone()
+        return row is not None and bool(row[0])
+
+    def keep(self, files: int) -> None:
+        """Forget the files that were added first, if there are more than this many."""
+        names = self.connection.execute("SELECT name FROM files ORDER BY id DESC LIMIT -1 OFFSET ?", (files,))
+        if gone := [name for (name,) in names]:
+            self._forget(gone)
+
     def _names(self) -> set[str]:
         return {name for (name,) in self.connection.execute("SELECT name FROM files")}
 
@@ -266,11 +278,11 @@ class Catalogue:
         )
         return [StoredBlock(*row) for row in rows]
 
-    def block(self, team_id: int, session_id: str, file: str, start: int) -> StoredBlock | None:
-        """Return the session's block that begins there; None if it has none there."""
+    def block(self, team_id: int, session_id: str, file: str, start: int, length: int) -> StoredBlock | None:
+        """Return the session's block that takes these bytes; None if it has none there."""
         row = self.connection.execute(
-            f"{SELECT_BLOCKS} WHERE name = ? AND start = ? AND team_id = ? AND session_id = ?",
-            (file, start, team_id, session_id),
+            f"{SELECT_BLOCKS} WHERE name = ? AND start = ? AND length = ? AND team_id = ? AND session_id = ?",
+            (file, start, length, team_id, session_id),
         ).fetchone()
         return None if row is None else StoredBlock(*row)
 

@@ -24,9 +24,9 @@ from recording_worker.errors import StoreError, WorkerError
 from recording_worker.formats.timestamps import iso_text
 from recording_worker.logs.folding import FOLD_BY
 from recording_worker.metrics import ServeMetrics
-from recording_worker.reading.catalogue import Catalogue, StoredBlock
 from recording_worker.redaction import redact
-from recording_worker.serving.blocks import MAX_LISTED, Blocks, Body
+from recording_worker.serving.blocks import Blocks, Body
+from recording_worker.serving.clickhouse import ClickHouseError
 from recording_worker.serving.memory import MemoryBudget
 from recording_worker.serving.parameters import (
     ParameterError,
@@ -37,6 +37,7 @@ from recording_worker.serving.parameters import (
     session_query,
     team_of,
 )
+from recording_worker.serving.source import MAX_LISTED, BlockPlace, Deletion, Source
 from recording_worker.serving.tokens import Refusal, Tokens
 from recording_worker.serving.upkeep import Upkeep
 from recording_worker.settings.model import Settings
@@ -69,12 +70,10 @@ register_url_convertor("session", _SessionId())
 class Api:
     """Answers requests. What blocks runs in threads, as many as the storage has connections for."""
 
-    def __init__(
-        self, settings: Settings, blocks: Blocks, catalogue: Catalogue, upkeep: Upkeep, tokens: Tokens
-    ) -> None:
+    def __init__(self, settings: Settings, blocks: Blocks, source: Source, upkeep: Upkeep, tokens: Tokens) -> None:
         self._settings = settings
         self._blocks = blocks
-        self._catalogue = catalogue
+        self._source = source
         self._upkeep = upkeep
         self._tokens = tokens
         self._memory = MemoryBudget(settings.serve_memory_bytes)
@@ -130,8 +129,9 @@ class Api:
             except TimeoutError:
                 return _error(503, "This takes too long", _LATER)
             except StoreError as error:
-                log.warning("the key store can't be asked", path=request.url.path, error=str(error))
-                return _error(503, "The key store does not answer", _LATER)
+                log.warning("a request has to wait", path=request.url.path, error=str(error))
+                silent = "ClickHouse" if isinstance(error, ClickHouseError) else "The key store"
+                return _error(503, f"{silent} does not answer", _LATER)
             except WorkerError as error:
                 log.error("a request failed", path=request.url.path, error=str(error))
                 return _error(500, "Failed to read from the storage")
@@ -142,7 +142,7 @@ class Api:
 
     async def _list_sessions(self, request: Request) -> Response:
         team_id, query = team_of(request.path_params["team_id"]), session_query(_query_of(request))
-        found = await self._in_thread(self._catalogue.sessions, team_id, query)
+        found = await self._in_thread(self._source.sessions, team_id, query)
         last = found[-1] if len(found) == query.limit else None
         keys = [(team_id, session.session_id) for session in found]
         deleted = await self._in_thread(self._blocks.deleted_keys, keys)
@@ -165,14 +165,14 @@ class Api:
 
     async def _list_blocks(self, request: Request) -> Response:
         team_id, session_id = team_of(request.path_params["team_id"]), session_of(request.path_params["session_id"])
-        if await self._in_thread(self._blocks.deletion, team_id, session_id) is not None:
-            return JSONResponse({"blocks": []}, headers=_NO_STORE)  # as for a session that never was
-        found = await self._in_thread(self._catalogue.blocks, team_id, session_id, MAX_LISTED + 1)
+        found = await self._in_thread(self._blocks.listed, team_id, session_id)
+        if isinstance(found, Deletion):
+            found = []  # as for a session that never was
         if len(found) > MAX_LISTED:
             return _error(413, f"The session has more than {MAX_LISTED} blocks")
         return JSONResponse({"blocks": [self._listed(block) for block in found]}, headers=_NO_STORE)
 
-    def _listed(self, block: StoredBlock) -> dict[str, object]:
+    def _listed(self, block: BlockPlace) -> dict[str, object]:
         """Return a block as `RecordingBlock` of PostHog's recording-api/types.ts has it."""
         return {
             "key": self._blocks.place.key_of(block.file),
@@ -187,35 +187,27 @@ class Api:
         wanted = block_range(_query_of(request))
         if self._blocks.place.name_of(wanted.key) is None:
             return _error(400, "Invalid key format: must be the key of a batch file")
-        if (gone := await self._gone(team_id, session_id)) is not None:
-            return gone
         where = wanted.key, wanted.start, wanted.end
         found = await self._in_thread(self._blocks.find, team_id, session_id, *where)
+        if isinstance(found, Deletion):
+            return _gone(found)
         if found is None:
             return _error(404, "Block not found")
-        weight = self._blocks.weight(found)
+        weight = self._blocks.weight(found, decompress=wanted.decompress)
         if weight > self._memory.size:
             return _error(413, f"The block takes {weight} bytes of memory, and serve_memory_bytes allows less")
         held = await self._memory.take(weight)
         read = self._threads.submit(self._blocks.read, found, decompress=wanted.decompress)
         try:
             body = await asyncio.wrap_future(read)
-            gone = await self._gone(team_id, session_id)  # it may have been deleted meanwhile
+            deletion = await self._in_thread(self._blocks.deletion, team_id, session_id)  # it may be deleted meanwhile
         except BaseException:
             held.release_after(read)
             raise
-        if gone is not None or body is None:
+        if deletion is not None or body is None:
             held.release()
-            return gone or _error(404, "Block not found")
+            return _error(404, "Block not found") if deletion is None else _gone(deletion)
         return _Block(body, held.release)
-
-    async def _gone(self, team_id: int, session_id: str) -> Response | None:
-        """Return what to answer if the session was deleted; None if it was not."""
-        gone = await self._in_thread(self._blocks.deletion, team_id, session_id)
-        if gone is None:
-            return None
-        answer = {"error": "recording_deleted", "deleted_at": gone.at, "deleted_by": gone.by}
-        return JSONResponse(answer, 410, _NO_STORE)
 
     async def _in_thread(self, work: Callable[..., Made], *arguments: Any) -> Made:
         future: Future[Made] = self._threads.submit(work, *arguments)
@@ -306,6 +298,11 @@ def _query_of(request: Request) -> Query:
         return parse_qs(text, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS, errors="strict")
     except ValueError:
         raise ParameterError("Invalid query") from None
+
+
+def _gone(deletion: Deletion) -> Response:
+    answer = {"error": "recording_deleted", "deleted_at": deletion.at, "deleted_by": deletion.by}
+    return JSONResponse(answer, 410, _NO_STORE)
 
 
 def _error(status: int, text: str, headers: dict[str, str] = _NO_STORE) -> Response:

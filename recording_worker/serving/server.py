@@ -12,14 +12,19 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from recording_worker.cache_folder import cache_folder
-from recording_worker.clock import SystemClock
+from recording_worker.clock import Clock, SystemClock
 from recording_worker.errors import BootError, ConfigError
 from recording_worker.keys.open import open_keys
 from recording_worker.metrics import ServeMetrics
 from recording_worker.reading.catalogue import Catalogue
 from recording_worker.redaction import hide
 from recording_worker.serving.api import Api
-from recording_worker.serving.blocks import Blocks, Place
+from recording_worker.serving.blocks import Blocks
+from recording_worker.serving.clickhouse import ClickHouse
+from recording_worker.serving.clickhouse_source import ClickHouseSource
+from recording_worker.serving.place import Place
+from recording_worker.serving.source import Source
+from recording_worker.serving.storage_source import StorageSource
 from recording_worker.serving.tokens import Tokens, read_secrets
 from recording_worker.serving.upkeep import Upkeep
 from recording_worker.settings.model import Settings
@@ -43,10 +48,10 @@ def run_server(settings: Settings, started: Callable[[str], None]) -> None:
     hide(secrets)
     clock, metrics = SystemClock(), ServeMetrics()
     place = Place(settings)
-    catalogue = Catalogue(settings.serve_index or _index_of(place, settings))
-    upkeep = Upkeep(settings, place, catalogue, metrics, clock)
+    source = _source_of(settings, place, metrics, clock)
+    upkeep = Upkeep(source.tasks, settings.not_ready_after, clock)
     store = open_keys(settings)
-    api = Api(settings, Blocks(place, catalogue, store), catalogue, upkeep, Tokens(secrets, clock))
+    api = Api(settings, Blocks(place, source, store), source, upkeep, Tokens(secrets, clock))
     config = uvicorn.Config(
         api.app(metrics),
         http=_Protocol,
@@ -66,7 +71,7 @@ def run_server(settings: Settings, started: Callable[[str], None]) -> None:
         host, port = listener.getsockname()[:2]
         upkeep.start()
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        log.info("serving blocks", url=url, storage=str(place), follow=settings.serve_follow)
+        log.info("serving blocks", url=url, storage=str(place), source=" and ".join(task.name for task in source.tasks))
         started(url)
         try:
             asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
@@ -108,9 +113,21 @@ class _Protocol(H11Protocol):
             self._deadline = None
 
 
+def _source_of(settings: Settings, place: Place, metrics: ServeMetrics, clock: Clock) -> Source:
+    """Raises WorkerError."""
+    catalogue = Catalogue(settings.serve_index or _index_of(place, settings))
+    if settings.serve_clickhouse is None:
+        return StorageSource(settings, place, catalogue, metrics, clock)
+    clickhouse = ClickHouse(settings.serve_clickhouse, settings)
+    return ClickHouseSource(clickhouse, settings.serve_clickhouse_table, place, catalogue, metrics)
+
+
 def _index_of(place: Place, settings: Settings) -> Path:
-    """Return the file for the index of a storage, in the user's cache. Raises BootError."""
-    text = f"{place}\0{settings.storage}\0{settings.s3_endpoint}"
+    """Return the file for the index of a storage, in the user's cache. Raises BootError.
+
+    With ClickHouse it only holds some of the files, so it is another one.
+    """
+    text = f"{place}\0{settings.storage}\0{settings.s3_endpoint}\0{settings.serve_clickhouse}"
     return cache_folder() / f"index-{hashlib.sha256(text.encode()).hexdigest()[:16]}.sqlite"
 
 

@@ -53,6 +53,8 @@ class Settings(ServingFields, ProcessFields, KeyFields, BatchFields, AcceptedFie
             raise ValueError("key_store postgres needs keys_postgres and keys_master_file")
         if self.ops_tls_certificate is None and (self.ops_tls_key is not None or self.ops_tls_client_ca is not None):
             raise ValueError("ops_tls_key and ops_tls_client_ca need ops_tls_certificate")
+        if self.serve_clickhouse is not None and self.serve_follow:
+            raise ValueError("serve_clickhouse and serve_follow exclude each other")
         if self.storage is not None and self.storage_dir is not None:
             raise ValueError("storage and storage_dir exclude each other")
         return self

@@ -73,11 +73,16 @@ class ClickHouse:
 
     def query(self, sql: str, **parameters: object) -> list[Row]:
         """The rows of the answer. Raises ClickHouseError."""
+        return [json.loads(line) for line in self.text(sql, **parameters).splitlines()]
+
+    def text(self, sql: str, **parameters: object) -> str:
+        """The answer as JSON lines. Raises ClickHouseError."""
         self._connection.send((sql, parameters))
+        answer: str
         answer, error = self._connection.recv()
         if error is not None:
             raise ClickHouseError(error)
-        return [json.loads(line) for line in answer.splitlines()]
+        return answer
 
     def query_file(self, name: str, **parameters: object) -> list[Row]:
         """The answer to a query of deploy/clickhouse/queries."""
