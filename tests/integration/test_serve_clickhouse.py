@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 
 import cramjam
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmarks.contenders.node import prepare_node
 from recording_worker.clock import SystemClock
@@ -25,6 +27,16 @@ from tests.servers.certificates import Authority
 from tests.servers.clickhouse import ClickHouse
 from tests.servers.clickhouse_http import PASSWORD, USER, ClickHouseHttp, clickhouse_http
 from tests.serving import SECRET, Asked, token
+from tests.serving_attacks import (
+    GONE,
+    MINE,
+    THEIRS,
+    Stored,
+    attacks,
+    check,
+    check_the_right_request,
+    write_storage,
+)
 from tests.waiting import wait_for
 
 NOW = SystemClock().now_ms()
@@ -123,11 +135,14 @@ class Stage:
             start += len(content)
         return urls
 
-    def query(self, url: str, **others: object) -> str:
+    def stored(self, team_id: int, session_id: str, url: str) -> Stored:
         file, _, place = url.partition("?range=bytes=")
         first, last = place.split("-")
-        key = file.removeprefix(f"{self.folder.as_uri()}/")
-        return urlencode({"key": key, "start_byte": first, "end_byte": last, **others})
+        return Stored(team_id, session_id, file.removeprefix(f"{self.folder.as_uri()}/"), int(first), int(last))
+
+    def query(self, url: str, **others: object) -> str:
+        wanted = self.stored(1, "", url)
+        return urlencode({"key": wanted.key, "start_byte": wanted.start, "end_byte": wanted.end, **others})
 
 
 @pytest.fixture
@@ -411,3 +426,30 @@ def test_a_client_like_posthogs_reads_whole_sessions(
         unpacked, as_lines = json.loads(answer)
         assert unpacked == as_lines
         assert sorted(unpacked.removesuffix("\n").encode().split(b"\n")) == sorted(lines[session])
+
+
+@given(data=st.data())
+def test_no_request_gets_what_it_may_not(attacked: tuple[Asked, list[Stored]], data: st.DataObject) -> None:
+    asked, stored = attacked
+    check(asked, data.draw(attacks(stored)))
+
+
+@pytest.fixture(scope="module")
+def attacked(
+    tmp_path_factory: pytest.TempPathFactory, clickhouse: ClickHouse, http: ClickHouseHttp
+) -> Iterator[tuple[Asked, list[Stored]]]:
+    """Sessions in a file with an index, and others in one without."""
+    stage = Stage(tmp_path_factory.mktemp("attacked"), clickhouse, http)
+    stored = write_storage(stage.folder)
+    contents = [(1, "theirs-too", MINE), (2, "theirs-too", THEIRS)]
+    packed = [bytes(cramjam.snappy.compress_raw(line(NOW, said=marker) + b"\n")) for _, _, marker in contents]
+    for (team_id, session_id, _), url in zip(contents, stage.write_without_index(*packed), strict=True):
+        stored.append(stage.stored(team_id, session_id, url))
+    for each in stored:
+        url = f"{(stage.folder / each.key).as_uri()}?range=bytes={each.start}-{each.end}"
+        stage.tell(each.session_id, url, team_id=each.team_id)
+    stage.delete(GONE, NOW)
+    asked = stage.asked().start()
+    yield asked, stored
+    check_the_right_request(asked, stored)
+    asked.upkeep.close()

@@ -18,6 +18,7 @@ from recording_worker.serving.parameters import ParameterError, block_range, ses
 from recording_worker.serving.tokens import Refusal, Tokens, read_secrets
 from tests.batch_files import block, line, write_batch_file
 from tests.serving import OLD_SECRET, SECRET, Asked, token
+from tests.serving_attacks import GONE, Stored, attacks, check, check_the_right_request, write_storage
 
 TOKENS = Tokens([SECRET, OLD_SECRET], SystemClock())
 ANY_TEXT = st.text(max_size=60) | st.sampled_from(["..", "/", "30d", "\0", "%00", "blocks/30d/", "1e9", "NaN", "-0"])
@@ -183,3 +184,20 @@ def test_any_request_gets_an_answer(asked: Asked, path: str, query: str, header:
         answer: Any = asked.get(given_path, sent, f"Bearer {token()}")
         assert answer.status in (200, 307, 400, 401, 403, 404)
         assert asked.get(given_path, sent, quote(header)).status in (200, 307, 401, 404)
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Asked, list[Stored]]]:
+    folder = tmp_path_factory.mktemp("attacked") / "storage"
+    stored = write_storage(folder)
+    asked = Asked(folder).start()
+    asked.catalogue.forget({(1, GONE): 1_800_000_000})  # as the metadata topic says it
+    yield asked, stored
+    check_the_right_request(asked, stored)
+    asked.upkeep.close()
+
+
+@given(st.data())
+def test_no_request_gets_what_it_may_not(attacked: tuple[Asked, list[Stored]], data: st.DataObject) -> None:
+    asked, stored = attacked
+    check(asked, data.draw(attacks(stored)))
