@@ -65,6 +65,8 @@ _CENTERED = {"display": "flex", "align-items": "center", "justify-content": "cen
 _TEXT = {"overflow": "hidden", "white-space": "pre-wrap", "overflow-wrap": "anywhere"}
 _PLACEHOLDER = {"background-color": "#e8e9ec", "color": "#4b4f58", "border": "1px solid #c9ccd3", **_TEXT}
 _FIELD = {"border": "1px solid #b9bdc6", "padding-left": "6px", "display": "flex", "align-items": "center", **_TEXT}
+_ON_TOP = {"z-index": "1"}
+"""The system's bars are over the app and over the keyboard, wherever they stand in the recording."""
 _FILL = "display:block;width:100%;height:100%"
 
 
@@ -93,6 +95,10 @@ def extent(wireframe: Wireframe) -> tuple[float, float]:
 
 def _plain(wireframe: Wireframe) -> Box:
     return _box(wireframe)
+
+
+def _bar(wireframe: Wireframe) -> Box:
+    return _box(wireframe, after=_ON_TOP)
 
 
 def _words(wireframe: Wireframe) -> Box:
@@ -166,27 +172,37 @@ def _toggle(wireframe: Wireframe) -> Box:
 
 def _progress(wireframe: Wireframe) -> Box:
     bar, value = _style(wireframe).get("bar"), _number(wireframe.get("value"))
+    if bar == "rating":
+        return _rating(wireframe)
     most = max(_number(wireframe.get("max")) or 1.0, 0.001)
     done = None if value is None else min(max(value / most, 0.0), 1.0)
-    if bar == "rating":
-        stars = round(min(most, _MAX_STARS))
-        full = round(stars * (done or 0.0))
-        size = 0.8 * (_pixels(wireframe.get("height")) or 20.0)
-        shown = "★" * full + "☆" * (stars - full)
-        return _box(wireframe, {"white-space": "nowrap"}, {"font-size": _px(size)}, content=(shown,))
-    if bar == "circular":  # a quarter of a disc stands for work whose end is not known
+    if bar == "circular":  # a quarter of a ring stands for work whose end is not known
         part = 25 if done is None else round(100 * done)
         color = _color(_style(wireframe).get("color")) or "#2f6fed"
-        disc = f"border-radius:50%;background:conic-gradient({color} {part}%,#d5d8de 0);{_FILL}"
-        return _box(wireframe, content=(Element("div", {"style": disc}),))
+        hole = "mask:radial-gradient(closest-side,transparent 75%,#000000 76%)"
+        ring = f"border-radius:50%;background:conic-gradient({color} {part}%,#d5d8de 0);{hole};{_FILL}"
+        return _box(wireframe, content=(Element("div", {"style": ring}),))
     attributes = {"max": "1", "style": _FILL, **({} if done is None else {"value": f"{done:g}"})}
     return _box(wireframe, content=(Element("progress", attributes),))
+
+
+def _rating(wireframe: Wireframe) -> Box:
+    value, most = _number(wireframe.get("value")), _number(wireframe.get("max"))
+    if value is None or most is None or most < 1:
+        return _placeholder(wireframe, "rating")
+    stars = round(min(most, _MAX_STARS))
+    done = min(max(value / most, 0.0), 1.0)
+    full = Element("div", {"style": f"position:absolute;left:0;top:0;overflow:hidden;width:{done:.1%}"}, ("★" * stars,))
+    shown = Element("div", {"style": "position:relative;display:inline-block"}, ("☆" * stars, full))
+    size = 0.8 * (_pixels(wireframe.get("height")) or 20.0)
+    return _box(wireframe, {"white-space": "nowrap"}, {"font-size": _px(size)}, content=(shown,))
 
 
 _Make = Callable[[Wireframe], Box]
 
 _KINDS: dict[str, _Make] = {
-    **dict.fromkeys(("div", "rectangle", "radio_group", "status_bar", "navigation_bar"), _plain),
+    **dict.fromkeys(("div", "rectangle", "radio_group"), _plain),
+    **dict.fromkeys(("status_bar", "navigation_bar"), _bar),
     **dict.fromkeys(("image", "screenshot"), _image),
     "text": _words,
     "input": _input,

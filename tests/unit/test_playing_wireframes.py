@@ -39,7 +39,7 @@ from tests.unit.test_playing_session import bounded, line, only_window, shown
 BODY = 7
 TEXTS = [
     *("Sign in to the shop", "ada@shop.test", "Stay signed in", "Private", "Company", "Germany ▾", "Dark mode"),
-    *("★★★★☆", "web view", "map", "SIGN IN"),
+    *("☆☆☆☆☆", "★★★★★", "web view", "map", "SIGN IN"),
 ]
 
 
@@ -266,8 +266,8 @@ def test_a_background_image() -> None:
         ({"type": "input", "inputType": "number", "value": 1.5}, "1.5"),
         ({"type": "input", "inputType": "select", "options": ["one", "two"]}, "one ▾"),
         ({"type": "input", "inputType": "select", "value": "two", "options": "odd"}, "two ▾"),
-        ({"type": "input", "inputType": "progress", "value": 2, "max": 4, "style": {"bar": "rating"}}, "★★☆☆"),
-        ({"type": "input", "inputType": "progress", "max": 1e4, "style": {"bar": "rating"}}, "☆" * 20),
+        ({"type": "input", "inputType": "progress", "max": 5, "style": {"bar": "rating"}}, "rating"),
+        ({"type": "input", "inputType": "progress", "value": 3, "style": {"bar": "rating"}}, "rating"),
     ],
 )  # fmt: skip
 def test_what_a_box_says(wireframe: Wireframe, content: str) -> None:
@@ -298,6 +298,26 @@ def test_controls() -> None:
         [knob] = track.content
         assert isinstance(knob, Element)
         assert side in knob.attributes["style"]
+
+
+@pytest.mark.parametrize(
+    ("value", "most", "stars", "width"),
+    [(2, 4, 4, "50.0%"), (3.5, 5, 5, "70.0%"), (-1, 5, 5, "0.0%"), (9, 1e4, 20, "0.1%")],
+)
+def test_a_rating_shows_parts_of_stars(value: float, most: float, stars: int, width: str) -> None:
+    rating = view(1, 0, 0, 9, 9, "input", inputType="progress", value=value, max=most, style={"bar": "rating"})
+    [shown] = box_of(rating).content
+    assert isinstance(shown, Element)
+    empty, full = shown.content
+    assert isinstance(full, Element)
+    assert (empty, full.content) == ("☆" * stars, ("★" * stars,))
+    assert full.attributes["style"].endswith(f"width:{width}")
+
+
+def test_the_bars_of_the_system_are_over_all_else() -> None:
+    for kind in ("status_bar", "navigation_bar"):
+        assert style(box_of(view(1, 0, 0, 9, 9, kind)))["z-index"] == "1"
+    assert "z-index" not in box_of(view(1, 0, 0, 9, 9)).style
 
 
 def test_a_disabled_input_is_paler() -> None:
