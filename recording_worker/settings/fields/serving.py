@@ -44,7 +44,9 @@ class ServingFields(Fields):
     serve_clickhouse_ca: Path | None = Field(
         None, description="File of the authorities that sign ClickHouse's certificate; the system's if not set."
     )
-    serve_clickhouse_timeout: Seconds = Field(5.0, description="Longest wait for a connection or for an answer.")
+    serve_clickhouse_timeout: Seconds = Field(
+        5.0, description="Longest wait for a connection with ClickHouse, or for its answer."
+    )
     serve_list_interval: Seconds = Field(60.0, description="How often `serve` lists the storage to find new files.")
     serve_requests: PositiveInt = Field(
         64, description="Requests that `serve` takes at a time; further ones are told to come back."
