@@ -24,9 +24,8 @@ _DAY_MS = 86_400_000
 _LAST_MS = 4_102_444_800_000
 """The year 2100, which all of ClickHouse's types of time know."""
 
-_NOT_EXPIRED = (
-    "toStartOfDay(min(min_first_timestamp)) + toIntervalDay(coalesce(max(retention_period_days), 30)) >= now()"
-)
+_NOT_EXPIRED = """dateDiff('day', min(min_first_timestamp), now('UTC'), 'UTC')
+    < coalesce(max(retention_period_days), 30)"""
 """PostHog's rule (get_block_listing_query in posthog/session_recordings/queries/session_replay_events.py)."""
 _SESSION = """SELECT
     max(is_deleted) AS deleted,
