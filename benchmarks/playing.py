@@ -1,7 +1,7 @@
 """How long a viewer waits for `play`: `python -m benchmarks.playing`, see docs/data/playing.md.
 
 Wall time: from the command to its address, from opening that to the recorded page, and from a click on the time line to
-the page of that time. Each run starts the command and a browser's page anew.
+the page of that time. Each run starts the command again, and opens a new page.
 """
 
 import shutil

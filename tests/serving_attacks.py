@@ -130,7 +130,7 @@ _BAD_TOKENS: dict[str, Callable[[], str]] = {
 
 
 def attacks(stored: Sequence[Stored]) -> st.SearchStrategy[Attack]:
-    """Requests near what is right: most parts are those of a block that there is, of either team, and some are odd."""
+    """Requests near what is right: most parts are right for a block of one of the teams, and some are odd."""
     return st.composite(_attack)(stored)
 
 
@@ -179,7 +179,7 @@ def _mangled(draw: st.DrawFn, key: str) -> str:
 
 
 def check(asked: Asked, attack: Attack) -> Answer:
-    """Ask, and check that the answer is none of those that nobody may get."""
+    """Ask, and check that the answer holds nothing that nobody may get."""
     answer = asked.get(attack.path, attack.query, attack.authorization)
     shown = answer.body
     if answer.headers.get("content-type") == "application/octet-stream":

@@ -1,6 +1,6 @@
 """What the commands that read batch files share: they go through the files, and write what they find."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -26,6 +26,8 @@ Item = TypeVar("Item")
 _SETTINGS = (*S3_SETTINGS, *KEY_SETTINGS)
 _NAMED_SESSIONS = 5
 """The most sessions that an error names."""
+_ASKED_AT_ONCE = 1000
+"""Sessions that the key store is asked about together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,16 @@ class Scan:
     def check_not_deleted(self, session: Session) -> None:
         """Raise SessionDeletedError if the key store says that a session is deleted, StoreError if it can't say."""
         self._decryption.check(session)
+
+    def deleted(self, sessions: Sequence[Session]) -> dict[Session, int]:
+        """Return which of these sessions the key store says are deleted, and when, seconds since 1970.
+
+        Raises StoreError. Without a key store, nobody knows.
+        """
+        found: dict[Session, int] = {}
+        for at in range(0, len(sessions), _ASKED_AT_ONCE):
+            found |= self._decryption.deleted(sessions[at : at + _ASKED_AT_ONCE])
+        return found
 
     def lines(self, session: list[Block]) -> Iterator[bytes]:
         """Yield a session's lines from the blocks that can be read, in time order, without line breaks."""

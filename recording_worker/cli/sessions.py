@@ -1,7 +1,7 @@
 """`recording-worker sessions`: lists the sessions in batch files."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import click
 from rich import filesize
@@ -30,6 +30,9 @@ SORTS: dict[str, Callable[[SessionSummary], float]] = {
     "out-of-order": lambda session: session.out_of_order_count or 0,
     "gaps": lambda session: session.gap_count or 0,
 }
+
+Deleted = Mapping[Session, int]
+"""Sessions that are deleted, and when, seconds since 1970."""
 
 _AT_LEAST = click.IntRange(min=0)
 
@@ -91,7 +94,8 @@ def sessions(
         return (
             earliest <= session.first_timestamp < latest
             and session.duration_ms >= shortest
-            and playable in (None, session.has_full_snapshot)
+            and (not user or session.key in of_user)
+            and (matching is None or session.key in matching)
         )
 
     asked = Wanted(
@@ -113,18 +117,16 @@ def sessions(
     of_user = set[Session]()
     entries = _noting_user(_entries(scan), user, of_user)
     entries = (entry for entry in entries if team_id in (None, entry.team_id) and entry.session_id.startswith(prefix))
-    found = [
-        session
-        for session in summarize_sessions(entries)
-        if wanted(session) and (not user or session.key in of_user) and (matching is None or session.key in matching)
-    ]
+    found = [session for session in summarize_sessions(entries) if wanted(session)]
+    deleted = scan.deleted([session.key for session in found])
+    found = [session for session in found if playable in (None, _is_playable(session, deleted))]
     found.sort(key=SORTS[sort], reverse=not reverse)
     listed = found[:limit]
     with standard_output():
         if as_json:
-            sys.stdout.buffer.writelines(map(_json, listed))
+            sys.stdout.buffer.writelines(_json(session, deleted) for session in listed)
         else:
-            _print(listed, of=found, files=scan.files)
+            _print(listed, deleted, of=found, files=scan.files)
     scan.raise_problems()
 
 
@@ -146,8 +148,15 @@ def _noting_user(entries: Iterable[BlockEntry], user: str, of_user: set[Session]
         yield entry
 
 
-def _json(session: SessionSummary) -> bytes:
-    """Return a session as a line of JSON. Sizes are in bytes, times in milliseconds since 1970."""
+def _is_playable(session: SessionSummary, deleted: Deleted) -> bool:
+    return session.has_full_snapshot and session.key not in deleted
+
+
+def _json(session: SessionSummary, deleted: Deleted) -> bytes:
+    """Return a session as a line of JSON. Sizes are in bytes, times in milliseconds since 1970.
+
+    `deleted_at` is in seconds, as the key store has it.
+    """
     listing = {
         "team_id": session.team_id,
         "session_id": session.session_id,
@@ -160,7 +169,8 @@ def _json(session: SessionSummary) -> bytes:
         "events": session.events,
         "size": session.size,
         "has_full_snapshot": session.has_full_snapshot,
-        "playable": session.has_full_snapshot,
+        "playable": _is_playable(session, deleted),
+        "deleted_at": deleted.get(session.key),
         "first_full_snapshot_timestamp": session.first_full_snapshot_timestamp,
         "out_of_order_count": session.out_of_order_count,
         "gap_count": session.gap_count,
@@ -172,26 +182,26 @@ def _entries(scan: Scan) -> Iterator[BlockEntry]:
     return (block.entry for blocks in scan.blocks() for block in blocks)
 
 
-def _print(listed: Sequence[SessionSummary], *, of: Sequence[SessionSummary], files: int) -> None:
+def _print(listed: Sequence[SessionSummary], deleted: Deleted, *, of: Sequence[SessionSummary], files: int) -> None:
     console = table_console()
     if listed:
-        console.print(_table(listed, _columns_that_fit(console, listed)))
+        console.print(_table(listed, deleted, _columns_that_fit(console, listed, deleted)))
     shown = counted(len(of), "session") if len(listed) == len(of) else f"{len(listed):,} of {len(of):,} sessions"
     events, size = sum(session.events for session in of), sum(session.size for session in of)
     console.print(f"{shown} in {counted(files, 'file')}, {counted(events, 'event')}, {filesize.decimal(size)} of lines")
 
 
-def _columns_that_fit(console: Console, listed: Sequence[SessionSummary]) -> list[str]:
+def _columns_that_fit(console: Console, listed: Sequence[SessionSummary], deleted: Deleted) -> list[str]:
     """Return as many columns as fit the screen without cutting session ids, which people copy."""
     columns, unlimited = list(COLUMNS), console.options.update(width=10_000)
     for dispensable in DISPENSABLE:
-        if console.measure(_table(listed[:100], columns), options=unlimited).maximum <= console.width:
+        if console.measure(_table(listed[:100], deleted, columns), options=unlimited).maximum <= console.width:
             break
         columns.remove(dispensable)
     return columns
 
 
-def _table(listed: Sequence[SessionSummary], columns: Sequence[str]) -> Table:
+def _table(listed: Sequence[SessionSummary], deleted: Deleted, columns: Sequence[str]) -> Table:
     table = plain_table()
     for name in columns:
         if name == "session":
@@ -199,7 +209,10 @@ def _table(listed: Sequence[SessionSummary], columns: Sequence[str]) -> Table:
         else:
             table.add_column(name, no_wrap=True, justify="left" if name in LEFT else "right")
     for session in listed:
-        table.add_row(*(COLUMNS[name](session) for name in columns))
+        cells = {name: COLUMNS[name](session) for name in columns}
+        if session.key in deleted:
+            cells["playable"] = "deleted"
+        table.add_row(*cells.values())
     return table
 
 

@@ -38,6 +38,12 @@ class Decryption:
             if unknown:
                 self._known |= dict.fromkeys(unknown) | self._store.read(unknown)
 
+    def deleted(self, sessions: Collection[Session]) -> dict[Session, int]:
+        """Return which of these sessions are deleted, and when, seconds since 1970. Raises StoreError."""
+        self.prepare(sessions)
+        known = ((session, self._known.get(session)) for session in sessions)
+        return {session: key.deleted_at for session, key in known if key is not None and key.deleted_at is not None}
+
     def check(self, session: Session) -> None:
         """Raise SessionDeletedError if the session is deleted, however it is stored. Raises StoreError."""
         self._key(session)

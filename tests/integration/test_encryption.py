@@ -126,6 +126,11 @@ def test_a_deleted_session_reads_as_deleted_and_is_not_recorded_again(recordings
     assert (refused.code, refused.out) == (1, "")
     assert re.search(r"session two of team [0-9]+ was deleted on .* UTC by ann", refused.error)
     assert recordings.export("one").code == 0
+    listed = run("sessions", recordings.out / "blocks", "--json", *recordings.key_settings).out.splitlines()
+    deleted = {session["session_id"]: session["deleted_at"] for session in map(json.loads, listed)}
+    assert deleted == {"one": None, "two": NOW_MS // 1000, "three": None}
+    table = run("sessions", recordings.out / "blocks", "--session", "two", *recordings.key_settings).out
+    assert " deleted " in table
     again = recordings.ingest(tmp_path / "again")
     assert again["dropped"] == {"session_deleted": 2}
     assert again["ok"] == 4

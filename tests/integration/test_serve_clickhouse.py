@@ -42,7 +42,7 @@ from tests.waiting import wait_for
 NOW = SystemClock().now_ms()
 DAY = 86_400_000
 POSTHOG = "posthog.session_replay_events"
-"""A table with those of PostHog's columns that are read, of PostHog's types and in its order."""
+"""A table with the columns of PostHog's that are read, of PostHog's types and in its order."""
 _POSTHOG_TABLE = f"""CREATE TABLE {POSTHOG} (
     session_id VARCHAR, team_id Int64, distinct_id VARCHAR,
     min_first_timestamp SimpleAggregateFunction(min, DateTime64(6, 'UTC')),
