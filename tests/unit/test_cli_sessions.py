@@ -155,6 +155,7 @@ def test_the_json_has_every_field(folder: Path) -> None:
         "size": 2 * len(line(NOW_MS + HOUR) + b"\n"),
         "has_full_snapshot": True,
         "playable": True,
+        "deleted_at": None,
         "first_full_snapshot_timestamp": NOW_MS + HOUR + 90_000,
         "out_of_order_count": 0,
         "gap_count": 0,
