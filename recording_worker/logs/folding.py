@@ -48,7 +48,7 @@ class Folding:
     Fractions, times, batches and offsets don't count. The first line is written at once. If others follow within
     FOLD_SECONDS, the last of them is written once that time is over or the process ends. Its field `repeated` counts
     them, and its field `messages` holds the sum of theirs. So no line is lost: it is written, or counted in the one
-    that is. Lines of level debug and lines with a stack are not folded.
+    that is, unless the process is killed before. Lines of level debug and lines with a stack are not folded.
     """
 
     def __init__(

@@ -4,6 +4,7 @@ import gzip
 import json
 import random
 import zlib
+from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
@@ -342,11 +343,15 @@ def test_what_an_event_unpacks_to_counts_against_the_cap_of_the_message() -> Non
     assert decode(twice, cap=len(twice) + len(text) + 1_000) == (both, 1, 1)
 
 
+@cache
+def bomb() -> bytes:
+    deflate = zlib.compressobj(9, wbits=31)
+    return deflate.compress(b" " * (256 << 20)) + deflate.flush()
+
+
 @pytest.mark.parametrize("said", [0, 1 << 20, 0xFFFFFFFF])
 def test_bombs_stay_as_they_came(said: int) -> None:
-    deflate = zlib.compressobj(9, wbits=31)
-    whole = deflate.compress(b" " * (256 << 20)) + deflate.flush()
-    event = pairs_text(TYPE, TIMESTAMP, CV, ("data", string_of(whole[:-4] + said.to_bytes(4, "little"))))
+    event = pairs_text(TYPE, TIMESTAMP, CV, ("data", string_of(bomb()[:-4] + said.to_bytes(4, "little"))))
     lines, events, failures = decode(plain_value([event] * 20))
     assert lines == (Line("window-1", event),) * 20
     assert (events, failures) == (0, 20)
@@ -398,7 +403,7 @@ def test_mutated_gzips_are_unpacked_right_or_left() -> None:
     """Every line is JSON, whatever the bytes are: parse_lines checks that."""
     rng = random.Random(2)
     whole = gzip.compress(DOM.encode(), mtime=0)
-    for _ in range(3_000):
+    for _ in range(1_500):
         mutated = bytearray(whole)
         for _ in range(rng.randint(1, 4)):
             mutated[rng.randrange(len(mutated))] = rng.randrange(256)
