@@ -10,10 +10,11 @@ SECONDS ?= 60
 # The tests start hundreds of processes: they read the modules that the first one compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lock sbom audit image instructions player demo kafka s3 stores check integration test hooks sanitize faults simulate drill soak fuzz aarch64 wheels check-deploy manifests mutants lint docs words bench parts many-workers end-to-end clean
+.PHONY: help setup lock sbom audit image instructions player dictionary demo kafka s3 stores check integration test hooks sanitize faults simulate drill soak fuzz aarch64 wheels check-deploy manifests mutants lint docs words bench parts many-workers end-to-end clean
 
 help:
 	@echo "make demo         run the worker on an embedded Kafka broker with made-up traffic, and check that all of it came out"
+	@echo "make dictionary   make the general zstd dictionary, from pages that Chromium records; about ten minutes"
 	@echo "make player       fetch the player that recording-worker play needs, from npm, once"
 	@echo "make kafka        run a real Apache Kafka with the worker's topics until Ctrl-C, to try the worker on; PORT=n"
 	@echo "make s3           run a local S3 server with a bucket until Ctrl-C, to try the worker on; S3_PORT=n"
@@ -97,6 +98,17 @@ audit: build/tools/pip-audit/bin/python
 player: setup
 	@tools/system-packages $(PYTHON) player
 	@$(BIN)/python -m recording_worker.playing.player
+
+# Records the pages again, so the dictionary becomes another one. Files name the one that they need.
+GENERAL := recording_worker/recording/general
+dictionary: setup
+	@tools/system-packages $(PYTHON) browser
+	@tools/system-packages $(PYTHON) player
+	@mkdir -p build/dictionary
+	@cd tools/general_dictionary && npm ci --ignore-scripts --no-audit --no-fund && \
+		node record.js $(CURDIR)/build/dictionary/messages.jsonl $(CURDIR)/$(GENERAL).licenses.txt
+	@$(BIN)/recording-worker dictionary train build/dictionary/messages.jsonl --out $(GENERAL).dict --size 1MiB
+	@chmod 644 $(GENERAL).dict
 
 demo: setup
 	@$(BIN)/recording-worker demo

@@ -10,11 +10,11 @@ namespace recording {
 namespace {
 
 constexpr size_t string_bytes = 8;
-constexpr size_t largest_piece = 16 << 10;
+constexpr size_t largest_piece = 64 << 10;
 constexpr size_t smallest_piece = 64;
-constexpr size_t pieces_at_least = 16;  // in a dictionary
-constexpr uint64_t least_share = 4;     // one of this many strings of a piece is in another sample, or it is not taken
-constexpr size_t header_bytes = 256;    // zstd's entropy tables and ids take at most this much of a dictionary
+constexpr size_t pieces_at_least = 8;  // in a dictionary
+constexpr uint64_t least_share = 4;    // one of this many strings of a piece is in another sample, or it is not taken
+constexpr size_t header_bytes = 256;   // zstd's entropy tables and ids take at most this much of a dictionary
 constexpr size_t smallest_content = 256;
 constexpr size_t entropy_samples_bytes = 8 << 20;  // the statistics don't need more
 constexpr size_t entropy_sample_bytes = 64 << 10;

@@ -25,7 +25,7 @@ def program(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", ["zstd", "snappy", "dictionary"])
+@pytest.mark.parametrize("kind", ["zstd", "snappy", "dictionary", "general"])
 def test_it_prints_each_event_of_a_session_once(
     kind: str, program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -34,11 +34,13 @@ def test_it_prints_each_event_of_a_session_once(
     if kind == "dictionary":
         (dictionary := tmp_path / "pages.dict").write_bytes(make_dictionary().content)
         options = ["--zstd-dictionary", dictionary]
+    elif kind == "general":
+        options = ["--zstd-dictionary", "general"]
     done = run("ingest", SAMPLE, "--out", tmp_path / "out", "--any-token", "--max-batch-bytes", "256KiB", *options)
     assert done.code == 0, done.err
     paths = [path for path in sorted((tmp_path / "out" / "blocks").glob("*/*")) if path.parent.name != "dictionaries"]
     indexes = [read_index(LocalFile(path)) for path in paths]
-    assert all((index.dictionary is not None) is (kind == "dictionary") for index in indexes)
+    assert all((index.dictionary is not None) is (kind in {"dictionary", "general"}) for index in indexes)
     blocks = [
         Block(LocalFile(path), index, entry).read()
         for path, index in zip(paths, indexes, strict=True)

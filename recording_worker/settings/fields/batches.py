@@ -50,7 +50,9 @@ class BatchFields(Fields):
     codec: Codec = Field(Codec.ZSTD, description="Compression of blocks: zstd or snappy.")
     zstd_level: Annotated[int, Field(ge=-7, le=19)] = Field(1, description="zstd compression level, from -7 to 19.")
     zstd_dictionary: Path | None = Field(
-        None, description="zstd dictionary to compress blocks with, made by `dictionary train`; none if not set."
+        None,
+        description="zstd dictionary to compress blocks with: a file that `dictionary train` made, or `general`, which"
+        " comes with the program; none if not set.",
     )
     unpack_client_compression: bool | None = Field(
         None,
