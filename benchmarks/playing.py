@@ -50,11 +50,11 @@ SHAPES = (
 
 
 def recorded(shape: Shape) -> Iterator[Event]:
-    """Yield the events: mouse moves, elements that come and go, scrolling, clicks, and a clock."""
+    """Yield the events: mouse moves, elements that come and go, scrolling of the page, clicks, and a clock."""
     make, random = Builder(), Random(1)
     length, step = shape.minutes * 60_000, shape.minutes * 60_000 / shape.events
     yield meta(0, width=1280, height=720)
-    next_snapshot, next_clock, clock, rows = 1.0, 0.0, {}, []
+    next_snapshot, next_clock, clock, rows, page = 1.0, 0.0, {}, [], 0
     shown: list[tuple[int, int]] = []
     at = 1.0
     while at < length:
@@ -63,13 +63,15 @@ def recorded(shape: Shape) -> Iterator[Event]:
             css = "".join(f".c{number}{{color:#{number % 1000:03d};margin:{number % 7}px}} " for number in range(2000))
             rows = [_row(make, number) for number in range(_ROWS)]
             clock = make.element("h1", {}, _clock(at))
-            yield make.snapshot(at, [clock, *rows], [make.element("style", {"_cssText": css})])
+            snapshot = make.snapshot(at, [clock, *rows], [make.element("style", {"_cssText": css})])
+            page = snapshot["data"]["node"]["id"]
+            yield snapshot
             shown, next_clock = [], at + CLOCK_MS
         elif at >= next_clock:
             next_clock = at + CLOCK_MS
             yield mutation(at, texts=[{"id": clock["childNodes"][0]["id"], "value": _clock(at)}])
         else:
-            yield _happening(make, random, at, random.choice(rows), shown)
+            yield _happening(make, random, at, page, random.choice(rows), shown)
         at += step
 
 
@@ -82,12 +84,12 @@ def _clock(at: float) -> str:
     return f"{at:.0f} ms"
 
 
-def _happening(make: Builder, random: Random, at: float, row: Event, shown: list[tuple[int, int]]) -> Event:
+def _happening(make: Builder, random: Random, at: float, page: int, row: Event, shown: list[tuple[int, int]]) -> Event:
     chance = random.random()
     if chance < 0.6:
         return event(3, at, source=1, positions=_MOVED)
     if chance < 0.75:
-        return event(3, at, source=3, id=row["id"], x=0, y=random.randrange(500))
+        return event(3, at, source=3, id=page, x=0, y=random.randrange(500))
     if chance < 0.8:
         return click_on(at, row["id"])
     new = make.element("p", {"class": f"c{random.randrange(2000)}"}, "new")
