@@ -14,7 +14,8 @@ Query = Mapping[str, Sequence[str]]
 """Name → the values that the query gives it."""
 
 MAX_SESSIONS = 1000
-_MAX_NUMBER = 2**63 - 1
+_MAX_NUMBER = 2**63 - 2
+"""The last byte that a file can have: the length of a range up to it still fits into SQLite's integers."""
 _DIGITS = re.compile("[0-9]+", re.ASCII)
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 _CURSOR = re.compile(r"(-?[0-9.e+]{1,25}):(.*)", re.ASCII | re.DOTALL)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from random import Random
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -145,6 +146,37 @@ def test_a_slow_client_is_ended_and_others_are_served(recorded: Path, tmp_path: 
             except ConnectionResetError:
                 continue
         assert time.monotonic() - began < 25
+        assert server.is_ready()
+
+
+def test_no_bytes_make_it_fail(recorded: Path, tmp_path: Path) -> None:
+    """Requests as no client sends them, and a right one with some bytes changed."""
+    end = f" HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token()}\r\n\r\n".encode()
+    project = b"/api/projects/1"
+    paths = [b"/\xff", b"*", b"http://elsewhere" + project + b"/sessions", b"/" + project + b"/sessions"]
+    paths += [
+        project + b"/recordings/" + name + b"/blocks" for name in (b"%ff%fe", b"%ed%a0%80", b"a%00b", b"%2e%2e%2f")
+    ]
+    paths += [
+        project + b"/sessions?" + query for query in (b"\xff", b"user=%ff", b"a=1&" * 3000, b"#", b"cursor=1e999:x")
+    ]
+    random, sent = Random(1), [b"GET " + path + end for path in paths]
+    for _ in range(300):
+        right = bytearray(b"GET " + project + b"/recordings/x/block?key=k&start_byte=0&end_byte=1" + end)
+        for _ in range(random.randint(1, 4)):
+            at = random.randrange(len(right))
+            right[at : at + random.randint(0, 3)] = random.randbytes(random.randint(0, 3))
+        sent.append(bytes(right))
+    with serving(tmp_path, "--storage-dir", recorded) as server:
+        for request in sent:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+                client.sendall(request)
+                client.shutdown(socket.SHUT_WR)
+                try:
+                    answer = client.makefile("rb").readline()
+                except ConnectionResetError:  # the server is not interested in the rest
+                    continue
+            assert not answer.startswith(b"HTTP/1.1 5"), (request, answer)
         assert server.is_ready()
 
 
