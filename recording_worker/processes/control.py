@@ -1,5 +1,6 @@
 """What supervisor and workers say to each other over a pipe. No Kafka message ever crosses it."""
 
+import pickle
 import select
 import threading
 from collections.abc import Iterator
@@ -190,11 +191,13 @@ class Channel(Generic[Out, In]):
         self.connection = connection
         """To wait on."""
         self._sending = threading.Lock()
+        self._coming = select.poll()
+        self._coming.register(connection, select.POLLIN)
 
     def send(self, message: Out) -> None:
         """Send, and wait while the pipe is full. Raises OSError if the other end is gone."""
         with self._sending:
-            self.connection.send(message)
+            self.connection.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
 
     def try_send(self, message: Out) -> bool:
         """Send without waiting. Return False if the other end has stopped reading, or is gone."""
@@ -214,9 +217,9 @@ class Channel(Generic[Out, In]):
 
         Raises EOFError once the other end is gone.
         """
-        while self.connection.poll(timeout):
+        while self._coming.poll(timeout * 1000):
             try:
-                yield self.connection.recv()
+                yield pickle.loads(self.connection.recv_bytes())
             except OSError as error:  # the other end was killed, possibly in the middle of a message
                 raise EOFError from error
             timeout = 0

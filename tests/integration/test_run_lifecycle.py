@@ -144,13 +144,13 @@ def test_workers_do_not_outlive_their_supervisor(start: StartService) -> None:
 
 
 HANGING_LOOP = """
-import multiprocessing.connection, os, pathlib, signal, time
-later, wait = signal.setitimer, multiprocessing.connection.wait
+import pathlib, selectors, signal, time
+later, select = signal.setitimer, selectors.PollSelector.select
 def hang_once_told(*arguments):
     while pathlib.Path(__file__).with_name("hang").exists():
         time.sleep(0.1)
-    return wait(*arguments)
-multiprocessing.connection.wait = hang_once_told
+    return select(*arguments)
+selectors.PollSelector.select = hang_once_told
 signal.setitimer = lambda which, seconds: later(which, seconds / 100)
 """
 """What Python runs at its start: waiting for workers may take for ever, and a hundred times less is too long."""

@@ -54,7 +54,7 @@ def _given_before_released() -> list[Patch]:
 
     def ask_and_take(self: Any, numbers: Iterable[int]) -> dict[int, tuple[int, ...]]:
         asked = ask_for(self, numbers)
-        for partition in self._some(n for held in asked.values() for n in held):
+        for partition in self.some(n for held in asked.values() for n in held):
             partition.put_down()
         return asked
 

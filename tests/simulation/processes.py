@@ -3,6 +3,7 @@
 import signal
 from collections import deque
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from tests.simulation.scheduler import Event, Process, Scheduler, Signal
@@ -17,11 +18,11 @@ class PipeEnd:
     other: "PipeEnd"
 
     def __init__(self, scheduler: Scheduler) -> None:
-        self._coming: deque[Any] = deque()
+        self._coming: deque[bytes] = deque()
         self.closed = False
         self.heard = Signal(scheduler)
 
-    def send(self, message: object) -> None:
+    def send_bytes(self, message: bytes) -> None:
         if self.other.closed:
             raise BrokenPipeError
         self.other._coming.append(message)
@@ -35,10 +36,11 @@ class PipeEnd:
     def is_readable(self) -> bool:
         return bool(self._coming) or self.other.closed
 
-    def poll(self, timeout: float) -> bool:
-        return self.is_readable or (timeout > 0 and self.heard.wait(timeout) and self.is_readable)
+    def wait(self, seconds: float) -> bool:
+        """Wait until there is something to read. Return whether there is."""
+        return self.is_readable or (seconds > 0 and self.heard.wait(seconds) and self.is_readable)
 
-    def recv(self) -> object:
+    def recv_bytes(self) -> bytes:
         if not self._coming:
             raise EOFError
         return self._coming.popleft()
@@ -54,17 +56,21 @@ class PipeEnd:
 class Poller:
     """Stands in for select.poll."""
 
-    def register(self, connection: PipeEnd, _events: int) -> None:
-        self._connection = connection
+    def register(self, connection: PipeEnd, events: int) -> None:
+        self._connection, self._events = connection, events
 
-    def poll(self, _timeout: int) -> list[tuple[int, int]]:
-        return [(0, 1)] if self._connection.takes_more else []
+    def poll(self, timeout: float) -> list[tuple[int, int]]:
+        """Wait up to `timeout` milliseconds."""
+        reads = self._events == Select.POLLIN
+        is_ready = self._connection.wait(timeout / 1000) if reads else self._connection.takes_more
+        return [(0, self._events)] if is_ready else []
 
 
 class Select:
     """Stands in for the module `select`."""
 
-    POLLOUT = 1
+    POLLIN = 1
+    POLLOUT = 4
     poll = Poller
 
 
@@ -127,21 +133,35 @@ class Context:
         return handle
 
 
-def wait(scheduler: Scheduler, waitables: list[PipeEnd | Event], timeout: float) -> list[PipeEnd | Event]:
-    """Stand in for multiprocessing.connection.wait."""
+class Selector:
+    """Stands in for a selector that waits for pipes and ends."""
 
-    def ready() -> list[PipeEnd | Event]:
-        return [each for each in waitables if (each.is_set() if isinstance(each, Event) else each.is_readable)]
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._data: dict[PipeEnd | Event, Any] = {}
 
-    task = scheduler.task()
-    if found := ready():
-        return found
-    signals = [each.signal if isinstance(each, Event) else each.heard for each in waitables]
-    for each in signals:
-        each.add(task)
-    try:
-        scheduler.wait(timeout)
-    finally:
+    def register(self, source: PipeEnd | Event, _events: int, data: Any = None) -> None:
+        self._data[source] = data
+
+    def unregister(self, source: PipeEnd | Event) -> None:
+        del self._data[source]
+
+    def select(self, timeout: float) -> list[tuple[SimpleNamespace, int]]:
+        if not any(map(_is_ready, self._data)):
+            self._wait(timeout)
+        return [(SimpleNamespace(data=data), 1) for source, data in self._data.items() if _is_ready(source)]
+
+    def _wait(self, timeout: float) -> None:
+        task = self._scheduler.task()
+        signals = [each.signal if isinstance(each, Event) else each.heard for each in self._data]
         for each in signals:
-            each.remove(task)
-    return ready()
+            each.add(task)
+        try:
+            self._scheduler.wait(timeout)
+        finally:
+            for each in signals:
+                each.remove(task)
+
+
+def _is_ready(source: PipeEnd | Event) -> bool:
+    return source.is_set() if isinstance(source, Event) else source.is_readable

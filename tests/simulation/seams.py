@@ -71,9 +71,8 @@ def simulated(
         (consumer, "librdkafka_file", str),
         (start_offsets, "random", rng),
         (pool, "multiprocessing", SimpleNamespace(get_context=lambda _: processes.Context(scheduler, started))),
-        (pool, "wait", partial(processes.wait, scheduler)),
-        (pool, "Connection", processes.PipeEnd),
-        (pool, "_REPORTS", ()),  # a turn here takes long: see TURN_SECONDS
+        (pool, "PollSelector", partial(processes.Selector, scheduler)),
+        (pool, "_URGENT", object),  # a turn here takes long: see TURN_SECONDS
         (control, "select", processes.Select),
         (slot, "_is_frozen", is_frozen),
         (slot, "os", SimpleNamespace(kill=lambda *_: None)),
@@ -88,7 +87,7 @@ def simulated(
         (worker_main, "make_decoder", lambda _: DECODER),
         (worker_main, "build_pipeline", pipeline),
         (worker_main, "open_storage", lambda *_: storage),
-        (worker_main, "GarbageCollector", lambda _: SimpleNamespace(turn=lambda _: None)),
+        (worker_main, "GarbageCollector", lambda *_: SimpleNamespace(turn=lambda _: None)),
         (worker_main, "os", SimpleNamespace(_exit=exit_at_once)),
         (build, "StepTimes", lambda *_: METRICS),
     ]

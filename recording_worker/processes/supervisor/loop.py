@@ -27,10 +27,11 @@ from recording_worker.settings.model import Settings
 log = structlog.get_logger()
 
 _TURN_SECONDS = 0.1
-_STATUS_SHARE = 0.01
-"""The share of the time that the status may take. It takes some milliseconds for a thousand partitions."""
-_STATUS_SECONDS = 1.0
-"""How old it may get for that, even if the machine is slow."""
+_SHARE = 0.01
+"""The share of the time that the status may take, and the look for a move. Each takes some milliseconds for a thousand
+partitions."""
+_LONGEST_SECONDS = 1.0
+"""How long either may wait for that, even if the machine is slow."""
 _ERRORS = 20
 """How many of the last errors are shown."""
 _RETRY_SECONDS = 1.0
@@ -83,7 +84,8 @@ class SupervisorLoop:
         """When this host lost a share, or joined; None if it has its share."""
         self._errors: deque[RecentError] = deque(maxlen=_ERRORS)
         self._place_after = 0.0
-        self._publishing = Paced(clock, self._publish_status, share=_STATUS_SHARE, longest=_STATUS_SECONDS)
+        self._publishing = Paced(clock, self._publish_status, share=_SHARE, longest=_LONGEST_SECONDS)
+        self._balancing = Paced(clock, self._balance, share=_SHARE, longest=_LONGEST_SECONDS)
         self._failures: list[str] = []
         """What went wrong while stopping."""
         self.status = Status(clock.monotonic(), ("starting",))
@@ -107,7 +109,7 @@ class SupervisorLoop:
         self._member.poll()
         self._share_membership()
         self._end_isolation()
-        self._balance()
+        self._balancing.turn()
         self._place_partitions()
         self._member.commit_soon()
         self._publishing.turn()

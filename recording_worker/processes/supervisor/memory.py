@@ -45,8 +45,9 @@ class PartitionMemory:
         A partition whose first offset is not committed yet waits: that commit would overwrite what the worker commits
         in a transaction.
         """
-        pending = self.offsets.pending()
-        return [number for number in self.table.to_place(takers) if number not in pending]
+        waiting = self.table.to_place(takers)
+        pending = self.offsets.pending() if waiting else {}
+        return [number for number in waiting if number not in pending]
 
     def place(self, starts: Mapping[int, tuple[Position | None, int]], topic_id: str = "") -> dict[int, Assign]:
         """Give partitions to their workers; return worker → the order that says so.
@@ -114,9 +115,8 @@ class PartitionMemory:
 
     def take_recovered(self) -> list[int]:
         """Return the partitions whose isolation ended since the last call."""
-        known = self._crashes.partitions
         return self._crashes.take_recovered(
-            {at.number for at in self.table if at.number in known and self._is_idle(at)}
+            {at.number for at in self.table.some(self._crashes.partitions) if self._is_idle(at)}
         )
 
     def pinned(self) -> set[int]:

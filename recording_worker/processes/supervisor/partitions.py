@@ -95,9 +95,13 @@ class PartitionTable:
     def held_by(self, worker: int) -> list[OwnedPartition]:
         return [at for at in self if at.holder == worker]
 
+    def some(self, numbers: Iterable[int]) -> list[OwnedPartition]:
+        """Return the partitions among these that are ours."""
+        return [self._owned[number] for number in numbers if number in self._owned]
+
     def of(self, worker: int, numbers: Iterable[int]) -> list[OwnedPartition]:
         """Return the partitions among these that a worker holds."""
-        return [at for at in self._some(numbers) if at.holder == worker]
+        return [at for at in self.some(numbers) if at.holder == worker]
 
     def lags(self, workers: Iterable[int]) -> dict[int, dict[int, int]]:
         """Return worker → partition it holds → messages it has yet to read.
@@ -121,7 +125,7 @@ class PartitionTable:
     def ask_for(self, numbers: Iterable[int]) -> dict[int, tuple[int, ...]]:
         """Note that these must be given back. Return worker → partitions to ask it for; each is asked for once."""
         asked: defaultdict[int, tuple[int, ...]] = defaultdict(tuple)
-        for partition in self._some(numbers):
+        for partition in self.some(numbers):
             if partition.holder is not None and not partition.releasing:
                 partition.releasing = True
                 asked[partition.holder] += (partition.number,)
@@ -130,7 +134,7 @@ class PartitionTable:
     def holders(self, numbers: Iterable[int]) -> dict[int, tuple[int, ...]]:
         """Return worker → which of these partitions it holds."""
         held: defaultdict[int, tuple[int, ...]] = defaultdict(tuple)
-        for partition in self._some(numbers):
+        for partition in self.some(numbers):
             if partition.holder is not None:
                 held[partition.holder] += (partition.number,)
         return held
@@ -155,7 +159,7 @@ class PartitionTable:
             partition.state = states[partition.number]
 
     def found_ends(self, ends: Mapping[int, int]) -> None:
-        for partition in self._some(ends):
+        for partition in self.some(ends):
             partition.end = ends[partition.number]
 
     def recorded(self, number: int, until: int) -> None:
@@ -168,9 +172,6 @@ class PartitionTable:
         for partition in self:
             if partition.holder == worker:
                 partition.put_down()
-
-    def _some(self, numbers: Iterable[int]) -> list[OwnedPartition]:
-        return [self._owned[number] for number in numbers if number in self._owned]
 
     def _change_homes(self, numbers: Collection[int]) -> None:
         current = {at.number: at.home for at in self}

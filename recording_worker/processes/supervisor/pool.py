@@ -4,7 +4,9 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from multiprocessing.connection import Connection, wait
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from selectors import EVENT_READ, PollSelector
 from typing import Protocol
 
 import structlog
@@ -43,10 +45,8 @@ _DUMP_SECONDS = 1.0
 _KILL_SECONDS = 5.0
 """Time that killed workers get to end. One that waits for a disk or a network mount may take for ever."""
 
-_GATHER_SECONDS = 0.02
-"""How long reports gather before they are heard. All workers together wake the supervisor no more often."""
-_REPORTS = (Progress, DependencyReport)
-"""What workers say every second. No turn of the loop has to follow at once."""
+_URGENT = (Ready, Released)
+"""Messages after which the loop has something to do at once. The rest is seen in its next turn."""
 
 WorkerMain = Callable[[Settings, str, int, Connection, int], None]
 """A worker's entry point: settings, host, worker number, its end of the pipe, the supervisor's process id."""
@@ -94,6 +94,8 @@ class WorkerPool:
         # never forked: librdkafka runs threads
         self._context = multiprocessing.get_context("spawn")
         self.slots = [Slot(worker) for worker in range(settings.workers)]
+        self._sources = PollSelector()
+        """The pipes of the workers, each with its slot and process, and what shows that a process has ended."""
         self._last_check = clock.monotonic()
         """When `kill_stuck` was last called."""
 
@@ -113,30 +115,17 @@ class WorkerPool:
                 self._spawn(slot)
 
     def hear(self, timeout: float) -> None:
-        """Handle what the workers say, in order. Waits up to `timeout` seconds, or until a worker ends or says more.
+        """Handle what the workers say, in order, for `timeout` seconds, or until one ends or says what is urgent.
 
-        Reports that come all the time are noted while it waits: otherwise many workers would leave no pause between
-        two turns. Raises the error of a worker that can't start, if no worker in its place was ever ready.
+        Otherwise many workers would leave no pause between two turns. Raises the error of a worker that can't start,
+        if no worker in its place was ever ready.
         """
         deadline = time.monotonic() + timeout
-        while not self._hear_some(max(0.0, deadline - time.monotonic())):
-            rest = deadline - time.monotonic()
-            if rest <= 0:
+        while True:
+            ready = self._sources.select(max(0.0, deadline - time.monotonic()))
+            urgent = [source.data is None or self._hear(*source.data) for source, _ in ready]
+            if any(urgent) or time.monotonic() >= deadline:
                 return
-            time.sleep(min(_GATHER_SECONDS, rest))  # what others say meanwhile is heard in one go
-
-    def _hear_some(self, timeout: float) -> bool:
-        """Wait for a message or an end, and handle what is said. Return whether it is more than a report."""
-        ends: list[int] = []
-        speakers: dict[Connection, tuple[Slot, WorkerProcess]] = {}
-        for slot, process in self._processes():
-            # a closed pipe is readable for ever: of such a process only the end is waited for
-            ends.append(process.handle.sentinel)
-            if process.state is not WorkerState.ENDING:
-                speakers[process.channel.connection] = slot, process
-        ready = wait([*ends, *speakers], timeout)
-        said = [self._hear(*speakers[each]) for each in ready if isinstance(each, Connection)]
-        return any(said) or len(said) < len(ready)
 
     def reap(self) -> list[WorkerExit]:
         """Return the workers that ended, after handling what they said last. Their slots are filled after a delay.
@@ -205,6 +194,8 @@ class WorkerPool:
             log.error("worker can't be spawned", worker=slot.worker, error=str(error), retry_in_seconds=round(delay, 1))
             return
         slot.fill(process)
+        self._sources.register(process.channel.connection, EVENT_READ, (slot, process))
+        self._sources.register(process.handle.sentinel, EVENT_READ)
         log.info("worker started", worker=slot.worker, pid=process.pid)
 
     def _start(self, worker: int) -> WorkerProcess:
@@ -224,18 +215,24 @@ class WorkerPool:
         return WorkerProcess(handle, Channel(ours), started=now, heard=now)
 
     def _hear(self, slot: Slot, process: WorkerProcess) -> bool:
-        """Handle what a worker has said. Return whether it was more than reports."""
-        more = False
+        """Handle what a worker has said. Return whether any of it was urgent, or the last it says."""
+        urgent = False
         try:
             for message in process.channel.receive():
                 if not isinstance(message, DependencyReport):
                     process.heard = self._clock.monotonic()
                 self._handle(slot, process, message)
-                more = more or not isinstance(message, _REPORTS)
+                urgent = urgent or isinstance(message, _URGENT)
         except EOFError:
             process.enter(WorkerState.ENDING)
+            self._leave(process.channel.connection)  # a closed pipe is readable for ever
             return True
-        return more
+        return urgent
+
+    def _leave(self, source: Connection | int) -> None:
+        """Wait for this source no more, if it still is waited for."""
+        with suppress(KeyError):
+            self._sources.unregister(source)
 
     def _handle(self, slot: Slot, process: WorkerProcess, message: FromWorker) -> None:
         """Handle what a worker says. This is the only place that tells these messages apart."""
@@ -279,6 +276,8 @@ class WorkerPool:
 
     def _reap(self, slot: Slot, process: WorkerProcess) -> WorkerExit:
         self._hear(slot, process)
+        self._leave(process.channel.connection)
+        self._leave(process.handle.sentinel)
         end = slot.empty(self._clock.monotonic())
         if slot.failed_boots >= _BOOT_ATTEMPTS:
             raise BootError(f"worker {slot.worker} ended {slot.failed_boots} times before it was ready, last by {end}")

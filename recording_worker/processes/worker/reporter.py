@@ -6,12 +6,13 @@ from recording_worker.dependencies import Dependencies, DependencyState
 from recording_worker.processes.control import DependencyReport, WorkerChannel
 
 _REPORT_SECONDS = 1.0
-_LOOK_SECONDS = 0.25
+"""How often what has changed is reported."""
+_LOOK_SECONDS = 0.5
 """How often is looked whether one has begun to fail, or works again: that is reported at once."""
 
 
 class DependencyReporter:
-    """Reports every second in a thread of its own: the loop may wait for what fails, or not have begun yet."""
+    """Reports what changes, in a thread of its own: the loop may wait for what fails, or not have begun yet."""
 
     def __init__(self, channel: WorkerChannel, dependencies: Dependencies) -> None:
         self._channel = channel
@@ -26,20 +27,21 @@ class DependencyReporter:
         self._thread.join()
 
     def _run(self) -> None:
-        reported: list[tuple[str, bool]] = []
+        reported: tuple[DependencyState, ...] = ()
         quiet = 0.0
         ends = False
         while not ends:
             ends = self._closing.wait(_LOOK_SECONDS)
             quiet += _LOOK_SECONDS
             states = self._dependencies.states()
-            if ends or quiet >= _REPORT_SECONDS or _failing(states) != reported:
+            is_time = ends or quiet >= _REPORT_SECONDS or _failing(states) != _failing(reported)
+            if is_time and states != reported:
                 try:
                     self._channel.send(DependencyReport(states))
                 except OSError:  # the supervisor is gone, which the loop notices too
                     return
-                reported, quiet = _failing(states), 0.0
+                reported, quiet = states, 0.0
 
 
-def _failing(states: tuple[DependencyState, ...]) -> list[tuple[str, bool]]:
-    return [(state.name, state.failing_since is not None) for state in states]
+def _failing(states: tuple[DependencyState, ...]) -> list[str]:
+    return [state.name for state in states if state.failing_since is not None]
