@@ -218,6 +218,10 @@ cdef class Decoder:
     def held_bytes(self):
         return self.decoder.get().held_bytes()
 
+    def give_back_kept(self):
+        with nogil:
+            self.decoder.get().give_back_kept()
+
     cdef int collect(
         self, ByteColumn values, bytearray dispositions, const int64_t[::1] timestamps_ms, now_ms
     ) except -1:

@@ -59,6 +59,9 @@ class BlockCompressor {
   // must not be empty. Throws std::bad_alloc.
   CompressedBlocks compress(const BlockLines* blocks, size_t count);
 
+  // Leaves the chunk that is being filled to the blocks in it: the next block is written to another one.
+  void finish() { chunk_.reset(); }
+
  private:
   // Bytes that are free in chunk_.
   size_t room() const { return chunk_->capacity - chunk_->used; }

@@ -26,4 +26,5 @@ cdef extern from "compress.hpp" namespace "recording" nogil:
         BlockCompressor(unique_ptr[Codec] codec) except +
         BlockCompressor(unique_ptr[Codec] codec, shared_ptr[ChunkPool] pool) except +
         CppCompressedBlocks compress(const BlockLines* blocks, size_t count) except +
+        void finish()
     const size_t lines_per_call "recording::BlockCompressor::lines_per_call"

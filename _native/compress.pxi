@@ -86,6 +86,11 @@ cdef class Compressor:
         self.compress_found(done, found)
         return done
 
+    def finish(self):
+        if self.busy:
+            raise RuntimeError("this compressor is at work in another thread")
+        self.compressor.get().finish()
+
     cdef int compress_found(self, CompressedBlocks done, const vector[BlockLines]& lines) except -1:
         self.busy = True
         try:

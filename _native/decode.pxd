@@ -154,6 +154,7 @@ cdef extern from "decoder.hpp" namespace "recording" nogil:
         CppDecoder(const Limits& limits) except +
         void decode(vector[Message]& messages, Columns& columns, cpp_bool large) except +
         size_t held_bytes()
+        void give_back_kept()
         const shared_ptr[ChunkPool]& pool()
 
 

@@ -66,6 +66,12 @@ void Decoder::decode(std::vector<Message>& messages, Columns& columns, bool larg
   give_back_memory();
 }
 
+void Decoder::give_back_kept() {
+  chunk_.reset();
+  pool_->free_kept();
+  give_back_heap();
+}
+
 // Frees what is not needed after a message is read and its ids are copied.
 void Decoder::give_back_inputs() {
   decompressor_.shrink(kept_bytes_);

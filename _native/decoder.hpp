@@ -54,6 +54,9 @@ class Decoder {
   // The bytes of memory that hold lines of decoded messages.
   size_t held_bytes() const { return pool_->line_bytes(); }
 
+  // Gives back to the system what is kept for the next messages and blocks.
+  void give_back_kept();
+
   // Where these lines are. Compressed blocks may be there too.
   const std::shared_ptr<ChunkPool>& pool() const { return pool_; }
 

@@ -23,10 +23,11 @@ struct Header {
   Span value;
 };
 
-// A line of librdkafka's log (level as in syslog), an error of the whole client, or a report (STATISTICS.md, JSON).
+// A line of librdkafka's log (level as in syslog), an error of the whole client, or how many bytes it has fetched that
+// were not taken yet.
 struct KafkaEvent {
   static constexpr int error = -1;
-  static constexpr int statistics = -2;
+  static constexpr int fetched = -2;
 
   int level;
   int code;

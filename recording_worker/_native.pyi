@@ -269,6 +269,9 @@ class Decoder:
     held_bytes: int
     """The bytes of memory that hold lines of decoded messages, wherever these are."""
 
+    def give_back_kept(self) -> None:
+        """Give back to the system what is kept for the next messages and blocks."""
+
 @final
 class DecodedBatch:
     """What one decode call found. Rows have the same numbers as in the call. Blocks keep the bytes they use alive."""
@@ -529,6 +532,12 @@ class Compressor:
 
     def compress_lines(self, lines: bytes) -> CompressedBlocks:
         """Compress the lines of one block, as `compress` does. Raises what `compress` raises."""
+
+    def finish(self) -> None:
+        """Note that no block follows for now, so that the memory is free once those before are not needed.
+
+        Raises RuntimeError if another thread is compressing.
+        """
 
 @final
 class CompressedBlocks:

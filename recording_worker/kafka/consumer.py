@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError
 from recording_worker._native import KafkaConsumer
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, client_config, is_fatal
-from recording_worker.kafka.statistics import FETCHED_INTERVAL_MS, fetched_bytes
+from recording_worker.kafka.statistics import FETCHED_INTERVAL_MS
 from recording_worker.messages import MessageColumns
 from recording_worker.metrics import Metrics
 from recording_worker.settings.choices import OnOffsetGap
@@ -25,7 +25,7 @@ _MEMBERSHIP = ("group.remote.assignor", "session.timeout.ms", "heartbeat.interva
 
 _WATERMARK_TIMEOUT = 5.0
 
-_ERROR, _STATISTICS = -1, -2
+_ERROR, _FETCHED = -1, -2
 """Levels of what the client says that is no line of its log (_native/kafka_consumer.hpp)."""
 _LEVELS = (*[logging.CRITICAL] * 3, logging.ERROR, logging.WARNING, logging.INFO, logging.INFO, logging.DEBUG)
 """The levels of librdkafka's log, which it takes from syslog."""
@@ -174,8 +174,8 @@ class PartitionConsumer:
     def _tell(self) -> None:
         """Log what the client's threads have said, and take its reports."""
         for level, code, text in self._consumer.take_events():
-            if level == _STATISTICS:
-                self._metrics.fetch_queue_bytes.set(fetched_bytes(text))
+            if level == _FETCHED:
+                self._metrics.fetch_queue_bytes.set(int(text))
             elif level == _ERROR:
                 self._on_error(KafkaError(code, text))
             else:

@@ -1,24 +1,11 @@
 """What librdkafka reports of a client. The fields of its reports are in librdkafka's STATISTICS.md."""
 
-import re
-
 import orjson
 
 INTERVAL_MS = 5000
 """How often the supervisor's client reports."""
 FETCHED_INTERVAL_MS = 10_000
-"""How often the workers' clients report. Each report has all partitions of the topic in it."""
-
-_FETCHED = re.compile(r'"fetchq_size": *([1-9]\d*)')
-
-
-def fetched_bytes(report: str) -> int:
-    """Return what a client has fetched and not handed out, by its report.
-
-    A report has an entry for each partition of the topic, not only for the ones that the client reads: 760 KB for a
-    thousand. To parse it was a large part of what an idle worker did.
-    """
-    return sum(map(int, _FETCHED.findall(report)))
+"""How often the workers' clients report what they have fetched."""
 
 
 class ClientStatistics:

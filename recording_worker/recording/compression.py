@@ -15,3 +15,4 @@ def compress_all(compressor: Compressor, blocks: list[SessionBlock]) -> Iterator
         part = compressor.compress(blocks)
         del blocks[: len(part.lengths)]
         yield part
+    compressor.finish()

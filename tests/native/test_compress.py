@@ -244,6 +244,27 @@ def test_blocks_take_the_memory_that_lines_had() -> None:
     assert [raw_snappy(block) for part in parts for block in split(part)] == lines
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no /proc")
+def test_what_lines_and_blocks_had_goes_back_to_the_system_when_it_is_asked_for() -> None:
+    decoder = _native.Decoder(large_bytes=64 * MIB, kept_chunk_bytes=64 * MIB)
+    before = resident_bytes()
+    value = plain_value([event_text(f'"{noise(MIB)}"')])
+    batch = call_native(decoder, [Input(value)] * 24).decoded
+    blocks, lines = blocks_of(batch, [[row] for row in range(24)])
+    compressor = _native.Compressor("snappy", decoder=decoder)
+    parts = list(compress_all(compressor, blocks))
+    decoder.give_back_kept()
+    assert [raw_snappy(block) for part in parts for block in split(part)] == lines, "what is in use stays"
+    del batch, parts, lines
+    gc.collect()
+    assert resident_bytes() > before + 20 * MIB
+    decoder.give_back_kept()
+    assert resident_bytes() < before + 4 * MIB
+    again = call_native(decoder, [Input(value)]).decoded
+    blocks, lines = blocks_of(again, [[0]])
+    assert [raw_snappy(block) for block in compressed(compressor, blocks)] == lines
+
+
 @pytest.mark.parametrize("codec", READ)
 def test_parts_that_are_kept_do_not_change(codec: str) -> None:
     """12 MiB that don't compress, in parts that are all kept, while the compressor goes on; then half are dropped."""

@@ -91,7 +91,7 @@ def _work(
     try:
         _pin(settings, number)
         with missing_extras_named():
-            worker = _boot(settings, host, number, channel, metrics, at_exit)
+            worker, collector = _boot(settings, host, number, channel, metrics, at_exit)
     except (ConfigError, BootError) as error:
         channel.send(BootFailed(error))
         sys.exit(error.exit_code)
@@ -103,7 +103,7 @@ def _work(
         sys.exit(BootError.exit_code)
     channel.send(Ready())
     try:
-        worker.run(GarbageCollector(SystemClock()).turn)
+        worker.run(collector.turn)
     except (EOFError, BrokenPipeError):
         os._exit(1)  # the supervisor is gone: nobody would commit what we record
     except StepError as error:
@@ -126,7 +126,7 @@ def _exit(channel: WorkerChannel, why: str, code: int) -> NoReturn:
 
 def _boot(
     settings: Settings, host: str, number: int, channel: WorkerChannel, metrics: Metrics, at_exit: ExitStack
-) -> Worker:
+) -> tuple[Worker, GarbageCollector]:
     """Put the worker together. Raises ConfigError and BootError."""
     clock = SystemClock()
     dependencies = Dependencies(clock)
@@ -199,7 +199,7 @@ def _boot(
         dependencies.start_probing()
     pauses = LoopPauses(metrics)
     at_exit.callback(pauses.close)
-    return Worker(
+    worker = Worker(
         settings,
         channel=channel,
         consumer=PartitionConsumer(settings, metrics),
@@ -211,6 +211,7 @@ def _boot(
         pauses=pauses,
         tracing=tracing,
     )
+    return worker, GarbageCollector(clock, decoder.give_back_kept)
 
 
 def _tracing(settings: Settings, instance: str, at_exit: ExitStack) -> Tracing:
