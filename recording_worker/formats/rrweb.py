@@ -168,11 +168,11 @@ def console_line(event: Event) -> ConsoleLine | None:
 
 
 def _number(value: object) -> float | None:
-    """Return a JSON number. JSON's true is no number, but Python's bool is an int.
+    """Return a JSON number, or a member of an enum here. JSON's true is no number, but Python's bool is an int.
 
     It is asked for several times for each event, and isinstance takes longer.
     """
-    return value if type(value) is int or type(value) is float else None
+    return value if type(value) is int or type(value) is float or isinstance(value, IntEnum) else None
 
 
 def _object(value: object) -> dict[str, Any]:
