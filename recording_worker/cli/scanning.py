@@ -1,6 +1,6 @@
 """What the commands that read batch files share: they go through the files, and write what they find."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -26,8 +26,6 @@ Item = TypeVar("Item")
 _SETTINGS = (*S3_SETTINGS, *KEY_SETTINGS)
 _NAMED_SESSIONS = 5
 """The most sessions that an error names."""
-_ASKED_AT_ONCE = 1000
-"""Sessions that the key store is asked about together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +69,12 @@ class Scan:
         """Raise SessionDeletedError if the key store says that a session is deleted, StoreError if it can't say."""
         self._decryption.check(session)
 
-    def deleted(self, sessions: Sequence[Session]) -> dict[Session, int]:
+    def deleted(self, sessions: Collection[Session]) -> dict[Session, int]:
         """Return which of these sessions the key store says are deleted, and when, seconds since 1970.
 
         Raises StoreError. Without a key store, nobody knows.
         """
-        found: dict[Session, int] = {}
-        for at in range(0, len(sessions), _ASKED_AT_ONCE):
-            found |= self._decryption.deleted(sessions[at : at + _ASKED_AT_ONCE])
-        return found
+        return self._decryption.deleted(sessions)
 
     def lines(self, session: list[Block]) -> Iterator[bytes]:
         """Yield a session's lines from the blocks that can be read, in time order, without line breaks."""

@@ -10,6 +10,8 @@ from recording_worker.formats.timestamps import utc_text
 from recording_worker.keys.store import KeyStore, SessionKey
 
 _SECRETBOX = "secretbox"
+_ASKED_AT_ONCE = 1000
+"""Sessions that the key store is asked about together."""
 
 
 class SessionDeletedError(BatchFileError):
@@ -34,9 +36,10 @@ class Decryption:
         if self._store is None:
             return
         with self._lock:
-            unknown = {session for session in sessions if session not in self._known}
-            if unknown:
-                self._known |= dict.fromkeys(unknown) | self._store.read(unknown)
+            unknown = sorted({session for session in sessions if session not in self._known})
+            for at in range(0, len(unknown), _ASKED_AT_ONCE):
+                some = unknown[at : at + _ASKED_AT_ONCE]
+                self._known |= dict.fromkeys(some) | self._store.read(some)
 
     def deleted(self, sessions: Collection[Session]) -> dict[Session, int]:
         """Return which of these sessions are deleted, and when, seconds since 1970. Raises StoreError."""
