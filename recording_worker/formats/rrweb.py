@@ -168,11 +168,8 @@ def console_line(event: Event) -> ConsoleLine | None:
 
 
 def _number(value: object) -> float | None:
-    """Return a JSON number, or a member of an enum here. JSON's true is no number, but Python's bool is an int.
-
-    It is asked for several times for each event, and isinstance takes longer.
-    """
-    return value if type(value) is int or type(value) is float or isinstance(value, IntEnum) else None
+    """Return a JSON number; Python's bool is an int, JSON's true is no number."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _object(value: object) -> dict[str, Any]:
