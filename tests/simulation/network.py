@@ -8,6 +8,9 @@ from confluent_kafka import KafkaError, KafkaException
 
 from tests.simulation.scheduler import Future, Process, Scheduler
 
+_SLOW = 20.0
+"""How much longer slow brokers take. A client would ask again after a minute: no answer may take that long."""
+
 
 def error(code: int, text: str, *, fatal: bool = False, retriable: bool = False, abort: bool = False) -> KafkaException:
     return KafkaException(KafkaError(code, text, fatal, retriable, abort))
@@ -48,11 +51,12 @@ class Network:
         self._rng = rng
         self.down = 0
         """How many faults keep the brokers away now."""
-        self.slow = 1.0
+        self.slow = 0
+        """How many faults keep the brokers slow now."""
 
     def delay(self) -> float:
         fast = self._rng.random() < 0.97
-        return self._rng.uniform(0.001, 0.01 if fast else 2.5) * self.slow
+        return self._rng.uniform(0.001, 0.01 if fast else 2.5) * (_SLOW if self.slow else 1)
 
     def request(self, link: Link, effect: Callable[[], object]) -> "Future[object]":
         answer: Future[object] = Future(self._scheduler)

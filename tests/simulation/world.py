@@ -268,8 +268,8 @@ class World:
                 self.network.down += 1
                 self._later(fault.seconds, lambda: setattr(self.network, "down", self.network.down - 1))
             case "brokers slow":
-                self.network.slow *= 20
-                self._later(fault.seconds, lambda: setattr(self.network, "slow", self.network.slow / 20))
+                self.network.slow += 1
+                self._later(fault.seconds, lambda: setattr(self.network, "slow", self.network.slow - 1))
             case "storage fails":
                 self.storage.failing += 1
                 self._later(fault.seconds, lambda: self.storage.heal("storage fails"))
