@@ -12,7 +12,7 @@ def built(commit: str) -> Path:
 
     Raises InstructionsError if there is no such commit, or it can't be built.
     """
-    sha = _output("git", "rev-parse", "--verify", f"{commit}^{{commit}}")
+    sha = sha_of(commit)
     folder = ROOT / "build/commits" / sha[:12]
     if not folder.exists():
         _output("git", "worktree", "prune")
@@ -21,6 +21,11 @@ def built(commit: str) -> Path:
         print(f"building {sha[:12]} (a minute or two)", file=sys.stderr)
         _output(sys.executable, "setup.py", "--quiet", "build_ext", "--inplace", cwd=folder)
     return folder
+
+
+def sha_of(commit: str) -> str:
+    """Return the full name of a commit. Raises InstructionsError if there is no such commit."""
+    return _output("git", "rev-parse", "--verify", f"{commit}^{{commit}}")
 
 
 def last_commit_of(path: Path) -> str:

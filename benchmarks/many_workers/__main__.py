@@ -59,8 +59,8 @@ _TITLES = {
 def main() -> None:
     """Measure the sizes that were asked for, and print what was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workers", type=int, nargs="+", default=[8, 16, 32, 64])
-    parser.add_argument("--partitions-each", type=int, default=16, help="partitions for each worker")
+    parser.add_argument("--workers", type=_positive, nargs="+", default=[8, 16, 32, 64])
+    parser.add_argument("--partitions-each", type=_positive, default=16, help="partitions for each worker")
     parser.add_argument("--seconds", type=float, default=30, help="how long CPU time at rest is measured")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
@@ -84,6 +84,13 @@ def main() -> None:
     print(f"|---|{'---|' * len(found)}")
     for name, title in _TITLES.items():
         print(f"| {title} | {' | '.join(f'{each[name]:,.4g}' for each in found)} |")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    return number
 
 
 def measure(kafka: KafkaServer, folder: Path, workers: int, partitions: int, seconds: float) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from recording_worker.cli.options import MESSAGE_FILES_HELP, settings_from, settings_options
+from recording_worker.cli.options import MESSAGE_FILES_HELP, check_folder_of, settings_from, settings_options
 from recording_worker.cli.output import print_figures, progress_bar
 from recording_worker.cli.say import say
 from recording_worker.errors import ConfigError
@@ -57,6 +57,7 @@ def bench(
     settings = settings_from(config, flags)
     older = None if against is None else _read(against)
     if report is not None:
+        check_folder_of(report, "--report")
         from recording_worker.bench.report import report as page_of  # fails now, if the library for plots is missing
     from recording_worker.bench.run import Plan, compare, run
     from recording_worker.cli.signals import signals_end

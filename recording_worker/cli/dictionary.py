@@ -6,11 +6,16 @@ from typing import Any
 
 import click
 
-from recording_worker.cli.options import KEY_SETTINGS, S3_SETTINGS, settings_from, settings_options
+from recording_worker.cli.options import (
+    KEY_SETTINGS,
+    S3_SETTINGS,
+    check_folder_of,
+    settings_from,
+    settings_options,
+)
 from recording_worker.cli.output import print_figures
 from recording_worker.cli.say import demand_command, say
 from recording_worker.cli.scanning import Paths, Scan
-from recording_worker.errors import ConfigError
 from recording_worker.formats.batch_file import BatchFileError, index_frame_length
 from recording_worker.formats.dictionary import MAX_DICTIONARY_BYTES
 from recording_worker.reading.batch_files import TAIL_BYTES
@@ -96,8 +101,7 @@ def train(
     you treat them.
     """
     settings = settings_from(config, flags)
-    if not out.absolute().parent.is_dir():
-        raise ConfigError(f"--out {out}: there is no folder {out.parent}")
+    check_folder_of(out, "--out")
     from recording_worker.cli.signals import signals_end
     from recording_worker.operations.dictionary import Training, write_dictionary
 

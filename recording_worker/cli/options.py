@@ -116,6 +116,12 @@ def settings_from(config: Path | None, flags: Mapping[str, Any]) -> Settings:
     return settings
 
 
+def check_folder_of(path: Path, option: str) -> None:
+    """Find out whether a file can be there, before the work that is to be written to it. Raises ConfigError."""
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"{option} {path}: there is no folder {path.parent}")
+
+
 def given_settings(config: Path | None, flags: Mapping[str, Any]) -> Given:
     """Collect the settings from the options, the environment and the file."""
     return gather({name: value for name, value in flags.items() if value is not None}, config)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recording_worker.cli.options import settings_from, settings_options
+from recording_worker.cli.options import check_folder_of, settings_from, settings_options
 from recording_worker.cli.say import say
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def profile(
     from recording_worker.operations.profile import profile as watch
 
     path = out or Path(f"worker-{worker}.svg")
+    check_folder_of(path, "--out")
     with signals_end():
         found = watch(settings, worker, seconds, rate, path, pid)
     if as_json:

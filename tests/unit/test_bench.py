@@ -166,6 +166,12 @@ def test_a_file_that_is_no_bench_is_refused_before_anything_is_measured(tmp_path
     assert "is not what `bench --json` prints" in str(done.exception)
 
 
+def test_a_report_without_a_folder_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    done = CliRunner().invoke(bench, ["--report", str(tmp_path / "none/report.html")])
+    assert isinstance(done.exception, ConfigError)
+    assert str(done.exception) == f"--report {tmp_path}/none/report.html: there is no folder {tmp_path}/none"
+
+
 def test_a_missing_library_for_plots_is_named_before_anything_is_measured(tmp_path: Path) -> None:
     done = run_without_extras("bench", SAMPLE, "--report", tmp_path / "report.html")
     assert "needs matplotlib, which is not installed: pip install 'recording-worker[bench]'" in done.stderr
