@@ -117,7 +117,7 @@ def settings_from(config: Path | None, flags: Mapping[str, Any]) -> Settings:
 
 
 def check_folder_of(path: Path, option: str) -> None:
-    """Find out whether a file can be there, before the work that is to be written to it. Raises ConfigError."""
+    """Find out whether a file can be there, before the work whose result goes there. Raises ConfigError."""
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"{option} {path}: there is no folder {path.parent}")
 
