@@ -78,6 +78,7 @@ class StoredBlock(NamedTuple):
     file: str
     """The name of its file; see RangedFile."""
     codec: str
+    """Empty if the file has no index: it is raw snappy, encrypted if its session has a key, and `size` is a bound."""
     dictionary: str | None
     start: int
     length: int
