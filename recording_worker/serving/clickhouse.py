@@ -4,6 +4,7 @@ Nothing is set but what every user may set, so a user with `readonly = 1` is eno
 """
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ class ClickHouse:
         return rows
 
     def _post(self, url: str, query: str) -> tuple[int, bytes]:
-        headers = {"X-ClickHouse-User": self._user, "X-ClickHouse-Key": _read(self._password_file)}
+        secret = b64encode(f"{self._user}:{_read(self._password_file)}".encode())
+        headers = {"Authorization": f"Basic {secret.decode()}"}
         try:
             return self._post_once(url, query, headers)
         except urllib3.exceptions.ProtocolError:  # the server may have ended a connection that was kept
@@ -86,5 +88,9 @@ class ClickHouse:
 
 
 def _read(password_file: Path | None) -> str:
-    """Return the password. The file is read each time, because passwords are renewed. Raises OSError."""
-    return "" if password_file is None else password_file.read_text(encoding="utf-8").strip()
+    """Return the password. The file is read each time, because passwords are renewed. Raises ClickHouseError."""
+    try:
+        return "" if password_file is None else password_file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ClickHouseError(f"can't read the password of ClickHouse in {password_file}: {reason}") from None

@@ -377,7 +377,10 @@ def test_clickhouse_is_asked_over_tls_if_its_certificate_is_known(
 
 def test_the_password_may_be_renewed(stage: Stage) -> None:
     asked = stage.asked().start()
-    stage.password.write_text("wrong")
+    for wrong in (b"wrong", b"\xff"):
+        stage.password.write_bytes(wrong)
+        assert asked.get(path_of("s", "blocks")).status == 503
+    stage.password.unlink()
     assert asked.get(path_of("s", "blocks")).status == 503
     stage.password.write_text(PASSWORD)
     assert asked.get(path_of("s", "blocks")).status == 200

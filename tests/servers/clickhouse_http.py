@@ -3,6 +3,7 @@
 import socket
 import ssl
 import threading
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tests.servers.clickhouse import ClickHouse, ClickHouseError
 
-USER, PASSWORD = "reader", "pass word"
+USER, PASSWORD = "reader", "päss: wörd 🔑"
 KNOWN = {"default_format", "wait_end_of_query"}
 
 
@@ -50,7 +51,8 @@ class ClickHouseHttp:
         """Listen again, on the same port."""
         self._server = self._listening(self.port)
 
-    def answer(self, query: str, given: dict[str, str], user: str | None, password: str | None) -> tuple[int, str]:
+    def answer(self, query: str, given: dict[str, str], authorization: str) -> tuple[int, str]:
+        user, _, password = b64decode(authorization.removeprefix("Basic ")).decode().partition(":")
         if (user, password) != (USER, PASSWORD):
             return 403, f"Code: 516. DB::Exception: {user}: Authentication failed"
         parameters = {name.removeprefix("param_"): text for name, text in given.items() if name.startswith("param_")}
@@ -74,8 +76,7 @@ class ClickHouseHttp:
             def do_POST(self) -> None:
                 query = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 given = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
-                names = "X-ClickHouse-User", "X-ClickHouse-Key"
-                status, text = outer.answer(query, given, *(self.headers[name] for name in names))
+                status, text = outer.answer(query, given, self.headers["Authorization"])
                 content = text.encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(content)))
