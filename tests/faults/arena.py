@@ -380,11 +380,12 @@ class Arena:
         return self._servers.enter_context(RcloneServer(self._folder / "s3"))
 
     def key_server(self, kind: str) -> KeyServer:
-        """The key store of this kind, for all rounds."""
+        """The key store of this kind, without keys, for the next round."""
         if kind not in self._key_servers:
             new = PostgresKeyServer(self._folder / "keys") if kind == "postgres" else DynamoKeyServer()
             self._key_servers[kind] = new
             self._servers.callback(new.close)
+        self._key_servers[kind].clear()
         return self._key_servers[kind]
 
     @cached_property
@@ -407,6 +408,8 @@ class Arena:
     ) -> Iterator[Round]:
         """`hosts`: how many run; `settings`: their settings, in addition to the suite's."""
         self.brokers.cluster.start()
+        with self.redis.client() as client:
+            client.flushall()  # rounds have the same sessions, and one that was seen before gets no key
         current = Round(self._folder / f"round-{number}", self, surroundings, chance, settings, hosts)
         try:
             current.begin()

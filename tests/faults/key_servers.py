@@ -41,6 +41,9 @@ class Trouble(StrEnum):
 class KeyServer(Protocol):
     """A key store of hosts. Requests of the tests meet no trouble."""
 
+    def clear(self) -> None:
+        """Forget all sessions: rounds have the same ones, and one that was deleted stays deleted."""
+
     def settings(self) -> dict[str, Any]:
         """The worker's settings for it."""
 
@@ -71,6 +74,9 @@ class PostgresKeyServer:
         self._store = PostgresKeys(SecretStr(self._server.url), self._master)
         self._store.create_table()
 
+    def clear(self) -> None:
+        self._server.execute("TRUNCATE session_recording_keys")
+
     def settings(self) -> dict[str, Any]:
         return {
             "key_store": "postgres",
@@ -95,8 +101,11 @@ class DynamoKeyServer:
 
     def __init__(self) -> None:
         self._server = KeysOfAws()
-        self._table, self._alias = self._server.new_table()
+        self.clear()
         self._door = KeyDoor(self._server.port)
+
+    def clear(self) -> None:
+        self._table, self._alias = self._server.new_table()
 
     def settings(self) -> dict[str, Any]:
         names = {"keys_table": self._table, "keys_kms_key": self._alias}
