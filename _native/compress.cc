@@ -99,34 +99,34 @@ std::unique_ptr<Codec> make_zstd_codec(int level, Span dictionary) {
 
 std::unique_ptr<Codec> make_snappy_codec() { return std::make_unique<SnappyCodec>(); }
 
-CompressedBlocks BlockCompressor::compress(const BlockLines* blocks, size_t count) {
+CompressedBlocks BlockCompressor::compress(const BlockLines* blocks, size_t count, size_t gap) {
   if (!count) return {};
   for (const BlockLines* block = blocks; block != blocks + count; ++block) run_flush_hooks(*block->slices);
   if (!chunk_) chunk_ = pool_->take(ChunkPool::chunk_bytes, ChunkUse::blocks);
-  if (codec_->bound(blocks->size) > room()) return compress_aside(*blocks);
+  if (!has_room(gap, codec_->bound(blocks->size))) return compress_aside(*blocks, gap);
   CompressedBlocks done;
   done.chunk = chunk_;
   done.bytes.begin = chunk_->bytes + chunk_->used;
   size_t size = 0;
   for (const BlockLines* block = blocks; block != blocks + count && size < lines_per_call; ++block) {
-    if (codec_->bound(block->size) > room()) break;
-    done.lengths.push_back(codec_->compress(*block, chunk_->bytes + chunk_->used));
-    chunk_->used += done.lengths.back();
+    if (!has_room(gap, codec_->bound(block->size))) break;
+    done.lengths.push_back(codec_->compress(*block, chunk_->bytes + chunk_->used + gap));
+    chunk_->used += gap + done.lengths.back();
     size += block->size;
   }
   done.bytes.end = chunk_->bytes + chunk_->used;
   return done;
 }
 
-CompressedBlocks BlockCompressor::compress_aside(const BlockLines& block) {
-  ChunkRef aside = pool_->take(codec_->bound(block.size), ChunkUse::blocks);
-  const size_t size = codec_->compress(block, aside->bytes);
-  if (size > ChunkPool::chunk_bytes / 2) return {aside, {aside->bytes, aside->bytes + size}, {size}};
-  if (size > room()) chunk_ = pool_->take(size, ChunkUse::blocks);
+CompressedBlocks BlockCompressor::compress_aside(const BlockLines& block, size_t gap) {
+  ChunkRef aside = pool_->take(gap + codec_->bound(block.size), ChunkUse::blocks);
+  const size_t size = codec_->compress(block, aside->bytes + gap);
+  if (size > ChunkPool::chunk_bytes / 2) return {aside, {aside->bytes, aside->bytes + gap + size}, {size}};
+  if (!has_room(gap, size)) chunk_ = pool_->take(gap + size, ChunkUse::blocks);
   uint8_t* const begin = chunk_->bytes + chunk_->used;
-  std::memcpy(begin, aside->bytes, size);
-  chunk_->used += size;
-  return {chunk_, {begin, begin + size}, {size}};
+  std::memcpy(begin + gap, aside->bytes + gap, size);
+  chunk_->used += gap + size;
+  return {chunk_, {begin, begin + gap + size}, {size}};
 }
 
 }  // namespace recording

@@ -34,7 +34,7 @@ std::unique_ptr<Codec> make_zstd_codec(int level, Span dictionary);
 // Each block becomes raw snappy, without framing.
 std::unique_ptr<Codec> make_snappy_codec();
 
-// Compressed blocks, one directly after the other.
+// Compressed blocks, one directly after the other, or with a gap before each.
 struct CompressedBlocks {
   ChunkRef chunk;  // keeps the bytes
   Span bytes;
@@ -55,21 +55,21 @@ class BlockCompressor {
                            std::shared_ptr<ChunkPool> pool = std::make_shared<ChunkPool>(kept_bytes))
       : codec_(std::move(codec)), pool_(std::move(pool)) {}
 
-  // Compresses the first of `count` blocks, and as many after it as lines_per_call and the chunk have room for. Blocks
-  // must not be empty. Throws std::bad_alloc.
-  CompressedBlocks compress(const BlockLines* blocks, size_t count);
+  // Compresses the first of `count` blocks, and as many after it as lines_per_call and the chunk have room for. Leaves
+  // `gap` bytes before each, for the caller to write to. Blocks must not be empty. Throws std::bad_alloc.
+  CompressedBlocks compress(const BlockLines* blocks, size_t count, size_t gap = 0);
 
   // Leaves the chunk that is being filled to the blocks in it: the next block is written to another one.
   void finish() { chunk_.reset(); }
 
  private:
-  // Bytes that are free in chunk_.
-  size_t room() const { return chunk_->capacity - chunk_->used; }
+  // Whether chunk_ has room for a gap and this many bytes.
+  bool has_room(size_t gap, size_t size) const { return gap + size <= chunk_->capacity - chunk_->used; }
 
   // Compresses a block whose bound is larger than the room, and then copies it into a chunk. Blocks mostly become far
   // smaller than their bound, and pages that were written to once take memory as long as their chunk does. A block that
   // stays large keeps the memory it was written to.
-  CompressedBlocks compress_aside(const BlockLines& block);
+  CompressedBlocks compress_aside(const BlockLines& block, size_t gap);
 
   std::unique_ptr<Codec> codec_;
   std::shared_ptr<ChunkPool> pool_;

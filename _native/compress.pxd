@@ -25,6 +25,6 @@ cdef extern from "compress.hpp" namespace "recording" nogil:
     cdef cppclass BlockCompressor:
         BlockCompressor(unique_ptr[Codec] codec) except +
         BlockCompressor(unique_ptr[Codec] codec, shared_ptr[ChunkPool] pool) except +
-        CppCompressedBlocks compress(const BlockLines* blocks, size_t count) except +
+        CppCompressedBlocks compress(const BlockLines* blocks, size_t count, size_t gap) except +
         void finish()
     const size_t lines_per_call "recording::BlockCompressor::lines_per_call"

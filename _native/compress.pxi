@@ -3,9 +3,10 @@
 
 @final
 cdef class CompressedBlocks:
-    """Compressed blocks, one directly after the other. Has the buffer protocol."""
+    """Compressed blocks, one directly after the other or with a gap before each. Has the buffer protocol."""
 
     cdef CppCompressedBlocks blocks
+    cdef bint writable
 
     @property
     def lengths(self):
@@ -15,7 +16,7 @@ cdef class CompressedBlocks:
         return self.blocks.bytes.size()
 
     def __getbuffer__(self, Py_buffer* view, int flags):
-        PyBuffer_FillInfo(view, self, <void*> self.blocks.bytes.begin, self.blocks.bytes.size(), 1, flags)
+        PyBuffer_FillInfo(view, self, <void*> self.blocks.bytes.begin, self.blocks.bytes.size(), not self.writable, flags)
 
 
 @final
@@ -45,7 +46,7 @@ cdef class Compressor:
         else:
             self.compressor.reset(new BlockCompressor(move(made), decoder.decoder.get().pool()))
 
-    def compress(self, blocks not None):
+    def compress(self, blocks not None, size_t gap=0):
         cdef CompressedBlocks done = CompressedBlocks.__new__(CompressedBlocks)
         cdef list held = []  # keeps the lines alive while the GIL is released
         cdef vector[BlockLines] lines
@@ -68,7 +69,8 @@ cdef class Compressor:
                 break
         if not held:
             raise ValueError("there are no blocks to compress")
-        self.compress_found(done, lines)
+        done.writable = gap > 0
+        self.compress_found(done, lines, gap)
         return done
 
     def compress_lines(self, bytes lines not None):
@@ -83,7 +85,7 @@ cdef class Compressor:
         found.resize(1)
         found[0].slices = &slices
         found[0].size = len(lines)
-        self.compress_found(done, found)
+        self.compress_found(done, found, 0)
         return done
 
     def finish(self):
@@ -91,11 +93,11 @@ cdef class Compressor:
             raise RuntimeError("this compressor is at work in another thread")
         self.compressor.get().finish()
 
-    cdef int compress_found(self, CompressedBlocks done, const vector[BlockLines]& lines) except -1:
+    cdef int compress_found(self, CompressedBlocks done, const vector[BlockLines]& lines, size_t gap) except -1:
         self.busy = True
         try:
             with nogil:
-                done.blocks = self.compressor.get().compress(lines.data(), lines.size())
+                done.blocks = self.compressor.get().compress(lines.data(), lines.size(), gap)
         finally:
             self.busy = False
         return 0

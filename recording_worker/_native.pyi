@@ -522,8 +522,10 @@ class Compressor:
         does not matter. Blocks take memory that the lines of `decoder` had before, and leave theirs to it. Raises
         ValueError for another codec, or if `dictionary` is not one that the codec can use.
         """
-    def compress(self, blocks: Iterable[SessionBlock]) -> CompressedBlocks:
+    def compress(self, blocks: Iterable[SessionBlock], gap: int = 0) -> CompressedBlocks:
         """Compress the first block and as many after it as fit, with the GIL released.
+
+        `gap`: how many bytes are left before each block. They have any content, and all bytes can be written to then.
 
         One call compresses at most about 4 MiB of lines, unless the first block is larger; `CompressedBlocks.lengths`
         says how many blocks these are. They must not change meanwhile. Raises ValueError if there is no block or one is
@@ -541,12 +543,12 @@ class Compressor:
 
 @final
 class CompressedBlocks:
-    """Compressed blocks, one directly after the other. Has the buffer protocol.
+    """Compressed blocks, one directly after the other, or with a gap before each. Has the buffer protocol.
 
     The compressor uses the memory again once this object and all views of it are gone.
     """
 
     lengths: list[int]
-    """Bytes of each block."""
+    """Bytes of each block, without the gap."""
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...

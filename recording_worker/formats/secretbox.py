@@ -22,41 +22,49 @@ OVERHEAD_BYTES = 40
 NAME = "secretbox"
 """What the index says of an encrypted block."""
 _NONCE_BYTES = 24
+_TAG_BYTES = 16
 _SKIPPABLE_MAGIC = 0x184D2A5E
-_FRAME_HEADER = struct.Struct("<II")
-FRAME_HEADER_BYTES = _FRAME_HEADER.size
+_FRAME_START = struct.Struct(f"<II{_NONCE_BYTES}s")
+FRAME_HEADER_BYTES = _FRAME_START.size - _NONCE_BYTES
 
 
 def seal(content: bytes | memoryview, key: bytes) -> bytearray:
-    """Encrypt a compressed block. The GIL is released meanwhile. Raises ValueError if the key is not 32 bytes."""
-    return seal_all(content, [len(content)], [key], framed=False)
-
-
-def seal_all(content: bytes | memoryview, lengths: Sequence[int], keys: Sequence[bytes], *, framed: bool) -> bytearray:
-    """Encrypt compressed blocks of these lengths that lie one after the other, each with a key of its own.
-
-    `framed`: put each in a skippable frame. The GIL is released while a block is encrypted. Raises ValueError if a key
-    is not 32 bytes. It calls libsodium itself: PyNaCl's function copies a block, which costs more than to encrypt it if
-    the block is large.
-    """
-    before = FRAME_HEADER_BYTES if framed else 0
-    stored = bytearray(len(content) + len(lengths) * (before + OVERHEAD_BYTES))
-    nonces = random(len(lengths) * _NONCE_BYTES)
-    source, target = ffi.from_buffer(content), ffi.from_buffer(stored)
-    start = at = 0
-    for number, (length, key) in enumerate(zip(lengths, keys, strict=True)):
-        if len(key) != KEY_BYTES:
-            raise ValueError(f"a key has {KEY_BYTES} bytes, and this one {len(key)}")
-        if framed:
-            _FRAME_HEADER.pack_into(stored, at, _SKIPPABLE_MAGIC, OVERHEAD_BYTES + length)
-        at += before
-        nonce = nonces[number * _NONCE_BYTES : (number + 1) * _NONCE_BYTES]
-        stored[at : at + _NONCE_BYTES] = nonce
-        if lib.crypto_secretbox_easy(target + at + _NONCE_BYTES, source + start, length, nonce, key):
-            raise ValueError("libsodium does not encrypt it")
-        start += length
-        at += OVERHEAD_BYTES + length
+    """Encrypt a compressed block. Raises ValueError if the key is not 32 bytes."""
+    stored = bytearray(OVERHEAD_BYTES)
+    stored += content
+    seal_all(stored, [len(content)], [key], framed=False)
     return stored
+
+
+def seal_all(blocks: bytearray | memoryview, lengths: Sequence[int], keys: Sequence[bytes], *, framed: bool) -> None:
+    """Encrypt compressed blocks of these lengths where they are, each with a key of its own.
+
+    Before each block is a gap for what is stored before the ciphertext: OVERHEAD_BYTES, and FRAME_HEADER_BYTES more if
+    `framed`, which puts each in a skippable frame. The GIL is released while a block is encrypted. Raises ValueError,
+    before it encrypts anything, if a key is not 32 bytes or if the lengths are not the blocks'.
+
+    It calls libsodium itself: PyNaCl's function copies a block twice, and never encrypts in place.
+    """
+    gap = OVERHEAD_BYTES + (FRAME_HEADER_BYTES if framed else 0)
+    if sum(lengths) + len(lengths) * gap != len(blocks):
+        raise ValueError(f"{len(blocks)} bytes are not {len(lengths)} blocks of these lengths with their gaps")
+    if wrong := [len(key) for key in keys if len(key) != KEY_BYTES]:
+        raise ValueError(f"a key has {KEY_BYTES} bytes, and this one {wrong[0]}")
+    nonces = random(len(lengths) * _NONCE_BYTES)
+    target = ffi.from_buffer(blocks, require_writable=True)
+    seal_block = lib.crypto_secretbox_easy
+    at = nonce_at = 0
+    for length, key in zip(lengths, keys, strict=True):
+        nonce = nonces[nonce_at : nonce_at + _NONCE_BYTES]
+        nonce_at += _NONCE_BYTES
+        if framed:
+            _FRAME_START.pack_into(blocks, at, _SKIPPABLE_MAGIC, OVERHEAD_BYTES + length, nonce)
+        else:
+            blocks[at : at + _NONCE_BYTES] = nonce
+        content = target + (at + gap)
+        if seal_block(content - _TAG_BYTES, content, length, nonce, key):
+            raise ValueError("libsodium does not encrypt it")
+        at += gap + length
 
 
 def unseal(stored: bytes, key: bytes) -> bytes:

@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
 
-from recording_worker._native import UUID_RANDOM_BYTES, CompressedBlocks, Compressor, FileBlocks, PackedRecords
+from recording_worker._native import (
+    UUID_RANDOM_BYTES,
+    CompressedBlocks,
+    Compressor,
+    FileBlocks,
+    PackedRecords,
+    SessionBlock,
+)
 from recording_worker.formats.batch_file import file_key, file_metadata, index_frame
 from recording_worker.formats.retention import RETENTION_DAYS, RETENTIONS
 from recording_worker.formats.session_keys import Session
@@ -68,11 +75,10 @@ class BatchWriter:
         """
         blocks = self.file.session_blocks()
         self.session_sizes = [block.size for block in blocks]
-        compressed = compress_all(compressor, blocks)
-        parts: Iterator[Part] = (
-            self._in_the_clear(compressed)
+        parts = (
+            self._in_the_clear(compress_all(compressor, blocks))
             if self._keys is None
-            else self._encrypted(compressed, self._keys, encrypting)
+            else self._encrypted(compressor, blocks, self._keys, encrypting)
         )
         for stored in parts:
             self.size += len(stored)
@@ -95,26 +101,34 @@ class BatchWriter:
             yield memoryview(part)
 
     def _encrypted(
-        self, parts: Iterator[CompressedBlocks], keys: Mapping[Session, bytes | None], encrypting: Timed
-    ) -> Iterator[Part]:
+        self,
+        compressor: Compressor,
+        blocks: list[SessionBlock],
+        keys: Mapping[Session, bytes | None],
+        encrypting: Timed,
+    ) -> Iterator[memoryview]:
         """Give the blocks, each encrypted with the key of its session. A session without an entry raises KeyError."""
         from recording_worker.formats.secretbox import FRAME_HEADER_BYTES, OVERHEAD_BYTES, seal_all  # an extra's
 
         sessions = iter([session for number in self._offsets for session in self.file.sessions(number)])
         framed = self._codec is Codec.ZSTD
         header_bytes = FRAME_HEADER_BYTES if framed else 0
-        for part in parts:
+        gap = header_bytes + OVERHEAD_BYTES
+        for part in compress_all(compressor, blocks, gap):
             content, start = memoryview(part), 0
-            for are_keys, blocks in groupby(((length, keys[next(sessions)]) for length in part.lengths), _has_key):
-                lengths, keys_of_run = zip(*blocks, strict=True)
-                run, start = content[start : start + sum(lengths)], start + sum(lengths)
+            for are_keys, run in groupby(((length, keys[next(sessions)]) for length in part.lengths), _has_key):
+                lengths, keys_of_run = zip(*run, strict=True)
                 if not are_keys:
-                    self.file.store(list(lengths))
-                    self.block_sizes += lengths
-                    yield run
+                    for length in lengths:
+                        self.file.store([length])
+                        self.block_sizes.append(length)
+                        yield content[start + gap : start + gap + length]
+                        start += gap + length
                     continue
+                stored = content[start : start + len(lengths) * gap + sum(lengths)]
+                start += len(stored)
                 with encrypting():
-                    stored = seal_all(run, lengths, keys_of_run, framed=framed)
+                    seal_all(stored, lengths, keys_of_run, framed=framed)
                 for length in lengths:
                     self.file.store_encrypted(header_bytes, OVERHEAD_BYTES + length)
                     self.block_sizes.append(OVERHEAD_BYTES + length)

@@ -116,6 +116,31 @@ def test_blocks_larger_than_all_buffers_between_small_ones(codec: str) -> None:
         assert [READ[codec](block) for block in compressed(compressor, blocks)] == lines
 
 
+@pytest.mark.parametrize("codec", READ)
+def test_a_gap_before_each_block_can_be_written_to(codec: str) -> None:
+    """Small blocks in one chunk, one that ends it, and ones that are larger than a chunk and larger than a part."""
+    batch = decoded("small", noise(9 * MIB), *(noise(2 * MIB, seed) for seed in range(3)), "r" * 5 * MIB)
+    blocks, lines = blocks_of(batch, [[0], [0, 0], [1], [2, 3, 4], [0], [5, 0, 2], [5], [0], [2], [3], [4], [0]])
+    found = []
+    for part in compress_all(_native.Compressor(codec), blocks, gap=48):
+        view, at = memoryview(part), 0
+        for length in part.lengths:
+            view[at : at + 48] = b"g" * 48
+            at += 48 + length
+        assert at == len(part)
+        at = 0
+        for length in part.lengths:
+            assert view[at : at + 48] == b"g" * 48
+            found.append(READ[codec](view[at + 48 : at + 48 + length].tobytes()))
+            at += 48 + length
+    assert found == lines
+
+
+def test_blocks_without_gaps_are_read_only() -> None:
+    block, _lines = block_of(decoded("text"), [0])
+    assert memoryview(_native.Compressor("zstd").compress([block])).readonly
+
+
 def test_a_zstd_block_is_one_frame_with_content_size_and_checksum() -> None:
     batch = decoded("a" * 1000, noise(1000), "b")
     blocks, lines = blocks_of(batch, [[0], [1, 0, 2], [2]])

@@ -73,30 +73,47 @@ def test_only_the_sessions_key_opens_a_block() -> None:
         SecretBox(OTHER_KEY).decrypt(bytes(seal(b"lines", KEY)))
 
 
+def with_gaps(*blocks: bytes, framed: bool) -> bytearray:
+    """Blocks as a compressor leaves them, with anything in the gaps."""
+    gap = b"?" * (OVERHEAD_BYTES + (FRAME_HEADER_BYTES if framed else 0))
+    return bytearray(b"".join(gap + block for block in blocks))
+
+
 @given(blocks=st.lists(st.binary(max_size=500), min_size=1, max_size=5), framed=st.booleans())
 def test_each_block_of_several_has_its_key_and_its_nonce(blocks: list[bytes], *, framed: bool) -> None:
     keys = [bytes([number]) * 32 for number, _ in enumerate(blocks)]
-    stored = bytes(seal_all(b"".join(blocks), [*map(len, blocks)], keys, framed=framed))
+    stored = with_gaps(*blocks, framed=framed)
+    seal_all(stored, [*map(len, blocks)], keys, framed=framed)
     at, nonces = 0, set()
     for block, key in zip(blocks, keys, strict=True):
         at += FRAME_HEADER_BYTES if framed else 0
         sealed = stored[at : at + OVERHEAD_BYTES + len(block)]
-        assert SecretBox(key).decrypt(sealed) == block
-        nonces.add(sealed[:24])
+        assert SecretBox(key).decrypt(bytes(sealed)) == block
+        nonces.add(bytes(sealed[:24]))
         at += len(sealed)
     assert at == len(stored)
     assert len(nonces) == len(blocks)
 
 
 def test_a_key_of_another_length_encrypts_nothing() -> None:
+    blocks = with_gaps(b"a", b"b", framed=False)
+    before = bytes(blocks)
     with pytest.raises(ValueError, match="a key has 32 bytes, and this one 31"):
-        seal_all(b"ab", [1, 1], [KEY, KEY[1:]], framed=False)
+        seal_all(blocks, [1, 1], [KEY, KEY[1:]], framed=False)
+    assert blocks == before
+
+
+@pytest.mark.parametrize("lengths", [[5, 10], [5, 8], [14], [5, 9, 0]])
+def test_lengths_that_are_not_those_of_the_blocks_are_refused(lengths: list[int]) -> None:
+    with pytest.raises(ValueError, match="110 bytes are not"):
+        seal_all(with_gaps(b"lines", b" and more", framed=True), lengths, [KEY] * len(lengths), framed=True)
 
 
 def test_zstd_passes_over_encrypted_blocks() -> None:
-    stored = bytes(seal_all(b"lines and more", [5, 9], [KEY, KEY], framed=True))
+    stored = with_gaps(b"lines", b" and more", framed=True)
+    seal_all(stored, [5, 9], [KEY, KEY], framed=True)
     clear = zstandard.ZstdCompressor().compress(b"in the clear")
-    with zstandard.ZstdDecompressor().stream_reader(stored + clear, read_across_frames=True) as reader:
+    with zstandard.ZstdDecompressor().stream_reader(bytes(stored) + clear, read_across_frames=True) as reader:
         assert reader.read() == b"in the clear"
 
 
