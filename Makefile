@@ -18,7 +18,7 @@ help:
 	@echo "make player       fetch the player that recording-worker play needs, from npm, once"
 	@echo "make kafka        run a real Apache Kafka with the worker's topics until Ctrl-C, to try the worker on; PORT=n"
 	@echo "make s3           run a local S3 server with a bucket until Ctrl-C, to try the worker on; S3_PORT=n"
-	@echo "make stores       run PostgreSQL and Redis until Ctrl-C, to try teams and restrictions on"
+	@echo "make stores       run PostgreSQL, Redis, DynamoDB and KMS until Ctrl-C, to try teams, restrictions and encryption on"
 	@echo "make setup        install system packages and the virtual environment, build the native core"
 	@echo "make lock         write requirements.lock, the exact versions that setup installs, from pyproject.toml"
 	@echo "make sbom         write build/sbom.cdx.json: what the installed package consists of, as CycloneDX"

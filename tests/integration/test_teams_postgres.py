@@ -215,12 +215,12 @@ def test_the_service_does_not_start_without_its_teams(postgres: PostgresServer, 
     assert PASSWORD not in service.log_file.read_text()
 
 
-def test_make_stores_runs_both_until_sigterm() -> None:
+def test_make_stores_runs_all_until_sigterm() -> None:
     ports = free_ports(2)
     command = [sys.executable, "-m", "tests.servers.stores", f"--postgres-port={ports[0]}", f"--redis-port={ports[1]}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        told = [process.stdout.readline() for _ in range(2)]
+        told = [process.stdout.readline() for _ in range(3)]
         urls = dict(part.split("=", 1) for part in told[1].split()[1:])
         with psycopg.connect(urls["POSTGRES"]) as connection:
             assert connection.execute("SELECT count(*) FROM posthog_team").fetchone() == (0,)

@@ -70,8 +70,12 @@ class KeysOfAws:
             BillingMode="PAY_PER_REQUEST",
         )
         alias = f"alias/{name}"
-        self.kms.create_alias(AliasName=alias, TargetKeyId=self.kms.create_key()["KeyMetadata"]["KeyId"])
+        self.create_master_key(alias)
         return name, alias
+
+    def create_master_key(self, alias: str) -> None:
+        """Make a key of KMS, under this alias."""
+        self.kms.create_alias(AliasName=alias, TargetKeyId=self.kms.create_key()["KeyMetadata"]["KeyId"])
 
     def item(self, table: str, team_id: int, session_id: str) -> dict[str, dict[str, Any]] | None:
         name = {"session_id": {"S": session_id}, "team_id": {"N": str(team_id)}}
