@@ -10,11 +10,11 @@ import jwt
 
 from recording_worker.clock import SystemClock
 from recording_worker.keys.store import KeyStore
+from recording_worker.lookups.clickhouse import ClickHouse
 from recording_worker.metrics import ServeMetrics
 from recording_worker.reading.catalogue import Catalogue
 from recording_worker.serving.api import Api, Recorded
 from recording_worker.serving.blocks import Blocks
-from recording_worker.serving.clickhouse import ClickHouse
 from recording_worker.serving.clickhouse_source import ClickHouseSource
 from recording_worker.serving.place import Place
 from recording_worker.serving.source import Source
@@ -23,6 +23,7 @@ from recording_worker.serving.tokens import AUDIENCE, Tokens
 from recording_worker.serving.upkeep import Upkeep
 from recording_worker.settings.load import load_settings
 from recording_worker.settings.model import Settings
+from recording_worker.storage.base import MAX_CONCURRENT_READS
 from tests.waiting import wait_for
 
 SECRET = "a-secret-of-the-tests-that-is-long-enough"
@@ -61,10 +62,10 @@ class Asked:
         self.app: Recorded = self.api.app(self.metrics)
 
     def _source(self, given: Settings) -> Source:
-        if given.serve_clickhouse is None:
+        if given.clickhouse is None:
             return StorageSource(given, self.place, self.catalogue, self.metrics, SystemClock())
-        clickhouse = ClickHouse(given.serve_clickhouse, given)
-        return ClickHouseSource(clickhouse, given.serve_clickhouse_table, self.place, self.catalogue, self.metrics)
+        clickhouse = ClickHouse(given.clickhouse, given, MAX_CONCURRENT_READS)
+        return ClickHouseSource(clickhouse, given.clickhouse_table, self.place, self.catalogue, self.metrics)
 
     def start(self) -> "Asked":
         self.upkeep.start()

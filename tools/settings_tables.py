@@ -16,6 +16,7 @@ from recording_worker.settings.choices import Compatibility
 from recording_worker.settings.compatibility import with_defaults
 from recording_worker.settings.fields.accepted import AcceptedFields
 from recording_worker.settings.fields.batches import BatchFields
+from recording_worker.settings.fields.clickhouse import ClickHouseFields
 from recording_worker.settings.fields.kafka import KafkaFields
 from recording_worker.settings.fields.keys import KeyFields
 from recording_worker.settings.fields.lookups import LookupFields
@@ -34,6 +35,7 @@ THEMES: dict[str, type[BaseModel]] = {
     "batches": BatchFields,
     "keys": KeyFields,
     "processes": ProcessFields,
+    "clickhouse": ClickHouseFields,
     "serving": ServingFields,
 }
 SEE = {

@@ -13,6 +13,7 @@ from recording_worker.cli.say import json_text, say
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.formats.session_keys import Session
 from recording_worker.settings.choices import KeyStoreKind
+from recording_worker.settings.fields.clickhouse import ClickHouseFields
 from recording_worker.text import counted
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ Exit codes: 0 all of it is gone, 1 something is incomplete, or the command faile
         *("dlq_topic", "overflow_topic", "backfill_topic", "storage_dir", "storage", *S3_SETTINGS),
         *("s3_encryption", "s3_kms_key", *KEY_SETTINGS),
         *("keys_redis", "key_check_interval", "max_batch_age"),
+        *ClickHouseFields.model_fields,
     )
 )
 @click.option(
@@ -60,7 +62,7 @@ Exit codes: 0 all of it is gone, 1 something is incomplete, or the command faile
     "distinct_ids",
     multiple=True,
     metavar="ID",
-    help="Delete the sessions of this person, as the metadata topic knows them.",
+    help="Delete the sessions of this person, as the metadata topic knows them, and ClickHouse if it is set.",
 )
 @click.option(
     "--rewrite", is_flag=True, help="Erase blocks of the sessions that are stored in the clear from their files."
@@ -126,7 +128,7 @@ def delete(
         if team_id is not None and distinct_ids:
             sessions |= run.sessions_of(team_id, distinct_ids)
             if not sessions:
-                raise WorkerError(f"nothing to delete: topic {settings.metadata_topic} has no session of these people")
+                raise WorkerError("nothing to delete: no session of these people is known")
         plan = run.plan(sessions, scan_storage=scan_storage)
         if dry_run or not yes:
             with standard_output():

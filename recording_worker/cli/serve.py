@@ -7,6 +7,7 @@ import click
 
 from recording_worker.cli.options import KEY_SETTINGS, S3_SETTINGS, settings_from, settings_options
 from recording_worker.cli.say import say
+from recording_worker.settings.fields.clickhouse import ClickHouseFields
 from recording_worker.settings.fields.serving import ServingFields
 
 
@@ -24,6 +25,7 @@ Exit codes: 0 stopped as asked, 1 failed, 2 wrong settings, 3 can't start."""
     (
         *("storage_dir", "storage", *S3_SETTINGS, *KEY_SETTINGS),
         *ServingFields.model_fields,
+        *ClickHouseFields.model_fields,
         *("bootstrap_servers", "metadata_topic", "not_ready_after", "log_level", "log_json"),
     )
 )

@@ -9,9 +9,9 @@ from typing import Any
 
 from recording_worker.formats.batch_file import BatchFileError, parse_block_url
 from recording_worker.formats.block import MAX_SNAPPY_RATIO
+from recording_worker.lookups.clickhouse import ClickHouse, ClickHouseError, Row
 from recording_worker.metrics import ServeMetrics
 from recording_worker.reading.catalogue import Catalogue, ListedSession, SessionQuery, StoredBlock
-from recording_worker.serving.clickhouse import ClickHouse, ClickHouseError, Row
 from recording_worker.serving.parameters import ParameterError
 from recording_worker.serving.place import Place
 from recording_worker.serving.source import MAX_LISTED, BlockPlace, Deletion, look_at

@@ -15,12 +15,12 @@ from recording_worker.cache_folder import cache_folder
 from recording_worker.clock import Clock, SystemClock
 from recording_worker.errors import BootError, ConfigError
 from recording_worker.keys.open import open_keys
+from recording_worker.lookups.clickhouse import ClickHouse
 from recording_worker.metrics import ServeMetrics
 from recording_worker.reading.catalogue import Catalogue
 from recording_worker.redaction import hide
 from recording_worker.serving.api import Api
 from recording_worker.serving.blocks import Blocks
-from recording_worker.serving.clickhouse import ClickHouse
 from recording_worker.serving.clickhouse_source import ClickHouseSource
 from recording_worker.serving.place import Place
 from recording_worker.serving.source import Source
@@ -28,6 +28,7 @@ from recording_worker.serving.storage_source import StorageSource
 from recording_worker.serving.tokens import Tokens, read_secrets
 from recording_worker.serving.upkeep import Upkeep
 from recording_worker.settings.model import Settings
+from recording_worker.storage.base import MAX_CONCURRENT_READS
 
 log = structlog.get_logger()
 
@@ -115,11 +116,13 @@ class _Protocol(H11Protocol):
 
 def _source_of(settings: Settings, place: Place, metrics: ServeMetrics, clock: Clock) -> Source:
     """Raises WorkerError."""
+    if settings.clickhouse is not None and settings.serve_follow:
+        raise ConfigError("clickhouse and serve_follow exclude each other")
     catalogue = Catalogue(settings.serve_index or _index_of(place, settings))
-    if settings.serve_clickhouse is None:
+    if settings.clickhouse is None:
         return StorageSource(settings, place, catalogue, metrics, clock)
-    clickhouse = ClickHouse(settings.serve_clickhouse, settings)
-    return ClickHouseSource(clickhouse, settings.serve_clickhouse_table, place, catalogue, metrics)
+    clickhouse = ClickHouse(settings.clickhouse, settings, MAX_CONCURRENT_READS)
+    return ClickHouseSource(clickhouse, settings.clickhouse_table, place, catalogue, metrics)
 
 
 def _index_of(place: Place, settings: Settings) -> Path:
@@ -127,7 +130,7 @@ def _index_of(place: Place, settings: Settings) -> Path:
 
     With ClickHouse it only holds some of the files, so it is another one.
     """
-    text = f"{place}\0{settings.storage}\0{settings.s3_endpoint}\0{settings.serve_clickhouse}"
+    text = f"{place}\0{settings.storage}\0{settings.s3_endpoint}\0{settings.clickhouse}"
     return cache_folder() / f"index-{hashlib.sha256(text.encode()).hexdigest()[:16]}.sqlite"
 
 

@@ -16,6 +16,7 @@ from recording_worker.settings.choices import Codec, KeyStoreKind, S3Encryption
 from recording_worker.settings.compatibility import with_defaults
 from recording_worker.settings.fields.accepted import AcceptedFields
 from recording_worker.settings.fields.batches import BatchFields
+from recording_worker.settings.fields.clickhouse import ClickHouseFields
 from recording_worker.settings.fields.kafka import KafkaFields
 from recording_worker.settings.fields.keys import KeyFields
 from recording_worker.settings.fields.lookups import LookupFields
@@ -25,7 +26,9 @@ from recording_worker.settings.memory import MemoryBudget, default_memory, least
 from recording_worker.settings.units import size_text
 
 
-class Settings(ServingFields, ProcessFields, KeyFields, BatchFields, AcceptedFields, LookupFields, KafkaFields):
+class Settings(
+    ServingFields, ClickHouseFields, ProcessFields, KeyFields, BatchFields, AcceptedFields, LookupFields, KafkaFields
+):
     """The worker's settings. Frozen and picklable; made by `load_settings`.
 
     The fields stand in the order of the bases from the last to the first.
@@ -53,8 +56,6 @@ class Settings(ServingFields, ProcessFields, KeyFields, BatchFields, AcceptedFie
             raise ValueError("key_store postgres needs keys_postgres and keys_master_file")
         if self.ops_tls_certificate is None and (self.ops_tls_key is not None or self.ops_tls_client_ca is not None):
             raise ValueError("ops_tls_key and ops_tls_client_ca need ops_tls_certificate")
-        if self.serve_clickhouse is not None and self.serve_follow:
-            raise ValueError("serve_clickhouse and serve_follow exclude each other")
         if self.storage is not None and self.storage_dir is not None:
             raise ValueError("storage and storage_dir exclude each other")
         return self

@@ -89,10 +89,8 @@ class Stage:
         self.opened: list[Asked] = []
 
     def asked(self, store: MemoryKeys | None = None, **settings: Any) -> Asked:
-        given = {"serve_clickhouse_table": POSTHOG, "serve_clickhouse_user": USER, **settings}
-        asked = Asked(
-            self.folder, store, serve_clickhouse=self.http.url, serve_clickhouse_password_file=self.password, **given
-        )
+        given = {"clickhouse_table": POSTHOG, "clickhouse_user": USER, **settings}
+        asked = Asked(self.folder, store, clickhouse=self.http.url, clickhouse_password_file=self.password, **given)
         self.opened.append(asked)
         return asked
 
@@ -350,8 +348,8 @@ def test_clickhouse_that_is_away_is_said_so_and_waited_for(stage: Stage) -> None
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"serve_clickhouse_user": "stranger"}, "answers 403: Code: 516. DB::Exception: stranger"),
-        ({"serve_clickhouse_table": "posthog.nothing"}, "answers 500: Code: 60"),
+        ({"clickhouse_user": "stranger"}, "answers 403: Code: 516. DB::Exception: stranger"),
+        ({"clickhouse_table": "posthog.nothing"}, "answers 500: Code: 60"),
     ],
 )
 def test_readiness_says_what_clickhouse_refuses(stage: Stage, change: dict[str, Any], said: str) -> None:
@@ -366,9 +364,9 @@ def test_clickhouse_is_asked_over_tls_if_its_certificate_is_known(
     authority, other = Authority(tmp_path / "tls", "ca"), Authority(tmp_path / "other", "ca")
     with clickhouse_http(clickhouse, authority.issue("server")) as server:
         stage.http = server
-        known = stage.asked(serve_clickhouse_ca=authority.file).start()
+        known = stage.asked(clickhouse_ca=authority.file).start()
         assert known.get(path_of("s", "blocks")).json == {"blocks": []}
-        changes: list[dict[str, Any]] = [{"serve_clickhouse_ca": other.file}, {}]
+        changes: list[dict[str, Any]] = [{"clickhouse_ca": other.file}, {}]
         for change in changes:
             stranger = stage.asked(**change)
             stranger.upkeep.start()
@@ -398,6 +396,15 @@ def test_only_some_indexes_are_kept(stage: Stage) -> None:
     assert asked.catalogue.counts() == (3, 3)
 
 
+def test_serve_asks_clickhouse_or_follows_the_topic(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    given = ("--storage-dir", tmp_path, "--serve-secret-file", secret, "--serve-index", tmp_path / "index")
+    done = run("serve", *given, "--clickhouse", "http://127.0.0.1:1", "--serve-follow")
+    assert (done.code, done.error) == (2, "clickhouse and serve_follow exclude each other")
+    assert not (tmp_path / "index").exists()
+
+
 def test_a_client_like_posthogs_reads_whole_sessions(
     tmp_path: Path, clickhouse: ClickHouse, http: ClickHouseHttp
 ) -> None:
@@ -409,9 +416,9 @@ def test_a_client_like_posthogs_reads_whole_sessions(
     clickhouse.pass_on("tables.kafka_session_replay_events", rows)
     lines = expected(recorded)
     (tmp_path / "password").write_text(PASSWORD)
-    given: list[str | Path] = ["--storage-dir", recorded, "--serve-clickhouse", http.url]
-    given += ["--serve-clickhouse-table", "tables.session_replay_events", "--serve-clickhouse-user", USER]
-    given += ["--serve-clickhouse-password-file", tmp_path / "password"]
+    given: list[str | Path] = ["--storage-dir", recorded, "--clickhouse", http.url]
+    given += ["--clickhouse-table", "tables.session_replay_events", "--clickhouse-user", USER]
+    given += ["--clickhouse-password-file", tmp_path / "password"]
     node, script = prepare_node()
     with serving(tmp_path, *given) as server:
         for team in {team for team, _ in lines}:

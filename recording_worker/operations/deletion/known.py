@@ -12,6 +12,7 @@ from recording_worker.formats.session_keys import Session
 from recording_worker.formats.timestamps import utc_text
 from recording_worker.kafka.admin import Admin
 from recording_worker.kafka.topic_snapshot import TopicSnapshot
+from recording_worker.operations.deletion.people import PeopleInClickHouse
 from recording_worker.progress import ProgressBar
 from recording_worker.reading.batch_files import read_blocks
 from recording_worker.settings.model import Settings
@@ -71,15 +72,21 @@ class Finder:
         self.unread = self._snapshot.unread_notes()
         """Why there may be blocks that were not found."""
 
-    def sessions_of(self, team_id: int, distinct_ids: Collection[str]) -> set[Session]:
-        """Return the sessions with a block of one of these people, as the metadata topic says."""
-        if self._forgotten:
-            self.unread.append(f"{self._forgotten}: older sessions of these people are not known")
-        return {
+    def sessions_of(
+        self, team_id: int, distinct_ids: Collection[str], people: PeopleInClickHouse | None
+    ) -> set[Session]:
+        """Return the sessions with a block of one of these people, as the metadata topic says, and `people`."""
+        found = {
             (team_id, listed.session_id)
             for listed in self._records("looking for sessions")
             if listed.team_id == team_id and listed.distinct_id in distinct_ids
         }
+        if people is not None:
+            found |= people.sessions_of(team_id, distinct_ids)
+        if self._forgotten:
+            unread = ["older sessions of these people are not known"] if people is None else people.unread
+            self.unread += [f"{self._forgotten}: {text}" for text in unread]
+        return found
 
     def known(self, sessions: Iterable[Session], *, scan_storage: bool) -> dict[Session, KnownSession]:
         """Return what is known of these sessions. `scan_storage`: whether to read the indexes of all files, too."""

@@ -6,7 +6,7 @@ session come next. What is left is tried last, and what turns out to be stored i
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,6 +22,7 @@ from recording_worker.keys.store import KeyStore, SessionKey
 from recording_worker.operations.deletion.certificate import Certificate, DeletedSession, KeyOutcome
 from recording_worker.operations.deletion.erase import erase
 from recording_worker.operations.deletion.known import Finder, KnownSession
+from recording_worker.operations.deletion.people import PeopleInClickHouse
 from recording_worker.operations.deletion.places import places
 from recording_worker.operations.deletion.tried import Verdict, try_blocks
 from recording_worker.operations.interruptions import Interruptions
@@ -98,8 +99,15 @@ class DeletionRun:
         return producer
 
     def sessions_of(self, team_id: int, distinct_ids: Collection[str]) -> set[Session]:
-        """Return the sessions of these people, as the metadata topic says."""
-        return self._finder.sessions_of(team_id, distinct_ids)
+        """Return the sessions of these people, as the metadata topic says, and ClickHouse if it may be asked."""
+        settings = self._settings
+        if settings.clickhouse is None:
+            return self._finder.sessions_of(team_id, distinct_ids, None)
+        from recording_worker.lookups.clickhouse import ClickHouse  # an extra brings its library
+
+        with closing(ClickHouse(settings.clickhouse, settings)) as clickhouse:
+            people = PeopleInClickHouse(clickhouse, settings.clickhouse_table)
+            return self._finder.sessions_of(team_id, distinct_ids, people)
 
     def plan(self, sessions: Collection[Session], *, scan_storage: bool) -> dict[Session, PlannedSession]:
         """Look at the sessions, and change nothing. `scan_storage`: see Finder.known."""

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from recording_worker.settings.fields.base import Fields
-from recording_worker.settings.types import Bytes, HttpUrl, PositiveInt, Seconds
+from recording_worker.settings.types import Bytes, PositiveInt, Seconds
 
 
 class ServingFields(Fields):
@@ -28,24 +28,6 @@ class ServingFields(Fields):
         False,
         description="Let `serve` follow the metadata topic: new files are served at once, and sessions that were"
         " deleted never.",
-    )
-    serve_clickhouse: HttpUrl | None = Field(
-        None,
-        description="Let `serve` ask ClickHouse for sessions and their blocks, instead of listing the storage:"
-        " http://HOST:8123 or https://HOST:8443.",
-    )
-    serve_clickhouse_table: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$")] = Field(
-        "default.session_replay_events", description="PostHog's table of sessions there, with its database."
-    )
-    serve_clickhouse_user: str = Field("default", description="User of ClickHouse, who only needs to read the table.")
-    serve_clickhouse_password_file: Path | None = Field(
-        None, description="File with the user's password, which is read again for each question; none if not set."
-    )
-    serve_clickhouse_ca: Path | None = Field(
-        None, description="File of the authorities that sign ClickHouse's certificate; the system's if not set."
-    )
-    serve_clickhouse_timeout: Seconds = Field(
-        5.0, description="Longest wait for a connection with ClickHouse, or for its answer."
     )
     serve_list_interval: Seconds = Field(60.0, description="How often `serve` lists the storage to find new files.")
     serve_requests: PositiveInt = Field(

@@ -14,7 +14,6 @@ import urllib3
 
 from recording_worker.errors import StoreError
 from recording_worker.settings.model import Settings
-from recording_worker.storage.base import MAX_CONCURRENT_READS
 
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
@@ -30,17 +29,17 @@ class ClickHouseError(StoreError):
 class ClickHouse:
     """One server. Any thread may ask it."""
 
-    def __init__(self, url: str, settings: Settings) -> None:
+    def __init__(self, url: str, settings: Settings, max_connections: int = 1) -> None:
         self._url = url
-        self._user = settings.serve_clickhouse_user
-        self._password_file = settings.serve_clickhouse_password_file
-        ca = settings.serve_clickhouse_ca
+        self._user = settings.clickhouse_user
+        self._password_file = settings.clickhouse_password_file
+        ca = settings.clickhouse_ca
         self._pool = urllib3.PoolManager(
             num_pools=1,
-            maxsize=MAX_CONCURRENT_READS,
+            maxsize=max_connections,
             block=True,
             retries=False,
-            timeout=settings.serve_clickhouse_timeout,
+            timeout=settings.clickhouse_timeout,
             ca_certs=None if ca is None else str(ca),
         )
 
