@@ -57,6 +57,15 @@ def test_the_address_holds_the_time(page: Page, serve: Serve) -> None:
     assert page.evaluate("history.length") <= 4, "the way back does not lead through every second"
 
 
+def test_an_address_counts_though_the_time_is_written_at_that_moment(page: Page, serve: Serve) -> None:
+    url = serve(made(lines(quiet())))
+    page.goto(f"{url}#t=9")
+    stage_of(page)
+    page.evaluate("location.hash = '#t=3'; history.replaceState(null, '', '#t=9')")
+    expect(page.locator("#now")).to_have_text("0:03")
+    page.wait_for_url(f"{url}#t=3")
+
+
 def test_the_address_names_the_window_if_there_are_several(page: Page, serve: Serve) -> None:
     url = serve(shop_and_mail())
     page.goto(f"{url}#t=4&w=1")

@@ -11,9 +11,10 @@ function timeInAddress(several, otherwise) {
     if (location.hash !== wanted) history.replaceState(null, "", wanted);
   }
   return {
-    // Return the time in ms since the session's start and the window's index that the address asks for. Each may be null.
-    read() {
-      const given = new URLSearchParams(location.hash.slice(1));
+    // Return the time in ms since the session's start and the window's index that an address asks for by its hash. Each
+    // may be null.
+    read(hash) {
+      const given = new URLSearchParams(hash.slice(1));
       const number = (name) => (/^\d{1,9}(\.\d{1,3})?$/.test(given.get(name)) ? Number(given.get(name)) : null);
       const seconds = number("t"), window = number("w");
       return { after: seconds === null ? otherwise : seconds * 1000, window: window === null ? null : window - 1 };

@@ -263,7 +263,8 @@
       $("peek").style.left = `${100 * partAt(event)}%`;
       if (line.hasPointerCapture(event.pointerId)) seek(timeAt(event));
     };
-    addEventListener("hashchange", () => goToAddress(state.window, state.playing));
+    // the address itself may have been written since
+    addEventListener("hashchange", ({ newURL }) => goToAddress(new URL(newURL).hash, state.window, state.playing));
     $("help-close").onclick = () => $("help").close();
     $("keys").onclick = listenToKeys($("help"), $("orders"), [
       { keys: [" "], shown: ["Space"], does: "Play and pause", run: () => $("toggle").click() },
@@ -299,9 +300,9 @@
     }
   }
 
-  // Go to what the address asks for, or to the start of the given window.
-  function goToAddress(otherwise, play) {
-    const asked = address.read();
+  // Go to what an address asks for by its hash, or to the start of the given window.
+  function goToAddress(hash, otherwise, play) {
+    const asked = address.read(hash);
     const window = recording.windows[asked.window] ? asked.window : otherwise;
     const at = asked.after === null ? null : recording.start + asked.after;
     if (window !== state.window) return choose(window, at, play);
@@ -338,9 +339,10 @@
       return;
     }
     listenPlayer();
-    const { after } = address.read();
+    const { hash } = location;
+    const { after } = address.read(hash);
     const best = busiestWindow(recording.windows, after === null ? null : recording.start + after);
-    await goToAddress(Math.max(0, best), false);
+    await goToAddress(hash, Math.max(0, best), false);
   }
 
   // The viewer's keys and clicks are for this page, so the frame takes no focus (inert).
