@@ -138,7 +138,7 @@ check: setup
 
 # These mostly wait, so more of them run at a time than there are cores. Each process has servers of its own, and runs
 # the tests of a file one after the other: they share what is costly to start.
-INTEGRATION_PROCESSES ?= 6
+INTEGRATION_PROCESSES ?= 4
 drill: setup hooks
 	@tools/system-packages $(PYTHON) kafka
 	@tools/system-packages $(PYTHON) servers
