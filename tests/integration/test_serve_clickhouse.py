@@ -1,7 +1,6 @@
 """`serve` by what ClickHouse says: PostHog's table and the one of deploy/clickhouse, on chdb."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.contenders.node import prepare_node
 from recording_worker.clock import SystemClock
 from recording_worker.formats.batch_file import file_key
 from recording_worker.formats.secretbox import seal
@@ -20,7 +18,7 @@ from recording_worker.formats.timestamps import utc_text
 from recording_worker.settings.choices import FileNames
 from tests.batch_files import block, block_url, line, write_batch_file
 from tests.integration.command import run
-from tests.integration.test_serve import CLIENT, expected, serving
+from tests.integration.test_serve import assert_whole_sessions, expected
 from tests.memory_keys import MemoryKeys
 from tests.sample import SAMPLE
 from tests.servers.certificates import Authority
@@ -419,23 +417,7 @@ def test_a_client_like_posthogs_reads_whole_sessions(
     given: list[str | Path] = ["--storage-dir", recorded, "--clickhouse", http.url]
     given += ["--clickhouse-table", "tables.session_replay_events", "--clickhouse-user", USER]
     given += ["--clickhouse-password-file", tmp_path / "password"]
-    node, script = prepare_node()
-    with serving(tmp_path, *given) as server:
-        for team in {team for team, _ in lines}:
-            assert server.sessions(team) == sorted(session for of, session in lines if of == team)
-        request = {"url": server.url, "secret": SECRET, "sessions": sorted(lines)}
-        done = subprocess.run(
-            [node, str(CLIENT), str(script.parent)],
-            input=json.dumps(request),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 0, done.stderr
-    for session, answer in zip(sorted(lines), done.stdout.removesuffix("\n").split("\n"), strict=True):
-        unpacked, as_lines = json.loads(answer)
-        assert unpacked == as_lines
-        assert sorted(unpacked.removesuffix("\n").encode().split(b"\n")) == sorted(lines[session])
+    assert_whole_sessions(tmp_path, given, lines)
 
 
 @given(data=st.data())
