@@ -17,6 +17,7 @@ REPLAYED = {
     (draw_plain, 5925): "the model let a member hear of an older generation after a newer one, and it stayed there",
     (draw_plain, 10805): "the same",
     (draw, 118521): "the model took a commit that another had overtaken, after its partitions had been given back",
+    (draw, 1104915): "the check held a first offset against the account of the topic that was there before",
     (draw, 1057316): "brokers that were slow for two reasons took a quarter of an hour for an answer",
 }
 """How its plan is drawn, and the seed that once failed → why."""
