@@ -128,13 +128,14 @@ stores: setup
 
 test: check sanitize integration
 
-# As many at a time as there are cores, but no more than that are worth their start.
+# Some wait, so one more at a time than there are cores, but no more than are worth their start.
+CHECK_PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 8 ? cores + 1 : 8)))
 # Named by folder and not by marker, so that no process imports tests that it doesn't run.
 CHECK := $(addprefix tests/,unit/ contract/ property/ native/ security/ simulation/)
 INTEGRATION := $(filter-out $(CHECK) tests/drill/,$(sort $(dir $(wildcard tests/*/test_*.py))))
 check: setup
 	@echo "check: running the tests that need no servers"
-	@$(BIN)/python -m pytest $(CHECK) -n auto --maxprocesses 8
+	@$(BIN)/python -m pytest $(CHECK) -n $(CHECK_PROCESSES)
 
 # These mostly wait, so more of them run at a time than there are cores. Each process has servers of its own, and runs
 # the tests of a file one after the other: they share what is costly to start.
