@@ -3,27 +3,24 @@
 import asyncio
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import jwt
 
 from recording_worker.clock import SystemClock
 from recording_worker.keys.store import KeyStore
-from recording_worker.lookups.clickhouse import ClickHouse
 from recording_worker.metrics import ServeMetrics
 from recording_worker.reading.catalogue import Catalogue
 from recording_worker.serving.api import Api, Recorded
 from recording_worker.serving.blocks import Blocks
-from recording_worker.serving.clickhouse_source import ClickHouseSource
 from recording_worker.serving.place import Place
-from recording_worker.serving.source import Source
-from recording_worker.serving.storage_source import StorageSource
+from recording_worker.serving.server import source_of
 from recording_worker.serving.tokens import AUDIENCE, Tokens
 from recording_worker.serving.upkeep import Upkeep
 from recording_worker.settings.load import load_settings
-from recording_worker.settings.model import Settings
-from recording_worker.storage.base import MAX_CONCURRENT_READS
 from tests.waiting import wait_for
 
 SECRET = "a-secret-of-the-tests-that-is-long-enough"
@@ -54,18 +51,12 @@ class Asked:
         self.place = Place(given)
         self.catalogue = Catalogue(folder.parent / f"{folder.name}.sqlite")
         self.metrics = ServeMetrics()
-        self.source = self._source(given)
+        self.source = source_of(given, self.place, self.catalogue, self.metrics, SystemClock())
         self.upkeep = Upkeep(self.source.tasks, given.not_ready_after, SystemClock())
         self.blocks = Blocks(self.place, self.source, store)
         tokens = Tokens([SECRET, OLD_SECRET], SystemClock())
         self.api = Api(given, self.blocks, self.source, self.upkeep, tokens)
         self.app: Recorded = self.api.app(self.metrics)
-
-    def _source(self, given: Settings) -> Source:
-        if given.clickhouse is None:
-            return StorageSource(given, self.place, self.catalogue, self.metrics, SystemClock())
-        clickhouse = ClickHouse(given.clickhouse, given, MAX_CONCURRENT_READS)
-        return ClickHouseSource(clickhouse, given.clickhouse_table, self.place, self.catalogue, self.metrics)
 
     def start(self) -> "Asked":
         self.upkeep.start()
@@ -76,6 +67,24 @@ class Asked:
         """Ask for a path as a client would send it, percent-decoded; with a token of team 1 unless given."""
         given = f"Bearer {token()}" if authorization is None else authorization
         return asyncio.run(self.answer(path, query, given, method))
+
+    def session_ids(self, **query: object) -> list[str]:
+        """The sessions of team 1 that the list has, asked once."""
+        return [session["session_id"] for session in self._list(query)["sessions"]]
+
+    def session_ids_by_page(self, limit: int) -> list[str]:
+        """The same, page by page."""
+        page = self._list({"limit": limit})
+        listed = page["sessions"]
+        while page["next"] is not None:
+            page = self._list({"limit": limit, "cursor": page["next"]})
+            listed += page["sessions"]
+        return [session["session_id"] for session in listed]
+
+    def _list(self, query: Mapping[str, object]) -> Any:
+        answer = self.get("/api/projects/1/sessions", urlencode(query))
+        assert answer.status == 200, answer.body
+        return answer.json
 
     async def answer(self, path: str, query: str, authorization: str, method: str = "GET") -> Answer:
         scope = {

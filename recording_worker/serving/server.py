@@ -49,7 +49,10 @@ def run_server(settings: Settings, started: Callable[[str], None]) -> None:
     hide(secrets)
     clock, metrics = SystemClock(), ServeMetrics()
     place = Place(settings)
-    source = _source_of(settings, place, metrics, clock)
+    if settings.clickhouse is not None and settings.serve_follow:
+        raise ConfigError("clickhouse and serve_follow exclude each other")
+    catalogue = Catalogue(settings.serve_index or _index_of(place, settings))
+    source = source_of(settings, place, catalogue, metrics, clock)
     upkeep = Upkeep(source.tasks, settings.not_ready_after, clock)
     store = open_keys(settings)
     api = Api(settings, Blocks(place, source, store), source, upkeep, Tokens(secrets, clock))
@@ -114,11 +117,8 @@ class _Protocol(H11Protocol):
             self._deadline = None
 
 
-def _source_of(settings: Settings, place: Place, metrics: ServeMetrics, clock: Clock) -> Source:
-    """Raises WorkerError."""
-    if settings.clickhouse is not None and settings.serve_follow:
-        raise ConfigError("clickhouse and serve_follow exclude each other")
-    catalogue = Catalogue(settings.serve_index or _index_of(place, settings))
+def source_of(settings: Settings, place: Place, catalogue: Catalogue, metrics: ServeMetrics, clock: Clock) -> Source:
+    """Return what knows sessions and blocks, by the settings. Raises WorkerError."""
     if settings.clickhouse is None:
         return StorageSource(settings, place, catalogue, metrics, clock)
     clickhouse = ClickHouse(settings.clickhouse, settings, MAX_CONCURRENT_READS)

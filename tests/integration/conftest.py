@@ -12,6 +12,8 @@ from recording_worker.metrics import Metrics
 from tests.integration.deletion_stage import Ingested, Stage
 from tests.integration.service import TOPIC, Service, Traffic
 from tests.integration.sessions import CLOCK
+from tests.servers.clickhouse import ClickHouse
+from tests.servers.clickhouse_http import ClickHouseHttp, clickhouse_http
 from tests.servers.fixtures import NewTopic
 from tests.servers.kafka import KafkaServer
 from tests.servers.postgres import PostgresServer
@@ -28,6 +30,13 @@ OUTPUT_TOPICS = (
 )
 
 StartService = Callable[..., Service]
+
+
+@pytest.fixture(scope="module")
+def http(clickhouse: ClickHouse) -> Iterator[ClickHouseHttp]:
+    """The ClickHouse of the module, over HTTP."""
+    with clickhouse_http(clickhouse) as server:
+        yield server
 
 
 @pytest.fixture

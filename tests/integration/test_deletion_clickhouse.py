@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from tests.integration.deletion_stage import Stage
 from tests.integration.test_encryption import MARKER, SESSIONS
 from tests.servers.clickhouse import ClickHouse
-from tests.servers.clickhouse_http import PASSWORD, USER, ClickHouseHttp, clickhouse_http
+from tests.servers.clickhouse_http import PASSWORD, USER, ClickHouseHttp
 from tests.unit.command import Done
 
 TOLD = "2026-11-24 04:00:00"
@@ -23,12 +23,6 @@ def clickhouse() -> Iterator[ClickHouse]:
     with ClickHouse() as server:
         server.query("CREATE DATABASE posthog")
         server.query("CREATE TABLE posthog.session_replay_events AS tables.session_replay_events")
-        yield server
-
-
-@pytest.fixture(scope="module")
-def http(clickhouse: ClickHouse) -> Iterator[ClickHouseHttp]:
-    with clickhouse_http(clickhouse) as server:
         yield server
 
 

@@ -67,12 +67,6 @@ def clickhouse() -> Iterator[ClickHouse]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def http(clickhouse: ClickHouse) -> Iterator[ClickHouseHttp]:
-    with clickhouse_http(clickhouse) as server:
-        yield server
-
-
 class Stage:
     """A storage, and what PostHog's table says of it."""
 
@@ -278,12 +272,7 @@ def test_sessions_are_listed_in_pages_and_filtered(stage: Stage) -> None:
         stage.tell(f"s{number}", "file:///x?range=bytes=0-1", NOW - number // 2 * DAY, distinct_id=user)
         stage.tell(f"s{number}", "file:///x?range=bytes=2-3", NOW - number // 2 * DAY + 50, distinct_id="later")
     asked = stage.asked().start()
-
-    def ids(**query: object) -> list[str]:
-        answer = asked.get("/api/projects/1/sessions", urlencode(query))
-        assert answer.status == 200, answer.body
-        return [session["session_id"] for session in answer.json["sessions"]]
-
+    ids = asked.session_ids
     first = asked.get("/api/projects/1/sessions", "limit=1").json["sessions"][0]
     assert first == {
         "session_id": "s1",
@@ -297,13 +286,7 @@ def test_sessions_are_listed_in_pages_and_filtered(stage: Stage) -> None:
     }
     every = ["s1", "s0", "s3", "s2", "s5", "s4"]
     assert ids() == every
-    seen, cursor = [], None
-    while True:
-        page = asked.get("/api/projects/1/sessions", urlencode({"limit": 2, **({"cursor": cursor} if cursor else {})}))
-        seen += [session["session_id"] for session in page.json["sessions"]]
-        if (cursor := page.json["next"]) is None:
-            break
-    assert seen == every
+    assert asked.session_ids_by_page(2) == every
     assert ids(user="user-1") == ["s1", "s3", "s5"]
     assert ids(session="s4") == ["s4"]
     assert ids(session="s%") == []

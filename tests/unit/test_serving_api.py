@@ -309,20 +309,10 @@ def test_sessions_are_listed_in_pages_and_filtered(tmp_path: Path) -> None:
         shown = replace(entry, distinct_id=f"user-{number % 2}", has_full_snapshot=number == 3)
         write_batch_file(folder, (shown, lines))
     asked = Asked(folder).start()
-
-    def ids(**query: object) -> list[str]:
-        answer = asked.get("/api/projects/1/sessions", urlencode(query))
-        assert answer.status == 200, answer.body
-        return [session["session_id"] for session in answer.json["sessions"]]
+    ids = asked.session_ids
 
     assert ids() == ["s6", "s5", "s4", "s3", "s2", "s1", "s0"]
-    seen, cursor = [], None
-    while True:
-        page = asked.get("/api/projects/1/sessions", urlencode({"limit": 2, **({"cursor": cursor} if cursor else {})}))
-        seen += [session["session_id"] for session in page.json["sessions"]]
-        if (cursor := page.json["next"]) is None:
-            break
-    assert seen == ids()
+    assert asked.session_ids_by_page(2) == ids()
     assert ids(user="user-1") == ["s5", "s3", "s1"]
     assert ids(playable="true") == ["s3"]
     assert ids(session="s4") == ["s4"]
