@@ -27,7 +27,18 @@ _BROKERS_DEFAULT = -1
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
+_COORDINATOR_AWAY = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
+"""A broker has just started, or the group has just moved to another one."""
+
 Answer = TypeVar("Answer")
+
+
+def _is_coordinator_away(problem: BaseException | None) -> bool:
+    return isinstance(problem, KafkaException) and problem.args[0].code() in _COORDINATOR_AWAY
 
 
 class LogBounds(NamedTuple):
@@ -78,7 +89,12 @@ class Admin:
     def committed(self, group: str) -> dict[str, dict[int, Position]]:
         """Topic → partition → what the group has committed, without what open transactions would commit."""
         request = [ConsumerGroupTopicPartitions(group)]
-        asked = self._client.list_consumer_group_offsets(request, require_stable=False, request_timeout=_TIMEOUT)
+        deadline = time.monotonic() + _TIMEOUT
+        while True:
+            asked = self._client.list_consumer_group_offsets(request, require_stable=False, request_timeout=_TIMEOUT)
+            if not _is_coordinator_away(asked[group].exception()) or time.monotonic() > deadline:
+                break
+            time.sleep(_LOOK_EVERY)
         committed: dict[str, dict[int, Position]] = {}
         for at in self._answer(asked[group], f"offsets of group {group}").topic_partitions:
             if at.error is not None:
