@@ -1,9 +1,10 @@
 """Admin: what operators' commands ask the brokers, and the little they change: a group's offsets, a new topic."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from typing import Any, NamedTuple, TypeVar
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
@@ -14,6 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
     TopicMetadata,
 )
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from recording_worker.errors import BootError
 from recording_worker.kafka.clients import BROKER_TIMEOUT, QUIET_LOGGER, ClientErrors, as_config_error, client_config
@@ -34,11 +36,33 @@ _COORDINATOR_AWAY = (
 )
 """A broker has just started, or the group has just moved to another one."""
 
-Answer = TypeVar("Answer")
 
-
-def _is_coordinator_away(problem: BaseException | None) -> bool:
+def _is_coordinator_away(problem: BaseException) -> bool:
     return isinstance(problem, KafkaException) and problem.args[0].code() in _COORDINATOR_AWAY
+
+
+_ASKING = Retrying(
+    retry=retry_if_exception(_is_coordinator_away),
+    stop=stop_after_delay(_TIMEOUT),
+    wait=wait_fixed(_LOOK_EVERY),
+    reraise=True,
+)
+
+
+def ask_coordinator(
+    group: str, ask: Callable[..., dict[str, "Future[Any]"]], request: object, **options: object
+) -> Any:
+    """What the coordinator of a group answers. It is asked again while it is away. Raises KafkaException."""
+    return _ASKING(lambda: ask([request], request_timeout=_TIMEOUT, **options)[group].result())
+
+
+@contextmanager
+def _said(what: str) -> Iterator[None]:
+    """Raises a refusal as a BootError that says what was asked for."""
+    try:
+        yield
+    except KafkaException as problem:
+        raise BootError(f"{what} can't be asked for: {problem.args[0].str()}") from problem
 
 
 class LogBounds(NamedTuple):
@@ -88,15 +112,11 @@ class Admin:
 
     def committed(self, group: str) -> dict[str, dict[int, Position]]:
         """Topic → partition → what the group has committed, without what open transactions would commit."""
-        request = [ConsumerGroupTopicPartitions(group)]
-        deadline = time.monotonic() + _TIMEOUT
-        while True:
-            asked = self._client.list_consumer_group_offsets(request, require_stable=False, request_timeout=_TIMEOUT)
-            if not _is_coordinator_away(asked[group].exception()) or time.monotonic() > deadline:
-                break
-            time.sleep(_LOOK_EVERY)
+        request = ConsumerGroupTopicPartitions(group)
+        with _said(f"offsets of group {group}"):
+            found = ask_coordinator(group, self._client.list_consumer_group_offsets, request, require_stable=False)
         committed: dict[str, dict[int, Position]] = {}
-        for at in self._answer(asked[group], f"offsets of group {group}").topic_partitions:
+        for at in found.topic_partitions:
             if at.error is not None:
                 where = f"group {group}, partition {at.partition} of {at.topic}"
                 raise BootError(f"offset of {where} can't be asked for: {at.error.str()}")
@@ -106,9 +126,8 @@ class Admin:
 
     def members(self, group: str) -> list[str]:
         """The members of a group, each by its name and host; an empty list if there is no such group."""
-        asked = self._client.describe_consumer_groups([group], request_timeout=_TIMEOUT)
         try:
-            described = asked[group].result()
+            described = ask_coordinator(group, self._client.describe_consumer_groups, group)
         except KafkaException as problem:
             if problem.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
                 return []
@@ -121,10 +140,9 @@ class Admin:
     def set_offsets(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         """Commit these offsets for a group that has no members. They carry no account."""
         at = [TopicPartition(topic, number, offset) for number, offset in offsets.items()]
-        asked = self._client.alter_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group, at)], request_timeout=_TIMEOUT
-        )
-        done = self._answer(asked[group], f"offsets of group {group}")
+        request = ConsumerGroupTopicPartitions(group, at)
+        with _said(f"offsets of group {group}"):
+            done = ask_coordinator(group, self._client.alter_consumer_group_offsets, request)
         for partition in done.topic_partitions:
             if partition.error is not None:
                 where = f"partition {partition.partition} of {topic}"
@@ -154,7 +172,8 @@ class Admin:
         """The configuration of a topic."""
         resource = ConfigResource(ResourceType.TOPIC, topic)
         asked = self._client.describe_configs([resource], request_timeout=_TIMEOUT)
-        entries = self._answer(asked[resource], f"configuration of topic {topic}")
+        with _said(f"configuration of topic {topic}"):
+            entries = asked[resource].result()
         return {name: entry.value for name, entry in entries.items()}
 
     def _topics(self, timeout: float) -> dict[str, TopicMetadata]:
@@ -180,10 +199,5 @@ class Admin:
         asked: dict[TopicPartition, Future[Any]] = self._client.list_offsets(
             request, isolation_level=isolation, request_timeout=_TIMEOUT
         )
-        return {at.partition: self._answer(found, f"offsets of topic {topic}").offset for at, found in asked.items()}
-
-    def _answer(self, asked: "Future[Answer]", what: str) -> Answer:
-        try:
-            return asked.result()
-        except KafkaException as problem:
-            raise BootError(f"{what} can't be asked for: {problem.args[0].str()}") from problem
+        with _said(f"offsets of topic {topic}"):
+            return {at.partition: found.result().offset for at, found in asked.items()}
