@@ -121,7 +121,11 @@ class Service:
             assert self.process.poll() is None, self.log_file.read_text()
             return self.get("readyz")[0] == 200
 
-        wait_for(ready, "the service to be ready", signs=lambda: self.log_file.stat().st_size)
+        wait_for(ready, "the service to be ready", signs=self.signs)
+
+    def signs(self) -> int:
+        """What shows that it goes on: the length of its log."""
+        return self.log_file.stat().st_size
 
     def worker_pids(self) -> dict[int, int]:
         """Worker → process id, of those started last."""
@@ -214,7 +218,7 @@ class Traffic:
         ends = self.ends()
 
         def signs() -> object:
-            return self.committed(), service and service.log_file.stat().st_size
+            return self.committed(), service and service.signs()
 
         wait_for(lambda: self.committed() == ends, f"the group to commit {ends}", signs=signs)
 

@@ -117,7 +117,7 @@ def test_a_partition_halts_before_its_messages_are_all_on_the_dlq(
     before = traffic.committed()
     recording.bad(500)
     recording.traffic.send(40)  # behind them, 20 a partition
-    wait_for(lambda: service.metric("partitions_stopped") == {"": 1.0}, "the halt")
+    wait_for(lambda: service.metric("partitions_stopped") == {"": 1.0}, "the halt", signs=service.signs)
     ends = traffic.ends()
     wait_for(lambda: traffic.committed()[1] == ends[1], "the other partition to go on")
     assert service.counts("dlq_halts_total") == {f'{{limit="{limit}"}}': 1.0}
@@ -142,7 +142,7 @@ def test_a_partition_halts_before_its_messages_are_all_on_the_dlq(
     assert traffic.committed()[0] == committed
 
     again = recording.launch("again", **limits)
-    wait_for(lambda: again.logged("partition 0 halted"), "the halt, since nothing was fixed")
+    wait_for(lambda: again.logged("partition 0 halted"), "the halt, since nothing was fixed", signs=again.signs)
     assert again.stop() == 0
     mended = recording.serve("mended")  # here: without limits
     traffic.wait_until_committed()

@@ -114,7 +114,7 @@ def test_hosts_that_come_and_go_leave_each_message_once(recording: Recording, pr
         traffic.send(12)
         return len(first.partitions()) == len(second.partitions()) == PARTITIONS // 2
 
-    wait_for(even, "an even split")
+    wait_for(even, "an even split", signs=lambda: (first.signs(), second.signs()))
     traffic.send(300)
     assert second.stop() == 0
     traffic.send(300)
@@ -132,13 +132,17 @@ def test_a_restart_of_a_named_host_moves_nothing(
         protocol = {**CLASSIC, "kafka_consumer": {"session.timeout.ms": 30_000, "heartbeat.interval.ms": 200}}
     first = recording.start("first", group_instance_id="first", **protocol)
     second = recording.start("second", group_instance_id="second", **protocol)
-    wait_for(lambda: len(first.partitions()) == len(second.partitions()) == PARTITIONS // 2, "an even split")
+    wait_for(
+        lambda: len(first.partitions()) == len(second.partitions()) == PARTITIONS // 2,
+        "an even split",
+        signs=lambda: (first.signs(), second.signs()),
+    )
     held = first.partitions(), second.partitions()
     moves = _moves(second)
     recording.traffic.send(120)
     assert first.stop() == 0
     again = recording.start("first again", group_instance_id="first", **protocol)
-    wait_for(lambda: again.partitions() == held[0], "its partitions")
+    wait_for(lambda: again.partitions() == held[0], "its partitions", signs=again.signs)
     recording.traffic.send(120)
     recording.traffic.wait_until_committed()
     assert second.partitions() == held[1]
