@@ -1,7 +1,4 @@
-"""Exports: a session's lines in the formats that other programs read. Each piece that is made is whole lines.
-
-HAR 1.2: http://www.softwareishard.com/blog/har-12-spec/. What a recording does not know is -1, 0 or empty there.
-"""
+"""Exports: a session's lines in the formats that other programs read. Each piece that is made is whole lines."""
 
 import json
 import re
@@ -9,22 +6,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
-from recording_worker import __version__
 from recording_worker._native import unpack_line
 from recording_worker.errors import ConfigError
 from recording_worker.formats.rrweb import console_line, read_line
-from recording_worker.formats.timestamps import iso_text, utc_text
-from recording_worker.playing.network import Request, requests_of
+from recording_worker.formats.timestamps import utc_text
+from recording_worker.playing.har import HAR_HEAD, MAX_NAMED, Pages, har_entries
 from recording_worker.text import counted, printable
 
 MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 """The limit for one event that the client packed."""
 _NAMED_WINDOWS = 10
 """The most windows that an error names."""
-_MAX_QUERY = 1000
-"""The most parameters of an address that a HAR takes apart."""
 _HEAD = re.compile(rb'\[("(?:[^"\\]|\\.)*"),', re.DOTALL)
 """How a line begins: the id of its window."""
 _PACKED = re.compile(rb'"cv"\s*:')
@@ -92,9 +85,7 @@ def exported(lines: Iterable[bytes], kind: ExportFormat, problem: Problem) -> It
         case ExportFormat.RRWEB:
             return _listed(b"[", _rrweb(lines, problem), b"]")
         case ExportFormat.HAR:
-            creator = {"name": "recording-worker", "version": __version__}
-            head = f'{{"log":{{"version":"1.2","creator":{json.dumps(creator)},"entries":['
-            return _listed(head.encode(), _har(lines, problem), b"]}}")
+            return _har(lines, problem)
         case ExportFormat.CONSOLE:
             return _console(lines, problem)
 
@@ -148,65 +139,9 @@ def _console(lines: Iterable[bytes], problem: Problem) -> Iterator[bytes]:
 
 
 def _har(lines: Iterable[bytes], problem: Problem) -> Iterator[bytes]:
-    """Yield the requests that the network events report."""
-    for window, event, at in _events(lines, problem):
-        for request in requests_of(event, at):
-            yield json.dumps({**_entry(request), "_window": window}, allow_nan=False).encode()
-
-
-def _entry(request: Request) -> dict[str, Any]:
-    time = request.duration or 0.0
-    wait = time if request.waited is None else min(request.waited, time)
-    asked: dict[str, Any] = {
-        "method": request.method or "GET",
-        "url": request.url,
-        "httpVersion": "",
-        "cookies": [],
-        "headers": _pairs(request.request_headers),
-        "queryString": _pairs(_query(request.url)),
-        "headersSize": -1,
-        "bodySize": -1,
-    }
-    if request.request_body is not None:
-        asked["postData"] = {"mimeType": _content_type(request.request_headers), "text": request.request_body}
-    content: dict[str, Any] = {
-        "size": -1 if request.bytes is None else request.bytes,
-        "mimeType": _content_type(request.response_headers),
-    }
-    if request.response_body is not None:
-        content["text"] = request.response_body
-    return {
-        "startedDateTime": iso_text(request.at),
-        "time": time,
-        "request": asked,
-        "response": {
-            "status": request.status or 0,
-            "statusText": "",
-            "httpVersion": "",
-            "cookies": [],
-            "headers": _pairs(request.response_headers),
-            "content": content,
-            "redirectURL": "",
-            "headersSize": -1,
-            "bodySize": content["size"],
-        },
-        "cache": {},
-        "timings": {"send": 0, "wait": wait, "receive": time - wait},
-        "_initiator": request.kind or "",
-        "_failed": request.failed,
-    }
-
-
-def _pairs(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
-    return [{"name": name, "value": value} for name, value in pairs]
-
-
-def _query(url: str) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(urlsplit(url).query, keep_blank_values=True, max_num_fields=_MAX_QUERY)
-    except ValueError:
-        return []
-
-
-def _content_type(headers: Iterable[tuple[str, str]]) -> str:
-    return next((value for name, value in headers if name.lower() == "content-type"), "")
+    """Yield an HTTP archive, a request or a page a line."""
+    pages = Pages()
+    yield from _listed(HAR_HEAD + b',"entries":[', har_entries(_events(lines, problem), pages), b"],")
+    yield from _listed(b'"pages":[', pages.as_json(), b"]}}")
+    if pages.is_full:
+        problem(f"{MAX_NAMED:,} events name their page: requests after them have none")

@@ -58,6 +58,8 @@ class Request:
     response_headers: list[tuple[str, str]]
     request_body: str | None
     response_body: str | None
+    origin: float | None = None
+    """When the page that asked began to load, in milliseconds since 1970."""
     window: int = 0
     """The number of the window, from 0."""
 
@@ -97,9 +99,10 @@ def _request(given: dict[str, Any], event_at: float) -> Request | None:
     if not isinstance(url, str) or given.get("entryType") not in (None, *_REQUESTS):
         return None
     at, origin, start = (_number(given.get(name)) for name in ("timestamp", "timeOrigin", "startTime"))
+    if origin is None and at is not None and start is not None:
+        origin = at - start
     if at is None:
         at = event_at if origin is None or start is None else origin + start
-    begun = _number(given.get("startTime"))
     answered = _number(given.get("responseStart"))
     method, kind = _word(given.get("method")), _word(given.get("initiatorType"))
     status = _status(given)
@@ -110,13 +113,14 @@ def _request(given: dict[str, Any], event_at: float) -> Request | None:
         status=status,
         kind=kind,
         duration=_number(given.get("duration")),
-        waited=answered - begun if answered and begun is not None and answered >= begun else None,
+        waited=answered - start if answered and start is not None and answered >= start else None,
         bytes=_size(given),
         failed=_failed(given, status, kind),
         request_headers=_headers(given.get("requestHeaders")),
         response_headers=_headers(given.get("responseHeaders")),
         request_body=_body(given.get("requestBody")),
         response_body=_body(given.get("responseBody")),
+        origin=origin,
     )
 
 

@@ -50,6 +50,7 @@ def test_a_request_with_all_that_can_be_recorded() -> None:
         response_headers=[("c", "d")],
         request_body='{"x":1}',
         response_body="done \ufffd",
+        origin=NOW_MS - 3,
     )
 
 
