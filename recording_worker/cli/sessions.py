@@ -1,7 +1,9 @@
 """`recording-worker sessions`: lists the sessions in batch files."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import click
 from rich import filesize
@@ -10,13 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from recording_worker.cli.output import standard_output
-from recording_worker.cli.say import json_text
+from recording_worker.cli.say import json_text, say
 from recording_worker.cli.scanning import Paths, Scan, paths_argument
 from recording_worker.cli.session_cache import count_bar, from_anywhere, open_session_list
 from recording_worker.cli.tables import length_text, plain_table, table_console, time_text
 from recording_worker.cli.times import parse_duration_ms, parse_time
 from recording_worker.formats.batch_file import BlockEntry
 from recording_worker.formats.session_keys import Session
+from recording_worker.reading.batch_files import Block
 from recording_worker.reading.session_list import Wanted
 from recording_worker.reading.session_summary import SessionSummary, summarize_sessions
 from recording_worker.text import counted, printable
@@ -33,6 +36,8 @@ SORTS: dict[str, Callable[[SessionSummary], float]] = {
 
 Deleted = Mapping[Session, int]
 """Sessions that are deleted, and when, seconds since 1970."""
+Missing = Mapping[Session, list[str]]
+"""What of these sessions can't be shown, as `play` says it."""
 
 _AT_LEAST = click.IntRange(min=0)
 
@@ -60,6 +65,9 @@ Examples:
 )
 @click.option("--reverse", is_flag=True, help="Sort smallest first.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="List at most this many sessions.")
+@click.option(
+    "--missing", "with_missing", is_flag=True, help="Say what of the listed sessions can't be shown: reads them."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines, one for each session, instead of a table.")
 @paths_argument
 def sessions(
@@ -77,14 +85,15 @@ def sessions(
     sort: str,
     reverse: bool,
     limit: int | None,
+    with_missing: bool,
     as_json: bool,
 ) -> None:
     """List the sessions in batch files, and how well each can be played; newest first.
 
     Reads only the index at the end of each file. --url, --errors and --clicks also read the blocks, each once:
-    the user's cache folder keeps what they say. A session's blocks are put together from all files. Each message
-    counts once, even if several files hold it. A PATH is a batch file, a folder of batch files, or
-    s3://BUCKET/PREFIX.
+    the user's cache folder keeps what they say. --missing reads the listed sessions, as `play` does. A session's
+    blocks are put together from all files. Each message counts once, even if several files hold it. A PATH is a
+    batch file, a folder of batch files, or s3://BUCKET/PREFIX.
     """
     earliest = float("-inf") if since is None else parse_time(since, "--since")
     latest = float("inf") if until is None else parse_time(until, "--until")
@@ -122,11 +131,12 @@ def sessions(
     found = [session for session in found if playable in (None, _is_playable(session, deleted))]
     found.sort(key=SORTS[sort], reverse=not reverse)
     listed = found[:limit]
+    missing = _missing(scan, {session.key for session in listed} - deleted.keys()) if with_missing else None
     with standard_output():
         if as_json:
-            sys.stdout.buffer.writelines(_json(session, deleted) for session in listed)
+            sys.stdout.buffer.writelines(_json(session, deleted, missing) for session in listed)
         else:
-            _print(listed, deleted, of=found, files=scan.files)
+            _print(listed, deleted, missing, of=found, files=scan.files)
     scan.raise_problems()
 
 
@@ -137,6 +147,23 @@ def _matching(scan: Scan, paths: Paths, wanted: Wanted) -> set[Session]:
     with count_bar("Reading blocks") as report:
         listed.read_contents(report, wanted)
     return listed.matching(wanted)
+
+
+def _missing(scan: Scan, sessions: Collection[Session]) -> Missing:
+    """Return what of these sessions can't be shown. Reads all their blocks."""
+    from recording_worker.playing.session import recording_of
+
+    blocks = defaultdict[Session, list[Block]](list)
+    scan.problems.clear()  # reading the indexes once more finds them again
+    for block in chain.from_iterable(scan.blocks()):
+        if block.entry.messages and (key := (block.entry.team_id, block.entry.session_id)) in sessions:
+            blocks[key].append(block)
+    missing = {}
+    with count_bar("Reading sessions") as report:
+        for done, (session, its_blocks) in enumerate(blocks.items()):
+            report(done, len(blocks))
+            missing[session] = recording_of(its_blocks, scan.lines(its_blocks)).missing
+    return missing
 
 
 def _noting_user(entries: Iterable[BlockEntry], user: str, of_user: set[Session]) -> Iterator[BlockEntry]:
@@ -152,10 +179,10 @@ def _is_playable(session: SessionSummary, deleted: Deleted) -> bool:
     return session.has_full_snapshot and session.key not in deleted
 
 
-def _json(session: SessionSummary, deleted: Deleted) -> bytes:
+def _json(session: SessionSummary, deleted: Deleted, missing: Missing | None) -> bytes:
     """Return a session as a line of JSON. Sizes are in bytes, times in milliseconds since 1970.
 
-    `deleted_at` is in seconds, as the key store has it.
+    `deleted_at` is in seconds, as the key store has it. `missing` is null if nobody asked for it.
     """
     listing = {
         "team_id": session.team_id,
@@ -168,10 +195,12 @@ def _json(session: SessionSummary, deleted: Deleted) -> bytes:
         "messages": session.messages,
         "events": session.events,
         "size": session.size,
+        "snapshot_source": session.snapshot_source,
         "has_full_snapshot": session.has_full_snapshot,
         "playable": _is_playable(session, deleted),
         "deleted_at": deleted.get(session.key),
         "first_full_snapshot_timestamp": session.first_full_snapshot_timestamp,
+        "missing": None if missing is None else missing.get(session.key),
         "out_of_order_count": session.out_of_order_count,
         "gap_count": session.gap_count,
     }
@@ -182,13 +211,33 @@ def _entries(scan: Scan) -> Iterator[BlockEntry]:
     return (block.entry for blocks in scan.blocks() for block in blocks)
 
 
-def _print(listed: Sequence[SessionSummary], deleted: Deleted, *, of: Sequence[SessionSummary], files: int) -> None:
+def _print(
+    listed: Sequence[SessionSummary],
+    deleted: Deleted,
+    missing: Missing | None,
+    *,
+    of: Sequence[SessionSummary],
+    files: int,
+) -> None:
     console = table_console()
     if listed:
         console.print(_table(listed, deleted, _columns_that_fit(console, listed, deleted)))
     shown = counted(len(of), "session") if len(listed) == len(of) else f"{len(listed):,} of {len(of):,} sessions"
     events, size = sum(session.events for session in of), sum(session.size for session in of)
     console.print(f"{shown} in {counted(files, 'file')}, {counted(events, 'event')}, {filesize.decimal(size)} of lines")
+    if missing is not None:
+        _print_missing(listed, missing)
+    elif mobile := sum(session.snapshot_source == "mobile" for session in listed):
+        console.print(f"{counted(mobile, 'session')} of mobile apps: --missing says what of them can't be shown")
+
+
+def _print_missing(listed: Sequence[SessionSummary], missing: Missing) -> None:
+    some = [session for session in listed if missing.get(session.key)]
+    say(f"Parts can't be shown in {len(some):,} of {counted(len(listed), 'session')}")
+    for session in some:
+        say(session.session_id)
+        for note in missing[session.key]:
+            say(f"  {note}")
 
 
 def _columns_that_fit(console: Console, listed: Sequence[SessionSummary], deleted: Deleted) -> list[str]:

@@ -8,27 +8,44 @@ PostHogReplayIntegration.kt in PostHog/posthog-android, PostHogReplayIntegration
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, NamedTuple
 
-from recording_worker.text import counted
+from recording_worker.text import counted, printable
 
 Wireframe = dict[str, Any]
 Css = dict[str, str]
 
 
 class Missing(Enum):
-    """What of a mobile app's screen can't be shown as it was: what to count, and what the page says of it."""
+    """What of a mobile app's screen can't be shown as it was: what to count, and what is said of it."""
 
-    IMAGE = ("image", "of the app can't be shown: only PNG, JPEG, WebP and GIF in base64 can.")
-    KIND = ("part", "of the app's screens can't be shown: the player knows their place, but not their kind.")
-    NO_WIREFRAME = ("part", "of the app's screens can't be read: left out.")
-    OUT_OF_BOUNDS = ("part", "of the app's screens beyond what a screen may hold: left out.")
+    IMAGE = ("image", "of the app can't be shown: only PNG, JPEG, WebP and GIF in base64 can")
+    KIND = ("part", "of the app's screens can't be shown: their place is known, not their kind")
+    NO_WIREFRAME = ("part", "of the app's screens can't be read: left out")
+    OUT_OF_BOUNDS = ("part", "of the app's screens beyond what a screen may hold: left out")
 
-    def note(self, count: int) -> str:
-        noun, rest = self.value
-        return f"{counted(count, noun)} {rest}"
+
+Gap = tuple[Missing, str]
+"""What can't be shown, and the name of a kind that is not known."""
+
+
+def missing_notes(missing: Counter[Gap]) -> list[str]:
+    """Return what to say of all that can't be shown."""
+    notes = []
+    for what in Missing:
+        counts = {kind: count for (found, kind), count in missing.items() if found is what}
+        if counts:
+            noun, rest = what.value
+            notes.append(f"{counted(sum(counts.values()), noun)} {rest}{_named(sorted(filter(None, counts)))}.")
+    return notes
+
+
+def _named(kinds: list[str]) -> str:
+    shown = [printable(kind[:_MAX_KIND]) for kind in kinds[:_NAMED_KINDS]] + ["…"] * (len(kinds) > _NAMED_KINDS)
+    return f" ({', '.join(shown)})" if shown else ""
 
 
 class Element(NamedTuple):
@@ -44,9 +61,13 @@ Content = Element | str
 class Box(NamedTuple):
     style: str
     content: tuple[Content, ...] = ()
-    missing: Missing | None = None
+    missing: Gap | None = None
 
 
+_NAMED_KINDS = 10
+"""The most kinds that a note names."""
+_MAX_KIND = 30
+"""Characters of a kind's name that it shows."""
 _MAX_NUMBER = 100_000
 """The farthest place, the longest side, the highest value. What exceeds it counts as absent."""
 _MAX_STARS = 20
@@ -59,7 +80,9 @@ _LINE_BREAKS = {ord("\r"): None, ord("\n"): None}
 _GENERIC_FONTS = frozenset({"serif", "sans-serif", "monospace", "cursive", "fantasy", "system-ui"})
 _VERTICAL = {"top": "flex-start", "center": "center", "bottom": "flex-end"}
 _HORIZONTAL = {"left": "flex-start", "center": "center", "right": "flex-end"}
-_TEXT_INPUTS = frozenset({"text", "password", "email", "number", "search", "tel", "url", "text_area", "textarea"})
+_TEXT_INPUTS = frozenset(
+    {"text", "password", "email", "number", "search", "tel", "url", "text_area", "textArea", "textarea"}
+)
 
 _CENTERED = {"display": "flex", "align-items": "center", "justify-content": "center", "text-align": "center"}
 _TEXT = {"overflow": "hidden", "white-space": "pre-wrap", "overflow-wrap": "anywhere"}
@@ -67,6 +90,7 @@ _PLACEHOLDER = {"background-color": "#e8e9ec", "color": "#4b4f58", "border": "1p
 _FIELD = {"border": "1px solid #b9bdc6", "padding-left": "6px", "display": "flex", "align-items": "center", **_TEXT}
 _ON_TOP = {"z-index": "1"}
 """The system's bars are over the app and over the keyboard, wherever they stand in the recording."""
+_NO_IMAGE: Gap = (Missing.IMAGE, "")
 _FILL = "display:block;width:100%;height:100%"
 
 
@@ -75,21 +99,21 @@ def box_of(wireframe: Wireframe) -> Box:
     kind = wireframe.get("type") or "div"
     make = _KINDS.get(kind) if isinstance(kind, str) else None
     if make is None:
-        return _placeholder(wireframe, _text(kind) or "unknown", Missing.KIND)
+        return _unknown(wireframe, _text(kind) or "unknown")
     return make(wireframe)
 
 
 def keyboard_box(payload: Wireframe) -> Box:
     """Return the keyboard as a box. If the event does not say where it is, it is at the bottom of the screen."""
     keyboard = {**payload, "style": payload.get("styles"), "width": payload.get("width") or "100vw"}
-    if _pixels(payload.get("x")) or _pixels(payload.get("y")):
+    if _measure(payload.get("x")) or _measure(payload.get("y")):
         return _placeholder(keyboard, "keyboard")
     return _placeholder(keyboard, "keyboard", after={"top": "auto", "bottom": "0px"})
 
 
 def extent(wireframe: Wireframe) -> tuple[float, float]:
     """Return how far to the right and down the wireframe reaches, in pixels."""
-    x, y, width, height = (_pixels(wireframe.get(name)) or 0.0 for name in ("x", "y", "width", "height"))
+    x, y, width, height = (_measure(wireframe.get(name)) or 0.0 for name in ("x", "y", "width", "height"))
     return x + width, y + height
 
 
@@ -109,7 +133,7 @@ def _image(wireframe: Wireframe) -> Box:
     base64 = wireframe.get("base64")
     url = _image_url(base64)
     if url is None:  # apps leave out images that they mask
-        return _placeholder(wireframe, _text(wireframe.get("type")), Missing.IMAGE if base64 else None)
+        return _placeholder(wireframe, _text(wireframe.get("type")), _NO_IMAGE if base64 else None)
     # the picture before this one must not make way for an empty place while this one is decoded
     return _box(wireframe, content=(Element("img", {"src": url, "decoding": "sync", "style": _FILL}),))
 
@@ -126,7 +150,7 @@ def _input(wireframe: Wireframe) -> Box:
     kind = wireframe.get("inputType")
     make = _INPUTS.get(kind) if isinstance(kind, str) else None
     if make is None:
-        return _placeholder(wireframe, _text(kind) or "input", Missing.KIND)
+        return _unknown(wireframe, _text(kind) or "input")
     box = make(wireframe)
     return box._replace(style=f"{box.style};opacity:0.5") if wireframe.get("disabled") is True else box
 
@@ -171,10 +195,10 @@ def _toggle(wireframe: Wireframe) -> Box:
 
 
 def _progress(wireframe: Wireframe) -> Box:
-    bar, value = _style(wireframe).get("bar"), _number(wireframe.get("value"))
+    bar, value = _style(wireframe).get("bar"), _measure(wireframe.get("value"))
     if bar == "rating":
         return _rating(wireframe)
-    most = max(_number(wireframe.get("max")) or 1.0, 0.001)
+    most = max(_measure(wireframe.get("max")) or 1.0, 0.001)
     done = None if value is None else min(max(value / most, 0.0), 1.0)
     if bar == "circular":  # a quarter of a ring stands for work whose end is not known
         part = 25 if done is None else round(100 * done)
@@ -187,14 +211,14 @@ def _progress(wireframe: Wireframe) -> Box:
 
 
 def _rating(wireframe: Wireframe) -> Box:
-    value, most = _number(wireframe.get("value")), _number(wireframe.get("max"))
+    value, most = _measure(wireframe.get("value")), _measure(wireframe.get("max"))
     if value is None or most is None or most < 1:
         return _placeholder(wireframe, "rating")
     stars = round(min(most, _MAX_STARS))
     done = min(max(value / most, 0.0), 1.0)
     full = Element("div", {"style": f"position:absolute;left:0;top:0;overflow:hidden;width:{done:.1%}"}, ("★" * stars,))
     shown = Element("div", {"style": "position:relative;display:inline-block"}, ("☆" * stars, full))
-    size = 0.8 * (_pixels(wireframe.get("height")) or 20.0)
+    size = 0.8 * (_measure(wireframe.get("height")) or 20.0)
     return _box(wireframe, {"white-space": "nowrap"}, {"font-size": _px(size)}, content=(shown,))
 
 
@@ -219,7 +243,11 @@ _INPUTS: dict[str, _Make] = {
 }
 
 
-def _placeholder(wireframe: Wireframe, label: str, missing: Missing | None = None, after: Css | None = None) -> Box:
+def _unknown(wireframe: Wireframe, kind: str) -> Box:
+    return _placeholder(wireframe, kind, (Missing.KIND, kind))
+
+
+def _placeholder(wireframe: Wireframe, label: str, missing: Gap | None = None, after: Css | None = None) -> Box:
     box = _box(wireframe, {**_PLACEHOLDER, **_CENTERED}, after, content=(label,))
     return box._replace(missing=missing or box.missing)
 
@@ -233,7 +261,7 @@ def _box(
     return Box(
         ";".join(f"{name}:{value}" for name, value in css.items()),
         tuple(part for part in content if part),
-        Missing.IMAGE if style.get("backgroundImage") and "background-image" not in css else None,
+        _NO_IMAGE if style.get("backgroundImage") and "background-image" not in css else None,
     )
 
 
@@ -241,11 +269,11 @@ def _place(wireframe: Wireframe) -> Css:
     """Return where the box is. Places are relative to the screen, also inside another wireframe."""
     css = {"position": "fixed"}
     for name, key in (("left", "x"), ("top", "y")):
-        css[name] = _px(_pixels(wireframe.get(key)) or 0.0)
+        css[name] = _px(_measure(wireframe.get(key)) or 0.0)
     for side in ("width", "height"):
         if wireframe.get(side) == "100vw":
             css[side] = "100vw"
-        elif (length := _pixels(wireframe.get(side))) is not None and length >= 0:
+        elif (length := _measure(wireframe.get(side))) is not None and length >= 0:
             css[side] = _px(length)
     return css
 
@@ -258,7 +286,7 @@ def _looks(style: Wireframe) -> Css:
     lengths = [("border-width", "borderWidth"), ("border-radius", "borderRadius"), ("font-size", "fontSize")]
     lengths += [(f"padding-{side.lower()}", f"padding{side}") for side in ("Left", "Right", "Top", "Bottom")]
     for name, key in lengths:
-        if (length := _pixels(style.get(key))) is not None and length >= 0:
+        if (length := _measure(style.get(key))) is not None and length >= 0:
             css[name] = _px(length)
     if "border-width" in css or "border-color" in css:
         css["border-style"] = "solid"
@@ -305,8 +333,8 @@ def _number(value: object) -> float | None:
     return None
 
 
-def _pixels(value: object) -> float | None:
-    """Return a length in pixels: a number, or a text such as `16px`."""
+def _measure(value: object) -> float | None:
+    """Return a number, also if it is a text such as `16px` or `6.5`."""
     if isinstance(value, str):
         found = _LENGTH.fullmatch(value)
         return _number(float(found[1])) if found else None

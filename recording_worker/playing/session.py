@@ -20,7 +20,7 @@ from recording_worker.formats.rrweb import (
     type_of,
     url_of,
 )
-from recording_worker.playing.boxes import Missing
+from recording_worker.playing.boxes import Gap, missing_notes
 from recording_worker.playing.console import ConsoleMessage, console_message
 from recording_worker.playing.network import Request, requests_of
 from recording_worker.playing.steps import Step, WindowSteps, shared_room
@@ -40,6 +40,7 @@ _EVENT_BYTES = 100
 """What an event takes in addition to its line."""
 _PART_BYTES = 500
 """What a wireframe on a mobile app's screen takes."""
+_NO_SNAPSHOT = "it has no full snapshot, so only the page's changes are known."
 MAX_WINDOWS = 1_000
 MAX_LISTED = 10_000
 """The most console messages, addresses, requests and steps that the page lists."""
@@ -90,7 +91,7 @@ class Window:
         """Why nothing of the window can be played; None if it can be played."""
         if self.playable_from is not None:
             return None
-        return "This window can't be played: it has no full snapshot, so only the page's changes are known."
+        return f"This window can't be played: {_NO_SNAPSHOT}"
 
 
 @dataclass(slots=True)
@@ -128,6 +129,14 @@ class Recording:
     @property
     def events(self) -> int:
         return sum(window.events for window in self.windows)
+
+    @property
+    def missing(self) -> list[str]:
+        """What can't be shown, and why."""
+        windows = enumerate(self.windows, 1)
+        return [
+            f"Window {number} can't be played: {_NO_SNAPSHOT}" for number, one in windows if one.unplayable
+        ] + self.notes
 
     def as_json(self) -> str:
         """Return everything for the page except the lines: ASCII, with `<` escaped, so that it can stand in HTML."""
@@ -196,7 +205,7 @@ class _Reading:
         self._unread = self._not_unpacked = self._too_many = self._too_late = 0
         self._screens: dict[int, Screen] = {}
         """The screens of mobile apps, by the number of the window."""
-        self._missing: Counter[Missing] = Counter()
+        self._missing: Counter[Gap] = Counter()
         self._content_room = MAX_CONTENT
         self._without_content: Counter[str] = Counter()
         """How many requests and console messages had no room for what they contain."""
@@ -309,7 +318,7 @@ class _Reading:
             notes.append(f"{counted(self._unread, 'event')} can't be read: left out.")
         if self._not_unpacked:
             notes.append(f"{counted(self._not_unpacked, 'event')} that the client packed can't be unpacked.")
-        notes += [missing.note(self._missing[missing]) for missing in Missing if self._missing[missing]]
+        notes += missing_notes(self._missing)
         if self._too_late:
             size = size_text(self._max_bytes)
             notes.append(f"{counted(self._too_late, 'event')} after the first {size} of the recording: left out.")

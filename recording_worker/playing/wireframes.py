@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any
 
 from recording_worker.formats.rrweb import Event, EventType, NodeType, Source, data_of, source_of, type_of
-from recording_worker.playing.boxes import Box, Content, Missing, Wireframe, box_of, extent, keyboard_box
+from recording_worker.playing.boxes import Box, Content, Gap, Missing, Wireframe, box_of, extent, keyboard_box
 
 Node = dict[str, Any]
 """A node as rrweb writes it."""
@@ -63,7 +63,7 @@ class _Part:
 class Screen:
     """What a mobile app shows in one window, from event to event."""
 
-    def __init__(self, missing: Counter[Missing]) -> None:
+    def __init__(self, missing: Counter[Gap]) -> None:
         self._missing = missing
         """Counts what can't be shown."""
         self.changed = 0
@@ -91,6 +91,7 @@ class Screen:
 
     def _snapshot(self, wireframes: list[object]) -> Wireframe:
         self._clear()
+        self._first_in_tree = self._first_new
         for wireframe in wireframes:
             self._put(wireframe, self._app)
         reach = [extent(wireframe) for wireframe in wireframes if isinstance(wireframe, dict)]
@@ -107,7 +108,7 @@ class Screen:
             if isinstance(wireframe, dict):
                 self._change(wireframe, self._part(change.get("parentId")))
             else:
-                self._missing[Missing.NO_WIREFRAME] += 1
+                self._missing[Missing.NO_WIREFRAME, ""] += 1
         return self._changes()
 
     def _typing(self, payload: object) -> Wireframe:
@@ -163,6 +164,7 @@ class Screen:
 
         If an app adds or changes a wireframe, the event names each wireframe inside it again.
         """
+        self._first_in_tree = next(self._numbers)
         part = self._part(wireframe.get("id"))
         if part is None:
             self._put(wireframe, parent or self._app)
@@ -176,11 +178,11 @@ class Screen:
     def _put(self, wireframe: object, parent: _Part, part: _Part | None = None) -> None:
         """Show a wireframe and all inside it: in the place of a part, or else as the parent's last."""
         if not isinstance(wireframe, dict):
-            self._missing[Missing.NO_WIREFRAME] += 1
+            self._missing[Missing.NO_WIREFRAME, ""] += 1
             return
         is_full = part is None and self._count >= MAX_PARTS
         if is_full or self.changed == MAX_PARTS or parent.depth == MAX_DEPTH:
-            self._missing[Missing.OUT_OF_BOUNDS] += 1
+            self._missing[Missing.OUT_OF_BOUNDS, ""] += 1
             return
         box = box_of(wireframe)
         if box.missing:
@@ -195,7 +197,10 @@ class Screen:
             self._put(inner, part)
 
     def _name(self, wireframe: Wireframe, parent: _Part) -> float | None:
-        """Return the id of a new wireframe; None if it has no usable one. Takes the screen's part with this id away."""
+        """Return the id of a new wireframe; None if it has no usable one.
+
+        The screen's part with this id goes away. If it came in the same tree, it stays, without its id.
+        """
         name = wireframe.get("id")
         if not isinstance(name, int | float) or isinstance(name, bool):
             return None
@@ -203,7 +208,10 @@ class Screen:
         if part is not None:
             if parent.is_within(part):
                 return None
-            self._remove(part)
+            if part.number >= self._first_in_tree:
+                part.name = None
+            else:
+                self._remove(part)
         return name
 
     def _place(self, box: Box, parent: _Part, name: float | None = None) -> _Part:

@@ -31,6 +31,7 @@ class SessionSummary:
         "messages",
         "session_id",
         "size",
+        "snapshot_source",
         "team_id",
     )
 
@@ -51,6 +52,8 @@ class SessionSummary:
         """Whether it can be played: pages of browsers and screens of mobile apps alike."""
         self.first_full_snapshot_timestamp: float | None = None
         """When the session can be played from; None if it can't be played, or if older files don't say."""
+        self.snapshot_source: str | None = None
+        """What recorded it, `web` or `mobile`; None if older files don't say."""
         self._has_counts = True
         self._out_of_order = 0
         self._gaps_in_blocks = 0
@@ -73,6 +76,7 @@ class SessionSummary:
             self.first_timestamp, self.distinct_id = entry.first_timestamp, entry.distinct_id
         self.last_timestamp = max(self.last_timestamp, entry.last_timestamp)
         self._spans.extend((entry.first_timestamp, entry.last_timestamp))
+        self.snapshot_source = self.snapshot_source or entry.snapshot_source
         if entry.has_full_snapshot:
             self.has_full_snapshot = True
             known = [self.first_full_snapshot_timestamp, entry.first_full_snapshot_timestamp]

@@ -104,4 +104,4 @@ def test_what_can_not_be_shown_is_said(page: Page, serve: Serve) -> None:
     assert stage_of(page).evaluate(_SIZE) == [99, 99]
     expect(page.locator("#verdict")).to_have_text("Playable from the start, parts are missing")
     page.click("#tab-details")
-    expect(page.locator("#notes")).to_contain_text("1 part of the app's screens can't be shown: the player knows")
+    expect(page.locator("#notes")).to_contain_text("1 part of the app's screens can't be shown: their place is known")

@@ -9,9 +9,11 @@ from typing import Any
 import cramjam
 import pytest
 
+from tests import mobile
 from tests.batch_files import block, line, write_batch_file
 from tests.builders import NOW_MS
 from tests.unit.command import run
+from tests.unit.test_playing_session import shown
 
 HOUR = 3_600_000
 
@@ -153,10 +155,12 @@ def test_the_json_has_every_field(folder: Path) -> None:
         "messages": 1,
         "events": 2,
         "size": 2 * len(line(NOW_MS + HOUR) + b"\n"),
+        "snapshot_source": None,
         "has_full_snapshot": True,
         "playable": True,
         "deleted_at": None,
         "first_full_snapshot_timestamp": NOW_MS + HOUR + 90_000,
+        "missing": None,
         "out_of_order_count": 0,
         "gap_count": 0,
     }
@@ -225,6 +229,49 @@ def test_a_session_of_a_mobile_app_is_playable_if_it_has_a_full_snapshot(tmp_pat
         "web": ["yes", "0", "0"],
         "changes": ["no", "0", "0"],
     }
+
+
+ODD = mobile.view(1, 0, 0, 9, 9, "holo\x1bgram"), mobile.view(2, 0, 0, 9, 9, "image", base64="no picture")
+
+
+def on_screen(*wireframes: mobile.Wireframe) -> bytes:
+    return json.dumps(["w", mobile.snapshot(0, *wireframes)]).encode()
+
+
+@pytest.fixture
+def apps(tmp_path: Path) -> Path:
+    """Sessions: a (a screen with parts that can't be shown), b (one without)."""
+    app: dict[str, Any] = {"has_full_snapshot": True, "snapshot_source": "mobile"}
+    for number, (name, screen) in enumerate({"a": ODD, "b": [mobile.screenshot(mobile.RED)]}.items()):
+        entry, lines = block([(number, [on_screen(*screen)])], name)
+        write_batch_file(tmp_path, (replace(entry, **app), lines))
+    return tmp_path
+
+
+def test_what_of_a_mobile_app_can_not_be_shown_is_said(apps: Path) -> None:
+    [*_, hint] = run("sessions", apps).out.splitlines()
+    assert hint == "2 sessions of mobile apps: --missing says what of them can't be shown"
+    done = run("sessions", apps, "--missing")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[-4:] == [
+        "Parts can't be shown in 1 of 2 sessions",
+        "a",
+        "  1 image of the app can't be shown: only PNG, JPEG, WebP and GIF in base64 can.",
+        "  1 part of the app's screens can't be shown: their place is known, not their kind (holo\\x1bgram).",
+    ]
+
+
+def test_play_says_the_same_of_what_can_not_be_shown(apps: Path) -> None:
+    said = [json.loads(text) for text in run("sessions", apps, "--missing", "--json").out.splitlines()]
+    assert [(session["session_id"], len(session["missing"])) for session in said] == [("a", 2), ("b", 0)]
+    assert shown(on_screen(*ODD)).notes == said[0]["missing"]
+
+
+def test_a_window_that_can_not_be_played_is_missing(folder: Path) -> None:
+    done = run("sessions", folder, "--session", "c", "--missing", "--json")
+    assert json.loads(done.out)["missing"] == [
+        "Window 1 can't be played: it has no full snapshot, so only the page's changes are known."
+    ]
 
 
 def test_text_from_outside_can_not_control_the_terminal(tmp_path: Path) -> None:

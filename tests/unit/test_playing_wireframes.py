@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from recording_worker.playing import wireframes
-from recording_worker.playing.boxes import Box, Element, Missing, box_of, keyboard_box
+from recording_worker.playing.boxes import Box, Element, Gap, Missing, box_of, keyboard_box
 from recording_worker.playing.session import Window
 from recording_worker.playing.wireframes import Screen
 from tests import mobile
@@ -202,9 +202,12 @@ def test_a_wireframe_is_not_put_into_itself() -> None:
 def test_ids_that_repeat_or_are_none() -> None:
     odd: list[Any] = [None, "1", True, [1], 2**70, 1.5]
     first = snapshot(0, text(1, 1, "first"), text(1, 1, "second"), *[{**text(1, 1, "x"), "id": name} for name in odd])
-    assert texts(first) == ["second", *["x"] * 6]
+    assert texts(first) == ["first", "second", *["x"] * 6]
     gone = mutation(1, removes=[{"id": name} for name in odd] + [{"id": 77}, "odd", {"id": 1}, {"id": 1}])
-    assert texts(first, gone) == ["x"] * 4
+    assert texts(first, gone) == ["first", *["x"] * 4], "the last one with an id has it"
+    again = view(2, 0, 0, 9, 9, childWireframes=[text(1, 1, "third"), text(1, 1, "fourth")])
+    assert texts(first, mutation(1, adds=[change(again)]))[-2:] == ["third", "fourth"]
+    assert "second" not in texts(first, mutation(1, adds=[change(again)]))
 
 
 def test_the_keyboard_opens_once_and_closes() -> None:
@@ -262,6 +265,7 @@ def test_a_background_image() -> None:
         ({"type": "screenshot", "base64": ""}, "screenshot"),
         ({"type": "input", "inputType": "button", "value": "Go"}, "Go"),
         ({"type": "input", "inputType": "email", "value": "a@b"}, "a@b"),
+        ({"type": "input", "inputType": "textArea", "value": "two\nlines"}, "two\nlines"),
         ({"type": "input", "inputType": "password", "value": "abc"}, "•••"),
         ({"type": "input", "inputType": "number", "value": 1.5}, "1.5"),
         ({"type": "input", "inputType": "select", "options": ["one", "two"]}, "one ▾"),
@@ -302,9 +306,9 @@ def test_controls() -> None:
 
 @pytest.mark.parametrize(
     ("value", "most", "stars", "width"),
-    [(2, 4, 4, "50.0%"), (3.5, 5, 5, "70.0%"), (-1, 5, 5, "0.0%"), (9, 1e4, 20, "0.1%")],
+    [(2, 4, 4, "50.0%"), (3.5, 5, 5, "70.0%"), (-1, 5, 5, "0.0%"), (9, 1e4, 20, "0.1%"), ("6.5", "13", 13, "50.0%")],
 )
-def test_a_rating_shows_parts_of_stars(value: float, most: float, stars: int, width: str) -> None:
+def test_a_rating_shows_parts_of_stars(value: float | str, most: float | str, stars: int, width: str) -> None:
     rating = view(1, 0, 0, 9, 9, "input", inputType="progress", value=value, max=most, style={"bar": "rating"})
     [shown] = box_of(rating).content
     assert isinstance(shown, Element)
@@ -338,7 +342,7 @@ def test_what_can_not_be_shown_is_noted() -> None:
     assert shown_texts(played(recording.windows[0]), float("inf")) == ["image", "image", "hologram", "dial", "unknown"]
     assert recording.notes == [
         "2 images of the app can't be shown: only PNG, JPEG, WebP and GIF in base64 can.",
-        "3 parts of the app's screens can't be shown: the player knows their place, but not their kind.",
+        "3 parts of the app's screens can't be shown: their place is known, not their kind (dial, hologram, unknown).",
         "3 parts of the app's screens can't be read: left out.",
     ]
 
@@ -363,13 +367,13 @@ def test_a_screen_holds_no_more_than_its_bounds(monkeypatch: pytest.MonkeyPatch)
     )
     assert shown_texts(played(recording.windows[0]), float("inf")) == ["one", "2", "3", "4", "5"]
     assert recording.notes == ["4 parts of the app's screens beyond what a screen may hold: left out."]
-    missing: Counter[Missing] = Counter()
+    missing: Counter[Gap] = Counter()
     screen = Screen(missing)
     screen.as_rrweb(snapshot(0))
     screen.as_rrweb(mutation(1, adds=[change({"type": "div"}) for _ in range(9)]))
-    assert (screen.changed, missing[Missing.OUT_OF_BOUNDS]) == (5, 4)
+    assert (screen.changed, missing[Missing.OUT_OF_BOUNDS, ""]) == (5, 4)
     screen.as_rrweb(mutation(2, adds=[change({"type": "div"})]))
-    assert missing[Missing.OUT_OF_BOUNDS] == 5, "wireframes without an id count, too"
+    assert missing[Missing.OUT_OF_BOUNDS, ""] == 5, "wireframes without an id count, too"
 
 
 def test_what_a_line_becomes_counts_as_held() -> None:
