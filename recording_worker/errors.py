@@ -47,4 +47,8 @@ class StepError(WorkerError):
 
 
 class StoreError(WorkerError):
-    """Storage, PostgreSQL or Redis can't be used now; a later try may help."""
+    """The storage or a server, such as PostgreSQL, can't be used now; a later try may help."""
+
+
+class ClickHouseError(StoreError):
+    """ClickHouse does not answer, or refuses. The text says why."""

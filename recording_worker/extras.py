@@ -16,7 +16,7 @@ EXTRAS = {
     "opentelemetry": ("Tracing", "tracing"),
     "redis": ("Redis", "redis"),
     "starlette": ("serving blocks", "serve"),
-    "urllib3": ("ClickHouse", "serve"),
+    "urllib3": ("ClickHouse", "clickhouse"),
     "uvicorn": ("serving blocks", "serve"),
 }
 """Library → what it is for, and the extra that installs it. All else comes with the package itself."""

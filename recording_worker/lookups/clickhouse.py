@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 import urllib3
 
-from recording_worker.errors import StoreError
+from recording_worker.errors import ClickHouseError
 from recording_worker.settings.model import Settings
 
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -20,10 +20,6 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "
 """How a value of a parameter is written, as in a column of tab-separated text."""
 
 Row = dict[str, Any]
-
-
-class ClickHouseError(StoreError):
-    """ClickHouse does not answer, or refuses. The text says why."""
 
 
 class ClickHouse:

@@ -20,10 +20,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from recording_worker.errors import StoreError, WorkerError
+from recording_worker.errors import ClickHouseError, StoreError, WorkerError
 from recording_worker.formats.timestamps import iso_text
 from recording_worker.logs.folding import FOLD_BY
-from recording_worker.lookups.clickhouse import ClickHouseError
 from recording_worker.metrics import ServeMetrics
 from recording_worker.redaction import redact
 from recording_worker.serving.blocks import Blocks, Body

@@ -7,9 +7,10 @@ catalogue. A file without an index has blocks of raw snappy, as PostHog's consum
 import time
 from typing import Any
 
+from recording_worker.errors import ClickHouseError
 from recording_worker.formats.batch_file import BatchFileError, parse_block_url
 from recording_worker.formats.block import MAX_SNAPPY_RATIO
-from recording_worker.lookups.clickhouse import ClickHouse, ClickHouseError, Row
+from recording_worker.lookups.clickhouse import ClickHouse, Row
 from recording_worker.metrics import ServeMetrics
 from recording_worker.reading.catalogue import Catalogue, ListedSession, SessionQuery, StoredBlock
 from recording_worker.serving.parameters import ParameterError

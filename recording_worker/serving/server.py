@@ -15,13 +15,11 @@ from recording_worker.cache_folder import cache_folder
 from recording_worker.clock import Clock, SystemClock
 from recording_worker.errors import BootError, ConfigError
 from recording_worker.keys.open import open_keys
-from recording_worker.lookups.clickhouse import ClickHouse
 from recording_worker.metrics import ServeMetrics
 from recording_worker.reading.catalogue import Catalogue
 from recording_worker.redaction import hide
 from recording_worker.serving.api import Api
 from recording_worker.serving.blocks import Blocks
-from recording_worker.serving.clickhouse_source import ClickHouseSource
 from recording_worker.serving.place import Place
 from recording_worker.serving.source import Source
 from recording_worker.serving.storage_source import StorageSource
@@ -121,6 +119,9 @@ def source_of(settings: Settings, place: Place, catalogue: Catalogue, metrics: S
     """Return what knows sessions and blocks, by the settings. Raises WorkerError."""
     if settings.clickhouse is None:
         return StorageSource(settings, place, catalogue, metrics, clock)
+    from recording_worker.lookups.clickhouse import ClickHouse  # an extra brings its library
+    from recording_worker.serving.clickhouse_source import ClickHouseSource
+
     clickhouse = ClickHouse(settings.clickhouse, settings, MAX_CONCURRENT_READS)
     return ClickHouseSource(clickhouse, settings.clickhouse_table, place, catalogue, metrics)
 

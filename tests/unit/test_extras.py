@@ -17,13 +17,16 @@ from recording_worker.extras import EXTRAS, missing_extras_named
 from recording_worker.lookups.refreshed import Stores
 from recording_worker.lookups.restrictions.open import open_restrictions
 from recording_worker.lookups.teams.open import open_teams
-from recording_worker.metrics import Metrics
+from recording_worker.metrics import Metrics, ServeMetrics
 from recording_worker.operations.check.finding import Verdict
 from recording_worker.operations.check.host import settings_check
 from recording_worker.operations.check.lookups import lookup_checks
 from recording_worker.operations.check.run import run_checks
 from recording_worker.processes.control import BootFailed, Channel, FromWorker
 from recording_worker.processes.worker import main as worker
+from recording_worker.reading.catalogue import Catalogue
+from recording_worker.serving.place import Place
+from recording_worker.serving.server import source_of
 from recording_worker.settings.load import load_settings
 from tests.sample import SAMPLE
 
@@ -102,6 +105,14 @@ def test_lookups_name_the_extra_that_they_need(monkeypatch: pytest.MonkeyPatch) 
         open_teams(settings, stores, Dependencies(SystemClock()))
     with pytest.raises(ConfigError, match=r"pip install 'recording-worker\[redis\]'"), missing_extras_named():
         open_restrictions(settings, stores, Dependencies(SystemClock()))
+
+
+def test_serve_names_the_extra_of_clickhouse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    missing(monkeypatch, "urllib3", "recording_worker.lookups.clickhouse")
+    settings = load_settings({"storage_dir": str(tmp_path), "clickhouse": "http://127.0.0.1:8123"}, None)
+    parts = Place(settings), Catalogue(tmp_path / "index.sqlite"), ServeMetrics(), SystemClock()
+    with pytest.raises(ConfigError, match=r"pip install 'recording-worker\[clickhouse\]'"), missing_extras_named():
+        source_of(settings, *parts)
 
 
 def test_a_worker_reports_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
