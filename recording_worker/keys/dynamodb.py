@@ -9,20 +9,18 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_random_exponential
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay
 
 from recording_worker.errors import StoreError
 from recording_worker.formats.secretbox import KEY_BYTES
 from recording_worker.formats.session_keys import Session
 from recording_worker.keys.aws import asked, aws_client
-from recording_worker.keys.store import PROBE_NAME, TOMBSTONE_SECONDS, SessionKey, stored_name
+from recording_worker.keys.store import PROBE_NAME, RETRY_WAIT, TOMBSTONE_SECONDS, SessionKey, stored_name
 
 _AT_ONCE = 16
 """Requests to KMS, and for new items, at a time."""
 _ITEMS_PER_READ = 100
 """What one BatchGetItem may ask for."""
-
-_WAIT = wait_random_exponential(multiplier=0.1, max=2.0)
 
 Item = dict[str, dict[str, Any]]
 Work = TypeVar("Work")
@@ -38,7 +36,7 @@ class DynamoKeys:
         """`alias`: the alias of KMS's key. `endpoint`: of DynamoDB and KMS alike; None for AWS. Raises ConfigError."""
         self._table = table
         self._alias = alias
-        self._until_all = Retrying(retry=retry_if_result(bool), wait=_WAIT, stop=stop_after_delay(retry_for))
+        self._until_all = Retrying(retry=retry_if_result(bool), wait=RETRY_WAIT, stop=stop_after_delay(retry_for))
         self._items = aws_client("dynamodb", region, endpoint, connections=_AT_ONCE)
         self._kms = aws_client("kms", region, endpoint, connections=_AT_ONCE)
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="keys")

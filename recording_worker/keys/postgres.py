@@ -10,13 +10,13 @@ from typing import TypeVar
 import psycopg
 from nacl.utils import random as random_bytes
 from pydantic import SecretStr
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay
 
 from recording_worker.errors import ConfigError, StoreError
 from recording_worker.formats.secretbox import KEY_BYTES
 from recording_worker.formats.session_keys import Session
 from recording_worker.formats.wrapped_key import MASTER_ID_BYTES, MasterKeys
-from recording_worker.keys.store import PROBE_NAME, TOMBSTONE_SECONDS, SessionKey, stored_name
+from recording_worker.keys.store import PROBE_NAME, RETRY_WAIT, TOMBSTONE_SECONDS, SessionKey, stored_name
 from recording_worker.postgres import conninfo, deadline
 from recording_worker.text import error_line
 
@@ -67,7 +67,6 @@ _ROTATE_SECONDS = 300.0
 _COUNT_SECONDS = 3600.0
 """Seconds to read the whole table."""
 _REWRAPPED_AT_ONCE = 1000
-_WAIT = wait_random_exponential(multiplier=0.1, max=2.0)
 
 Answer = TypeVar("Answer")
 
@@ -92,7 +91,7 @@ class PostgresKeys:
         self._masters = _read_master_keys(master_keys, partial(_decrypted_by_kms, kms_region, kms_endpoint))
         self._retry = Retrying(
             retry=retry_if_exception_type((psycopg.OperationalError, OSError)),
-            wait=_WAIT,
+            wait=RETRY_WAIT,
             stop=stop_after_delay(retry_for),
             reraise=True,
         )

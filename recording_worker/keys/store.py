@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Protocol
 
+from tenacity import wait_random_exponential
+
 from recording_worker.formats.session_keys import Session
 
 TOMBSTONE_SECONDS = 30 * 86_400
 """How long a session is known as deleted, at the least. Messages of it may still be on their way."""
 PROBE_NAME = "recording-worker-check"
 """What is tried out is tried with a session of this name, of team 0, which no team has."""
+RETRY_WAIT = wait_random_exponential(multiplier=0.1, max=2.0)
+"""The pauses between tries: at random, up to 0.1 s at first, and up to twice as long each time, 2 s at most."""
 
 _HASHED = "blake2b:"
 _MAX_ID_BYTES = 1024
