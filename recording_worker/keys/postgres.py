@@ -63,9 +63,11 @@ WHERE team_id = %s AND session_id = %s AND wrapped_key = %s"""
 _NO_TABLE = "keys_postgres has no table session_recording_keys: `recording-worker keys create` makes it"
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 5.0
+"""Longest wait for the answers about some sessions."""
 _ROTATE_SECONDS = 300.0
+"""The same, to wrap some keys again."""
 _COUNT_SECONDS = 3600.0
-"""Seconds to read the whole table."""
+"""The same, to read the whole table."""
 _REWRAPPED_AT_ONCE = 1000
 
 Answer = TypeVar("Answer")
@@ -88,7 +90,7 @@ class PostgresKeys:
         `retry_for`: seconds. Raises ConfigError, without secrets in its text, and StoreError if KMS can't be used.
         """
         self._conninfo = conninfo("keys_postgres", url, connect_timeout=_CONNECT_SECONDS)
-        self._masters = _read_master_keys(master_keys, partial(_decrypted_by_kms, kms_region, kms_endpoint))
+        self._masters = _read_master_keys(master_keys, kms_region, kms_endpoint)
         self._retry = Retrying(
             retry=retry_if_exception_type((psycopg.OperationalError, OSError)),
             wait=RETRY_WAIT,
@@ -246,20 +248,19 @@ class PostgresKeys:
             self._connection = None
 
 
-def _read_master_keys(path: Path, decrypted_by_kms: Callable[[bytes], bytes]) -> MasterKeys:
-    """Read a file of master keys. Raises ConfigError, and what `decrypted_by_kms` raises."""
+def _read_master_keys(path: Path, kms_region: str | None, kms_endpoint: str | None) -> MasterKeys:
+    """Read a file of master keys. Raises ConfigError, and StoreError if KMS does not decrypt one."""
+
+    def decrypted(ciphertext: bytes) -> bytes:
+        from recording_worker.keys.aws import decrypted_by_kms  # an extra brings its library
+
+        return decrypted_by_kms(ciphertext, kms_region, kms_endpoint)
+
     try:
-        return MasterKeys.parse(path.read_text(encoding="ascii", errors="replace"), decrypted_by_kms)
+        return MasterKeys.parse(path.read_text(encoding="ascii", errors="replace"), decrypted)
     except OSError as error:
         raise ConfigError(f"can't read the master keys {path} (keys_master_file): {error.strerror}") from error
     except ValueError as error:
         raise ConfigError(f"{path} (keys_master_file): {error}") from None
-
-
-def _decrypted_by_kms(region: str | None, endpoint: str | None, ciphertext: bytes) -> bytes:
-    from recording_worker.keys.aws import decrypted_by_kms  # an extra brings its library
-
-    try:
-        return decrypted_by_kms(ciphertext, region, endpoint)
     except StoreError as error:
         raise StoreError(f"a master key of keys_master_file can't be decrypted: {error}") from error
