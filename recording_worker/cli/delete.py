@@ -1,6 +1,5 @@
 """`recording-worker delete`: deletes sessions for good, and certifies it."""
 
-import os
 import sys
 from contextlib import closing, nullcontext
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recording_worker.cli.options import KEY_SETTINGS, S3_SETTINGS, settings_from, settings_options
+from recording_worker.cli.options import KEY_SETTINGS, S3_SETTINGS, check_folder_of, settings_from, settings_options
 from recording_worker.cli.say import json_text, say
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.formats.session_keys import Session
@@ -112,7 +111,8 @@ def delete(
         raise ConfigError("nothing to delete: say --session, --from or --distinct-id")
     if not dry_run:
         by = _checked_name(by)
-        _check_folder(certificate)
+        if certificate is not None:
+            check_folder_of(certificate, "--certificate")
     if not yes and not dry_run and not sys.stdin.isatty():
         raise ConfigError("nothing is deleted: nobody can be asked here, so say --yes")
     from recording_worker.cli.output import progress_bar, standard_output
@@ -168,12 +168,6 @@ def _checked_name(by: str | None) -> str:
     if not by or len(by) > _LONGEST_NAME or not by.isprintable():
         raise ConfigError(f"say who deletes with --by WHO, in at most {_LONGEST_NAME} characters")
     return by
-
-
-def _check_folder(certificate: Path | None) -> None:
-    """Raise ConfigError if the certificate can't be written: better before the deletion than after it."""
-    if certificate is not None and not os.access(certificate.absolute().parent, os.W_OK):
-        raise ConfigError(f"--certificate: can't write to the folder {certificate.absolute().parent}")
 
 
 def _print_plan(plan: "dict[Session, PlannedSession]") -> None:

@@ -118,8 +118,11 @@ def settings_from(config: Path | None, flags: Mapping[str, Any]) -> Settings:
 
 def check_folder_of(path: Path, option: str) -> None:
     """Find out whether a file can be there, before the work whose result goes there. Raises ConfigError."""
-    if not path.absolute().parent.is_dir():
+    folder = path.absolute().parent
+    if not folder.is_dir():
         raise ConfigError(f"{option} {path}: there is no folder {path.parent}")
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(f"{option} {path}: can't write to the folder {path.parent}")
 
 
 def given_settings(config: Path | None, flags: Mapping[str, Any]) -> Given:

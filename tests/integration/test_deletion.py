@@ -219,7 +219,7 @@ def test_what_names_no_session_deletes_nothing(stage: Stage, tmp_path: Path) -> 
     assert stage.delete("--team", "0", "--session", "one", "--yes").code == 2
     nowhere = stage.delete_session("one", "--certificate", tmp_path / "nowhere" / "certificate.json")
     assert nowhere.code == 2
-    assert f"--certificate: can't write to the folder {tmp_path / 'nowhere'}" in nowhere.err
+    assert f"certificate.json: there is no folder {tmp_path / 'nowhere'}" in nowhere.err
     assert stage.has_key("one")
     assert stage.marks() == []
 

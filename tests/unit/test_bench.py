@@ -172,6 +172,15 @@ def test_a_report_without_a_folder_is_refused_before_anything_is_measured(tmp_pa
     assert str(done.exception) == f"--report {tmp_path}/none/report.html: there is no folder {tmp_path}/none"
 
 
+def test_a_report_in_a_read_only_folder_is_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # to root all folders are writable
+    done = CliRunner().invoke(bench, ["--report", str(tmp_path / "report.html")])
+    assert isinstance(done.exception, ConfigError)
+    assert str(done.exception) == f"--report {tmp_path}/report.html: can't write to the folder {tmp_path}"
+
+
 def test_a_missing_library_for_plots_is_named_before_anything_is_measured(tmp_path: Path) -> None:
     done = run_without_extras("bench", SAMPLE, "--report", tmp_path / "report.html")
     assert "needs matplotlib, which is not installed: pip install 'recording-worker[bench]'" in done.stderr
