@@ -1,6 +1,6 @@
 """What the commands that read batch files share: they go through the files, and write what they find."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -13,7 +13,6 @@ from rich.progress import track
 from recording_worker.cli.options import KEY_SETTINGS, S3_SETTINGS, settings_from, settings_options
 from recording_worker.errors import WorkerError
 from recording_worker.formats.batch_file import BatchFileError
-from recording_worker.formats.session_keys import Session
 from recording_worker.keys.open import open_keys
 from recording_worker.reading.batch_files import Block, read_blocks
 from recording_worker.reading.decryption import Decryption
@@ -48,7 +47,8 @@ class Scan:
         self.store = open_keys(paths.settings)
         if self.store is not None:
             click.get_current_context().call_on_close(self.store.close)  # when the command ends
-        self._decryption = Decryption(self.store)
+        self.decryption = Decryption(self.store)
+        """The keys of the sessions, and which of them are deleted."""
         self.problems: list[BatchFileError] = []
         """What is wrong with each file and block that could not be read so far."""
 
@@ -59,22 +59,11 @@ class Scan:
 
     def blocks(self) -> Iterator[list[Block]]:
         """Yield the blocks of each file that can be read."""
-        for found in _tracked("Reading indexes", read_blocks(self.found, self._decryption), len(self.found)):
+        for found in _tracked("Reading indexes", read_blocks(self.found, self.decryption), len(self.found)):
             if isinstance(found, BatchFileError):
                 self.problems.append(found)
             else:
                 yield found
-
-    def check_not_deleted(self, session: Session) -> None:
-        """Raise SessionDeletedError if the key store says that a session is deleted, StoreError if it can't say."""
-        self._decryption.check(session)
-
-    def deleted(self, sessions: Collection[Session]) -> dict[Session, int]:
-        """Return which of these sessions the key store says are deleted, and when, seconds since 1970.
-
-        Raises StoreError. Without a key store, nobody knows.
-        """
-        return self._decryption.deleted(sessions)
 
     def lines(self, session: list[Block]) -> Iterator[bytes]:
         """Yield a session's lines from the blocks that can be read, in time order, without line breaks."""
@@ -116,7 +105,7 @@ def session_blocks(scan: Scan, wanted: str, team_id: int | None) -> list[Block]:
     session_id = wanted if wanted in ids else ids[0]
     found = [block for block in found if block.entry.session_id == session_id]
     check_one_team(found, session_id)
-    scan.check_not_deleted((found[0].entry.team_id, session_id))
+    scan.decryption.check((found[0].entry.team_id, session_id))
     return found
 
 

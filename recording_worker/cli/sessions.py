@@ -127,7 +127,7 @@ def sessions(
     entries = _noting_user(_entries(scan), user, of_user)
     entries = (entry for entry in entries if team_id in (None, entry.team_id) and entry.session_id.startswith(prefix))
     found = [session for session in summarize_sessions(entries) if wanted(session)]
-    deleted = scan.deleted([session.key for session in found])
+    deleted = scan.decryption.deleted([session.key for session in found])
     found = [session for session in found if playable in (None, _is_playable(session, deleted))]
     found.sort(key=SORTS[sort], reverse=not reverse)
     listed = found[:limit]

@@ -42,7 +42,10 @@ class Decryption:
                 self._known |= dict.fromkeys(some) | self._store.read(some)
 
     def deleted(self, sessions: Collection[Session]) -> dict[Session, int]:
-        """Return which of these sessions are deleted, and when, seconds since 1970. Raises StoreError."""
+        """Return which of these sessions are deleted, and when, seconds since 1970. Raises StoreError.
+
+        Without a store, nobody knows of any.
+        """
         self.prepare(sessions)
         known = ((session, self._known.get(session)) for session in sessions)
         return {session: key.deleted_at for session, key in known if key is not None and key.deleted_at is not None}
