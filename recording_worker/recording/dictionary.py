@@ -6,10 +6,10 @@ from recording_worker.errors import ConfigError
 from recording_worker.formats.dictionary import MAX_DICTIONARY_BYTES, Dictionary
 from recording_worker.settings.model import Settings
 
-GENERAL = Path(__file__).with_name("general.dict")
+GENERAL_FILE = Path(__file__).with_name("general.dict")
 """What pages of many kinds have in common, such as style sheets of public frameworks. `make dictionary` makes it."""
-_GENERAL = Path("general")
-"""How the settings name it."""
+_GENERAL_NAME = Path("general")
+"""What the settings call it."""
 
 
 def configured_dictionary(settings: Settings) -> Dictionary | None:
@@ -17,8 +17,8 @@ def configured_dictionary(settings: Settings) -> Dictionary | None:
     path = settings.zstd_dictionary
     if path is None:
         return None
-    if path == _GENERAL:
-        path = GENERAL
+    if path == _GENERAL_NAME:
+        path = GENERAL_FILE
     try:
         with path.open("rb") as file:
             return Dictionary.parse(file.read(MAX_DICTIONARY_BYTES + 1))

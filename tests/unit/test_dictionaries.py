@@ -14,7 +14,7 @@ from recording_worker.formats.block import decompress_block
 from recording_worker.formats.dictionary import DICTIONARY_ID, MAX_DICTIONARY_BYTES, Dictionary, dictionary_key
 from recording_worker.reading.batch_files import read_blocks, read_index
 from recording_worker.reading.dictionaries import Dictionaries, DictionaryError
-from recording_worker.recording.dictionary import GENERAL, configured_dictionary
+from recording_worker.recording.dictionary import GENERAL_FILE, configured_dictionary
 from recording_worker.settings.model import Settings
 from recording_worker.storage.local.file import LocalFile, find_files
 from recording_worker.storage.local.inventory import LocalInventory
@@ -74,7 +74,7 @@ def test_a_dictionary_of_the_settings(tmp_path: Path) -> None:
     assert configured_dictionary(Settings()) is None
     general = configured_dictionary(Settings(zstd_dictionary=Path("general")))
     assert general is not None
-    assert general.content == GENERAL.read_bytes()
+    assert general.content == GENERAL_FILE.read_bytes()
     for wrong, problem in ((tmp_path / "none", "No such file or directory"), (tmp_path, "Is a directory")):
         with pytest.raises(ConfigError, match=f"^can't read the dictionary {wrong} .*: {problem}$"):
             configured_dictionary(Settings(zstd_dictionary=wrong))
