@@ -12,7 +12,6 @@ from confluent_kafka import KafkaError
 from recording_worker._native import KafkaConsumer
 from recording_worker.errors import ConfigError, WorkerError
 from recording_worker.kafka.clients import LIBRDKAFKA_LOGGER, client_config, is_fatal
-from recording_worker.kafka.statistics import FETCHED_INTERVAL_MS
 from recording_worker.messages import MessageColumns
 from recording_worker.metrics import Metrics
 from recording_worker.settings.choices import OnOffsetGap
@@ -25,6 +24,8 @@ _MEMBERSHIP = ("group.remote.assignor", "session.timeout.ms", "heartbeat.interva
 
 _WATERMARK_TIMEOUT = 5.0
 
+_FETCHED_INTERVAL_MS = 10_000
+"""How often the client says how much it has fetched."""
 _ERROR, _FETCHED = -1, -2
 """Levels of what the client says that is no line of its log (_native/kafka_consumer.hpp)."""
 _LEVELS = (*[logging.CRITICAL] * 3, logging.ERROR, logging.WARNING, logging.INFO, logging.INFO, logging.DEBUG)
@@ -58,7 +59,7 @@ def consumer_config(settings: Settings) -> dict[str, Any]:
             "fetch.max.bytes": min(52_428_800, fetch_bytes),
             # a full queue is empty again long before the default second has passed
             "fetch.queue.backoff.ms": 20,
-            "statistics.interval.ms": FETCHED_INTERVAL_MS,
+            "statistics.interval.ms": _FETCHED_INTERVAL_MS,
         },
         ours={
             "group.id": settings.group_id,

@@ -1,11 +1,9 @@
-"""What librdkafka reports of a client. The fields of its reports are in librdkafka's STATISTICS.md."""
+"""ClientStatistics: what librdkafka reports of the supervisor's client. Its STATISTICS.md says what the fields mean."""
 
 import orjson
 
 INTERVAL_MS = 5000
-"""How often the supervisor's client reports."""
-FETCHED_INTERVAL_MS = 10_000
-"""How often the workers' clients report what they have fetched."""
+"""How often the client reports."""
 
 
 class ClientStatistics:
