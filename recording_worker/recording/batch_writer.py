@@ -116,12 +116,12 @@ class BatchWriter:
         gap = header_bytes + OVERHEAD_BYTES
         for part in compress_all(compressor, blocks, gap):
             content, start = memoryview(part), 0
-            for are_keys, run in groupby(((length, keys[next(sessions)]) for length in part.lengths), _has_key):
+            for is_encrypted, run in groupby(((length, keys[next(sessions)]) for length in part.lengths), _has_key):
                 lengths, keys_of_run = zip(*run, strict=True)
-                if not are_keys:
+                if not is_encrypted:
+                    self.file.store(lengths)
+                    self.block_sizes += lengths
                     for length in lengths:
-                        self.file.store([length])
-                        self.block_sizes.append(length)
                         yield content[start + gap : start + gap + length]
                         start += gap + length
                     continue
