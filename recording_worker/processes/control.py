@@ -185,7 +185,11 @@ In = TypeVar("In")
 
 
 class Channel(Generic[Out, In]):
-    """One end of a pipe. Any thread may send; one thread receives."""
+    """One end of a pipe. Any thread may send; one thread receives.
+
+    It pickles and polls itself, because workers report all the time. For each message multiprocessing would make a
+    pickler that can pass on locks and sockets, and for each look a selector.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
