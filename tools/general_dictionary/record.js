@@ -97,6 +97,7 @@ async function visit(browser, origin, theme, number) {
       await page.mouse.move(random() * 900, random() * 600, { steps: 6 })
       if (step % 2) await page.mouse.wheel(0, random() * 500)
       const buttons = await page.locator('button:visible, a:visible').count()
+      // a button or a field may be covered, or gone by now: then this step does nothing
       if (buttons && step % 3 === 0) await page.locator('button:visible').first().click({ timeout: 500, noWaitAfter: true }).catch(() => {})
       const input = page.locator('input:visible').first()
       if (step === 4 && (await input.count())) await input.pressSequentially('jane@example.test', { delay: 20, timeout: 1000 }).catch(() => {})
