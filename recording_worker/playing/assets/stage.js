@@ -154,8 +154,8 @@
       if (replayer) replayer.destroy();
       replayer = null;
       playing = false;
-      const { events, bad, ...parsed } = parse(text);
-      ({ pages } = parsed);
+      const { events, bad, pages: found } = parse(text);
+      pages = found;
       if (!pages.length) {
         say({ is: "problem", text: "This window contains nothing that can be played." });
         return;
