@@ -319,7 +319,7 @@ def test_sessions_are_listed_in_pages_and_filtered(tmp_path: Path) -> None:
     assert ids(session="s%") == []
     assert ids(since="2026-11-18T11:06:42Z") == ["s6", "s5", "s4"]
     assert ids(until="2026-11-18T11:06:41") == ["s1", "s0"]
-    for wrong in ("limit=0", "limit=1001", "limit=x", "cursor=x", "cursor=nan:x", "since=soon", "playable=maybe"):
+    for wrong in ("limit=0", "limit=1001", "limit=x", "cursor=1.2.3:x", "cursor=nan:x", "since=soon", "playable=maybe"):
         assert asked.get("/api/projects/1/sessions", wrong).status == 400, wrong
     asked.upkeep.close()
 
