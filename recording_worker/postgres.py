@@ -29,7 +29,10 @@ def conninfo(setting: str, url: SecretStr, **defaults: str | int) -> str:
 
 @contextmanager
 def deadline(connection: psycopg.Connection, seconds: float) -> Iterator[None]:
-    """Cut the connection if the body takes longer: a server that hangs sends nothing that would end the wait."""
+    """Cut the connection if the body takes longer: a server that hangs sends nothing that would end the wait.
+
+    What waits for an answer in the body then raises psycopg.OperationalError.
+    """
     with socket.socket(fileno=os.dup(connection.fileno())) as line:
         timer = threading.Timer(seconds, line.shutdown, (socket.SHUT_RDWR,))
         timer.daemon = True

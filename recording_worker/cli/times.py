@@ -13,7 +13,7 @@ _CLOCK = re.compile(r"(?:(?:([0-9]{1,3}):)?([0-9]{1,3}):)?([0-9]{1,6})", re.ASCI
 def parse_time(text: str, option: str) -> int:
     """Return a time of ISO 8601 in milliseconds since 1970; it is UTC if it names no zone. Raises ConfigError.
 
-    So is a time before 1970: Kafka takes -1 and less for other things.
+    A time before 1970 is refused, too: Kafka takes -1 and less for other things.
     """
     try:
         ms = round(parse_iso(text))

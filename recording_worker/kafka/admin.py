@@ -52,13 +52,13 @@ _ASKING = Retrying(
 def ask_coordinator(
     group: str, ask: Callable[..., dict[str, "Future[Any]"]], request: object, **options: object
 ) -> Any:
-    """What the coordinator of a group answers. It is asked again while it is away. Raises KafkaException."""
+    """Return what the coordinator of a group answers. Ask again while it is away. Raises KafkaException."""
     return _ASKING(lambda: ask([request], request_timeout=_TIMEOUT, **options)[group].result())
 
 
 @contextmanager
 def _said(what: str) -> Iterator[None]:
-    """Raises a refusal as a BootError that says what was asked for."""
+    """If the body's request is refused, raise a BootError that says what was asked for."""
     try:
         yield
     except KafkaException as problem:

@@ -30,7 +30,7 @@ def aws_client(service: str, region: str | None, endpoint: str | None, *, connec
 
 
 def asked(request: Callable[[], Any]) -> Any:
-    """Make a request. Raises StoreError."""
+    """Make a request, and return its answer. Raises StoreError."""
     try:
         return request()
     except (ClientError, BotoCoreError) as error:

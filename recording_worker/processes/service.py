@@ -54,7 +54,7 @@ def run_supervisor(settings: Settings) -> int:
         with metrics_folder() as folder:
             metrics = Metrics(folder, "supervisor")
             supervisor = Supervisor(settings, clock, partial(worker.main, metrics_folder=folder), metrics, systemd)
-            history = History(metrics.served(), clock)  # OpsPages adds the status to its own one
+            history = History(metrics.served(), clock)  # OpsPages adds the status to its own registry
             document = StatusDocument(settings, history, clock)
             pages = OpsPages(lambda: supervisor.status, clock, metrics.served(), document)
             names = filter(None, map(str.strip, (settings.ops_host_names or "").split(",")))
