@@ -219,8 +219,12 @@ cdef class Decoder:
         return self.decoder.get().held_bytes()
 
     def give_back_kept(self):
+        if self.busy:
+            raise RuntimeError("this decoder is at work in another thread")
+        self.busy = True
         with nogil:
             self.decoder.get().give_back_kept()
+        self.busy = False
 
     cdef int collect(
         self, ByteColumn values, bytearray dispositions, const int64_t[::1] timestamps_ms, now_ms

@@ -270,7 +270,10 @@ class Decoder:
     """The bytes of memory that hold lines of decoded messages, wherever these are."""
 
     def give_back_kept(self) -> None:
-        """Give back to the system what is kept for the next messages and blocks."""
+        """Give back to the system what is kept for the next messages and blocks.
+
+        Raises RuntimeError if the decoder is at work in another thread.
+        """
 
 @final
 class DecodedBatch:

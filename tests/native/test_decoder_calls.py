@@ -2,6 +2,7 @@
 
 import threading
 from array import array
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -134,4 +135,30 @@ def test_one_decoder_in_two_threads_is_refused() -> None:
     for thread in threads:
         thread.join()
     assert refused.count("this decoder is at work in another thread") == len(refused) <= 2
+    assert call_native(decoder, [Input(VALUE)]).dispositions[0] == Disposition.OK
+
+
+def test_a_decoder_that_is_at_work_gives_nothing_back() -> None:
+    decoder = _native.Decoder()
+    values = [Input(plain_value([event_text(f'"{"x" * 1_000_000}"')]))]
+    done = threading.Event()
+
+    def work() -> None:
+        while not done.is_set():
+            with suppress(RuntimeError):  # it gives back at this moment
+                call_native(decoder, values)
+
+    def give_back() -> None:
+        while True:
+            decoder.give_back_kept()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        with pytest.raises(RuntimeError, match="this decoder is at work in another thread"):
+            give_back()
+    finally:
+        done.set()
+        thread.join()
+    decoder.give_back_kept()
     assert call_native(decoder, [Input(VALUE)]).dispositions[0] == Disposition.OK
