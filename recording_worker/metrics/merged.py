@@ -13,6 +13,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 _LEAST_BYTES = 4096
+"""How much of a file is read first, if it did not hold more the last time."""
 
 
 class _Layout(NamedTuple):
