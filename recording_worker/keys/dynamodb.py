@@ -92,7 +92,10 @@ class DynamoKeys:
         self._put(item, "attribute_exists(session_id) AND attribute_not_exists(session_id)")
 
     def create_table(self) -> None:
-        """See KeyStore. Items expire at `expires_at`. The master key of KMS has to be there."""
+        """See KeyStore. Items expire at `expires_at`, also if an earlier try was stopped before it said so.
+
+        The master key of KMS has to be there.
+        """
 
         def create() -> None:
             with suppress(self._items.exceptions.ResourceInUseException):  # it is there
@@ -108,7 +111,9 @@ class DynamoKeys:
                     ],
                     BillingMode="PAY_PER_REQUEST",
                 )
-                self._items.get_waiter("table_exists").wait(TableName=self._table, WaiterConfig={"Delay": 1})
+            self._items.get_waiter("table_exists").wait(TableName=self._table, WaiterConfig={"Delay": 1})
+            expiry = self._items.describe_time_to_live(TableName=self._table)["TimeToLiveDescription"]
+            if expiry["TimeToLiveStatus"] == "DISABLED":
                 self._items.update_time_to_live(
                     TableName=self._table,
                     TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"},

@@ -198,6 +198,16 @@ def test_a_table_is_created_where_there_is_none(keys_of_aws: KeysOfAws) -> None:
         each.close()
 
 
+def test_items_expire_though_an_earlier_try_to_create_the_table_was_stopped(keys_of_aws: KeysOfAws) -> None:
+    table, alias = keys_of_aws.new_table()  # it is there, and nobody has said that its items expire
+    store = dynamo_keys(keys_of_aws, table, alias)
+    for _ in range(2):
+        store.create_table()
+        expiry = keys_of_aws.items.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+        assert expiry == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
+    store.close()
+
+
 def test_how_long_a_deletion_is_remembered(postgres: PostgresServer, tmp_path: Path) -> None:
     postgres.execute("DROP TABLE IF EXISTS session_recording_keys")
     store = postgres_keys(postgres, master_file(tmp_path, b"m" * 32))
