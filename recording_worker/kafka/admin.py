@@ -112,6 +112,9 @@ class Admin:
 
     def committed(self, group: str) -> dict[str, dict[int, Position]]:
         """Topic → partition → what the group has committed, without what open transactions would commit."""
+        # librdkafka dies of a refusal by a broker that is not the coordinator (yet): rd_kafka_handle_OffsetFetch takes
+        # the client for a consumer. So wait for the coordinator with another question.
+        self.members(group)
         request = ConsumerGroupTopicPartitions(group)
         with _said(f"offsets of group {group}"):
             found = ask_coordinator(group, self._client.list_consumer_group_offsets, request, require_stable=False)
