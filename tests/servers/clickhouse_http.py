@@ -13,11 +13,15 @@ from urllib.parse import parse_qsl, urlsplit
 from tests.servers.clickhouse import ClickHouse, ClickHouseError
 
 USER, PASSWORD = "reader", "päss: wörd 🔑"
-KNOWN = {"default_format", "wait_end_of_query"}
+NO_SETTINGS = {"wait_end_of_query"}
+"""Parameters of a request that change no setting."""
 
 
 class ClickHouseHttp:
-    """A server on a free port. It answers as ClickHouse does: 200, 403 or 500, an error as text."""
+    """A server on a free port, for a user with `readonly = 1`.
+
+    It answers as ClickHouse does: 200, 403 or 500, an error as text.
+    """
 
     def __init__(self, clickhouse: ClickHouse, certificate: Path | None = None) -> None:
         """`certificate`: a PEM file with its key, for HTTPS."""
@@ -56,10 +60,11 @@ class ClickHouseHttp:
         if (user, password) != (USER, PASSWORD):
             return 403, f"Code: 516. DB::Exception: {user}: Authentication failed"
         parameters = {name.removeprefix("param_"): text for name, text in given.items() if name.startswith("param_")}
-        assert given.keys() - {f"param_{name}" for name in parameters} == KNOWN, "a reader may set nothing else"
+        for name in given.keys() - {f"param_{name}" for name in parameters} - NO_SETTINGS:
+            return 500, f"Code: 164. DB::Exception: Cannot modify '{name}' setting in readonly mode. (READONLY)"
         with self._lock:
             try:
-                return 200, self._clickhouse.text(query, **parameters)
+                return 200, self._clickhouse.text(f"{query}\nSETTINGS readonly = 1", **parameters)
             except ClickHouseError as error:
                 return 500, str(error)
 

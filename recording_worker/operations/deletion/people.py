@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 _BLOCKS = "session_replay_blocks"
 """The table of deploy/clickhouse with each block's person. PostHog has none."""
+_IS_THERE = """SELECT name FROM system.tables
+WHERE database = if(empty({database:String}), currentDatabase(), {database:String}) AND name = {name:String}"""
+"""Finds a table that the user may read. `EXISTS TABLE` needs a grant for a table that is not there, too."""
 
 
 class PeopleInClickHouse:
@@ -21,8 +24,7 @@ class PeopleInClickHouse:
         self._table = table
         database, _, _name = table.rpartition(".")
         blocks = f"{database}.{_BLOCKS}" if database else _BLOCKS
-        (answer,) = clickhouse.ask(f"EXISTS TABLE {blocks}", {})
-        self._blocks = blocks if answer["result"] else None
+        self._blocks = blocks if clickhouse.ask(_IS_THERE, {"database": database, "name": _BLOCKS}) else None
 
     @property
     def unread(self) -> list[str]:
