@@ -35,7 +35,7 @@ class Feeder:
     """
 
     def __init__(self, settings: Settings, *, rate: float | None = None, follow: "GroupFollower | None" = None) -> None:
-        config = {"partitioner": "murmur2_random", **producer_config(settings), "error_cb": lambda _: None}
+        config = {"partitioner": "murmur2_random", **producer_config(settings, linger_ms=5), "error_cb": lambda _: None}
         try:
             self._producer = Producer(config, logger=QUIET_LOGGER)
         except KafkaException as problem:

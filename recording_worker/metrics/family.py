@@ -45,12 +45,15 @@ class BatchSummary(Summary):
 
 
 class BatchHistogram(Histogram):
-    """A Histogram that takes equal observations in one call."""
+    """A Histogram that takes many observations in one call."""
 
-    def observe_many(self, amount: float, count: int) -> None:
-        """Observe the same amount `count` times."""
-        self._sum.inc(amount * count)
-        self._buckets[bisect_left(self._upper_bounds, amount)].inc(count)
+    def observe_many(self, counted: Iterable[tuple[float, int]]) -> None:
+        """Observe amounts, each as often as its count says."""
+        counts, total = [0] * len(self._buckets), 0.0
+        for amount, count in counted:
+            counts[bisect_left(self._upper_bounds, amount)] += count
+            total += amount * count
+        self.observe_counts(counts, total)
 
     def observe_counts(self, counts: Iterable[int], total: float) -> None:
         """Observe amounts that are counted by bucket already, and add up to `total`."""

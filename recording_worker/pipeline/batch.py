@@ -223,7 +223,7 @@ class MessageBatch:
         for times_ms, since in ((self.captured_ms, Since.CAPTURED), (self.timestamps_ms, Since.RECEIVED)):
             for (number, second), rows in count_seconds(self.partitions, times_ms).items():
                 if number in advances:
-                    advances[number].seconds[since, second] += rows
+                    advances[number].seconds[since, second] = rows
         for (number, kind), warnings in self.warned.items():
             advances[number].warned[kind] += warnings
         return advances

@@ -46,6 +46,8 @@ class Since(StrEnum):
     RECEIVED = "received"
     """Kafka has it, or its producer sent it: the record's timestamp."""
 
+    __hash__ = str.__hash__  # an enum's own is Python, and runs for each second of a poll, several times
+
 
 Seconds = Counter[tuple[Since, int]]
 """(since when, that second since 1970) → messages. Messages that don't say it are left out."""

@@ -2,6 +2,7 @@
 setting of a process."""
 
 import multiprocessing
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def test_a_histogram_takes_many_observations_at_once(sizes: list[int]) -> None:
     at_once.observe_all(sizes)
     for size in sizes:
         one_by_one.observe(size)
-        in_groups.observe_many(size, 1)
+    in_groups.observe_many(Counter(sizes).items())
 
     def figures(histogram: BatchHistogram) -> tuple[float, list[float]]:
         return histogram._sum.get(), [bucket.get() for bucket in histogram._buckets]

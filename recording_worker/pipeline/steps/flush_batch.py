@@ -55,7 +55,9 @@ class FlushBatch(Step):
     def _observe_lag(self, advances: Iterable[Advance]) -> None:
         """Observe how old the messages are. Their times are known to the second."""
         now = time.time()
-        for advance in advances:
-            for (since, second), messages in advance.seconds.items():
-                if since is Since.RECEIVED:
-                    self._metrics.read_lag_seconds.observe_many(max(0.0, now - second - 0.5), messages)
+        self._metrics.read_lag_seconds.observe_many(
+            (max(0.0, now - second - 0.5), messages)
+            for advance in advances
+            for (since, second), messages in advance.seconds.items()
+            if since is Since.RECEIVED
+        )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from recording_worker.metrics import Metrics
 from recording_worker.outcome import Disposition, Reason
 from recording_worker.recording.flush import FlushedPartition
+from recording_worker.recording.session_batch import Since
 
 
 def count_delivered(parts: Iterable[tuple[int, FlushedPartition]], metrics: Metrics) -> None:
@@ -27,5 +28,9 @@ def count_delivered(parts: Iterable[tuple[int, FlushedPartition]], metrics: Metr
         metrics.console_logs_left_out.inc(held.console_logs_left_out)
         for kind, warnings in warned.items():
             metrics.warnings.labels(kind).inc(warnings)
-        for (since, second), messages in part.seconds.items():
-            metrics.latency_seconds.labels(since).observe_many(max(0.0, now - second - 0.5), messages)
+        for since in Since:
+            metrics.latency_seconds.labels(since).observe_many(
+                (max(0.0, now - second - 0.5), messages)
+                for (each, second), messages in part.seconds.items()
+                if each is since
+            )
