@@ -17,6 +17,7 @@ import cramjam
 import orjson
 
 from recording_worker.demo.page import PATHS, Page
+from recording_worker.demo.requests import with_requests
 from recording_worker.demo.visitor import Visitor
 from recording_worker.formats.rrweb import Event
 from recording_worker.messages import Headers, Message
@@ -181,7 +182,7 @@ def _visit(random: Random, now_ms: int, pages: Sequence[Page]) -> Iterator[Draft
     session_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
     distinct_id = f"visitor-{random.randrange(10**6)}"
     token, lib_version = _pick(random, _TOKENS), _pick(random, _LIB_VERSIONS)
-    events = visitor.events()
+    events = with_requests(visitor.events())
     while items := list(islice(events, random.randint(*_EVENTS_A_MESSAGE))):
         encoding = _pick(random, _ENCODINGS)
         yield Draft(session_id, distinct_id, token, lib_version, encoding, visitor.time_ms, items)

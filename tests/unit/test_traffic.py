@@ -1,8 +1,14 @@
 from collections import Counter
-from itertools import islice
+from itertools import islice, pairwise
+from random import Random
 
 from recording_worker._native import Decoder
+from recording_worker.demo.page import Page
+from recording_worker.demo.requests import with_requests
 from recording_worker.demo.traffic import OK, traffic
+from recording_worker.demo.visitor import Visitor
+from recording_worker.formats.rrweb import data_of
+from recording_worker.playing.network import requests_of
 from tests.builders import NOW_MS
 from tests.decoders import call_native
 from tests.inputs import input_of
@@ -27,3 +33,15 @@ def test_what_the_worker_must_record_can_be_recorded() -> None:
     sessions = Counter(one.message.key for one in planned)
     assert len(sessions) > 24
     assert max(sessions.values()) > 5
+
+
+def test_pages_make_requests_and_some_fail() -> None:
+    page = Page("/checkout", Random(1))
+    plain = list(Visitor(Random(2), NOW_MS, [page]).events())
+    events = list(with_requests(plain))
+    assert [event for event in events if data_of(event).get("plugin") != "rrweb/network@1"] == plain
+    requests = [request for event in events for request in requests_of(event, event["timestamp"])]
+    assert {request.kind for request in requests} == {"navigation", "link", "script", "fetch"}
+    assert {request.url for request in requests if request.kind == "navigation"} == {page.href}
+    assert {request.failed for request in requests} == {False, True}
+    assert all(a["timestamp"] <= b["timestamp"] for a, b in pairwise(events))
