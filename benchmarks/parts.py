@@ -153,17 +153,19 @@ def measure(load: Load, codecs: list[Codec], runs: int) -> dict[str, Any]:
 
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE…]")
-@click.option("--size", type=click.IntRange(min=1), default=SIZES[Shape.WEB] // 10**6, show_default=True)
+@click.option("--shape", type=click.Choice([str(shape) for shape in Shape]), default="web", show_default=True)
+@click.option("--size", type=click.IntRange(min=1), help="Megabytes of message values, uncompressed.")
 @click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print a report instead of a table.")
-def main(files: tuple[Path, ...], size: int, runs: int, seed: int, as_json: bool) -> None:
-    """Measure what the parts of the whole job cost by themselves, on the load `web` of benchmarks.end_to_end.
+def main(files: tuple[Path, ...], shape: str, size: int | None, runs: int, seed: int, as_json: bool) -> None:
+    """Measure what the parts of the whole job cost by themselves, on a load of benchmarks.end_to_end.
 
     A FILE holds messages as JSON lines, plain or .zst. Without a FILE the load is made of the sample in tests/data.
     """
     try:
-        load = make_load(read_originals(list(files) or [SAMPLE]), Shape.WEB, size * 10**6, seed=seed)
+        load_bytes = size * 10**6 if size else SIZES[Shape(shape)]
+        load = make_load(read_originals(list(files) or [SAMPLE]), Shape(shape), load_bytes, seed=seed)
         codecs = measure(load, [Codec.SNAPPY, Codec.ZSTD], runs)
     except (ContenderError, ServerError, WorkerError) as error:
         raise click.ClickException(str(error)) from error

@@ -74,6 +74,7 @@ class Product:
     def start_up(self, at: Place) -> StartUp:
         with self._running(at) as process:
             seconds = process.wait_for(lambda: _page(process, "readyz") is not None, "become ready", _READY_SECONDS)
+            _page(process, "metrics")  # `read` takes its figures from there, which is no part of the job
             return StartUp(process.stop(), seconds)
 
     def read(self, at: Place) -> Run:
