@@ -36,6 +36,9 @@ _COORDINATOR_AWAY = (
 )
 """A broker has just started, or the group has just moved to another one."""
 
+_NO_DESCRIPTION = (KafkaError.GROUP_ID_NOT_FOUND, KafkaError._UNSUPPORTED_FEATURE)  # noqa: SLF001 - public, though named so
+"""There is no such group, or the broker can't describe groups: librdkafka's mock can't."""
+
 
 def _is_coordinator_away(problem: BaseException) -> bool:
     return isinstance(problem, KafkaException) and problem.args[0].code() in _COORDINATOR_AWAY
@@ -112,9 +115,7 @@ class Admin:
 
     def committed(self, group: str) -> dict[str, dict[int, Position]]:
         """Topic → partition → what the group has committed, without what open transactions would commit."""
-        # librdkafka dies of a refusal by a broker that is not the coordinator (yet): rd_kafka_handle_OffsetFetch takes
-        # the client for a consumer. So wait for the coordinator with another question.
-        self.members(group)
+        self._await_coordinator(group)
         request = ConsumerGroupTopicPartitions(group)
         with _said(f"offsets of group {group}"):
             found = ask_coordinator(group, self._client.list_consumer_group_offsets, request, require_stable=False)
@@ -126,6 +127,19 @@ class Admin:
             if at.offset >= 0:
                 committed.setdefault(at.topic, {})[at.partition] = position_of(at)
         return committed
+
+    def _await_coordinator(self, group: str) -> None:
+        """Wait until a broker answers for the group.
+
+        librdkafka dies of a refusal to tell offsets by a broker that is not the coordinator (yet):
+        rd_kafka_handle_OffsetFetch takes every client for a consumer. A refusal to describe the group is an error.
+        """
+        with _said(f"offsets of group {group}"):
+            try:
+                ask_coordinator(group, self._client.describe_consumer_groups, group)
+            except KafkaException as problem:
+                if problem.args[0].code() not in _NO_DESCRIPTION:
+                    raise
 
     def members(self, group: str) -> list[str]:
         """The members of a group, each by its name and host; an empty list if there is no such group."""
