@@ -43,7 +43,7 @@ DRAIN_DEADLINE = 4.0
 RECOVERY_SECONDS = 120.0
 """A group that commits nothing of what it should for so long is held for stuck."""
 _RENEW_SECONDS = 30.0
-"""A client that has had no answer for so long is replaced. To close one may take long while a broker is away."""
+"""A client that has had no answer for so long is replaced."""
 KEY_CHECK_SECONDS = 2.0
 """Hosts ask the key store so often, so that they ask while it is in trouble."""
 READABLE_SECONDS = TRANSACTION_SECONDS + 10
@@ -89,11 +89,17 @@ class Round:
         self._history = HistoryFile(folder / "history.jsonl")
         self._all_sent: list[Sent] = []
         self._ledger = self._new_ledger(self._history.read, lambda _transaction: None)
+        self._groups: list[Consumer] = []
         self._group = self._new_group()
 
     def _new_group(self) -> Consumer:
+        """Return a client that asks what the group has committed. It is closed at the end.
+
+        librdkafka dies of a refusal of OffsetFetch that comes once the client is closed.
+        """
         self._answered = time.monotonic()
-        return Consumer({**lasting_client(self.brokers.bootstrap_servers), "group.id": self.name})
+        self._groups.append(Consumer({**lasting_client(self.brokers.bootstrap_servers), "group.id": self.name}))
+        return self._groups[-1]
 
     def _new_ledger(self, on_read: Callable[[Read], None], on_transaction: Callable[[Transaction], None]) -> Ledger:
         topics = self._outputs
@@ -264,11 +270,8 @@ class Round:
         Raises KafkaException.
         """
         group = self._new_group()
-        try:
-            asked = group.committed([TopicPartition(self.topic, number) for number in range(PARTITIONS)], timeout=10)
-            return {at.partition: max(0, at.offset) for at in asked if at.error is None}
-        finally:
-            group.close()
+        asked = group.committed([TopicPartition(self.topic, number) for number in range(PARTITIONS)], timeout=10)
+        return {at.partition: max(0, at.offset) for at in asked if at.error is None}
 
     def check_history(self) -> list[str]:
         """What is wrong with all that was sent, read and committed, once all of it is committed and checked.
@@ -297,7 +300,8 @@ class Round:
         self.load.close()
         self._ledger.close()
         self._history.close()
-        self._group.close()
+        for group in self._groups:
+            group.close()
 
     # what faults use
 
@@ -342,7 +346,6 @@ class Round:
         except KafkaException:
             # the broker is away, or a transaction holds the offsets; or the client has heard that there are no brokers
             if time.monotonic() > self._answered + _RENEW_SECONDS:
-                self._group.close()
                 self._group = self._new_group()
             return {}
         self._answered = time.monotonic()
