@@ -56,14 +56,15 @@ class CommittedReader:
     def read_to_end(self, seconds: float) -> Iterator[KafkaMessage]:
         """All records that have come since, up to what is in the log now.
 
-        Raises TimeoutError if nothing of it can be read for that long, for example because of an open transaction.
+        Raises TimeoutError if nothing of it can be read for that long, for example because of an open transaction. A
+        client can stop reading after its broker was away, so others have tried then, each for as long.
         """
         deadline = time.monotonic() + seconds
         renewals = 3
         ends = self._ends(deadline)
         while behind := [place for place, end in ends.items() if self._at[place] < end]:
             if time.monotonic() > deadline:
-                if not renewals or self._knows_brokers():
+                if not renewals:
                     raise TimeoutError(f"nothing to read for {seconds} s: {self._positions(behind, ends)}")
                 self._renew_clients()
                 renewals -= 1
@@ -94,13 +95,6 @@ class CommittedReader:
                 if time.monotonic() > deadline:
                     raise
             self._renew_clients()
-
-    def _knows_brokers(self) -> bool:
-        """Whether a broker can be asked. A client that has once heard that there are none asks nobody any more."""
-        try:
-            return bool(self._consumer.list_topics(timeout=10).brokers)
-        except KafkaException:
-            return False
 
     def _renew_clients(self) -> None:
         self.close()
