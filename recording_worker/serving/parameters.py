@@ -18,7 +18,7 @@ _MAX_NUMBER = 2**63 - 2
 """The last byte that a file can have: the length of a range up to it still fits into SQLite's integers."""
 _DIGITS = re.compile("[0-9]+", re.ASCII)
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
-_CURSOR = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?):(.*)", re.ASCII | re.DOTALL)
+_CURSOR = re.compile(r"(?=[^:]{1,25}:)(-?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?):(.*)", re.ASCII | re.DOTALL)
 """See cursor_text. A number as Python writes it."""
 
 
