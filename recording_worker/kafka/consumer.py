@@ -60,8 +60,8 @@ def consumer_config(settings: Settings) -> dict[str, Any]:
             # a full queue is empty again long before the default second has passed
             "fetch.queue.backoff.ms": 20,
             "statistics.interval.ms": _FETCHED_INTERVAL_MS,
-            # how soon a client that knows no leader of a partition asks again, beside its own retries; by default it is
-            # five minutes
+            # how soon a client that knows no leader of a partition asks again, in addition to its own retries.
+            # The default is five minutes
             "topic.metadata.refresh.interval.ms": 10_000,
         },
         ours={
